@@ -1,0 +1,45 @@
+/**
+ * The typed errors of the project.
+ *
+ * Each error says what was being done (the op, file or field), what was expected, what was found, and, where there is
+ * one, the next step to take (`hint`). The CLI prints `message` (and `hint`) on one line and never a stack.
+ */
+
+/** Options every error of this project takes. */
+export interface DcaeErrorOptions {
+  /** The next step for the reader, a full sentence without a trailing line break. */
+  readonly hint?: string;
+  /** The lower-level error this one explains. */
+  readonly cause?: unknown;
+}
+
+/** Base class: catch this to catch everything that the packages throw on purpose. */
+export class DcaeError extends Error {
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: DcaeErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.hint = options.hint;
+  }
+}
+
+/** Shapes or dtypes that an op, a block or a model can't take. */
+export class ShapeError extends DcaeError {}
+
+/** A configuration or option that is invalid, unknown, contradictory or without effect. */
+export class ConfigError extends DcaeError {}
+
+/** A checkpoint that is damaged, incomplete, or made for another model. */
+export class CheckpointError extends DcaeError {}
+
+/** An execution engine that is missing, can't load a program, or fails while it runs one. */
+export class EngineError extends DcaeError {}
+
+/** Input data (images, arrays, archives) that can't be read or has unusable content. */
+export class DataError extends DcaeError {}
+
+/** The message of an unknown thrown value, for use in a wrapping error. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

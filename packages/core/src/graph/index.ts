@@ -1,0 +1,16 @@
+/** Public names of the graph: tensors, values, ops, scopes, programs. */
+export { build, OP_NAMES } from "./build.js";
+export * from "./dim.js";
+export { allocate, byteSize, DTYPES, type DType, dtypeKind, isDType, type Storage, type StorageOf } from "./dtype.js";
+export { decodeFloats, encodeFloats, isNarrowFloat, type NarrowFloat } from "./float-formats.js";
+export * from "./ops/elementwise.js";
+export * from "./ops/layout.js";
+export * from "./ops/leaves.js";
+export * from "./ops/linear.js";
+export * from "./ops/reduce.js";
+export type { Initializer, ParameterSpec } from "./parameter.js";
+export { createProgram, type Program } from "./program.js";
+export { createScope, ONES, type ParameterOptions, type RootScope, type Scope, ZEROS } from "./scope.js";
+export { type NestedNumbers, rowMajorStrides, type SliceRange, sizeOf, Tensor } from "./tensor.js";
+export { inputsOf, parametersOf, topologicalOrder } from "./traverse.js";
+export type * from "./value.js";

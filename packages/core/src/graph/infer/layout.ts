@@ -1,0 +1,86 @@
+/** Shape rules of ops that move elements around. */
+import { type Dim, dimAdd, dimEqual, shapeEqual, shapeSize, shapeToString } from "../dim.js";
+import { dtypeKind } from "../dtype.js";
+import type { OpName } from "../value.js";
+import { broadcastShapes, checkAxes } from "./elementwise.js";
+import { type InferRule, shapeError } from "./rule.js";
+
+export const layoutRules = {
+  reshape: (inputs, { shape }) => {
+    const [x] = inputs;
+    if (!dimEqual(shapeSize(x.shape), shapeSize(shape))) {
+      throw shapeError("reshape", inputs, `doesn't fit into ${shapeToString(shape)}`);
+    }
+    return { shape, dtype: x.dtype };
+  },
+  transpose: (inputs, { permutation }) => {
+    const [x] = inputs;
+    checkAxes("transpose", inputs, permutation, x.shape.length);
+    if (permutation.length !== x.shape.length) {
+      throw shapeError("transpose", inputs, `[${permutation.join(", ")}] doesn't name every axis`);
+    }
+    return { shape: permutation.map((axis) => x.shape[axis] as Dim), dtype: x.dtype };
+  },
+  expand: (inputs, { shape }) => {
+    const [x] = inputs;
+    const broadcast = broadcastShapes(x.shape, shape);
+    if (broadcast === undefined || !shapeEqual(broadcast, shape)) {
+      throw shapeError("expand", inputs, `doesn't broadcast to ${shapeToString(shape)}`);
+    }
+    return { shape, dtype: x.dtype };
+  },
+  slice: (inputs, { axes, starts, stops, steps }) => {
+    const [x] = inputs;
+    checkAxes("slice", inputs, axes, x.shape.length);
+    const shape = [...x.shape];
+    axes.forEach((axis, i) => {
+      const dim = x.shape[axis] as Dim;
+      const [start, stop, step] = [starts[i] as number, stops[i] as number, steps[i] as number];
+      if (typeof dim !== "number") throw shapeError("slice", inputs, `axis ${axis} has no fixed size to cut`);
+      if (!(start >= 0 && start <= stop && stop <= dim && step >= 1)) {
+        throw shapeError("slice", inputs, `${start}:${stop}:${step} is outside of axis ${axis}`);
+      }
+      shape[axis] = Math.ceil((stop - start) / step);
+    });
+    return { shape, dtype: x.dtype };
+  },
+  pad: (inputs, { before, after, mode }) => {
+    const [x] = inputs;
+    const shape = x.shape.map((dim, axis) => {
+      const [low, high] = [before[axis], after[axis]];
+      if (low === undefined || high === undefined || low < 0 || high < 0) {
+        throw shapeError("pad", inputs, "needs a non-negative amount before and after each axis");
+      }
+      if (mode === "reflect" && typeof dim === "number" && Math.max(low, high) >= dim && low + high > 0) {
+        throw shapeError("pad", inputs, `can't reflect ${Math.max(low, high)} elements of an axis of ${dim}`);
+      }
+      const padded = dimAdd(dim, low + high);
+      if (padded === undefined) throw shapeError("pad", inputs, `axis ${axis} has no fixed size to pad`);
+      return padded;
+    });
+    return { shape, dtype: x.dtype };
+  },
+  concat: (inputs, { axis }) => {
+    const [first] = inputs;
+    if (first === undefined) throw shapeError("concat", inputs, "needs at least one input");
+    checkAxes("concat", inputs, [axis], first.shape.length);
+    let total = 0;
+    for (const input of inputs) {
+      const dim = input.shape[axis];
+      const fits =
+        input.dtype === first.dtype &&
+        input.shape.length === first.shape.length &&
+        input.shape.every((size, i) => i === axis || dimEqual(size, first.shape[i] as Dim));
+      if (!fits) throw shapeError("concat", inputs, `the inputs differ in more than axis ${axis}`);
+      if (typeof dim !== "number") throw shapeError("concat", inputs, `axis ${axis} has no fixed size`);
+      total += dim;
+    }
+    return { shape: first.shape.map((dim, i) => (i === axis ? total : dim)), dtype: first.dtype };
+  },
+  gather: (inputs, { axis }) => {
+    const [data, indices] = inputs;
+    checkAxes("gather", inputs, [axis], data.shape.length);
+    if (dtypeKind(indices.dtype) !== "int") throw shapeError("gather", inputs, "the indices must be integers");
+    return { shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)], dtype: data.dtype };
+  },
+} satisfies { [K in OpName]?: InferRule<K> };

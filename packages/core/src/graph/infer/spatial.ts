@@ -1,0 +1,138 @@
+/** Shape rules of matrix products, convolutions, pooling and resampling. */
+import { type Dim, dimAdd, dimDivide, dimEqual, dimMultiply } from "../dim.js";
+import type { ConvAttributes, OpName, PoolAttributes, Value } from "../value.js";
+import { broadcastShapes } from "./elementwise.js";
+import { type Inferred, type InferRule, shapeError } from "./rule.js";
+
+/**
+ * Output size of a sliding window: floor((size + padding - extent) / stride) + 1.
+ *
+ * A symbolic size is accepted where the floor doesn't depend on the symbols: stride divides it, and the remainder of
+ * the window contributes a constant.
+ */
+export function windowedSize(size: Dim, extent: number, stride: number, padding: number): Dim | undefined {
+  if (typeof size === "number") {
+    const out = Math.floor((size + padding - extent) / stride) + 1;
+    return out >= 1 ? out : undefined;
+  }
+  const steps = dimDivide(size, stride);
+  return steps && dimAdd(steps, Math.floor((padding - extent) / stride) + 1);
+}
+
+interface Window extends PoolAttributes {
+  readonly dilation?: readonly [number, number];
+}
+
+function slide(op: OpName, inputs: readonly Value[], x: Value, window: Window): [Dim, Dim] {
+  const { kernel, stride, padding, dilation = [1, 1] } = window;
+  const extents = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1] as const;
+  const height = windowedSize(x.shape[2] as Dim, extents[0], stride[0], padding.top + padding.bottom);
+  const width = windowedSize(x.shape[3] as Dim, extents[1], stride[1], padding.left + padding.right);
+  if (height === undefined || width === undefined) {
+    throw shapeError(op, inputs, `a ${extents.join("x")} window with stride ${stride.join("x")} doesn't fit`);
+  }
+  return [height, width];
+}
+
+function requireRank4(op: OpName, inputs: readonly Value[]): void {
+  if (inputs[0]?.shape.length !== 4) throw shapeError(op, inputs, "needs [N, C, H, W]");
+}
+
+function weightShape(op: OpName, inputs: readonly Value[], weight: Value): readonly [number, number, number, number] {
+  const shape = weight.shape;
+  if (shape.length !== 4 || !shape.every((dim) => typeof dim === "number")) {
+    throw shapeError(op, inputs, "needs a static weight of rank 4");
+  }
+  return shape as readonly [number, number, number, number];
+}
+
+function checkDType(op: OpName, inputs: readonly Value[]): void {
+  if (inputs.some((input) => input.dtype !== inputs[0]?.dtype)) throw shapeError(op, inputs, "the dtypes differ");
+}
+
+function pool(op: OpName): (inputs: readonly [Value], attributes: PoolAttributes) => Inferred {
+  return (inputs, attributes) => {
+    requireRank4(op, inputs);
+    const [x] = inputs;
+    return { shape: [...x.shape.slice(0, 2), ...slide(op, inputs, x, attributes)], dtype: x.dtype };
+  };
+}
+
+export const spatialRules = {
+  matmul: (inputs) => {
+    const [a, b] = inputs;
+    checkDType("matmul", inputs);
+    if (a.shape.length < 2 || b.shape.length < 2) throw shapeError("matmul", inputs, "needs ranks of at least 2");
+    const [rows, inner] = a.shape.slice(-2) as [Dim, Dim];
+    const [depth, columns] = b.shape.slice(-2) as [Dim, Dim];
+    if (!dimEqual(inner, depth)) throw shapeError("matmul", inputs, "the inner dimensions differ");
+    const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    if (batch === undefined) throw shapeError("matmul", inputs, "the batch dimensions don't broadcast");
+    return { shape: [...batch, rows, columns], dtype: a.dtype };
+  },
+  conv2d: (inputs, attributes) => {
+    requireRank4("conv2d", inputs);
+    checkDType("conv2d", inputs);
+    const [x, weight, bias] = inputs;
+    const [out, inPerGroup, height, width] = weightShape("conv2d", inputs, weight);
+    const { groups } = attributes;
+    if (x.shape[1] !== inPerGroup * groups || out % groups !== 0) {
+      throw shapeError("conv2d", inputs, `the channels don't fit the weight with ${groups} group(s)`);
+    }
+    if (bias && !(bias.shape.length === 1 && bias.shape[0] === out)) {
+      throw shapeError("conv2d", inputs, `the bias must be [${out}]`);
+    }
+    const spatial = slide("conv2d", inputs, x, { ...attributes, kernel: [height, width] });
+    return { shape: [x.shape[0] as Dim, out, ...spatial], dtype: x.dtype };
+  },
+  convTranspose2d: (inputs, attributes) => {
+    requireRank4("convTranspose2d", inputs);
+    checkDType("convTranspose2d", inputs);
+    const [x, weight] = inputs;
+    const [channels, outPerGroup, height, width] = weightShape("convTranspose2d", inputs, weight);
+    if (x.shape[1] !== channels || channels % attributes.groups !== 0) {
+      throw shapeError("convTranspose2d", inputs, "the channels don't fit the weight");
+    }
+    const spatial = transposedSize(x, [height, width], attributes);
+    if (spatial.includes(undefined)) throw shapeError("convTranspose2d", inputs, "the padded size isn't known");
+    return { shape: [x.shape[0] as Dim, outPerGroup * attributes.groups, ...(spatial as Dim[])], dtype: x.dtype };
+  },
+  maxPool2d: pool("maxPool2d"),
+  averagePool2d: pool("averagePool2d"),
+  pixelShuffle: (inputs, { factor }) => {
+    requireRank4("pixelShuffle", inputs);
+    const [n, c, h, w] = inputs[0].shape as readonly [Dim, Dim, Dim, Dim];
+    const channels = dimDivide(c, factor * factor);
+    if (channels === undefined) throw shapeError("pixelShuffle", inputs, `channels must divide by ${factor * factor}`);
+    return { shape: [n, channels, dimMultiply(h, factor), dimMultiply(w, factor)], dtype: inputs[0].dtype };
+  },
+  pixelUnshuffle: (inputs, { factor }) => {
+    requireRank4("pixelUnshuffle", inputs);
+    const [n, c, h, w] = inputs[0].shape as readonly [Dim, Dim, Dim, Dim];
+    const [height, width] = [dimDivide(h, factor), dimDivide(w, factor)];
+    if (height === undefined || width === undefined) {
+      throw shapeError("pixelUnshuffle", inputs, `height and width must be multiples of ${factor}`);
+    }
+    return { shape: [n, dimMultiply(c, factor * factor), height, width], dtype: inputs[0].dtype };
+  },
+  upsampleNearest2d: (inputs, { factor }) => {
+    requireRank4("upsampleNearest2d", inputs);
+    const [n, c, h, w] = inputs[0].shape as readonly [Dim, Dim, Dim, Dim];
+    return { shape: [n, c, dimMultiply(h, factor), dimMultiply(w, factor)], dtype: inputs[0].dtype };
+  },
+} satisfies { [K in OpName]?: InferRule<K> };
+
+/** (size - 1) * stride - padding + extent + outputPadding, per axis. */
+function transposedSize(
+  x: Value,
+  kernel: readonly [number, number],
+  { stride, padding, dilation, outputPadding }: ConvAttributes & { readonly outputPadding: readonly [number, number] },
+): (Dim | undefined)[] {
+  const pads = [padding.top + padding.bottom, padding.left + padding.right];
+  return kernel.map((size, axis) => {
+    const extent = (size - 1) * (dilation[axis] as number) + 1;
+    const step = stride[axis] as number;
+    const offset = extent - step - (pads[axis] as number) + (outputPadding[axis] as number);
+    return dimAdd(dimMultiply(x.shape[axis + 2] as Dim, step), offset);
+  });
+}

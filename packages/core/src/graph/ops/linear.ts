@@ -1,0 +1,73 @@
+/** Matrix products, convolutions and pooling. */
+import { build } from "../build.js";
+import type { Padding2d, Pair, Value } from "../value.js";
+
+/** Batched matrix product [..., M, K] x [..., K, N]; the leading axes broadcast. */
+export function matmul(a: Value, b: Value): Value {
+  return build("matmul", [a, b], {});
+}
+
+/** One number for both axes, or a pair [vertical, horizontal]. */
+export type PairLike = number | Pair;
+/** One number for all sides, or each side. */
+export type PaddingLike = number | Padding2d;
+
+const pair = (value: PairLike): Pair => (typeof value === "number" ? [value, value] : value);
+const sides = (value: PaddingLike): Padding2d =>
+  typeof value === "number" ? { top: value, left: value, bottom: value, right: value } : value;
+
+export interface Conv2dOptions {
+  readonly bias?: Value | undefined;
+  readonly stride?: PairLike;
+  /** Zero padding (default 0). */
+  readonly padding?: PaddingLike;
+  readonly dilation?: PairLike;
+  readonly groups?: number;
+}
+
+/** Cross-correlation of x [N, I, H, W] with weight [O, I/groups, kh, kw]. */
+export function conv2d(x: Value, weight: Value, options: Conv2dOptions = {}): Value {
+  const { bias, stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  const attributes = { stride: pair(stride), padding: sides(padding), dilation: pair(dilation), groups };
+  return build("conv2d", bias === undefined ? [x, weight] : [x, weight, bias], attributes);
+}
+
+export interface ConvTranspose2dOptions extends Omit<Conv2dOptions, "bias"> {
+  /** Rows and columns added at the bottom and right of the output. */
+  readonly outputPadding?: PairLike;
+}
+
+/** The adjoint of conv2d: x [N, I, H, W], weight [I, O/groups, kh, kw]. */
+export function convTranspose2d(x: Value, weight: Value, options: ConvTranspose2dOptions = {}): Value {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, outputPadding = 0 } = options;
+  return build("convTranspose2d", [x, weight], {
+    stride: pair(stride),
+    padding: sides(padding),
+    dilation: pair(dilation),
+    groups,
+    outputPadding: pair(outputPadding),
+  });
+}
+
+export interface Pool2dOptions {
+  /** Default: the kernel size. */
+  readonly stride?: PairLike;
+  readonly padding?: PaddingLike;
+}
+
+/** Maximum over windows; padding never wins. */
+export function maxPool2d(x: Value, kernel: PairLike, options: Pool2dOptions = {}): Value {
+  const { stride = kernel, padding = 0 } = options;
+  return build("maxPool2d", [x], { kernel: pair(kernel), stride: pair(stride), padding: sides(padding) });
+}
+
+/** Mean over windows; `countIncludePad` says whether padding counts in the divisor (default true, as PyTorch). */
+export function averagePool2d(
+  x: Value,
+  kernel: PairLike,
+  options: Pool2dOptions & { readonly countIncludePad?: boolean } = {},
+): Value {
+  const { stride = kernel, padding = 0, countIncludePad = true } = options;
+  const attributes = { kernel: pair(kernel), stride: pair(stride), padding: sides(padding), countIncludePad };
+  return build("averagePool2d", [x], attributes);
+}

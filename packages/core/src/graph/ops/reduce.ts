@@ -1,0 +1,64 @@
+/** Reductions, and the normalizations composed of them. Axes may be negative. */
+import { build } from "../build.js";
+import { type Dim, dimDivide } from "../dim.js";
+import { shapeError } from "../infer/rule.js";
+import type { ReduceAttributes, Value } from "../value.js";
+import { add, div, mul, sqrt, square, sub } from "./elementwise.js";
+import { reshape } from "./layout.js";
+
+export interface ReduceOptions {
+  /** Keep reduced axes with size 1 (default false). */
+  readonly keepDims?: boolean;
+}
+
+function attributes(x: Value, axes: readonly number[] | number | undefined, options: ReduceOptions): ReduceAttributes {
+  const rank = x.shape.length;
+  const list = axes === undefined ? x.shape.map((_, axis) => axis) : typeof axes === "number" ? [axes] : axes;
+  const resolved = list.map((axis) => (axis < 0 ? axis + rank : axis)).sort((a, b) => a - b);
+  return { axes: resolved, keepDims: options.keepDims ?? false };
+}
+
+/** Sum over `axes` (all by default). */
+export function reduceSum(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
+  return build("reduceSum", [x], attributes(x, axes, options));
+}
+
+export function reduceMean(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
+  return build("reduceMean", [x], attributes(x, axes, options));
+}
+
+export function reduceMax(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
+  return build("reduceMax", [x], attributes(x, axes, options));
+}
+
+export function softmax(x: Value, axis = -1): Value {
+  return build("softmax", [x], { axis: axis < 0 ? axis + x.shape.length : axis });
+}
+
+/** (x - mean) / sqrt(biased variance + eps) over `axes`. */
+export function standardize(x: Value, axes: readonly number[] | number, eps: number): Value {
+  const centered = sub(x, reduceMean(x, axes, { keepDims: true }));
+  const variance = reduceMean(square(centered), axes, { keepDims: true });
+  return div(centered, sqrt(add(variance, eps)));
+}
+
+/** x / sqrt(mean(x^2) + eps) over `axes`, without subtracting the mean. */
+export function rmsNormalize(x: Value, axes: readonly number[] | number, eps: number): Value {
+  return div(x, sqrt(add(reduceMean(square(x), axes, { keepDims: true }), eps)));
+}
+
+/** Group normalization without affine part: x [N, C, H, W] standardized over each of `groups` groups of channels. */
+export function groupNormalize(x: Value, groups: number, eps: number): Value {
+  const [batch, channels, height, width] = x.shape as readonly [Dim, Dim, Dim, Dim];
+  const perGroup = dimDivide(channels, groups);
+  if (perGroup === undefined) throw shapeError("groupNormalize", [x], `channels don't divide into ${groups} groups`);
+  const grouped = reshape(x, [batch, groups, perGroup, height, width]);
+  return reshape(standardize(grouped, [2, 3, 4], eps), x.shape);
+}
+
+/** x * weight + bias with per-channel vectors [C] on axis 1 of x [N, C, ...]. */
+export function channelAffine(x: Value, weight: Value, bias?: Value): Value {
+  const shape = x.shape.map((_, axis) => (axis === 1 ? (weight.shape[0] as Dim) : 1)).slice(1);
+  const scaled = mul(x, reshape(weight, shape));
+  return bias === undefined ? scaled : add(scaled, reshape(bias, shape));
+}

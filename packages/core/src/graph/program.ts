@@ -1,0 +1,50 @@
+/**
+ * A program: named inputs, named outputs, and updates of named state.
+ *
+ * An inference program has no updates. A training step updates parameters, moments and averages: each entry of
+ * `updates` names a parameter of the graph and the value that replaces it after the run.
+ */
+import { ShapeError } from "../errors.js";
+import { shapeEqual, shapeToString } from "./dim.js";
+import type { ParameterSpec } from "./parameter.js";
+import { inputsOf, parametersOf } from "./traverse.js";
+import type { Value, ValueOf } from "./value.js";
+
+export interface Program {
+  /** For messages and profiles, as in "encode". */
+  readonly name: string;
+  readonly inputs: ReadonlyMap<string, ValueOf<"input">>;
+  readonly parameters: ReadonlyMap<string, ParameterSpec>;
+  readonly outputs: ReadonlyMap<string, Value>;
+  readonly updates: ReadonlyMap<string, Value>;
+}
+
+/**
+ * Collects what `outputs` and `updates` depend on.
+ *
+ * @throws ShapeError when two inputs share a name with different shapes, or an update doesn't fit its parameter
+ */
+export function createProgram(
+  name: string,
+  outputs: Readonly<Record<string, Value>>,
+  updates: Readonly<Record<string, Value>> = {},
+): Program {
+  const all = [...Object.values(outputs), ...Object.values(updates)];
+  const parameters = parametersOf(all);
+  for (const [key, value] of Object.entries(updates)) {
+    const spec = parameters.get(key);
+    if (spec !== undefined && !(shapeEqual(spec.shape, value.shape) && spec.dtype === value.dtype)) {
+      throw new ShapeError(
+        `update of "${key}": ${shapeToString(value.shape)} ${value.dtype} can't replace ` +
+          `[${spec.shape.join(", ")}] ${spec.dtype}`,
+      );
+    }
+  }
+  return {
+    name,
+    inputs: inputsOf(all),
+    parameters,
+    outputs: new Map(Object.entries(outputs)),
+    updates: new Map(Object.entries(updates)),
+  };
+}

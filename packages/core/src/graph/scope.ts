@@ -1,0 +1,71 @@
+/**
+ * A place in the tree of parameter names.
+ *
+ * Blocks are functions `(scope, x) => Value`. A scope names their parameters exactly as the official checkpoints do and
+ * makes each one once; it holds no values, so that the same function serves every checkpoint, engine and shape.
+ */
+import { ShapeError } from "../errors.js";
+import { dtypeKind } from "./dtype.js";
+import { parameter } from "./ops/leaves.js";
+import type { Initializer, ParameterSpec } from "./parameter.js";
+import type { Value } from "./value.js";
+
+export interface ParameterOptions {
+  /** How a fresh model draws the values (default: all 0). */
+  readonly init?: Initializer;
+  /** false for buffers such as batch-norm statistics (default true). */
+  readonly trainable?: boolean;
+  readonly dtype?: ParameterSpec["dtype"];
+}
+
+export const ZEROS: Initializer = { kind: "constant", value: 0 };
+export const ONES: Initializer = { kind: "constant", value: 1 };
+
+export interface Scope {
+  /** Dotted name of this place, "" at the root. */
+  readonly path: string;
+  /** The place `name` below this one; names may contain dots. Numbers are list positions. */
+  at(name: string | number): Scope;
+  /** The parameter `name` of this place; asking again gives the same value. */
+  parameter(name: string, shape: readonly number[], options?: ParameterOptions): Value;
+}
+
+/** A root scope and the parameters that were asked of it, in order. */
+export interface RootScope extends Scope {
+  readonly parameters: ReadonlyMap<string, ParameterSpec>;
+}
+
+/** A new tree of parameters. */
+export function createScope(): RootScope {
+  const values = new Map<string, Value>();
+  const specs = new Map<string, ParameterSpec>();
+
+  function resolve(name: string, shape: readonly number[], options: ParameterOptions): Value {
+    const known = values.get(name);
+    const spec = specs.get(name);
+    if (known !== undefined && spec !== undefined) {
+      if (spec.shape.join() !== shape.join()) {
+        throw new ShapeError(`parameter "${name}" is [${spec.shape.join(", ")}] and [${shape.join(", ")}] at once`);
+      }
+      return known;
+    }
+    const dtype = options.dtype ?? "float32";
+    const trainable = options.trainable ?? dtypeKind(dtype) === "float";
+    const fresh: ParameterSpec = { name, shape, dtype, init: options.init ?? ZEROS, trainable };
+    const value = parameter(fresh);
+    values.set(name, value);
+    specs.set(name, fresh);
+    return value;
+  }
+
+  function place(path: string): Scope {
+    const below = (name: string | number) => (path === "" ? String(name) : `${path}.${name}`);
+    return {
+      path,
+      at: (name) => place(below(name)),
+      parameter: (name, shape, options = {}) => resolve(below(name), shape, options),
+    };
+  }
+
+  return { ...place(""), parameters: specs };
+}

@@ -1,0 +1,148 @@
+/**
+ * Graph values: an op, its inputs, its attributes, and the shape and dtype that follow from them. No data.
+ *
+ * `Ops` is the list of all ops. Whatever acts on ops (shape inference, the ONNX lowering, gradients, kernels) is a table
+ * mapped over this list, so that an op without its row does not compile. Ops are kept small and orthogonal: what can be
+ * composed without cost is a function in ops/ (silu, layer norm, ...), not an op.
+ */
+import type { Dim } from "./dim.js";
+import type { DType } from "./dtype.js";
+import type { ParameterSpec } from "./parameter.js";
+import type { Tensor } from "./tensor.js";
+
+/** Padding of the two spatial axes. */
+export interface Padding2d {
+  readonly top: number;
+  readonly left: number;
+  readonly bottom: number;
+  readonly right: number;
+}
+
+/** A pair of numbers for the vertical and the horizontal axis. */
+export type Pair = readonly [vertical: number, horizontal: number];
+
+export interface ConvAttributes {
+  readonly stride: Pair;
+  readonly padding: Padding2d;
+  readonly dilation: Pair;
+  readonly groups: number;
+}
+
+export interface PoolAttributes {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  readonly padding: Padding2d;
+}
+
+export interface ReduceAttributes {
+  /** Non-negative, ascending. */
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+
+type NoAttributes = Readonly<Record<never, never>>;
+interface Row<Inputs extends readonly Value[], Attributes = NoAttributes> {
+  readonly inputs: Inputs;
+  readonly attributes: Attributes;
+}
+type Leaf<Attributes> = Row<readonly [], Attributes>;
+type Unary<Attributes = NoAttributes> = Row<readonly [x: Value], Attributes>;
+type Binary<Attributes = NoAttributes> = Row<readonly [a: Value, b: Value], Attributes>;
+
+/** Every op: its inputs and attributes. Shapes are NCHW where an op is spatial. */
+export interface Ops {
+  /** Data that is given at each run. */
+  input: Leaf<{ readonly name: string; readonly shape: readonly Dim[]; readonly dtype: DType }>;
+  /** A named weight, held by the engine. */
+  parameter: Leaf<ParameterSpec>;
+  constant: Leaf<{ readonly tensor: Tensor }>;
+
+  neg: Unary;
+  abs: Unary;
+  sign: Unary;
+  exp: Unary;
+  log: Unary;
+  sqrt: Unary;
+  sin: Unary;
+  cos: Unary;
+  tanh: Unary;
+  sigmoid: Unary;
+  erf: Unary;
+  relu: Unary;
+  cast: Unary<{ readonly dtype: DType }>;
+
+  /** Binary ops broadcast as NumPy does. */
+  add: Binary;
+  sub: Binary;
+  mul: Binary;
+  div: Binary;
+  pow: Binary;
+  maximum: Binary;
+  minimum: Binary;
+  /** Comparisons give bool. */
+  equal: Binary;
+  greater: Binary;
+  less: Binary;
+  /** Elements of `a` where `condition` holds, otherwise of `b`. */
+  where: Row<readonly [condition: Value, a: Value, b: Value]>;
+
+  reduceSum: Unary<ReduceAttributes>;
+  reduceMean: Unary<ReduceAttributes>;
+  reduceMax: Unary<ReduceAttributes>;
+  softmax: Unary<{ readonly axis: number }>;
+
+  /** Batched matrix product as NumPy's matmul, ranks of at least 2. */
+  matmul: Binary;
+  /** Cross-correlation; weight [O, I/groups, kh, kw], bias [O]. */
+  conv2d: Row<readonly [x: Value, weight: Value] | readonly [x: Value, weight: Value, bias: Value], ConvAttributes>;
+  /** Transposed convolution, the adjoint of conv2d; weight [I, O/groups, kh, kw]. */
+  convTranspose2d: Binary<ConvAttributes & { readonly outputPadding: Pair }>;
+  maxPool2d: Unary<PoolAttributes>;
+  averagePool2d: Unary<PoolAttributes & { readonly countIncludePad: boolean }>;
+
+  reshape: Unary<{ readonly shape: readonly Dim[] }>;
+  transpose: Unary<{ readonly permutation: readonly number[] }>;
+  /** Broadcast to a larger shape. */
+  expand: Unary<{ readonly shape: readonly Dim[] }>;
+  /** One range for each axis of `axes`; steps are positive. */
+  slice: Unary<{
+    readonly axes: readonly number[];
+    readonly starts: readonly number[];
+    readonly stops: readonly number[];
+    readonly steps: readonly number[];
+  }>;
+  /** `before` and `after` have an entry per axis. */
+  pad: Unary<{
+    readonly before: readonly number[];
+    readonly after: readonly number[];
+    readonly mode: "constant" | "reflect" | "edge";
+    readonly value: number;
+  }>;
+  concat: Row<readonly Value[], { readonly axis: number }>;
+  /** Items of `data` along `axis` at integer `indices`. */
+  gather: Row<readonly [data: Value, indices: Value], { readonly axis: number }>;
+  /** [B, C*r*r, H, W] to [B, C, H*r, W*r], channel order c*r*r + i*r + j. */
+  pixelShuffle: Unary<{ readonly factor: number }>;
+  /** Inverse of pixelShuffle. */
+  pixelUnshuffle: Unary<{ readonly factor: number }>;
+  /** Nearest-neighbor upsampling of H and W by an integer factor. */
+  upsampleNearest2d: Unary<{ readonly factor: number }>;
+}
+
+export type OpName = keyof Ops;
+export type OpInputs<K extends OpName> = Ops[K]["inputs"];
+export type OpAttributes<K extends OpName> = Ops[K]["attributes"];
+
+/** A value made by op `K`. */
+export interface ValueOf<K extends OpName> {
+  readonly op: K;
+  readonly inputs: OpInputs<K>;
+  readonly attributes: OpAttributes<K>;
+  readonly shape: readonly Dim[];
+  readonly dtype: DType;
+  /** Name of the parameter that entered last on the way to this value ("" before the first): for error messages. */
+  readonly path: string;
+}
+
+/** A node of the graph. Discriminated by `op`. */
+export type Value = { [K in OpName]: ValueOf<K> }[OpName];

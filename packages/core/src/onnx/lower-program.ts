@@ -1,0 +1,155 @@
+/**
+ * A program as an ONNX model.
+ *
+ * Each op has a row in `lowerings`; a missing row doesn't compile. Parameters become initializers (inline or external)
+ * or runtime inputs, as the caller decides per parameter. Updates become outputs named `update.<parameter>`.
+ *
+ * Values are lowered once each, in topological order, so the node list is deterministic for a given graph.
+ */
+import { type Dim, isStaticShape, symbolsOf } from "../graph/dim.js";
+import type { ParameterSpec } from "../graph/parameter.js";
+import type { Program } from "../graph/program.js";
+import { Tensor } from "../graph/tensor.js";
+import { topologicalOrder } from "../graph/traverse.js";
+import type { OpName, Value } from "../graph/value.js";
+import { EngineError } from "../errors.js";
+import type { AttributeLike, Lowering, LoweringContext } from "./lowering.js";
+import { elementwiseLowerings } from "./lowerings/elementwise.js";
+import { layoutLowerings } from "./lowerings/layout.js";
+import { spatialLowerings } from "./lowerings/spatial.js";
+import type { ExternalData, OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValueInfo } from "./model-proto.js";
+
+/** Ops that stand for data and are no nodes. */
+type Leaf = "input" | "parameter" | "constant";
+
+const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } = {
+  ...elementwiseLowerings,
+  ...spatialLowerings,
+  ...layoutLowerings,
+};
+
+/** How a parameter appears in the model. */
+export type ParameterBinding = Tensor | ExternalData | "input";
+
+/** Name of the ONNX output that carries the new value of a parameter. */
+export function updateName(parameter: string): string {
+  return `update.${parameter}`;
+}
+
+function toAttribute(value: AttributeLike): OnnxAttribute {
+  if (typeof value === "number") return { type: "int", value };
+  if (typeof value === "string") return { type: "string", value };
+  return "type" in value ? value : { type: "ints", value };
+}
+
+/**
+ * Lowers `program`.
+ *
+ * @param bind says for each parameter whether it is stored in the model, referenced, or given at each run
+ * @throws EngineError when a symbolic dimension can't be read off any input
+ */
+export function lowerProgram(program: Program, bind: (spec: ParameterSpec) => ParameterBinding): OnnxModel {
+  const nodes: OnnxNode[] = [];
+  const initializers: OnnxInitializer[] = [];
+  const inputs: OnnxValueInfo[] = [];
+  const names = new Map<Value, string>();
+  const intVectors = new Map<string, string>();
+  const symbols = new Map<string, string>();
+  let counter = 0;
+  let prefix = "";
+
+  const emit: LoweringContext["emit"] = (opType, nodeInputs, attributes = {}) => {
+    // Names carry the closest parameter, so that errors and profiles of the runtime point into the model.
+    const name = `${prefix}${opType}_${counter++}`;
+    const converted = Object.entries(attributes).map(([key, value]) => [key, toAttribute(value)] as const);
+    nodes.push({ opType, name, inputs: nodeInputs, outputs: [name], attributes: Object.fromEntries(converted) });
+    return name;
+  };
+  const constant: LoweringContext["constant"] = (tensor) => {
+    const name = `constant_${counter++}`;
+    initializers.push({ name, dtype: tensor.dtype, shape: tensor.shape, data: tensor });
+    return name;
+  };
+  const ints: LoweringContext["ints"] = (values) => {
+    const key = values.join();
+    let name = intVectors.get(key);
+    if (name === undefined) {
+      name = constant(new Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]));
+      intVectors.set(key, name);
+    }
+    return name;
+  };
+  /** The value of a symbol as an int64 vector of one element: an input's size divided by its factor. */
+  const symbolValue = (symbol: string): string => {
+    const known = symbols.get(symbol);
+    if (known !== undefined) return known;
+    for (const [inputName, { shape }] of program.inputs) {
+      const axis = shape.findIndex((dim) => typeof dim !== "number" && dim.symbols.join() === symbol);
+      const dim = shape[axis];
+      if (dim === undefined || typeof dim === "number") continue;
+      const size = emit("Shape", [inputName], { start: axis, end: axis + 1 });
+      const value = dim.factor === 1 ? size : emit("Div", [size, ints([dim.factor])]);
+      symbols.set(symbol, value);
+      return value;
+    }
+    throw new EngineError(`no input of "${program.name}" has an axis that determines "${symbol}"`);
+  };
+  const dimVector = (dim: Dim): string => {
+    if (typeof dim === "number") return ints([dim]);
+    const product = symbolsOf([dim]).map(symbolValue).reduce((a, b) => emit("Mul", [a, b]));
+    return dim.factor === 1 ? product : emit("Mul", [product, ints([dim.factor])]);
+  };
+  const shape: LoweringContext["shape"] = (dims) => {
+    if (isStaticShape(dims)) return ints(dims);
+    // A single unknown size is what -1 is for.
+    const unknown = dims.filter((dim) => typeof dim !== "number");
+    if (unknown.length === 1) return ints(dims.map((dim) => (typeof dim === "number" ? dim : -1)));
+    return emit("Concat", dims.map(dimVector), { axis: 0 });
+  };
+  const context: LoweringContext = { emit, constant, ints, shape };
+
+  function lower(value: Value): string {
+    switch (value.op) {
+      case "input": {
+        const { name, dtype } = value.attributes;
+        inputs.push({ name, dtype, shape: value.shape });
+        return name;
+      }
+      case "parameter": {
+        const { name, dtype, shape: size } = value.attributes;
+        const binding = bind(value.attributes);
+        if (binding === "input") inputs.push({ name, dtype, shape: size });
+        else initializers.push({ name, dtype, shape: size, data: binding });
+        return name;
+      }
+      case "constant":
+        return constant(value.attributes.tensor);
+      default: {
+        prefix = value.path === "" ? "" : `${value.path}/`;
+        const inputNames = value.inputs.map((input) => names.get(input) as string);
+        // The table's row fits the value by construction; TypeScript can't correlate the two unions.
+        const row = lowerings[value.op] as Lowering<OpName>;
+        return row(value as never, inputNames, context);
+      }
+    }
+  }
+
+  const results = new Map([
+    ...[...program.outputs],
+    ...[...program.updates].map(([name, value]) => [updateName(name), value] as const),
+  ]);
+  for (const value of topologicalOrder([...results.values()])) names.set(value, lower(value));
+  prefix = "";
+  const outputs = [...results].map(([name, value]): OnnxValueInfo => {
+    // A node of its own, since an output may be an input, a parameter, or two outputs the same value.
+    nodes.push({
+      opType: "Identity",
+      name: `output/${name}`,
+      inputs: [names.get(value) as string],
+      outputs: [name],
+      attributes: {},
+    });
+    return { name, dtype: value.dtype, shape: value.shape };
+  });
+  return { graphName: program.name, nodes, initializers, inputs, outputs };
+}
