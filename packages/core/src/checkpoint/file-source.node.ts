@@ -1,0 +1,79 @@
+/**
+ * A local file as a ByteSource (Node): positional reads on one open file, so that the file is never loaded as a whole
+ * and several reads can run at the same time.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { resolve } from "node:path";
+import { CheckpointError } from "../errors.js";
+import { type ByteSource, checkRange } from "./byte-source.js";
+import { fileError } from "./file-error.node.js";
+
+/** Node refuses single reads of 2 GiB and more; smaller pieces also keep libuv's threads available to others. */
+const MAX_READ_BYTES = 256 * 2 ** 20;
+
+/**
+ * Opens a file for reading.
+ *
+ * @throws CheckpointError when the path is missing, unreadable or not a regular file
+ */
+export async function openFileSource(path: string): Promise<ByteSource> {
+  const absolute = resolve(path);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(absolute, "r");
+    const stats = await handle.stat();
+    if (stats.isDirectory()) throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
+    if (!stats.isFile()) throw new CheckpointError(`${path}: not a regular file`);
+    return fileSource(handle, path, absolute, stats.size);
+  } catch (error) {
+    await handle?.close();
+    throw fileError(error, path, "read", CheckpointError);
+  }
+}
+
+function fileSource(handle: FileHandle, name: string, path: string, size: number): ByteSource {
+  let closed = false;
+  return {
+    name,
+    size,
+    path,
+    async read(offset, length) {
+      if (closed) throw new CheckpointError(`${name}: read after close`);
+      checkRange(this, offset, length);
+      const bytes = allocateBytes(name, length);
+      try {
+        await readFully(handle, name, bytes, offset);
+      } catch (error) {
+        throw fileError(error, name, "read", CheckpointError);
+      }
+      return bytes;
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      await handle.close();
+    },
+  };
+}
+
+async function readFully(handle: FileHandle, name: string, bytes: Uint8Array, offset: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const wanted = Math.min(bytes.length - done, MAX_READ_BYTES);
+    const { bytesRead } = await handle.read(bytes, done, wanted, offset + done);
+    if (bytesRead === 0) {
+      throw new CheckpointError(`${name}: the file ended at byte ${offset + done} while it was read`, {
+        hint: "Another process has changed the file; load it again when it is complete.",
+      });
+    }
+    done += bytesRead;
+  }
+}
+
+function allocateBytes(name: string, length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new CheckpointError(`${name}: not enough memory for an array of ${length} bytes`, { cause });
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * JSON from files that strangers wrote: bytes to a value, where duplicate keys are an error. `JSON.parse` keeps the last
+ * of several equal keys, so two readers of one file could see different tensors under the same name.
+ */
+import { CheckpointError, errorMessage } from "../errors.js";
+
+/** Longest name shown in a message. */
+const MAX_SHOWN = 120;
+
+/** A name from a file in quotes, with control characters escaped and cut where it is very long. */
+export function quoted(name: string): string {
+  return JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}...` : name);
+}
+
+/** Whether a JSON value is an object (not an array, not null). */
+export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Parses UTF-8 JSON.
+ *
+ * @param what for messages, as in "model.safetensors: header"
+ * @throws CheckpointError when the bytes aren't UTF-8 or not JSON, or when an object has a key twice
+ */
+export function parseJson(bytes: Uint8Array, what: string): unknown {
+  let text: string;
+  let value: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new CheckpointError(`${what} isn't UTF-8 text`, { cause });
+  }
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    // The engine's message quotes the text, which may be long and hold line breaks.
+    const reason = errorMessage(cause).replace(/[^\x20-\x7e]+/g, " ");
+    throw new CheckpointError(`${what} isn't valid JSON: ${reason.slice(0, MAX_SHOWN)}`, { cause });
+  }
+  const duplicate = findDuplicateKey(text);
+  if (duplicate !== undefined) throw new CheckpointError(`${what} has the key ${quoted(duplicate)} twice`);
+  return value;
+}
+
+/** First key that occurs twice in one object of `text`, which must be valid JSON. */
+export function findDuplicateKey(text: string): string | undefined {
+  // One entry for each open bracket: the keys seen so far, or undefined for an array.
+  const open: (Set<string> | undefined)[] = [];
+  let start = 0;
+  let end = 0;
+  for (let i = 0; i < text.length; i++) {
+    switch (text[i]) {
+      case '"':
+        start = i;
+        i = closingQuote(text, i);
+        end = i + 1;
+        break;
+      case ":": {
+        // In valid JSON a colon outside of strings follows a key. Equal keys may be escaped differently.
+        const key = JSON.parse(text.slice(start, end)) as string;
+        const keys = open.at(-1);
+        if (keys?.has(key)) return key;
+        keys?.add(key);
+        break;
+      }
+      case "{":
+        open.push(new Set());
+        break;
+      case "[":
+        open.push(undefined);
+        break;
+      case "}":
+      case "]":
+        open.pop();
+        break;
+    }
+  }
+  return undefined;
+}
+
+function closingQuote(text: string, openingQuote: number): number {
+  for (let i = openingQuote + 1; i < text.length; i++) {
+    const character = text[i];
+    if (character === "\\") i++;
+    else if (character === '"') return i;
+  }
+  return text.length;
+}

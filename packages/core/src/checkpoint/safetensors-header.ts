@@ -1,0 +1,169 @@
+/**
+ * The header of a safetensors file: 8 bytes little-endian header length N, then N bytes of JSON, then the data.
+ *
+ *   {"__metadata__": {"format": "pt"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
+ *
+ * Everything a header claims is checked here, before any array is allocated: lengths against the file, shapes against
+ * offsets, and that the tensors cover the data exactly once, without holes or overlaps (as the format demands: a hole
+ * could hide anything, an overlap lets a small file claim to be a huge one).
+ * Source: the format description of huggingface/safetensors.
+ */
+import { CheckpointError } from "../errors.js";
+import { byteSize, type DType } from "../graph/dtype.js";
+import type { ByteSource } from "./byte-source.js";
+import { isJsonObject, parseJson, quoted } from "./json-text.js";
+import { dtypeFromSafetensors, SAFETENSORS_DTYPES } from "./safetensors-dtypes.js";
+
+/** The format's own limit for the JSON part. */
+export const MAX_HEADER_BYTES = 100_000_000;
+/** Bytes of the length field in front of the JSON. */
+export const LENGTH_FIELD_BYTES = 8;
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Position of the first byte in the file (not in the data part). */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+export interface SafetensorsHeader {
+  /** The file's own notes, as in `{format: "pt"}`. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** In the order of the data. */
+  readonly tensors: readonly TensorInfo[];
+}
+
+/**
+ * Reads and checks the header.
+ *
+ * @throws CheckpointError that names the file, the tensor and what is wrong
+ */
+export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
+  if (source.size < LENGTH_FIELD_BYTES) {
+    throw new CheckpointError(`${source.name}: not a safetensors file: it has only ${source.size} bytes`, {
+      hint: "The file is empty or cut off; get it again.",
+    });
+  }
+  const field = await source.read(0, LENGTH_FIELD_BYTES);
+  const length = new DataView(field.buffer, field.byteOffset, LENGTH_FIELD_BYTES).getBigUint64(0, true);
+  if (length > BigInt(MAX_HEADER_BYTES)) {
+    throw new CheckpointError(
+      `${source.name}: not a safetensors file: its header would have ${length} bytes, the limit is ${MAX_HEADER_BYTES}`,
+      { hint: "Pickled checkpoints (.pt, .bin, .ckpt) and ONNX files aren't safetensors files." },
+    );
+  }
+  const headerBytes = Number(length);
+  if (headerBytes > source.size - LENGTH_FIELD_BYTES) {
+    throw new CheckpointError(
+      `${source.name}: the header claims ${headerBytes} bytes, but only ${source.size - LENGTH_FIELD_BYTES} follow`,
+      { hint: "The file is cut off or isn't a safetensors file; get it again." },
+    );
+  }
+  const json = await source.read(LENGTH_FIELD_BYTES, headerBytes);
+  return parseSafetensorsHeader(json, source.name, source.size);
+}
+
+/**
+ * Checks the JSON part of a header.
+ *
+ * @param json the header's bytes, without the length field
+ * @param name for messages
+ * @param fileBytes size of the whole file
+ */
+export function parseSafetensorsHeader(json: Uint8Array, name: string, fileBytes: number): SafetensorsHeader {
+  if (json[0] !== "{".charCodeAt(0)) {
+    throw new CheckpointError(`${name}: not a safetensors file: its header isn't a JSON object`);
+  }
+  const header = parseJson(json, `${name}: header`);
+  if (!isJsonObject(header)) throw new CheckpointError(`${name}: header isn't a JSON object`);
+  const dataStart = LENGTH_FIELD_BYTES + json.length;
+  const tensors: TensorInfo[] = [];
+  let metadata: ReadonlyMap<string, string> = new Map();
+  for (const [key, value] of Object.entries(header)) {
+    if (key === "__metadata__") metadata = parseMetadata(value, name);
+    else tensors.push(parseTensor(key, value, name, dataStart, fileBytes));
+  }
+  tensors.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
+  checkCoverage(tensors, name, dataStart, fileBytes);
+  return { metadata, tensors };
+}
+
+function parseMetadata(value: unknown, name: string): ReadonlyMap<string, string> {
+  const entries = isJsonObject(value) ? Object.entries(value) : undefined;
+  const texts = entries?.filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  if (entries === undefined || texts?.length !== entries.length) {
+    throw new CheckpointError(`${name}: "__metadata__" must be an object with text values`);
+  }
+  return new Map(texts);
+}
+
+function parseTensor(key: string, value: unknown, name: string, dataStart: number, fileBytes: number): TensorInfo {
+  const fail = (problem: string, hint?: string): never => {
+    throw new CheckpointError(`${name}: tensor ${quoted(key)}: ${problem}`, hint === undefined ? {} : { hint });
+  };
+  if (!isJsonObject(value)) return fail("its description isn't a JSON object");
+  const unknownKey = Object.keys(value).find((field) => !["dtype", "shape", "data_offsets"].includes(field));
+  if (unknownKey !== undefined) return fail(`unknown field ${quoted(unknownKey)}`);
+
+  const { dtype: dtypeName, shape, data_offsets: offsets } = value;
+  if (typeof dtypeName !== "string") return fail('"dtype" must be a text');
+  const dtype = dtypeFromSafetensors(dtypeName);
+  if (dtype === undefined) {
+    return fail(`dtype ${quoted(dtypeName)} isn't supported`, `Known dtypes: ${SAFETENSORS_DTYPES.join(", ")}.`);
+  }
+  if (!isSizes(shape)) return fail('"shape" must be a list of integers from 0 to 2^53 - 1');
+  if (!isSizes(offsets) || offsets.length !== 2) return fail('"data_offsets" must be two integers from 0 to 2^53 - 1');
+
+  const [begin, end] = offsets as readonly [number, number];
+  const dataBytes = fileBytes - dataStart;
+  if (begin > end) return fail(`its data would begin at ${begin} and end before that, at ${end}`);
+  if (end > dataBytes) {
+    return fail(`its data would end at byte ${end} of ${dataBytes}`, "The file is cut off; get it again.");
+  }
+  const byteLength = checkedProduct([...shape, byteSize(dtype)]);
+  if (byteLength === undefined) return fail(`shape ${shapeText(shape)} is too large`);
+  if (byteLength !== end - begin) {
+    return fail(`shape ${shapeText(shape)} of ${dtypeName} needs ${byteLength} bytes, but it has ${end - begin}`);
+  }
+  return { name: key, dtype, shape: Object.freeze([...shape]), offset: dataStart + begin, byteLength };
+}
+
+function isSizes(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0 && !Object.is(item, -0));
+}
+
+/** Product that stays exact, or undefined. Checked at every step, also where a later factor is zero. */
+function checkedProduct(factors: readonly number[]): number | undefined {
+  let product = 1;
+  for (const factor of factors) {
+    product *= factor;
+    if (!Number.isSafeInteger(product)) return undefined;
+  }
+  return product;
+}
+
+function shapeText(shape: readonly number[]): string {
+  return shape.length > 16 ? `with ${shape.length} dimensions` : `[${shape.join(", ")}]`;
+}
+
+function checkCoverage(sorted: readonly TensorInfo[], name: string, dataStart: number, fileBytes: number): void {
+  let position = dataStart;
+  let previous: TensorInfo | undefined;
+  for (const tensor of sorted) {
+    if (tensor.offset !== position) {
+      const after = previous === undefined ? "the start of the data" : quoted(previous.name);
+      throw new CheckpointError(
+        tensor.offset < position
+          ? `${name}: tensor ${quoted(tensor.name)} overlaps ${after}`
+          : `${name}: ${tensor.offset - position} unused bytes between ${after} and tensor ${quoted(tensor.name)}`,
+      );
+    }
+    position += tensor.byteLength;
+    previous = tensor;
+  }
+  if (position !== fileBytes) {
+    throw new CheckpointError(`${name}: ${fileBytes - position} bytes after the last tensor belong to none`);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Checkpoints in several safetensors files ("shards") with an index that says which tensor is where:
+ *
+ *   {"metadata": {"total_size": 123}, "weight_map": {"name": "model-00001-of-00002.safetensors", ...}}
+ *
+ * Source: the layout that huggingface_hub writes and diffusers and transformers read. Works over any way of opening a
+ * shard by its file name, so that Node and the browser share it.
+ */
+import { CheckpointError } from "../errors.js";
+import { isJsonObject, parseJson, quoted } from "./json-text.js";
+import type { WeightEntry, Weights } from "./weights.js";
+
+/** Names shown in a message about many tensors. */
+const MAX_LISTED = 5;
+
+export interface ShardIndex {
+  /** Tensor name to shard file name. */
+  readonly weightMap: ReadonlyMap<string, string>;
+  /** File names of the shards, sorted. */
+  readonly shards: readonly string[];
+  /** Bytes of all arrays, where the index says so. */
+  readonly totalSize: number | undefined;
+}
+
+/**
+ * Reads an index.
+ *
+ * @param name for messages
+ * @throws CheckpointError when it is damaged, or names a shard that isn't a plain file name in the index's own folder
+ */
+export function parseShardIndex(json: Uint8Array, name: string): ShardIndex {
+  const index = parseJson(json, name);
+  const map = isJsonObject(index) ? index.weight_map : undefined;
+  if (!isJsonObject(index) || !isJsonObject(map)) {
+    throw new CheckpointError(`${name}: a shard index must be an object with a "weight_map" object`);
+  }
+  const weightMap = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(map)) {
+    if (typeof shard !== "string" || !isPlainFileName(shard)) {
+      throw new CheckpointError(
+        `${name}: tensor ${quoted(tensor)} is mapped to ${quoted(String(shard))}, which isn't a .safetensors file name`,
+        { hint: "Shards must lie in the folder of their index." },
+      );
+    }
+    weightMap.set(tensor, shard);
+  }
+  if (weightMap.size === 0) throw new CheckpointError(`${name}: the shard index lists no tensors`);
+  const metadata = index.metadata;
+  const size = isJsonObject(metadata) ? metadata.total_size : undefined;
+  const totalSize = typeof size === "number" && Number.isSafeInteger(size) ? size : undefined;
+  return { weightMap, shards: [...new Set(weightMap.values())].sort(), totalSize };
+}
+
+/** A name without path, drive or stream separators, so that it can't lead out of its folder. */
+function isPlainFileName(name: string): boolean {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.+=@ -]*\.safetensors$/.test(name) && name.length <= 255;
+}
+
+/**
+ * Opens all shards of an index as one set of weights and checks that each tensor is in the shard that the index names,
+ * once, and that no shard holds others.
+ *
+ * @param name the index, for messages
+ * @param openShard opens a shard by file name
+ */
+export async function openShards(
+  index: ShardIndex,
+  name: string,
+  openShard: (fileName: string) => Promise<Weights>,
+): Promise<Weights> {
+  const opened = new Map<string, Weights>();
+  const close = async () => {
+    await Promise.all(Array.from(opened.values(), (shard) => shard.close()));
+  };
+  try {
+    for (const fileName of index.shards) opened.set(fileName, await openShard(fileName));
+    const entries = collectEntries(index, name, opened);
+    return { source: name, entries, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function collectEntries(
+  index: ShardIndex,
+  name: string,
+  opened: ReadonlyMap<string, Weights>,
+): ReadonlyMap<string, WeightEntry> {
+  const entries = new Map<string, WeightEntry>();
+  const missing: string[] = [];
+  for (const [tensor, fileName] of index.weightMap) {
+    const entry = opened.get(fileName)?.entries.get(tensor);
+    if (entry === undefined) missing.push(`${quoted(tensor)} in ${fileName}`);
+    else entries.set(tensor, entry);
+  }
+  const extra: string[] = [];
+  for (const [fileName, shard] of opened) {
+    for (const tensor of shard.entries.keys()) {
+      if (index.weightMap.get(tensor) !== fileName) extra.push(`${quoted(tensor)} in ${fileName}`);
+    }
+  }
+  if (missing.length + extra.length > 0) {
+    const problems = [listed("missing", missing), listed("not in the index", extra)].filter((text) => text !== "");
+    throw new CheckpointError(`${name}: the shards don't match their index: ${problems.join("; ")}`, {
+      hint: "Files of different checkpoints may be mixed, or a download is incomplete; get all files again.",
+    });
+  }
+  return entries;
+}
+
+function listed(what: string, names: readonly string[]): string {
+  if (names.length === 0) return "";
+  const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : "";
+  return `${what}: ${names.slice(0, MAX_LISTED).join(", ")}${more}`;
+}
