@@ -1,0 +1,59 @@
+/**
+ * From what is wrong with a configuration to one ConfigError that names each field as its source calls it.
+ */
+import type { z } from "zod";
+import { ConfigError } from "../errors.js";
+
+/** Translates the path of a field (`encoder.widthList[2]`) into the names of the source being read. */
+export type FieldNamer = (path: string) => string;
+
+/** One thing that is wrong: the field's path (as in code), and a phrase that goes on with "is ..." or "has ...". */
+export interface ConfigIssue {
+  readonly path: string;
+  readonly problem: string;
+}
+
+const MAX_REPORTED = 8;
+
+/**
+ * One ConfigError for all issues, the first few in full.
+ *
+ * @param subject what was being read, for the start of the message
+ */
+export function throwConfigIssues(subject: string, issues: readonly ConfigIssue[], nameOf: FieldNamer): never {
+  const lines = issues
+    .slice(0, MAX_REPORTED)
+    .map(({ path, problem }) => (path === "" ? problem : `${nameOf(path)} ${problem}`));
+  const more = issues.length > MAX_REPORTED ? `; and ${issues.length - MAX_REPORTED} more` : "";
+  throw new ConfigError(`${subject}: ${lines.join("; ")}${more}`);
+}
+
+/** The issues of a failed zod parse of `input`. Messages of the schema are phrases such as "must be a positive integer". */
+export function zodIssues(error: z.ZodError, input: unknown): ConfigIssue[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({ path: formatPath([...issue.path, key]), problem: "isn't a known option" }));
+    }
+    const value = issue.path.reduce<unknown>(
+      (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
+      input,
+    );
+    const isObject = issue.code === "invalid_type" && issue.expected === "object";
+    const expectation = isObject ? "must be an object" : issue.message;
+    return [{ path: formatPath(issue.path), problem: `is ${quote(value)} but ${expectation}` }];
+  });
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => {
+    if (typeof key === "number") return `${text}[${key}]`;
+    const name = /^\w{1,80}$/.test(String(key)) ? String(key) : quote(String(key));
+    return text === "" ? name : `${text}.${name}`;
+  }, "");
+}
+
+/** A value for a message: JSON where possible, cut to a readable length. */
+export function quote(value: unknown): string {
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

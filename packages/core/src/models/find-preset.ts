@@ -1,0 +1,63 @@
+/**
+ * Presets by name: plain, as a hub repository (`mit-han-lab/...`), or as the repository of the diffusers form (`...-diffusers`).
+ */
+import { ConfigError } from "../errors.js";
+import { closestName } from "./closest-name.js";
+import { quote } from "./config-issues.js";
+import { PRESETS, type Preset } from "./presets.js";
+
+/** Owners of the published repositories. The same name under another owner may be any model, so it isn't a preset. */
+const OWNERS: ReadonlySet<string> = new Set(["mit-han-lab", "dc-ai", "stabilityai"]);
+
+/**
+ * DC-AE 1.1 and 1.5 were also published as retrained variants for fewer latent channels, under these suffixes. The
+ * architecture is the base model's, with all 128 channels.
+ */
+const CHANNEL_VARIANT = /^(dc-ae-f32c128-1\.[15])-c(16|32|48|64|80|96|112)$/;
+
+/** The preset of that name, or undefined. Case doesn't matter. */
+export function findPreset(name: string): Preset | undefined {
+  const parts = name.toLowerCase().split("/");
+  const plain = parts.at(-1)?.replace(/-diffusers$/, "");
+  if (plain === undefined || parts.length > 2 || (parts.length === 2 && !OWNERS.has(parts[0] ?? ""))) return undefined;
+
+  const preset = PRESETS.find((candidate) => candidate.name === plain || candidate.aliases.includes(plain));
+  if (preset !== undefined) return preset;
+
+  const base = CHANNEL_VARIANT.exec(plain)?.[1];
+  const basePreset = base === undefined ? undefined : PRESETS.find((candidate) => candidate.name === base);
+  if (basePreset === undefined) return undefined;
+  return { ...basePreset, name: plain, hubId: `dc-ai/${plain}`, scalingFactor: null };
+}
+
+/**
+ * The preset of that name.
+ *
+ * @throws ConfigError that lists the names
+ */
+export function getPreset(name: string): Preset {
+  const preset = findPreset(name);
+  if (preset !== undefined) return preset;
+  const names = PRESETS.map((candidate) => candidate.name);
+  const guess = closestName(name.split("/").at(-1) ?? "", [...names, ...PRESETS.flatMap(({ aliases }) => aliases)]);
+  throw new ConfigError(
+    `unknown preset ${quote(name)}${guess === undefined ? "" : `; did you mean ${quote(guess)}?`}`,
+    {
+      hint: `Known presets: ${names.join(", ")}.`,
+    },
+  );
+}
+
+/**
+ * The hub repository of a preset in one of the two published forms (SD-VAE exists as diffusers only).
+ *
+ * @throws ConfigError when none is known
+ */
+export function presetHubId(preset: Preset, format: "official" | "diffusers"): string {
+  if (preset.hubId === null || (preset.kind === "sd-vae" && format === "official")) {
+    throw new ConfigError(`no hub repository in the ${format} format is known for ${preset.name}`, {
+      hint: preset.hubId === null ? "Pass a local folder." : "Use the diffusers format.",
+    });
+  }
+  return preset.kind === "dc-ae" && format === "diffusers" ? `${preset.hubId}-diffusers` : preset.hubId;
+}
