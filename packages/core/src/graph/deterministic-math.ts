@@ -6,8 +6,7 @@
  * units in the last place (tested).
  */
 
-const LN2 = 0.6931471805599453;
-const HALF_PI = 1.5707963267948966;
+const HALF_PI = Math.PI / 2;
 
 /** Natural logarithm of a positive, normal, finite number. */
 export function naturalLog(x: number): number {
@@ -34,7 +33,7 @@ export function naturalLog(x: number): number {
   const q = s * s;
   let series = 1 / 19;
   for (let n = 17; n >= 1; n -= 2) series = series * q + 1 / n;
-  return exponent * LN2 + 2 * s * series;
+  return exponent * Math.LN2 + 2 * s * series;
 }
 
 // Taylor coefficients of sin(a)/a and cos(a) in a^2; on [0, pi/2] the first dropped terms are below 1e-17.
@@ -58,6 +57,8 @@ function horner(coefficients: readonly number[], x: number): number {
 
 /** sin(2 pi t). Exact zeros and ones at multiples of a quarter turn. */
 export function sineOfTurn(t: number): number {
+  // Odd, so that tiny negative arguments aren't lost in the reduction.
+  if (t < 0) return -sineOfTurn(-t);
   const quarters = (t - Math.floor(t)) * 4;
   const quadrant = Math.floor(quarters) & 3;
   const fraction = quarters - Math.floor(quarters);
@@ -69,7 +70,8 @@ export function sineOfTurn(t: number): number {
 
 /** cos(2 pi t). */
 export function cosineOfTurn(t: number): number {
-  return sineOfTurn(t - Math.floor(t) + 0.25);
+  const turn = Math.abs(t);
+  return sineOfTurn(turn - Math.floor(turn) + 0.25);
 }
 
 function sineOfQuarter(fraction: number): number {

@@ -1,0 +1,84 @@
+/**
+ * Sizes that the compression factor doesn't divide: what to do is the caller's explicit choice.
+ *
+ * "error" refuses, "center-crop" and "top-left-crop" lose up to factor - 1 pixels per side, "reflect-pad" adds mirrored
+ * pixels at the right and the bottom and cuts them off again afterwards (the picture keeps its size and every pixel).
+ */
+import { ConfigError, DataError, ShapeError } from "../errors.js";
+import type { Tensor } from "../graph/tensor.js";
+import { largestMultiple } from "./crop-image.js";
+import { reflectPad } from "./reflect-pad.js";
+
+export const SIZE_POLICIES = ["error", "center-crop", "top-left-crop", "reflect-pad"] as const;
+export type SizePolicy = (typeof SIZE_POLICIES)[number];
+
+export interface FittedTensor {
+  /** [N, C, H', W'] with sides that are multiples. Shares memory with the input where nothing was added. */
+  readonly tensor: Tensor;
+  /**
+   * Takes a tensor [..., H', W'] of the fitted size (such as the reconstruction) back: cuts off what padding added. What a
+   * crop removed is gone, so after a crop this returns its argument.
+   *
+   * @throws ShapeError when the sides aren't H' and W'
+   */
+  restore(result: Tensor): Tensor;
+}
+
+/**
+ * Makes height and width multiples of `multiple`.
+ *
+ * @param tensor [N, C, H, W]
+ * @throws DataError under "error" when a side isn't a multiple, and under the crops when a side is smaller than it
+ */
+export function fitToMultiple(tensor: Tensor, multiple: number, policy: SizePolicy): FittedTensor {
+  if (tensor.rank !== 4 || tensor.size === 0) {
+    throw new ShapeError(`fitToMultiple: expected a tensor [N, C, H, W], got [${tensor.shape.join(", ")}]`);
+  }
+  if (!Number.isSafeInteger(multiple) || multiple < 1) {
+    throw new ShapeError(`fitToMultiple: the multiple must be a positive integer, got ${multiple}`);
+  }
+  if (!SIZE_POLICIES.includes(policy)) {
+    throw new ConfigError(
+      `fitToMultiple: unknown size policy "${policy}", expected one of ${SIZE_POLICIES.join(", ")}`,
+    );
+  }
+  const height = tensor.shape[2] as number;
+  const width = tensor.shape[3] as number;
+  if (height % multiple === 0 && width % multiple === 0) return fitted(tensor);
+  if (policy === "error") {
+    throw new DataError(`the picture's size ${width}x${height} isn't a multiple of ${multiple}`, {
+      hint: 'Crop it, or choose a size policy: "center-crop", "top-left-crop" or "reflect-pad".',
+    });
+  }
+  if (policy === "reflect-pad") {
+    const bottom = (multiple - (height % multiple)) % multiple;
+    const right = (multiple - (width % multiple)) % multiple;
+    return fitted(reflectPad(tensor, { bottom, right }), { height, width });
+  }
+  const target = largestMultiple(policy, height, width, multiple);
+  const top = policy === "center-crop" ? Math.floor((height - target.height) / 2) : 0;
+  const left = policy === "center-crop" ? Math.floor((width - target.width) / 2) : 0;
+  const ranges = [
+    undefined,
+    undefined,
+    { start: top, stop: top + target.height },
+    { start: left, stop: left + target.width },
+  ];
+  return fitted(tensor.slice(ranges));
+}
+
+function fitted(tensor: Tensor, original?: { readonly height: number; readonly width: number }): FittedTensor {
+  const [height, width] = tensor.shape.slice(-2);
+  return {
+    tensor,
+    restore(result) {
+      const [gotHeight, gotWidth] = result.shape.slice(-2);
+      if (gotHeight !== height || gotWidth !== width) {
+        throw new ShapeError(`restore: expected a tensor [..., ${height}, ${width}], got [${result.shape.join(", ")}]`);
+      }
+      if (original === undefined) return result;
+      const leading = new Array<undefined>(result.rank - 2).fill(undefined);
+      return result.slice([...leading, { stop: original.height }, { stop: original.width }]);
+    },
+  };
+}

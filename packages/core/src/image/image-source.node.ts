@@ -1,0 +1,105 @@
+/**
+ * Bytes of a picture from wherever it is: a path, a URL, or memory. Bounds are checked before anything is read whole.
+ */
+import { open } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { fileError } from "../checkpoint/file-error.node.js";
+import { DataError } from "../errors.js";
+import { firstLine } from "./sharp.node.js";
+
+/** A path, a URL (file:, http:, https:, data:; also as text for http and https), or the bytes of a picture file. */
+export type ImageSource = string | URL | Uint8Array | ArrayBuffer;
+
+/** Picture files above this are refused: 1 GiB. */
+const MAX_FILE_BYTES = 2 ** 30;
+
+/** How messages name the source. */
+export function imageSourceName(source: ImageSource): string {
+  if (typeof source === "string") return source === "" ? "(empty path)" : source;
+  if (source instanceof URL) return source.protocol === "data:" ? "data: URL" : source.href;
+  return "image data";
+}
+
+/**
+ * The undecoded bytes of a picture.
+ *
+ * @throws DataError when there is nothing to read, naming the source
+ */
+export async function readImageSource(source: ImageSource): Promise<Uint8Array> {
+  const name = imageSourceName(source);
+  const bytes = await readBytes(source, name);
+  if (bytes.byteLength === 0) throw new DataError(`${name}: the file is empty (0 bytes)`);
+  return bytes;
+}
+
+async function readBytes(source: ImageSource, name: string): Promise<Uint8Array> {
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof URL) {
+    if (source.protocol !== "file:") return download(source, name);
+    try {
+      return await readFile(fileURLToPath(source), name);
+    } catch (error) {
+      if (error instanceof DataError) throw error;
+      throw new DataError(`${name}: not a path on this machine: ${firstLine(error)}`, { cause: error });
+    }
+  }
+  if (typeof source !== "string") {
+    throw new DataError(`loadImage: expected a path, a URL or bytes, got ${source === null ? "null" : typeof source}`);
+  }
+  if (/^https?:\/\//i.test(source)) {
+    if (!URL.canParse(source)) throw new DataError(`${name}: not a valid URL`);
+    return download(new URL(source), name);
+  }
+  if (source === "" || source.includes("\0")) throw new DataError(`${JSON.stringify(source)}: not a valid path`);
+  return readFile(source, name);
+}
+
+async function readFile(path: string, name: string): Promise<Uint8Array> {
+  try {
+    const file = await open(path, "r");
+    try {
+      const status = await file.stat();
+      if (status.isDirectory()) {
+        throw new DataError(`${name}: it is a folder, not a picture`, { hint: "Name a picture inside of it." });
+      }
+      // Pipes and devices have no size, and reading one might never end.
+      if (!status.isFile()) throw new DataError(`${name}: not a regular file`);
+      if (status.size > MAX_FILE_BYTES) throw tooLarge(name, status.size);
+      return await file.readFile();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileError(error, name, "read");
+  }
+}
+
+async function download(url: URL, name: string): Promise<Uint8Array> {
+  if (!["http:", "https:", "data:"].includes(url.protocol)) {
+    throw new DataError(`${name}: can't read from "${url.protocol}" URLs`, {
+      hint: "Use a path, a file:, http:, https: or data: URL, or pass the bytes.",
+    });
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    const response = await fetch(url);
+    if (!response.ok) throw new DataError(`${name}: the server answered ${response.status} ${response.statusText}`);
+    const body = response.body as AsyncIterable<Uint8Array> | null;
+    for await (const chunk of body ?? []) {
+      size += chunk.byteLength;
+      if (size > MAX_FILE_BYTES) throw tooLarge(name, size);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw new DataError(`${name}: can't be downloaded: ${firstLine(cause)}`, { cause: error });
+  }
+  return Buffer.concat(chunks, size);
+}
+
+function tooLarge(name: string, size: number): DataError {
+  return new DataError(`${name}: ${size} bytes is too large for a picture, the limit is ${MAX_FILE_BYTES}`);
+}
