@@ -1,0 +1,45 @@
+// Everything that is checked besides the tests: lint, types, published packages, browser entry, docs.
+// Each check counts as one; the outcome goes to .test-results/checks.json for scripts/summarize.mjs.
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { resultsFolder } from "./test-results.mjs";
+import { packages, pnpm, root, run, turbo } from "./workspace.mjs";
+
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const outcome = {};
+
+function check(name, action) {
+  console.log(`\ncheck: ${name}`);
+  outcome[name] = action() === 0;
+  console.log(`check: ${name}: ${outcome[name] ? "passed" : "FAILED"}`);
+}
+
+check("lint", () => run(bin("biome"), ["ci", "--error-on-warnings", "."]));
+
+for (const { name } of packages()) {
+  check(`types of ${name}`, () => run(bin("tsc"), ["-p", join("packages", name), "--noEmit"]));
+}
+
+// What is checked is what would be published: the packed file, not the working tree.
+const packed = mkdtempSync(join(tmpdir(), "dcae-pack-"));
+try {
+  for (const { name, folder, manifest } of packages()) {
+    const target = join(packed, name);
+    mkdirSync(target);
+    check(`pack ${name}`, () => pnpm(["pack", "--pack-destination", target], folder));
+    const tarball = join(target, readdirSync(target)[0] ?? "missing.tgz");
+    check(`publint ${name}`, () => run(bin("publint"), ["run", tarball, "--strict"]));
+    // A package that is only a command has no importable entry for attw to judge.
+    if (manifest.exports["."]) check(`attw ${name}`, () => run(bin("attw"), [tarball, "--profile", "esm-only"]));
+  }
+} finally {
+  rmSync(packed, { recursive: true, force: true });
+}
+
+check("browser entry of core", () => run(process.execPath, [join(root, "scripts", "check-browser.mjs")]));
+check("docs build", () => turbo("build", "--filter=@dcae/docs", "--output-logs=new-only"));
+
+mkdirSync(resultsFolder, { recursive: true });
+writeFileSync(join(resultsFolder, "checks.json"), `${JSON.stringify(outcome, null, 2)}\n`);
+process.exit(Object.values(outcome).every(Boolean) ? 0 : 1);
