@@ -2,8 +2,9 @@
  * Looks for NaN and infinity in weights. Files are read as they are, because a checkpoint of a run that diverged is
  * still worth looking at; loaders call this to refuse such weights with a clear message.
  */
-import { decodeFloats, isNarrowFloat } from "../graph/float-formats.js";
+
 import { dtypeKind } from "../graph/dtype.js";
+import { decodeFloats, isNarrowFloat } from "../graph/float-formats.js";
 import type { Tensor } from "../graph/tensor.js";
 
 export interface NonFinite {

@@ -98,7 +98,10 @@ function parseTuple(text: string, fail: (problem: string) => never): readonly nu
   if (text.trim() === "") return [];
   // A tuple of one needs its comma, as in Python; longer ones may have one at the end.
   if (!/^\s*\d+\s*,\s*(?:\d+\s*(?:,\s*\d+\s*)*,?\s*)?$/.test(text)) return fail("the .npy shape is malformed");
-  const shape = text.split(",").filter((item) => item.trim() !== "").map(Number);
+  const shape = text
+    .split(",")
+    .filter((item) => item.trim() !== "")
+    .map(Number);
   let elements = 1;
   for (const dim of shape) {
     elements *= dim;
@@ -113,7 +116,10 @@ function parseDescription(descr: string, fail: (problem: string, hint?: string) 
   if (dtype !== undefined) return dtype;
   const shown = JSON.stringify(descr.slice(0, 20));
   if (descr.startsWith(">")) {
-    return fail(`big-endian arrays (${shown}) aren't supported`, "Convert it with array.astype(array.dtype.newbyteorder('<')).");
+    return fail(
+      `big-endian arrays (${shown}) aren't supported`,
+      "Convert it with array.astype(array.dtype.newbyteorder('<')).",
+    );
   }
   if (/^\|?O/.test(descr)) {
     return fail("object arrays hold Python pickles, which aren't read", "Save a numeric array instead.");

@@ -20,9 +20,12 @@ export function decodeNpy(bytes: Uint8Array, name = "npy bytes"): Tensor {
   const expected = sizeOf(shape) * byteSize(dtype);
   const got = bytes.length - dataOffset;
   if (got !== expected) {
-    throw new DataError(`${name}: an array of ${dtype} with shape (${shape.join(", ")}) has ${expected} bytes, got ${got}`, {
-      hint: got < expected ? "The file is cut off; get it again." : "One array per file is supported.",
-    });
+    throw new DataError(
+      `${name}: an array of ${dtype} with shape (${shape.join(", ")}) has ${expected} bytes, got ${got}`,
+      {
+        hint: got < expected ? "The file is cut off; get it again." : "One array per file is supported.",
+      },
+    );
   }
   const data = bytes.subarray(dataOffset);
   return fortranOrder

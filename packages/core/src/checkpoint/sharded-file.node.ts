@@ -3,12 +3,12 @@
  */
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "./atomic-file.node.js";
-import { readSmallFile } from "./small-file.node.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.node.js";
 import { planSafetensors, type WritableEntry } from "./safetensors-layout.js";
 import { DEFAULT_METADATA, type SafetensorsWriteOptions } from "./safetensors-writer.js";
 import { openShards, parseShardIndex } from "./shard-index.js";
 import { planShards } from "./shard-plan.js";
+import { readSmallFile } from "./small-file.node.js";
 import type { Weights } from "./weights.js";
 
 /** An index of a million tensors has about this size; more is no index. */
@@ -55,7 +55,8 @@ export async function writeShardedFiles(
       metadata,
       signal: options.signal,
       onProgress:
-        onProgress && (({ name, writtenBytes }) => onProgress({ name, writtenBytes: start + writtenBytes, totalBytes })),
+        onProgress &&
+        (({ name, writtenBytes }) => onProgress({ name, writtenBytes: start + writtenBytes, totalBytes })),
     });
   }
   if (index === undefined) return shards.map(({ fileName }) => fileName);

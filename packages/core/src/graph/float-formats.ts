@@ -3,7 +3,8 @@
  * IEEE binary16, bfloat16, and the 8-bit formats of the Open Compute Project (E4M3FN, E5M2).
  *
  * Decoding is exact and goes through a table (at most 65,536 entries, built at first use). Encoding rounds to nearest,
- * ties to even, as hardware and PyTorch do; overflow becomes infinity (E4M3FN, which has none, becomes NaN).
+ * ties to even, as hardware and PyTorch do; overflow becomes infinity. E4M3FN has none: overflow becomes NaN there, as in
+ * ml_dtypes; PyTorch 2.13 and ONNX's Cast (by default) saturate to 448 instead.
  */
 
 interface FloatFormat {

@@ -15,7 +15,7 @@ export function formatTensor(tensor: Tensor): string {
   const edge = tensor.size > SUMMARY_THRESHOLD ? EDGE_ITEMS : Number.POSITIVE_INFINITY;
   const cells: string[] = [];
   visit(tensor, edge, (value) => cells.push(formatValue(value, tensor)));
-  const width = Math.max(0, ...cells.map((cell) => cell.length));
+  const width = cells.reduce((widest, cell) => Math.max(widest, cell.length), 0);
   let next = 0;
   const body = layout(tensor, edge, "tensor(".length, () => (cells[next++] as string).padStart(width));
   return `tensor(${body}, shape=[${tensor.shape.join(", ")}], dtype=${tensor.dtype})`;

@@ -72,9 +72,7 @@ export class Tensor<D extends DType = DType> {
     this.#storage = data;
     this.#offset = view?.offset ?? 0;
     if (view === undefined) {
-      if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
-        throw new ShapeError(`Tensor: dimensions must be non-negative integers, got [${shape.join(", ")}]`);
-      }
+      checkShape(shape);
       if (!isStorageOf(dtype, data)) {
         throw new ShapeError(`Tensor: ${dtype} is stored in another array type than ${arrayName(data)}`);
       }
@@ -88,10 +86,12 @@ export class Tensor<D extends DType = DType> {
   }
 
   static zeros<D extends DType = "float32">(shape: readonly number[], dtype = "float32" as D): Tensor<D> {
+    checkShape(shape);
     return new Tensor(dtype, allocate(dtype, sizeOf(shape)), shape);
   }
 
   static full(shape: readonly number[], value: number): Tensor<"float32"> {
+    checkShape(shape);
     return new Tensor("float32", new Float32Array(sizeOf(shape)).fill(value), shape);
   }
 
@@ -178,7 +178,7 @@ export class Tensor<D extends DType = DType> {
     indices.forEach((index, axis) => {
       const dim = this.shape[axis] as number;
       const resolved = index < 0 ? index + dim : index;
-      if (!(resolved >= 0 && resolved < dim)) {
+      if (!(Number.isInteger(resolved) && resolved >= 0 && resolved < dim)) {
         throw new ShapeError(`at: index ${index} is outside of axis ${axis} of shape [${this.shape.join(", ")}]`);
       }
       position += resolved * (this.strides[axis] as number);
@@ -193,7 +193,7 @@ export class Tensor<D extends DType = DType> {
   reshape(shape: readonly number[]): Tensor<D> {
     const known = sizeOf(shape.filter((dim) => dim !== -1));
     const resolved = shape.map((dim) => (dim === -1 ? this.size / known : dim));
-    if (shape.filter((dim) => dim === -1).length > 1 || sizeOf(resolved) !== this.size) {
+    if (shape.filter((dim) => dim === -1).length > 1 || sizeOf(resolved) !== this.size || !isShape(resolved)) {
       throw new ShapeError(`reshape: [${this.shape.join(", ")}] doesn't fit into [${shape.join(", ")}]`);
     }
     return new Tensor(this.dtype, this.data, resolved);
@@ -225,6 +225,9 @@ export class Tensor<D extends DType = DType> {
       const stride = strides[axis] as number;
       const step = range?.step ?? 1;
       if (!Number.isInteger(step) || step < 1) throw new ShapeError(`slice: step ${step} isn't a positive integer`);
+      if (!Number.isInteger(range?.start ?? 0) || !Number.isInteger(range?.stop ?? 0)) {
+        throw new ShapeError(`slice: ${range?.start}..${range?.stop} isn't a range of integers`);
+      }
       const bound = (position: number) => Math.min(Math.max(position < 0 ? position + dim : position, 0), dim);
       const start = bound(range?.start ?? 0);
       const stop = bound(range?.stop ?? dim);
@@ -238,7 +241,7 @@ export class Tensor<D extends DType = DType> {
   /** Item `index` of the first axis, without that axis (a view). */
   row(index: number): Tensor<D> {
     const resolved = index < 0 ? index + (this.shape[0] ?? 0) : index;
-    if (this.rank === 0 || !(resolved >= 0 && resolved < (this.shape[0] as number))) {
+    if (this.rank === 0 || !(Number.isInteger(resolved) && resolved >= 0 && resolved < (this.shape[0] as number))) {
       throw new ShapeError(`row: no item ${index} in shape [${this.shape.join(", ")}]`);
     }
     return new Tensor(this.dtype, this.#storage, this.shape.slice(1), {
@@ -270,6 +273,16 @@ export class Tensor<D extends DType = DType> {
   /** Readable form in the style of NumPy; large tensors are abbreviated. */
   toString(): string {
     return formatTensor(this);
+  }
+}
+
+function isShape(shape: readonly number[]): boolean {
+  return shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
+}
+
+function checkShape(shape: readonly number[]): void {
+  if (!isShape(shape)) {
+    throw new ShapeError(`Tensor: dimensions must be non-negative integers, got [${shape.join(", ")}]`);
   }
 }
 
@@ -306,6 +319,8 @@ function castData<E extends DType>(tensor: Tensor, dtype: E): StorageOf<E> {
     const value = values[i] as number | bigint;
     if (dtype === "bool") out[i] = (Number(value) !== 0 ? 1 : 0) as never;
     else if (toBigInt) out[i] = (typeof value === "bigint" ? value : BigInt(Math.trunc(finite(value)))) as never;
+    // Only the low 32 bits of a 64-bit integer matter to a narrower one; as a double it would lose them above 2^53.
+    else if (truncate && typeof value === "bigint") out[i] = Number(BigInt.asUintN(32, value)) as never;
     else out[i] = (truncate ? Math.trunc(Number(value)) : Number(value)) as never;
   }
   return out;
