@@ -22,7 +22,7 @@ export interface Program {
 /**
  * Collects what `outputs` and `updates` depend on.
  *
- * @throws ShapeError when two inputs share a name with different shapes, or an update doesn't fit its parameter
+ * @throws ShapeError when two of its inputs, parameters and outputs share a name, or an update doesn't fit its parameter
  */
 export function createProgram(
   name: string,
@@ -40,9 +40,16 @@ export function createProgram(
       );
     }
   }
+  const inputs = inputsOf(all);
+  const taken = new Set<string>();
+  for (const key of [...inputs.keys(), ...parameters.keys(), ...Object.keys(outputs)]) {
+    if (taken.has(key))
+      throw new ShapeError(`program "${name}": two of its inputs, parameters and outputs are "${key}"`);
+    taken.add(key);
+  }
   return {
     name,
-    inputs: inputsOf(all),
+    inputs,
     parameters,
     outputs: new Map(Object.entries(outputs)),
     updates: new Map(Object.entries(updates)),

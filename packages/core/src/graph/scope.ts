@@ -26,19 +26,25 @@ export interface Scope {
   readonly path: string;
   /** The place `name` below this one; names may contain dots. Numbers are list positions. */
   at(name: string | number): Scope;
+  /** Whether blocks behave as in training (batch norm uses the batch's statistics and updates its own). */
+  readonly training: boolean;
   /** The parameter `name` of this place; asking again gives the same value. */
   parameter(name: string, shape: readonly number[], options?: ParameterOptions): Value;
+  /** Records what the parameter `name` of this place becomes after the step. */
+  update(name: string, value: Value): void;
 }
 
-/** A root scope and the parameters that were asked of it, in order. */
+/** A root scope, with the parameters that were asked of it and the updates that were recorded, in order. */
 export interface RootScope extends Scope {
   readonly parameters: ReadonlyMap<string, ParameterSpec>;
+  readonly updates: ReadonlyMap<string, Value>;
 }
 
 /** A new tree of parameters. */
-export function createScope(): RootScope {
+export function createScope({ training = false }: { readonly training?: boolean } = {}): RootScope {
   const values = new Map<string, Value>();
   const specs = new Map<string, ParameterSpec>();
+  const updates = new Map<string, Value>();
 
   function resolve(name: string, shape: readonly number[], options: ParameterOptions): Value {
     const known = values.get(name);
@@ -62,10 +68,12 @@ export function createScope(): RootScope {
     const below = (name: string | number) => (path === "" ? String(name) : `${path}.${name}`);
     return {
       path,
+      training,
       at: (name) => place(below(name)),
       parameter: (name, shape, options = {}) => resolve(below(name), shape, options),
+      update: (name, value) => updates.set(below(name), value),
     };
   }
 
-  return { ...place(""), parameters: specs };
+  return { ...place(""), parameters: specs, updates };
 }

@@ -1,4 +1,5 @@
 /** Walking graphs. Iterative, since graphs of training steps are thousands of values deep. */
+import { ShapeError } from "../errors.js";
 import type { ParameterSpec } from "./parameter.js";
 import type { Value, ValueOf } from "./value.js";
 
@@ -28,18 +29,22 @@ export function topologicalOrder(outputs: readonly Value[]): Value[] {
 
 /** The parameters that `outputs` depend on, by name. */
 export function parametersOf(outputs: readonly Value[]): Map<string, ParameterSpec> {
-  const specs = new Map<string, ParameterSpec>();
-  for (const value of topologicalOrder(outputs)) {
-    if (value.op === "parameter") specs.set(value.attributes.name, value.attributes);
-  }
-  return specs;
+  return new Map([...leavesOf(outputs, "parameter")].map(([name, leaf]) => [name, leaf.attributes]));
 }
 
 /** The runtime inputs that `outputs` depend on, by name. */
 export function inputsOf(outputs: readonly Value[]): Map<string, ValueOf<"input">> {
-  const inputs = new Map<string, ValueOf<"input">>();
+  return leavesOf(outputs, "input");
+}
+
+function leavesOf<K extends "input" | "parameter">(outputs: readonly Value[], op: K): Map<string, ValueOf<K>> {
+  const leaves = new Map<string, ValueOf<K>>();
   for (const value of topologicalOrder(outputs)) {
-    if (value.op === "input") inputs.set(value.attributes.name, value);
+    if (value.op !== op) continue;
+    const leaf = value as unknown as ValueOf<K>;
+    const { name } = leaf.attributes;
+    if (leaves.has(name)) throw new ShapeError(`two ${op}s of one graph are named "${name}"`);
+    leaves.set(name, leaf);
   }
-  return inputs;
+  return leaves;
 }

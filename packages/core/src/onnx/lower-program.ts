@@ -6,18 +6,26 @@
  *
  * Values are lowered once each, in topological order, so the node list is deterministic for a given graph.
  */
+
+import { EngineError } from "../errors.js";
 import { type Dim, isStaticShape, symbolsOf } from "../graph/dim.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { topologicalOrder } from "../graph/traverse.js";
 import type { OpName, Value } from "../graph/value.js";
-import { EngineError } from "../errors.js";
 import type { AttributeLike, Lowering, LoweringContext } from "./lowering.js";
 import { elementwiseLowerings } from "./lowerings/elementwise.js";
 import { layoutLowerings } from "./lowerings/layout.js";
 import { spatialLowerings } from "./lowerings/spatial.js";
-import type { ExternalData, OnnxAttribute, OnnxInitializer, OnnxModel, OnnxNode, OnnxValueInfo } from "./model-proto.js";
+import type {
+  ExternalData,
+  OnnxAttribute,
+  OnnxInitializer,
+  OnnxModel,
+  OnnxNode,
+  OnnxValueInfo,
+} from "./model-proto.js";
 
 /** Ops that stand for data and are no nodes. */
 type Leaf = "input" | "parameter" | "constant";
@@ -96,7 +104,9 @@ export function lowerProgram(program: Program, bind: (spec: ParameterSpec) => Pa
   };
   const dimVector = (dim: Dim): string => {
     if (typeof dim === "number") return ints([dim]);
-    const product = symbolsOf([dim]).map(symbolValue).reduce((a, b) => emit("Mul", [a, b]));
+    const product = symbolsOf([dim])
+      .map(symbolValue)
+      .reduce((a, b) => emit("Mul", [a, b]));
     return dim.factor === 1 ? product : emit("Mul", [product, ints([dim.factor])]);
   };
   const shape: LoweringContext["shape"] = (dims) => {

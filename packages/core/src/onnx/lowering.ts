@@ -19,7 +19,11 @@ export interface LoweringContext {
 }
 
 /** Turns a value of op `K`, whose inputs have the given ONNX names, into nodes; gives the name of its result. */
-export type Lowering<K extends OpName> = (value: ValueOf<K>, inputs: readonly string[], context: LoweringContext) => string;
+export type Lowering<K extends OpName> = (
+  value: ValueOf<K>,
+  inputs: readonly string[],
+  context: LoweringContext,
+) => string;
 
 /** A float attribute (plain numbers are taken for integers). */
 export function float(value: number): OnnxAttribute {

@@ -2,7 +2,7 @@
 import { type Dim, dimEqual } from "../dim.js";
 import { dtypeKind } from "../dtype.js";
 import type { OpName, ReduceAttributes, Value } from "../value.js";
-import { type Inferred, type InferRule, shapeError } from "./rule.js";
+import { type InferRule, type Inferred, shapeError } from "./rule.js";
 
 function sameAsInput(op: OpName): (inputs: readonly [Value]) => Inferred {
   return (inputs) => {

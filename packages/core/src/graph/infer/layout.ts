@@ -81,6 +81,9 @@ export const layoutRules = {
     const [data, indices] = inputs;
     checkAxes("gather", inputs, [axis], data.shape.length);
     if (dtypeKind(indices.dtype) !== "int") throw shapeError("gather", inputs, "the indices must be integers");
-    return { shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)], dtype: data.dtype };
+    return {
+      shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)],
+      dtype: data.dtype,
+    };
   },
 } satisfies { [K in OpName]?: InferRule<K> };

@@ -2,7 +2,7 @@
 import { type Dim, dimAdd, dimDivide, dimEqual, dimMultiply } from "../dim.js";
 import type { ConvAttributes, OpName, PoolAttributes, Value } from "../value.js";
 import { broadcastShapes } from "./elementwise.js";
-import { type Inferred, type InferRule, shapeError } from "./rule.js";
+import { type InferRule, type Inferred, shapeError } from "./rule.js";
 
 /**
  * Output size of a sliding window: floor((size + padding - extent) / stride) + 1.

@@ -27,17 +27,7 @@ export const relu = (x: Value): Value => build("relu", [x], {});
 /** Elements in another dtype; the value itself where nothing changes. */
 export const cast = (x: Value, dtype: DType): Value => (x.dtype === dtype ? x : build("cast", [x], { dtype }));
 
-type BinaryOp =
-  | "add"
-  | "sub"
-  | "mul"
-  | "div"
-  | "pow"
-  | "maximum"
-  | "minimum"
-  | "equal"
-  | "greater"
-  | "less";
+type BinaryOp = "add" | "sub" | "mul" | "div" | "pow" | "maximum" | "minimum" | "equal" | "greater" | "less";
 
 function binary(op: BinaryOp, a: Operand, b: Operand): Value {
   const dtype = typeof a === "number" ? (typeof b === "number" ? undefined : b.dtype) : a.dtype;

@@ -64,7 +64,12 @@ export function split(x: Value, axis: number, sizes: readonly number[]): Value[]
 /** Amounts per axis, [before, after]; missing axes aren't padded. */
 export type PadAmounts = Readonly<Record<number, readonly [before: number, after: number]>>;
 
-export function pad(x: Value, amounts: PadAmounts, mode: "constant" | "reflect" | "edge" = "constant", value = 0): Value {
+export function pad(
+  x: Value,
+  amounts: PadAmounts,
+  mode: "constant" | "reflect" | "edge" = "constant",
+  value = 0,
+): Value {
   const outside = Object.keys(amounts).filter((axis) => !(Number(axis) < x.shape.length));
   if (outside.length > 0) throw new ShapeError(`pad: no axis ${outside.join(", ")} in ${shapeToString(x.shape)}`);
   const before = x.shape.map((_, axis) => amounts[axis]?.[0] ?? 0);

@@ -1,0 +1,206 @@
+/**
+ * The Deep Compression Autoencoder as users see it: pictures to latents and back.
+ *
+ * A model joins a configuration, weights under official names, and an engine. Programs are built for each shape at first
+ * use. Platform-specific loading lives elsewhere (`fromPretrained` in autoencoder-dc.node.ts); this file runs anywhere.
+ */
+import type { Weights } from "../checkpoint/weights.js";
+import { ConfigError, ShapeError } from "../errors.js";
+import { input } from "../graph/ops/leaves.js";
+import { createProgram, type Program } from "../graph/program.js";
+import { createScope } from "../graph/scope.js";
+import type { Tensor } from "../graph/tensor.js";
+import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
+import { dcAeDecode, dcAeEncode } from "../models/dc-ae.js";
+import { type DcAeConfig, spatialCompression } from "../models/dc-ae-config.js";
+import type { Engine } from "../runtime/engine.js";
+import { checkFinite } from "./check-finite.js";
+import { checkBatch, checkPicture, scaleTensor } from "./model-tensors.js";
+import { padToMultiple } from "./pad-to-multiple.js";
+import { createProgramCache, type ProgramCache } from "./program-cache.js";
+import { checkTiling, runTiled, type TilingOptions, tilePass } from "./tiling.js";
+
+/** What a model is made of. `dispose` of the model also disposes the engine and closes the weights. */
+export interface ModelParts<Config> {
+  /** For messages: preset name, repository or folder. */
+  readonly name: string;
+  readonly config: Config;
+  /** Under official names. */
+  readonly weights: Weights;
+  readonly engine: Engine;
+  /** Null where none was published. */
+  readonly scalingFactor: number | null;
+  /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
+  readonly maxPrograms?: number | undefined;
+}
+
+export interface CodecOptions {
+  /**
+   * Whether latents are in the scale that diffusion models see: `encode` multiplies by `scalingFactor`, `decode` divides
+   * (default false: the autoencoder's own scale).
+   */
+  readonly scaled?: boolean;
+  /** Blended tiles of this size instead of the whole picture at once (see `blendedTiling`). Changes the result. */
+  readonly tiling?: TilingOptions;
+}
+
+export interface EncodeDcOptions extends CodecOptions {
+  /** Adaptive models (DC-AE 1.5): compute only the first channels of the latent. */
+  readonly latentChannels?: number;
+}
+
+export interface ReconstructOptions extends CodecOptions {
+  /** What to do with sizes that aren't multiples of the compression (default "error"). */
+  readonly sizePolicy?: SizePolicy;
+}
+
+/** Default tiles of diffusers: 512 pixels with a distance of 448. */
+export const DEFAULT_TILING: TilingOptions = { tile: [512, 512], stride: [448, 448] };
+
+export class AutoencoderDCModel {
+  readonly kind = "dc-ae";
+  readonly name: string;
+  readonly config: DcAeConfig;
+  readonly weights: Weights;
+  readonly engine: Engine;
+  /** 1 / RMS of the latents over the training set; diffusion models see `latent * scalingFactor`. Null: not published. */
+  readonly scalingFactor: number | null;
+  /** Pixels per latent position along each axis, f. */
+  readonly compression: number;
+  readonly #programs: ProgramCache;
+
+  constructor(parts: ModelParts<DcAeConfig>) {
+    this.name = parts.name;
+    this.config = parts.config;
+    this.weights = parts.weights;
+    this.engine = parts.engine;
+    this.scalingFactor = parts.scalingFactor;
+    this.compression = spatialCompression(parts.config);
+    this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
+  }
+
+  get latentChannels(): number {
+    return this.config.latentChannels;
+  }
+
+  /** Shape of the latent of pictures [N, C, H, W]. */
+  latentShape([batch, , height, width]: readonly [number, number, number, number]): number[] {
+    return [batch, this.latentChannels, height / this.compression, width / this.compression];
+  }
+
+  /**
+   * Pictures to latents.
+   *
+   * @param x [N, C, H, W] (or [C, H, W]) in [-1, 1], H and W multiples of `compression`
+   * @returns float32 [N, L, H/f, W/f]
+   * @throws ShapeError, DataError for unusable input, ConfigError for options this model doesn't have
+   */
+  async encode(x: Tensor, options: EncodeDcOptions = {}): Promise<Tensor> {
+    const factor = this.#scale(options);
+    this.#checkLatentChannels(options.latentChannels);
+    const latent =
+      options.tiling === undefined
+        ? await this.#encode(checkPicture(x, this.config.inChannels, this.compression), options.latentChannels)
+        : await this.#encodeTiled(checkBatch(x, "encode", this.config.inChannels), options, options.tiling);
+    return factor === 1 ? latent : scaleTensor(latent, factor);
+  }
+
+  /**
+   * Latents to pictures.
+   *
+   * @param latent [N, L, h, w] (or [L, h, w]); adaptive models take fewer channels
+   * @returns float32 [N, C, h*f, w*f], nominally in [-1, 1] but not clamped
+   */
+  async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor> {
+    const checked = checkBatch(latent, "decode");
+    const factor = this.#scale(options);
+    const z = factor === 1 ? checked : scaleTensor(checked, 1 / factor);
+    return options.tiling === undefined ? this.#decode(z) : this.#decodeTiled(z, options.tiling);
+  }
+
+  /** decode(encode(x)) in the size of x where the policy pads, of the crop where it crops. */
+  async reconstruct(x: Tensor, options: ReconstructOptions = {}): Promise<Tensor> {
+    const { sizePolicy = "error", ...codec } = options;
+    const fitted = fitToMultiple(checkBatch(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
+    return fitted.restore(await this.decode(await this.encode(fitted.tensor, codec), codec));
+  }
+
+  /** Frees the programs, the engine and the weights' file handles. */
+  async dispose(): Promise<void> {
+    await this.#programs.dispose();
+    await this.engine.dispose();
+    await this.weights.close();
+  }
+
+  #scale({ scaled = false }: CodecOptions): number {
+    if (!scaled) return 1;
+    if (this.scalingFactor === null) {
+      throw new ConfigError(`${this.name}: no scaling factor is known for this model`, {
+        hint: "Measure 1 / RMS of its latents on your data and pass scalingFactor to fromPretrained.",
+      });
+    }
+    return this.scalingFactor;
+  }
+
+  #checkLatentChannels(channels: number | undefined): void {
+    if (channels === undefined) return;
+    const { latentChannels, encoder } = this.config;
+    if (encoder.outBlockType !== "AdaptiveOutputConvLayer" && channels !== latentChannels) {
+      throw new ConfigError(`latentChannels: ${this.name} isn't adaptive, it always gives ${latentChannels} channels`);
+    }
+    if (!(Number.isInteger(channels) && channels >= 1 && channels <= latentChannels)) {
+      throw new ConfigError(`latentChannels: ${channels} isn't an integer from 1 to ${latentChannels}`);
+    }
+  }
+
+  async #encode(x: Tensor, latentChannels: number | undefined): Promise<Tensor> {
+    const build = () => buildEncodeProgram(this.config, x.shape, { latentChannels });
+    const { latent } = await this.#programs.run(`encode ${x.shape.join("x")} ${latentChannels ?? ""}`, build, { x });
+    return checkFinite(latent as Tensor, x, this.weights, "encode");
+  }
+
+  async #decode(latent: Tensor): Promise<Tensor> {
+    const build = () => buildDecodeProgram(this.config, latent.shape);
+    const { picture } = await this.#programs.run(`decode ${latent.shape.join("x")}`, build, { latent });
+    return checkFinite(picture as Tensor, latent, this.weights, "decode");
+  }
+
+  async #encodeTiled(x: Tensor, { latentChannels }: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {
+    checkTiling(tiling, this.compression);
+    const f = this.compression;
+    const pass = tilePass(tiling, (pixels) => Math.floor(pixels / f));
+    const joined = await runTiled(x, pass, (tile) => this.#encode(padToMultiple(tile, f), latentChannels));
+    const [height, width] = x.shape.slice(2) as [number, number];
+    const crop = [undefined, undefined, { stop: Math.floor(height / f) }, { stop: Math.floor(width / f) }];
+    if (Math.floor(height / f) === 0 || Math.floor(width / f) === 0) {
+      throw new ShapeError(`encode: ${width}x${height} pixels are less than one latent position (${f}x${f})`);
+    }
+    return joined.slice(crop);
+  }
+
+  async #decodeTiled(latent: Tensor, tiling: TilingOptions): Promise<Tensor> {
+    checkTiling(tiling, this.compression);
+    const f = this.compression;
+    const toLatent = ([vertical, horizontal]: readonly [number, number]): [number, number] => [
+      Math.floor(vertical / f),
+      Math.floor(horizontal / f),
+    ];
+    const [tile, stride] = [toLatent(tiling.tile), toLatent(tiling.stride)];
+    const blend = [tiling.tile[0] - tiling.stride[0], tiling.tile[1] - tiling.stride[1]] as const;
+    return runTiled(latent, { tile, stride, blend, keep: tiling.stride }, (part) => this.#decode(part));
+  }
+}
+
+/** The encoder for pictures of one shape as a program: input `x`, output `latent`. */
+export function buildEncodeProgram(
+  config: DcAeConfig,
+  shape: Parameters<typeof input>[1],
+  options: { readonly latentChannels?: number | undefined } = {},
+): Program {
+  return createProgram("encode", { latent: dcAeEncode(createScope(), input("x", shape), config, options) });
+}
+
+/** The decoder for latents of one shape as a program: input `latent`, output `picture`. */
+export function buildDecodeProgram(config: DcAeConfig, shape: Parameters<typeof input>[1]): Program {
+  return createProgram("decode", { picture: dcAeDecode(createScope(), input("latent", shape), config) });
+}

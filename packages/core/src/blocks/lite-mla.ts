@@ -1,0 +1,83 @@
+/**
+ * LiteMLA: multi-scale linear attention with a ReLU kernel (EfficientViT; dcae.md 2.4).
+ *
+ * Without softmax the product of values, keys and queries may be taken in either order. The linear form multiplies
+ * values by keys first and costs O(N d^2); the quadratic form, O(N^2 d), is used where N <= d. Both are the same function.
+ * Graphs with a symbolic size always use the linear form.
+ */
+import { type Dim, shapeSize } from "../graph/dim.js";
+import { add, div, relu } from "../graph/ops/elementwise.js";
+import { concat, pad, reshape, slice, split, transpose } from "../graph/ops/layout.js";
+import { matmul } from "../graph/ops/linear.js";
+import { reduceSum } from "../graph/ops/reduce.js";
+import type { Scope } from "../graph/scope.js";
+import type { Value } from "../graph/value.js";
+import type { NormName } from "../models/block-spec.js";
+import { conv, convLayer } from "./conv.js";
+import { norm } from "./norm.js";
+
+/** Protects 0/0 only: it vanishes beside any normal float32 (trap 7 of dcae.md section 12). */
+const EPS = 1e-15;
+
+export interface LiteMlaOptions {
+  /** Channels per head, d. */
+  readonly headDim: number;
+  /** Odd kernel sizes of the extra scales. */
+  readonly scales?: readonly number[];
+  /** RMS-normalize queries and keys over all heads first; excludes scales. */
+  readonly normQk?: boolean;
+  /** Of the output projection. */
+  readonly norm: NormName | null;
+}
+
+/** Attention over pixels of x [N, C, H, W], C to C. */
+export function liteMla(scope: Scope, x: Value, options: LiteMlaOptions): Value {
+  const { headDim, scales = [], normQk = false } = options;
+  const [batch, channels, height, width] = x.shape as readonly [Dim, number, Dim, Dim];
+  const heads = Math.floor(channels / headDim);
+  const inner = heads * headDim;
+  const base = convLayer(scope.at("qkv"), x, { outChannels: 3 * inner, kernel: 1, bias: false });
+  const [q, k, v] = normQk ? normalizedQkv(scope, base, headDim) : multiScaleQkv(scope, base, headDim, scales);
+  const merged = reshape(attention(q, k, v), [batch, inner * (1 + scales.length), height, width]);
+  return convLayer(scope.at("proj"), merged, { outChannels: channels, kernel: 1, bias: false, norm: options.norm });
+}
+
+type Qkv = readonly [q: Value, k: Value, v: Value];
+
+/** Heads of 3d consecutive channels, q, k and v of one head beside each other; every scale adds as many heads. */
+function multiScaleQkv(scope: Scope, base: Value, dim: number, scales: readonly number[]): Qkv {
+  const [batch, outChannels, height, width] = base.shape as readonly [Dim, number, Dim, Dim];
+  const groups = outChannels / dim;
+  const scaled = scales.map((kernel, i) => {
+    const aggregation = scope.at("aggreg").at(i);
+    const local = conv(aggregation.at(0), base, { outChannels, kernel, groups: outChannels, bias: false });
+    return conv(aggregation.at(1), local, { outChannels, kernel: 1, groups, bias: false });
+  });
+  const heads = (groups / 3) * (1 + scales.length);
+  const all = reshape(concat([base, ...scaled], 1), [batch, heads, 3 * dim, shapeSize([height, width])]);
+  return split(all, 2, [dim, dim, dim]) as [Value, Value, Value];
+}
+
+/** Here q, k and v are thirds of the channels; each is cut into heads after q and k are normalized. */
+function normalizedQkv(scope: Scope, base: Value, dim: number): Qkv {
+  const [batch, channels, height, width] = base.shape as readonly [Dim, number, Dim, Dim];
+  const inner = channels / 3;
+  const [q, k, v] = split(base, 1, [inner, inner, inner]) as [Value, Value, Value];
+  const toHeads = (value: Value) => reshape(value, [batch, inner / dim, dim, shapeSize([height, width])]);
+  return [toHeads(norm(scope.at("norm_q"), q, "trms2d")), toHeads(norm(scope.at("norm_k"), k, "trms2d")), toHeads(v)];
+}
+
+/** Attention of q, k, v [B, heads, d, N] with kernel relu(k) . relu(q), normalized over the keys. */
+function attention(q: Value, k: Value, v: Value): Value {
+  const [dim, pixels] = q.shape.slice(-2) as [number, Dim];
+  const [queries, keys] = [relu(q), relu(k)];
+  if (typeof pixels === "number" && pixels <= dim) {
+    const products = matmul(transpose(keys), queries);
+    const total = reduceSum(products, 2, { keepDims: true });
+    return matmul(v, div(products, add(total, EPS)));
+  }
+  // The extra row of ones carries the normalizer through the same two products.
+  const extended = pad(v, { 2: [0, 1] }, "constant", 1);
+  const output = matmul(matmul(extended, transpose(keys)), queries);
+  return div(slice(output, 2, 0, dim), add(slice(output, 2, dim), EPS));
+}

@@ -1,0 +1,70 @@
+/**
+ * Normalizations over channels (dcae.md 1.3), keyed by their official names. All have eps 1e-5, weight and bias.
+ */
+import { shapeSize } from "../graph/dim.js";
+import { add, div, mul, sqrt, square, sub } from "../graph/ops/elementwise.js";
+import { reshape } from "../graph/ops/layout.js";
+import { channelAffine, reduceMean, rmsNormalize, standardize } from "../graph/ops/reduce.js";
+import { ONES, type Scope } from "../graph/scope.js";
+import type { Value } from "../graph/value.js";
+import type { NormName } from "../models/block-spec.js";
+
+const EPS = 1e-5;
+/** Share of the batch's statistics in the running ones. */
+const MOMENTUM = 0.1;
+
+type Norm = (scope: Scope, x: Value, channels: number) => Value;
+
+function affine(scope: Scope, x: Value, channels: number): Value {
+  const weight = scope.parameter("weight", [channels], { init: ONES });
+  return channelAffine(x, weight, scope.parameter("bias", [channels]));
+}
+
+/** Root mean square over channels at each pixel; no mean is subtracted, and there is a bias. */
+const rmsNorm: Norm = (scope, x, channels) => affine(scope, rmsNormalize(x, 1, EPS), channels);
+
+const layerNorm: Norm = (scope, x, channels) => affine(scope, standardize(x, 1, EPS), channels);
+
+/**
+ * Batch normalization. In training it uses the batch's mean and biased variance, and records the update of the running
+ * statistics (with the unbiased variance), as PyTorch does.
+ */
+const batchNorm: Norm = (scope, x, channels) => {
+  const buffer = { trainable: false } as const;
+  const runningMean = scope.parameter("running_mean", [channels], buffer);
+  const runningVar = scope.parameter("running_var", [channels], { ...buffer, init: ONES });
+  // Inference doesn't read the counter, but it is part of the checkpoint.
+  const counter = scope.parameter("num_batches_tracked", [], { ...buffer, dtype: "int64" });
+  if (!scope.training) {
+    const weight = scope.parameter("weight", [channels], { init: ONES });
+    const bias = scope.parameter("bias", [channels]);
+    // One scale and one shift per channel: constants that the engine folds into the convolution before.
+    const scale = div(weight, sqrt(add(runningVar, EPS)));
+    return channelAffine(x, scale, sub(bias, mul(runningMean, scale)));
+  }
+  const axes = [0, 2, 3];
+  const mean = reduceMean(x, axes, { keepDims: true });
+  const centered = sub(x, mean);
+  const variance = reduceMean(square(centered), axes, { keepDims: true });
+  const count = shapeSize(axes.map((axis) => x.shape[axis] ?? 1));
+  if (typeof count === "number") {
+    const unbiased = mul(reshape(variance, [channels]), count / Math.max(count - 1, 1));
+    scope.update("running_mean", add(mul(runningMean, 1 - MOMENTUM), mul(reshape(mean, [channels]), MOMENTUM)));
+    scope.update("running_var", add(mul(runningVar, 1 - MOMENTUM), mul(unbiased, MOMENTUM)));
+    scope.update("num_batches_tracked", add(counter, 1));
+  }
+  return affine(scope, div(centered, sqrt(add(variance, EPS))), channels);
+};
+
+const norms: Readonly<Record<NormName, Norm>> = {
+  trms2d: rmsNorm,
+  rms2d: rmsNorm,
+  ln2d: layerNorm,
+  bn2d: batchNorm,
+};
+
+/** Normalization `name` of x [N, C, H, W] with parameters `weight`, `bias` (and buffers) of `scope`; null: x itself. */
+export function norm(scope: Scope, x: Value, name: NormName | null): Value {
+  const channels = x.shape[1];
+  return name === null ? x : norms[name](scope, x, channels as number);
+}

@@ -1,0 +1,104 @@
+/**
+ * The baseline autoencoder SD-VAE (AutoencoderKL of latent diffusion; dcae.md section 10) as functions of a scope.
+ *
+ * Parameters have the names of diffusers. The encoder gives moments, [mean, logvar] on the channel axis.
+ */
+import { activation } from "../blocks/activation.js";
+import { conv, fanInUniform } from "../blocks/conv.js";
+import { type Dim, shapeSize } from "../graph/dim.js";
+import { add, mul } from "../graph/ops/elementwise.js";
+import { reshape, transpose, upsampleNearest2d } from "../graph/ops/layout.js";
+import { matmul } from "../graph/ops/linear.js";
+import { channelAffine, groupNormalize, softmax } from "../graph/ops/reduce.js";
+import { ONES, type Scope } from "../graph/scope.js";
+import type { Value } from "../graph/value.js";
+import type { SdVaeConfig } from "./sd-vae-config.js";
+
+const GROUP_NORM_EPS = 1e-6;
+
+function groupNorm(scope: Scope, x: Value, groups: number): Value {
+  const channels = x.shape[1] as number;
+  const weight = scope.parameter("weight", [channels], { init: ONES });
+  return channelAffine(groupNormalize(x, groups, GROUP_NORM_EPS), weight, scope.parameter("bias", [channels]));
+}
+
+/** conv2(act(norm2(conv1(act(norm1(x)))))) + x, the shortcut through a 1x1 convolution where the width changes. */
+function resnet(scope: Scope, x: Value, outChannels: number, config: SdVaeConfig): Value {
+  const { normNumGroups, act } = config;
+  let y = activation(groupNorm(scope.at("norm1"), x, normNumGroups), act);
+  y = conv(scope.at("conv1"), y, { outChannels });
+  y = activation(groupNorm(scope.at("norm2"), y, normNumGroups), act);
+  y = conv(scope.at("conv2"), y, { outChannels });
+  const sameWidth = x.shape[1] === outChannels;
+  return add(y, sameWidth ? x : conv(scope.at("conv_shortcut"), x, { outChannels, kernel: 1 }));
+}
+
+/** W x + b over the channels of x [B, C, N], as a product from the left. */
+function linear(scope: Scope, x: Value): Value {
+  const channels = x.shape[1] as number;
+  const init = fanInUniform(channels);
+  const weight = scope.parameter("weight", [channels, channels], { init });
+  return add(matmul(weight, x), reshape(scope.parameter("bias", [channels], { init }), [channels, 1]));
+}
+
+/** Single-head softmax attention over pixels, with its group norm and shortcut. */
+function attention(scope: Scope, x: Value, config: SdVaeConfig): Value {
+  const [batch, channels, height, width] = x.shape as readonly [Dim, number, Dim, Dim];
+  const normed = groupNorm(scope.at("group_norm"), x, config.normNumGroups);
+  const tokens = reshape(normed, [batch, channels, shapeSize([height, width])]);
+  const query = linear(scope.at("to_q"), tokens);
+  const key = linear(scope.at("to_k"), tokens);
+  const value = linear(scope.at("to_v"), tokens);
+  // [B, N, N]: row n holds the weights of all keys for query n.
+  const weights = softmax(matmul(transpose(mul(query, 1 / Math.sqrt(channels))), key), -1);
+  const attended = matmul(value, transpose(weights));
+  return add(reshape(linear(scope.at("to_out").at(0), attended), x.shape), x);
+}
+
+function midBlock(scope: Scope, x: Value, config: SdVaeConfig): Value {
+  const channels = x.shape[1] as number;
+  let y = resnet(scope.at("resnets").at(0), x, channels, config);
+  if (config.midBlockAddAttention) y = attention(scope.at("attentions").at(0), y, config);
+  return resnet(scope.at("resnets").at(1), y, channels, config);
+}
+
+/** Stride 2 after one zero row at the bottom and one zero column at the right. */
+const DOWNSAMPLE_PADDING = { top: 0, left: 0, bottom: 1, right: 1 } as const;
+
+/** Encoder: x [N, C, H, W] in [-1, 1] to moments [N, 2L, H/f, W/f]. */
+export function sdVaeEncode(scope: Scope, x: Value, config: SdVaeConfig): Value {
+  const { blockOutChannels, layersPerBlock, latentChannels } = config;
+  const place = scope.at("encoder");
+  let y = conv(place.at("conv_in"), x, { outChannels: blockOutChannels[0] as number });
+  blockOutChannels.forEach((outChannels, level) => {
+    const block = place.at("down_blocks").at(level);
+    for (let i = 0; i < layersPerBlock; i++) y = resnet(block.at("resnets").at(i), y, outChannels, config);
+    if (level === blockOutChannels.length - 1) return;
+    const down = block.at("downsamplers").at(0).at("conv");
+    y = conv(down, y, { outChannels, stride: 2, padding: DOWNSAMPLE_PADDING });
+  });
+  y = midBlock(place.at("mid_block"), y, config);
+  y = activation(groupNorm(place.at("conv_norm_out"), y, config.normNumGroups), config.act);
+  y = conv(place.at("conv_out"), y, { outChannels: 2 * latentChannels });
+  return config.useQuantConv ? conv(scope.at("quant_conv"), y, { outChannels: 2 * latentChannels, kernel: 1 }) : y;
+}
+
+/** Decoder: latent [N, L, h, w] to picture [N, C, h*f, w*f]. */
+export function sdVaeDecode(scope: Scope, latent: Value, config: SdVaeConfig): Value {
+  const { blockOutChannels, layersPerBlock, latentChannels, normNumGroups, act, outChannels } = config;
+  const place = scope.at("decoder");
+  let y = config.usePostQuantConv
+    ? conv(scope.at("post_quant_conv"), latent, { outChannels: latentChannels, kernel: 1 })
+    : latent;
+  const deepestFirst = [...blockOutChannels].reverse();
+  y = conv(place.at("conv_in"), y, { outChannels: deepestFirst[0] as number });
+  y = midBlock(place.at("mid_block"), y, config);
+  deepestFirst.forEach((channels, level) => {
+    const block = place.at("up_blocks").at(level);
+    for (let i = 0; i <= layersPerBlock; i++) y = resnet(block.at("resnets").at(i), y, channels, config);
+    if (level === deepestFirst.length - 1) return;
+    y = conv(block.at("upsamplers").at(0).at("conv"), upsampleNearest2d(y, 2), { outChannels: channels });
+  });
+  y = activation(groupNorm(place.at("conv_norm_out"), y, normNumGroups), act);
+  return conv(place.at("conv_out"), y, { outChannels });
+}

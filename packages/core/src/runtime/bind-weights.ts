@@ -1,0 +1,78 @@
+/**
+ * How the parameters of a program reach an ONNX model without a second copy in the JavaScript heap.
+ *
+ * Weights that lie in a local file in the right dtype are referenced by file and offset; the runtime maps them. Everything
+ * else (converted, concatenated or downloaded weights) is read, and handed over as external data in memory, since a model
+ * itself can't exceed 2 GB. Only small tensors are stored in the model: constant folding needs no second file for them.
+ */
+import type { WeightEntry, Weights } from "../checkpoint/weights.js";
+import { CheckpointError } from "../errors.js";
+import { byteSize } from "../graph/dtype.js";
+import type { ParameterSpec } from "../graph/parameter.js";
+import type { Program } from "../graph/program.js";
+import type { ParameterBinding } from "../onnx/lower-program.js";
+
+/** Tensors up to this many bytes are stored in the model. */
+const INLINE_BYTES = 4096;
+
+export interface BoundWeights {
+  readonly bindings: ReadonlyMap<string, ParameterBinding>;
+  /** Folder of the files that bindings refer to. */
+  readonly folder: string | undefined;
+  readonly buffers: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Resolves symbolic links (the hub's cache consists of them) and splits a path; undefined where there are no files. */
+export type LocateFile = (path: string) => Promise<{ readonly folder: string; readonly name: string }>;
+
+function entryFor(spec: ParameterSpec, weights: Weights): WeightEntry {
+  const entry = weights.entries.get(spec.name);
+  if (entry === undefined) throw new CheckpointError(`${weights.source}: there is no tensor "${spec.name}"`);
+  if (entry.shape.join() !== spec.shape.join()) {
+    throw new CheckpointError(
+      `${weights.source}: "${spec.name}" is [${entry.shape.join(", ")}], the model needs [${spec.shape.join(", ")}]`,
+    );
+  }
+  return entry;
+}
+
+/** Binds every parameter of `program`. */
+export async function bindWeights(
+  program: Program,
+  weights: Weights,
+  locate: LocateFile | undefined,
+): Promise<BoundWeights> {
+  const bindings = new Map<string, ParameterBinding>();
+  const buffers = new Map<string, Uint8Array>();
+  const located = new Map<string, Awaited<ReturnType<LocateFile>>>();
+  let folder: string | undefined;
+
+  /** A reference into a file, where the runtime can read these bytes as they are. */
+  async function reference(spec: ParameterSpec, entry: WeightEntry): Promise<ParameterBinding | undefined> {
+    const { location } = entry;
+    if (locate === undefined || location === undefined || entry.dtype !== spec.dtype) return undefined;
+    if (location.byteLength <= INLINE_BYTES || location.offset % byteSize(spec.dtype) !== 0) return undefined;
+    const file = located.get(location.path) ?? (await locate(location.path));
+    located.set(location.path, file);
+    folder ??= file.folder;
+    // The runtime takes one folder; files elsewhere are read instead.
+    return file.folder === folder ? { ...location, location: file.name } : undefined;
+  }
+
+  for (const spec of program.parameters.values()) {
+    const entry = entryFor(spec, weights);
+    const referenced = await reference(spec, entry);
+    if (referenced !== undefined) {
+      bindings.set(spec.name, referenced);
+      continue;
+    }
+    const tensor = (await entry.read()).cast(spec.dtype);
+    if (tensor.byteLength <= INLINE_BYTES) bindings.set(spec.name, tensor);
+    else {
+      const name = `memory/${buffers.size}`;
+      buffers.set(name, tensor.bytes);
+      bindings.set(spec.name, { location: name, offset: 0, byteLength: tensor.byteLength });
+    }
+  }
+  return { bindings, folder, buffers };
+}

@@ -1,0 +1,103 @@
+/**
+ * The engine for Node: onnxruntime-node in a worker thread, with the device chosen and checked before it is used.
+ */
+import { realpath } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { basename, dirname } from "node:path";
+import { ConfigError, EngineError, errorMessage } from "../errors.js";
+import { add } from "../graph/ops/elementwise.js";
+import { input } from "../graph/ops/leaves.js";
+import { createProgram } from "../graph/program.js";
+import { lowerProgram } from "../onnx/lower-program.js";
+import { encodeModel } from "../onnx/model-proto.js";
+import { DEVICES, type Device, type EngineOptions } from "./engine.js";
+import { OnnxEngine } from "./onnx-engine.js";
+import type { SessionHost } from "./session-host.js";
+import { createWorkerSessionHost } from "./worker-session-host.node.js";
+
+/** What to do where a device can't be used. */
+const INSTALL_HINTS: Readonly<Record<Device, string>> = {
+  cpu: "Reinstall onnxruntime-node for this platform.",
+  webgpu: "WebGPU needs a GPU with Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows) drivers.",
+  cuda: "Install CUDA 12 and cuDNN 9, then run `npm rebuild onnxruntime-node` so that its CUDA library is fetched.",
+  tensorrt: "Install TensorRT 10 beside CUDA 12, then run `npm rebuild onnxruntime-node`.",
+  coreml: "Core ML exists on macOS only.",
+  dml: "DirectML exists on Windows only.",
+  wasm: "WebAssembly is the browser's device; use cpu in Node.",
+};
+
+/**
+ * Devices that "auto" tries, best first. WebGPU isn't tried on Linux: without a GPU, Vulkan falls back to a software
+ * renderer that is slower than the CPU device and can't be told apart from here.
+ */
+const AUTO_ORDER: Readonly<Partial<Record<NodeJS.Platform, readonly Device[]>>> = {
+  linux: ["cuda", "cpu"],
+  win32: ["cuda", "dml", "cpu"],
+  darwin: ["webgpu", "cpu"],
+};
+
+async function locate(path: string): Promise<{ folder: string; name: string }> {
+  const resolved = await realpath(path);
+  return { folder: dirname(resolved), name: basename(resolved) };
+}
+
+/** Why `device` can't be used in this process, or undefined when a small program runs on it. */
+export async function probeDevice(device: Device): Promise<string | undefined> {
+  const host = createWorkerSessionHost();
+  try {
+    return await probe(host, device);
+  } finally {
+    await host.close();
+  }
+}
+
+async function probe(host: SessionHost, device: Device): Promise<string | undefined> {
+  const x = input("x", [1]);
+  const program = createProgram("probe", { y: add(x, 1) });
+  try {
+    const model = encodeModel(lowerProgram(program, () => "input"));
+    const session = await host.createSession(model, { device, externalBuffers: new Map() });
+    await session.release();
+    return undefined;
+  } catch (error) {
+    return errorMessage(error);
+  }
+}
+
+/** The first device of "auto" that works. */
+async function chooseDevice(host: SessionHost): Promise<Device> {
+  for (const device of AUTO_ORDER[process.platform] ?? []) {
+    if (device === "cpu" || (await probe(host, device)) === undefined) return device;
+  }
+  return "cpu";
+}
+
+/**
+ * Starts an engine on onnxruntime-node.
+ *
+ * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
+ */
+export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
+  const { device = "auto", dtype = "float32", threads } = options;
+  if (device !== "auto" && !DEVICES.includes(device)) {
+    throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
+  }
+  if (dtype !== "float32" && dtype !== "float16") {
+    throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: "Use float32 or float16." });
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new ConfigError(`threads: ${threads} isn't a positive integer`);
+  }
+  const host = createWorkerSessionHost();
+  try {
+    const chosen = device === "auto" ? await chooseDevice(host) : device;
+    const problem = device === "auto" ? undefined : await probe(host, chosen);
+    if (problem !== undefined) {
+      throw new EngineError(`device "${chosen}" doesn't work here: ${problem}`, { hint: INSTALL_HINTS[chosen] });
+    }
+    return new OnnxEngine(host, { device: chosen, dtype, threads: threads ?? availableParallelism(), locate });
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+}

@@ -1,0 +1,14 @@
+/** Public names of the runtime. */
+export { createEngine, probeDevice } from "./create-engine.node.js";
+export {
+  type ComputeDType,
+  DEVICES,
+  type Device,
+  type Engine,
+  type EngineOptions,
+  type LoadedProgram,
+  type NamedTensors,
+} from "./engine.js";
+export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
+export type { Session, SessionHost, SessionOptions } from "./session-host.js";
+export { createWorkerSessionHost } from "./worker-session-host.node.js";

@@ -1,0 +1,40 @@
+/** Every golden block of the reference: outputs, and the buffers that training changes. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Tensor } from "../../src/graph/tensor.js";
+import { createEngine, type Engine } from "../../src/runtime/index.js";
+import { BLOCK_TOLERANCE, expectClose } from "../support/compare.js";
+import { goldenInfo, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
+import { buildGoldenBlock, isBlockKind } from "../support/golden-blocks.js";
+import { runGraph } from "../support/run-graph.js";
+
+const names = goldenNames().filter((name) => isBlockKind(goldenInfo(name).kind));
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+test("the block cases are there", () => {
+  expect(names.length).toBeGreaterThan(60);
+});
+
+describe.each(names)("%s", (name) => {
+  test("forward", async () => {
+    const golden = await loadGolden(name);
+    const forward = buildGoldenBlock(golden);
+    const training = golden.mode === "train";
+    expect(golden.calls.length).toBeGreaterThan(0);
+    for (const call of golden.calls) {
+      const inputs = call.in.map((input) => tensorOf(golden, input));
+      const { y, updates } = await runGraph(engine, inputs, forward, { weights: golden.weights, training });
+      const exact = ["op", "shortcut"].includes(name.split("_")[0] as string);
+      expectClose(y, tensorOf(golden, call.out), exact ? 0 : BLOCK_TOLERANCE);
+      const after = [...golden.tensors].filter(([key]) => key.startsWith("after."));
+      expect(Object.keys(updates).sort()).toEqual(after.map(([key]) => key).sort());
+      for (const [key, expected] of after) {
+        expectClose(updates[key] as Tensor, expected, BLOCK_TOLERANCE);
+      }
+    }
+  });
+});
