@@ -1,10 +1,15 @@
+import { existsSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { library } from "../../tsup.shared.js";
 
 const areas = ["graph", "blocks", "models", "checkpoint", "onnx", "runtime", "image"];
+const entries = ["", ...areas.map((area) => `${area}/`)].flatMap((folder) => [
+  `src/${folder}index.ts`,
+  `src/${folder}index.browser.ts`,
+]);
 
 export default library({
-  entry: ["src/index.ts", "src/index.browser.ts", ...areas.map((area) => `src/${area}/index.ts`)],
+  entry: entries.filter((entry) => existsSync(entry)),
   async onSuccess() {
     // The worker is plain JavaScript, started by URL: it stands beside the chunk that names it, under the same name.
     await copyFile("src/runtime/onnx-worker.mjs", "dist/onnx-worker.mjs");

@@ -1,0 +1,25 @@
+import { defineConfig } from "vitepress";
+
+export default defineConfig({
+  title: "dcae",
+  description: "The Deep Compression Autoencoder for TypeScript",
+  lang: "en-US",
+  cleanUrls: true,
+  themeConfig: {
+    nav: [
+      { text: "Guide", link: "/getting-started" },
+      { text: "Architecture", link: "/architecture" },
+    ],
+    sidebar: [
+      {
+        text: "Guide",
+        items: [
+          { text: "Getting started", link: "/getting-started" },
+          { text: "Architecture", link: "/architecture" },
+        ],
+      },
+    ],
+    search: { provider: "local" },
+    footer: { message: "Apache-2.0" },
+  },
+});
