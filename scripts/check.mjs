@@ -15,7 +15,7 @@ function check(name, action) {
   console.log(`check: ${name}: ${outcome[name] ? "passed" : "FAILED"}`);
 }
 
-check("lint", () => run(bin("biome"), ["ci", "--error-on-warnings", "."]));
+check("lint", () => run(bin("biome"), ["ci", "--colors=off", "--error-on-warnings", "."]));
 
 for (const { name } of packages()) {
   check(`types of ${name}`, () => run(bin("tsc"), ["-p", join("packages", name), "--noEmit"]));
