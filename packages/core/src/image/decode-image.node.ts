@@ -28,8 +28,8 @@ export async function decodeImage(source: ImageSource, options: DecodeOptions = 
     const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
     checkMetadata(metadata, name, resolved.maxPixels);
     const pipeline = configure(metadata, resolved, (sharpOptions) => sharp(bytes, sharpOptions));
-    const { data, info } = await pipeline.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    return toRgb(data, info, metadata, resolved);
+    const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
+    return toRgb(toBytes(data, info), info, metadata, resolved);
   } catch (error) {
     if (error instanceof DcaeError) throw error;
     throw new DataError(`${name}: can't be read as a picture: ${describe(error)}`, { cause: error });
@@ -65,7 +65,7 @@ function configure(
   options: Required<DecodeOptions>,
   open: (options: SharpOptions) => Sharp,
 ): Sharp {
-  const { icc } = metadata;
+  const { icc, channels, depth } = metadata;
   const convert = options.colorProfile === "srgb" && icc !== undefined && !isSrgbProfile(icc);
   const pipeline = open({
     autoOrient: options.orientation === "exif",
@@ -73,23 +73,37 @@ function configure(
     limitInputPixels: options.maxPixels,
     ignoreIcc: !convert,
   });
-  if (usesInk(metadata, options)) return pipeline.pipelineColourspace("cmyk").toColourspace("cmyk");
-  // With 16 bits sharp would convert to Display P3, or not at all for grey: those become 8 bits first.
-  if (convert && metadata.depth === "ushort") {
-    pipeline.pipelineColourspace(metadata.channels <= 2 ? "b-w" : "srgb");
+  if (usesInk(metadata, options)) {
+    return pipeline.pipelineColourspace("cmyk").toColourspace("cmyk").raw({ depth: "uchar" });
   }
-  return pipeline.toColourspace("srgb");
+  if (convert && depth === "ushort") {
+    // sharp works on 16-bit colors in Display P3, so a second conversion is needed; on 16-bit grey it ignores profiles.
+    if (channels > 2) return pipeline.toColourspace("rgb16").withIccProfile("srgb").raw({ depth: "ushort" });
+    pipeline.pipelineColourspace("b-w");
+  }
+  return pipeline.toColourspace("srgb").raw({ depth: "uchar" });
 }
 
-function toRgb(
-  data: Uint8Array,
-  info: { readonly width: number; readonly height: number; readonly channels: number },
-  metadata: Metadata,
-  options: Required<DecodeOptions>,
-): Image {
+interface RawInfo {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
+/** 8-bit samples; 16-bit ones (which were converted, so that there is no stored upper byte to keep) are rounded. */
+function toBytes(data: Uint8Array, { width, height, channels }: RawInfo): Uint8Array {
+  const length = width * height * channels;
+  if (data.length === length) return new Uint8Array(data.buffer, data.byteOffset, length);
+  if (data.length !== 2 * length) throw new DataError(`expected ${length} samples, got ${data.length} bytes`);
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+  return Uint8Array.from({ length }, (_, i) => Math.round(view.getUint16(2 * i, littleEndian) / 257));
+}
+
+function toRgb(data: Uint8Array, info: RawInfo, metadata: Metadata, options: Required<DecodeOptions>): Image {
   const { width, height, channels } = info;
   if (usesInk(metadata, options)) return inkToRgb(data, info);
-  if (channels === 3) return createImage(width, height, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  if (channels === 3) return createImage(width, height, data);
   if (channels === 4) {
     const alpha: "drop" | Rgb = options.alpha === "white" ? WHITE : options.alpha;
     return imageFromRgba({ width, height, data }, alpha);
@@ -98,10 +112,7 @@ function toRgb(
 }
 
 /** Pillow's conversion of CMYK (255 is full ink): each ink takes its share of what black leaves. */
-function inkToRgb(
-  data: Uint8Array,
-  info: { readonly width: number; readonly height: number; readonly channels: number },
-): Image {
+function inkToRgb(data: Uint8Array, info: RawInfo): Image {
   const image = createImage(info.width, info.height);
   for (let from = 0, to = 0; to < image.data.length; from += info.channels, to += 3) {
     const light = 255 - (data[from + 3] as number);

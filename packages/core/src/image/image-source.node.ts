@@ -1,7 +1,7 @@
 /**
  * Bytes of a picture from wherever it is: a path, a URL, or memory. Bounds are checked before anything is read whole.
  */
-import { open } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { fileError } from "../checkpoint/file-error.node.js";
 import { DataError } from "../errors.js";
@@ -38,7 +38,7 @@ async function readBytes(source: ImageSource, name: string): Promise<Uint8Array>
   if (source instanceof URL) {
     if (source.protocol !== "file:") return download(source, name);
     try {
-      return await readFile(fileURLToPath(source), name);
+      return await readLocal(fileURLToPath(source), name);
     } catch (error) {
       if (error instanceof DataError) throw error;
       throw new DataError(`${name}: not a path on this machine: ${firstLine(error)}`, { cause: error });
@@ -52,24 +52,19 @@ async function readBytes(source: ImageSource, name: string): Promise<Uint8Array>
     return download(new URL(source), name);
   }
   if (source === "" || source.includes("\0")) throw new DataError(`${JSON.stringify(source)}: not a valid path`);
-  return readFile(source, name);
+  return readLocal(source, name);
 }
 
-async function readFile(path: string, name: string): Promise<Uint8Array> {
+async function readLocal(path: string, name: string): Promise<Uint8Array> {
   try {
-    const file = await open(path, "r");
-    try {
-      const status = await file.stat();
-      if (status.isDirectory()) {
-        throw new DataError(`${name}: it is a folder, not a picture`, { hint: "Name a picture inside of it." });
-      }
-      // Pipes and devices have no size, and reading one might never end.
-      if (!status.isFile()) throw new DataError(`${name}: not a regular file`);
-      if (status.size > MAX_FILE_BYTES) throw tooLarge(name, status.size);
-      return await file.readFile();
-    } finally {
-      await file.close();
+    const status = await stat(path);
+    if (status.isDirectory()) {
+      throw new DataError(`${name}: it is a folder, not a picture`, { hint: "Name a picture inside of it." });
     }
+    // Opening a pipe waits for a writer, and reading a device might never end.
+    if (!status.isFile()) throw new DataError(`${name}: not a regular file`);
+    if (status.size > MAX_FILE_BYTES) throw tooLarge(name, status.size);
+    return await readFile(path);
   } catch (error) {
     throw fileError(error, name, "read");
   }
