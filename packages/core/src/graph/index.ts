@@ -1,5 +1,6 @@
 /** Public names of the graph: tensors, values, ops, scopes, programs. */
 export { build, OP_NAMES } from "./build.js";
+export { countMacs } from "./count-macs.js";
 export * from "./dim.js";
 export { allocate, byteSize, DTYPES, type DType, dtypeKind, isDType, type Storage, type StorageOf } from "./dtype.js";
 export { decodeFloats, encodeFloats, isNarrowFloat, type NarrowFloat } from "./float-formats.js";

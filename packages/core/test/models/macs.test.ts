@@ -1,0 +1,47 @@
+/** Work and size of the published models against the numbers of the specification (dcae.md section 4). */
+import { describe, expect, test } from "vitest";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/autoencoder-dc.js";
+import { buildKlDecodeProgram, buildKlEncodeProgram } from "../../src/autoencoders/autoencoder-kl.js";
+import { countMacs, type Program, sizeOf } from "../../src/graph/index.js";
+import { spatialCompression } from "../../src/models/dc-ae-config.js";
+import { PRESETS, type Preset } from "../../src/models/presets.js";
+import { sdVaeSpatialCompression } from "../../src/models/sd-vae-config.js";
+
+function programs(preset: Preset, side: number): { readonly encode: Program; readonly decode: Program } {
+  const picture = [1, 3, side, side];
+  if (preset.kind === "sd-vae") {
+    const { config } = preset;
+    const latent = side / sdVaeSpatialCompression(config);
+    return {
+      encode: buildKlEncodeProgram(config, picture),
+      decode: buildKlDecodeProgram(config, [1, config.latentChannels, latent, latent]),
+    };
+  }
+  const { config } = preset;
+  const latent = side / spatialCompression(config);
+  return {
+    encode: buildEncodeProgram(config, picture),
+    decode: buildDecodeProgram(config, [1, config.latentChannels, latent, latent]),
+  };
+}
+
+const trainable = (program: Program, prefix: string) =>
+  [...program.parameters.values()]
+    .filter((spec) => spec.trainable && spec.name.startsWith(prefix))
+    .reduce((sum, spec) => sum + sizeOf(spec.shape), 0);
+
+describe.each(PRESETS.map((preset) => [preset.name, preset] as const))("%s", (_, preset) => {
+  test.each([256, 512, 1024] as const)("GMACs at %i", (side) => {
+    const { encode, decode } = programs(preset, side);
+    const published = preset.gmacs[side];
+    expect(countMacs(encode) / 1e9).toBeCloseTo(published.encode, 1);
+    expect(countMacs(decode) / 1e9).toBeCloseTo(published.decode, 1);
+  });
+
+  test("parameters", () => {
+    const { encode, decode } = programs(preset, 256);
+    expect(trainable(encode, "encoder.")).toBe(preset.parameters.encoder);
+    expect(trainable(decode, "decoder.")).toBe(preset.parameters.decoder);
+    expect(trainable(encode, "") + trainable(decode, "")).toBe(preset.parameters.total);
+  });
+});
