@@ -1,0 +1,176 @@
+/**
+ * Export to ONNX: encoder and decoder as files that any ONNX Runtime runs, with dynamic batch, height and width.
+ *
+ * Sizes are symbols in the graph (a height is `f*h`), so one file serves all sizes that the model takes. What was written
+ * is loaded again and compared with the model itself before it gets its name.
+ */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeDirectoryAtomic } from "../checkpoint/atomic-directory.node.js";
+import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
+import { EngineError } from "../errors.js";
+import { symbol } from "../graph/dim.js";
+import type { Program } from "../graph/program.js";
+import { createRandom } from "../graph/random.js";
+import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
+import { sizeOf, Tensor } from "../graph/tensor.js";
+import { ONNX_OPSET } from "../onnx/model-proto.js";
+import { writeOnnx } from "../onnx/write-model.node.js";
+import type { ComputeDType } from "../runtime/engine.js";
+import { createWorkerSessionHost } from "../runtime/worker-session-host.node.js";
+import { type AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "./autoencoder-dc.js";
+import { type AutoencoderKLModel, buildKlDecodeProgram, buildKlEncodeProgram } from "./autoencoder-kl.js";
+
+export interface ExportOptions {
+  /** Default both. */
+  readonly parts?: readonly ("encoder" | "decoder")[] | undefined;
+  /** Type of weights and computation; inputs and outputs stay float32. Default "float32". */
+  readonly dtype?: ComputeDType | undefined;
+  /** Replaces a folder that isn't empty (default false). */
+  readonly overwrite?: boolean | undefined;
+  readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
+}
+
+export interface ExportProgress {
+  readonly part: "encoder" | "decoder";
+  readonly stage: "write" | "verify";
+  /** 0 to 1. */
+  readonly fraction: number;
+}
+
+export interface ExportedPart {
+  readonly part: "encoder" | "decoder";
+  /** Names relative to the folder, the model last. */
+  readonly files: readonly string[];
+  /** Largest difference from the model itself, relative to the largest value, over the sizes that were tried. */
+  readonly difference: number;
+}
+
+/** Largest relative difference that verification accepts. */
+const TOLERANCE: Readonly<Record<ComputeDType, number>> = { float32: 1e-4, float16: 5e-2 };
+/** Batch, height and width (in latent positions) that verification runs. */
+const VERIFIED_SIZES = [
+  [1, 1, 1],
+  [2, 2, 3],
+] as const;
+
+type Model = AutoencoderDCModel | AutoencoderKLModel;
+
+/** Encoder or decoder with symbolic batch, height and width. */
+function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
+  const picture = [symbol("batch"), model.config.inChannels, symbol("h", model.compression), symbol("w", model.compression)];
+  const latent = [symbol("batch"), model.latentChannels, symbol("h"), symbol("w")];
+  if (model.kind === "dc-ae") {
+    return part === "encoder" ? buildEncodeProgram(model.config, picture) : buildDecodeProgram(model.config, latent);
+  }
+  return part === "encoder" ? buildKlEncodeProgram(model.config, picture) : buildKlDecodeProgram(model.config, latent);
+}
+
+function testInput(model: Model, part: "encoder" | "decoder", [batch, h, w]: readonly [number, number, number]): Tensor {
+  const f = model.compression;
+  const shape = part === "encoder" ? [batch, model.config.inChannels, h * f, w * f] : [batch, model.latentChannels, h, w];
+  const data = new Float32Array(sizeOf(shape));
+  createRandom(0, `export ${part} ${shape.join("x")}`).uniform(data);
+  return Tensor.float32(
+    data.map((u) => 2 * u - 1),
+    shape,
+  );
+}
+
+/** What the model itself gives, in the form of the exported part's output. */
+async function expectedOutput(model: Model, part: "encoder" | "decoder", x: Tensor): Promise<Tensor> {
+  if (part === "decoder") return model.decode(x);
+  if (model.kind === "dc-ae") return model.encode(x);
+  return (await model.encode(x)).mean;
+}
+
+function relativeDifference(actual: Tensor, expected: Tensor): number {
+  const [a, b] = [actual.toFloat32(), expected.toFloat32()];
+  let difference = 0;
+  let scale = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference = Math.max(difference, Math.abs((a[i] as number) - (b[i] as number)));
+    scale = Math.max(scale, Math.abs(b[i] as number));
+  }
+  return Number.isNaN(difference) || scale === 0 ? Number.POSITIVE_INFINITY : difference / scale;
+}
+
+/** Loads what was written, as a stranger would, and compares it with the model at several sizes. */
+async function verify(model: Model, part: "encoder" | "decoder", folder: string, file: string): Promise<number> {
+  const host = createWorkerSessionHost();
+  try {
+    const bytes = await readFile(join(folder, file));
+    const session = await host.createSession(bytes, {
+      device: "cpu",
+      externalFolder: folder,
+      externalBuffers: new Map(),
+    });
+    let worst = 0;
+    for (const size of VERIFIED_SIZES) {
+      const x = testInput(model, part, size);
+      const outputs = await session.run(new Map([[part === "encoder" ? "x" : "latent", x]]));
+      const [output] = outputs.values();
+      const expected = await expectedOutput(model, part, x);
+      // Of SD-VAE's moments the mean is compared; the log variance comes out of the same convolution.
+      const compared = (output as Tensor).slice([undefined, { stop: expected.shape[1] as number }]);
+      worst = Math.max(worst, relativeDifference(compared, expected));
+    }
+    await session.release();
+    return worst;
+  } finally {
+    await host.close();
+  }
+}
+
+/**
+ * Writes `encoder.onnx` (input `x`, output `latent` or `moments`), `decoder.onnx` (input `latent`, output `picture`) and
+ * `export.json` into `directory`; weights of more than 256 MB go to `<part>.onnx_data` beside the model.
+ *
+ * @throws EngineError when a written file doesn't reproduce the model, DataError when the folder can't be written
+ */
+export async function exportOnnx(model: Model, directory: string, options: ExportOptions = {}): Promise<ExportedPart[]> {
+  const { parts = ["encoder", "decoder"], dtype = "float32", onProgress } = options;
+  return writeDirectoryAtomic(
+    directory,
+    async (folder) => {
+      await mkdir(folder, { recursive: true });
+      const exported: ExportedPart[] = [];
+      for (const part of parts) {
+        const program = dynamicProgram(model, part);
+        const files = await writeOnnx(
+          dtype === "float16" ? toHalfPrecision(program) : program,
+          model.weights,
+          join(folder, `${part}.onnx`),
+          {
+            metadata: metadataOf(model, part),
+            onProgress: ({ writtenBytes, totalBytes }) =>
+              onProgress?.({ part, stage: "write", fraction: writtenBytes / totalBytes }),
+          },
+        );
+        onProgress?.({ part, stage: "verify", fraction: 0 });
+        const difference = await verify(model, part, folder, `${part}.onnx`);
+        if (!(difference <= TOLERANCE[dtype])) {
+          throw new EngineError(`export of the ${part} differs from the model by ${difference} (relative)`);
+        }
+        onProgress?.({ part, stage: "verify", fraction: 1 });
+        exported.push({ part, files, difference });
+      }
+      const summary = { ...metadataOf(model), opset: ONNX_OPSET, dtype, parts: exported };
+      const text = `${JSON.stringify(summary, undefined, 2)}\n`;
+      await writeFileAtomic(join(folder, "export.json"), (file) => file.write(new TextEncoder().encode(text)));
+      return exported;
+    },
+    { overwrite: options.overwrite, isOldContent: (name) => /\.onnx(_data)?$|^export\.json$/.test(name) },
+  );
+}
+
+function metadataOf(model: Model, part?: "encoder" | "decoder"): Record<string, string> {
+  return {
+    model: model.name,
+    kind: model.kind,
+    ...(part === undefined ? {} : { part }),
+    compression: String(model.compression),
+    latent_channels: String(model.latentChannels),
+    ...(model.scalingFactor === null ? {} : { scaling_factor: String(model.scalingFactor) }),
+  };
+}

@@ -1,0 +1,70 @@
+/** Saves a model as a folder in either published layout. */
+import { join } from "node:path";
+import { writeDirectoryAtomic } from "../checkpoint/atomic-directory.node.js";
+import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
+import { unmapWeights } from "../checkpoint/map-weights.js";
+import type { WriteProgress } from "../checkpoint/safetensors-writer.js";
+import { writeShardedFiles } from "../checkpoint/sharded-file.node.js";
+import { planWeights } from "../checkpoint/weight-plan.js";
+import type { WeightEntry, Weights } from "../checkpoint/weights.js";
+import { ConfigError } from "../errors.js";
+import { type DType, dtypeKind } from "../graph/dtype.js";
+import { type CheckpointFormat, type ModelDescription, toModelConfigFile } from "../models/model-description.js";
+import { modelParameters } from "../models/model-parameters.js";
+
+/** Float types that checkpoints are stored in. */
+export const STORAGE_DTYPES = ["float32", "float16", "bfloat16"] as const;
+export type StorageDType = (typeof STORAGE_DTYPES)[number];
+
+export interface SaveOptions {
+  /** Names and layout of the files. Default "official" for DC-AE; SD-VAE exists as "diffusers" only. */
+  readonly format?: CheckpointFormat | undefined;
+  /** Converts the floats; by default they are stored as they are. */
+  readonly dtype?: StorageDType | undefined;
+  /** Replaces a folder that isn't empty (default false: an error). */
+  readonly overwrite?: boolean | undefined;
+  readonly onProgress?: ((progress: WriteProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+function converted(entry: WeightEntry, dtype: DType | undefined): WeightEntry {
+  if (dtype === undefined || dtypeKind(entry.dtype) !== "float" || entry.dtype === dtype) return entry;
+  return { ...entry, dtype, location: undefined, read: async () => (await entry.read()).cast(dtype) };
+}
+
+/**
+ * Writes `config.json` and the weights (sharded above 5 GB) into `directory`, atomically and one tensor at a time.
+ *
+ * @param weights under the model's own parameter names; may be the weights of an open checkpoint
+ * @throws ConfigError when the format can't express the model, DataError when the folder can't be written
+ */
+export async function saveCheckpoint(
+  model: ModelDescription,
+  weights: Weights,
+  directory: string,
+  options: SaveOptions = {},
+): Promise<void> {
+  const { format = model.kind === "dc-ae" ? "official" : "diffusers", dtype } = options;
+  if (format !== "official" && format !== "diffusers") {
+    throw new ConfigError(`format: "${String(format)}" is unknown`, { hint: "Use official or diffusers." });
+  }
+  if (dtype !== undefined && !STORAGE_DTYPES.includes(dtype)) {
+    throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: `Use ${STORAGE_DTYPES.join(", ")}.` });
+  }
+  const config = toModelConfigFile(model, format);
+  const plan = planWeights(modelParameters(model), model.kind === "dc-ae" ? format : "kl-diffusers");
+  const entries = [...unmapWeights(weights, plan).entries.values()].map((entry) => converted(entry, dtype));
+  await writeDirectoryAtomic(
+    directory,
+    async (folder) => {
+      const text = `${JSON.stringify(config, undefined, 2)}\n`;
+      await writeFileAtomic(join(folder, "config.json"), (file) => file.write(new TextEncoder().encode(text)));
+      await writeShardedFiles(folder, entries, {
+        stem: format === "official" ? "model" : "diffusion_pytorch_model",
+        onProgress: options.onProgress,
+        signal: options.signal,
+      });
+    },
+    { overwrite: options.overwrite },
+  );
+}
