@@ -17,13 +17,24 @@ export function isJsonObject(value: unknown): value is Readonly<Record<string, u
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+export interface JsonDocument {
+  readonly value: unknown;
+  /**
+   * Call this once the value has the expected form: the search takes longer than the parsing, and nonsense should be
+   * refused before.
+   *
+   * @throws CheckpointError when an object has a key twice
+   */
+  checkUniqueKeys(): void;
+}
+
 /**
  * Parses UTF-8 JSON.
  *
  * @param what for messages, as in "model.safetensors: header"
- * @throws CheckpointError when the bytes aren't UTF-8 or not JSON, or when an object has a key twice
+ * @throws CheckpointError when the bytes aren't UTF-8 or not JSON
  */
-export function parseJson(bytes: Uint8Array, what: string): unknown {
+export function parseJson(bytes: Uint8Array, what: string): JsonDocument {
   let text: string;
   let value: unknown;
   try {
@@ -38,9 +49,11 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
     const reason = errorMessage(cause).replace(/[^\x20-\x7e]+/g, " ");
     throw new CheckpointError(`${what} isn't valid JSON: ${reason.slice(0, MAX_SHOWN)}`, { cause });
   }
-  const duplicate = findDuplicateKey(text);
-  if (duplicate !== undefined) throw new CheckpointError(`${what} has the key ${quoted(duplicate)} twice`);
-  return value;
+  const checkUniqueKeys = () => {
+    const duplicate = findDuplicateKey(text);
+    if (duplicate !== undefined) throw new CheckpointError(`${what} has the key ${quoted(duplicate)} twice`);
+  };
+  return { value, checkUniqueKeys };
 }
 
 /** First key that occurs twice in one object of `text`, which must be valid JSON. */

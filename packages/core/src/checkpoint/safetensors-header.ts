@@ -19,6 +19,9 @@ export const MAX_HEADER_BYTES = 100_000_000;
 /** Bytes of the length field in front of the JSON. */
 export const LENGTH_FIELD_BYTES = 8;
 
+/** As many as NumPy allows. */
+const MAX_DIMENSIONS = 64;
+
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
@@ -76,7 +79,7 @@ export function parseSafetensorsHeader(json: Uint8Array, name: string, fileBytes
   if (json[0] !== "{".charCodeAt(0)) {
     throw new CheckpointError(`${name}: not a safetensors file: its header isn't a JSON object`);
   }
-  const header = parseJson(json, `${name}: header`);
+  const { value: header, checkUniqueKeys } = parseJson(json, `${name}: header`);
   if (!isJsonObject(header)) throw new CheckpointError(`${name}: header isn't a JSON object`);
   const dataStart = LENGTH_FIELD_BYTES + json.length;
   const tensors: TensorInfo[] = [];
@@ -85,6 +88,7 @@ export function parseSafetensorsHeader(json: Uint8Array, name: string, fileBytes
     if (key === "__metadata__") metadata = parseMetadata(value, name);
     else tensors.push(parseTensor(key, value, name, dataStart, fileBytes));
   }
+  checkUniqueKeys();
   tensors.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
   checkCoverage(tensors, name, dataStart, fileBytes);
   return { metadata, tensors };
@@ -114,6 +118,7 @@ function parseTensor(key: string, value: unknown, name: string, dataStart: numbe
     return fail(`dtype ${quoted(dtypeName)} isn't supported`, `Known dtypes: ${SAFETENSORS_DTYPES.join(", ")}.`);
   }
   if (!isSizes(shape)) return fail('"shape" must be a list of integers from 0 to 2^53 - 1');
+  if (shape.length > MAX_DIMENSIONS) return fail(`${shape.length} dimensions are more than ${MAX_DIMENSIONS}`);
   if (!isSizes(offsets) || offsets.length !== 2) return fail('"data_offsets" must be two integers from 0 to 2^53 - 1');
 
   const [begin, end] = offsets as readonly [number, number];
@@ -123,9 +128,9 @@ function parseTensor(key: string, value: unknown, name: string, dataStart: numbe
     return fail(`its data would end at byte ${end} of ${dataBytes}`, "The file is cut off; get it again.");
   }
   const byteLength = checkedProduct([...shape, byteSize(dtype)]);
-  if (byteLength === undefined) return fail(`shape ${shapeText(shape)} is too large`);
+  if (byteLength === undefined) return fail(`shape [${shape.join(", ")}] is too large`);
   if (byteLength !== end - begin) {
-    return fail(`shape ${shapeText(shape)} of ${dtypeName} needs ${byteLength} bytes, but it has ${end - begin}`);
+    return fail(`shape [${shape.join(", ")}] of ${dtypeName} needs ${byteLength} bytes, but it has ${end - begin}`);
   }
   return { name: key, dtype, shape: Object.freeze([...shape]), offset: dataStart + begin, byteLength };
 }
@@ -142,10 +147,6 @@ function checkedProduct(factors: readonly number[]): number | undefined {
     if (!Number.isSafeInteger(product)) return undefined;
   }
   return product;
-}
-
-function shapeText(shape: readonly number[]): string {
-  return shape.length > 16 ? `with ${shape.length} dimensions` : `[${shape.join(", ")}]`;
 }
 
 function checkCoverage(sorted: readonly TensorInfo[], name: string, dataStart: number, fileBytes: number): void {

@@ -29,7 +29,7 @@ export interface ShardIndex {
  * @throws CheckpointError when it is damaged, or names a shard that isn't a plain file name in the index's own folder
  */
 export function parseShardIndex(json: Uint8Array, name: string): ShardIndex {
-  const index = parseJson(json, name);
+  const { value: index, checkUniqueKeys } = parseJson(json, name);
   const map = isJsonObject(index) ? index.weight_map : undefined;
   if (!isJsonObject(index) || !isJsonObject(map)) {
     throw new CheckpointError(`${name}: a shard index must be an object with a "weight_map" object`);
@@ -44,6 +44,7 @@ export function parseShardIndex(json: Uint8Array, name: string): ShardIndex {
     }
     weightMap.set(tensor, shard);
   }
+  checkUniqueKeys();
   if (weightMap.size === 0) throw new CheckpointError(`${name}: the shard index lists no tensors`);
   const metadata = index.metadata;
   const size = isJsonObject(metadata) ? metadata.total_size : undefined;
