@@ -1,1 +1,38 @@
-export {};
+/** Public names of the models: configurations and presets as data, forward passes as functions. */
+export { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./architectures.js";
+export {
+  ACT_NAMES,
+  type ActName,
+  BLOCK_TYPE_FORMS,
+  type BlockSpec,
+  formatBlockType,
+  NORM_NAMES,
+  type NormName,
+  parseBlockType,
+} from "./block-spec.js";
+export { dcAeDecode, dcAeEncode, type EncodeOptions } from "./dc-ae.js";
+export {
+  type DcAeConfig,
+  type DcAeConfigInput,
+  type DcAeDecoderConfig,
+  type DcAeEncoderConfig,
+  resolveDcAeConfig,
+  spatialCompression,
+} from "./dc-ae-config.js";
+export { parseDiffusersConfig } from "./diffusers-config.js";
+export { findPreset, getPreset, presetHubId } from "./find-preset.js";
+export { initializeParameter } from "./initialize.js";
+export { parseKlConfig, toKlConfig } from "./kl-config.js";
+export {
+  type CheckpointFormat,
+  describePreset,
+  type ModelDescription,
+  readModelConfig,
+  toModelConfigFile,
+} from "./model-description.js";
+export { countParameters, type ModelConfig, modelParameters, type ParameterCounts } from "./model-parameters.js";
+export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./official-config.js";
+export { type DcAePreset, PRESETS, type Preset, type PublishedEvaluation, type SdVaePreset } from "./presets.js";
+export { sdVaeDecode, sdVaeEncode } from "./sd-vae.js";
+export { resolveSdVaeConfig, type SdVaeConfig, type SdVaeConfigInput, sdVaeSpatialCompression } from "./sd-vae-config.js";
+export { toDiffusersConfig } from "./to-diffusers-config.js";

@@ -1,0 +1,7 @@
+/** Public names of the autoencoders in Node. */
+export type { Checkpoint } from "./check-checkpoint.js";
+export { type ExportedPart, type ExportOptions, type ExportProgress, exportOnnx } from "./export-onnx.node.js";
+export * from "./index.browser.js";
+export { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
+export { AutoencoderDC, AutoencoderKL, type LoadOptions, loadAutoencoder } from "./pretrained.node.js";
+export { type SaveOptions, saveCheckpoint, STORAGE_DTYPES, type StorageDType } from "./save-checkpoint.node.js";

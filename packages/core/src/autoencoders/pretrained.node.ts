@@ -1,0 +1,127 @@
+/**
+ * The public autoencoder classes for Node: the models of autoencoder-dc.ts and autoencoder-kl.ts, loaded from the hub or
+ * a folder, run by onnxruntime-node, saved and exported.
+ */
+import { ConfigError } from "../errors.js";
+import type { ModelDescription } from "../models/model-description.js";
+import { createEngine } from "../runtime/create-engine.node.js";
+import type { Engine, EngineOptions } from "../runtime/engine.js";
+import { AutoencoderDCModel, type ModelParts } from "./autoencoder-dc.js";
+import { AutoencoderKLModel } from "./autoencoder-kl.js";
+import type { Checkpoint } from "./check-checkpoint.js";
+import { type ExportedPart, type ExportOptions, exportOnnx } from "./export-onnx.node.js";
+import { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
+import { type SaveOptions, saveCheckpoint } from "./save-checkpoint.node.js";
+
+export interface LoadOptions extends OpenOptions, EngineOptions {
+  /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
+  readonly maxPrograms?: number | undefined;
+}
+
+/** The Deep Compression Autoencoder. Dispose it when done: it owns a worker thread and the model's memory. */
+export class AutoencoderDC extends AutoencoderDCModel {
+  readonly #description: ModelDescription;
+
+  private constructor(parts: ModelParts<AutoencoderDCModel["config"]>, description: ModelDescription) {
+    super(parts);
+    this.#description = description;
+  }
+
+  /**
+   * Loads a model and starts its engine.
+   *
+   * @param idOrPath a repository of the Hugging Face hub (official or `-diffusers` layout), a folder, or a weight file;
+   *   folders and files need no network
+   * @throws ConfigError when it is no DC-AE, CheckpointError when the weights don't fit, EngineError when the device can't
+   *   be used, DataError when files can't be had
+   */
+  static async fromPretrained(idOrPath: string, options: LoadOptions = {}): Promise<AutoencoderDC> {
+    return AutoencoderDC.fromCheckpoint(await openCheckpoint(idOrPath, options), idOrPath, options);
+  }
+
+  /** @internal */
+  static async fromCheckpoint(checkpoint: Checkpoint, name: string, options: LoadOptions): Promise<AutoencoderDC> {
+    const { model, weights } = checkpoint;
+    if (model.kind !== "dc-ae") {
+      await weights.close();
+      throw new ConfigError(`${name}: this is an AutoencoderKL (SD-VAE), not a DC-AE`, {
+        hint: "Load it with AutoencoderKL.fromPretrained.",
+      });
+    }
+    const parts = await assemble(checkpoint, name, model.config, options);
+    return new AutoencoderDC(parts, model);
+  }
+
+  /** Saves configuration and weights; `fromPretrained(directory)` loads them again. */
+  savePretrained(directory: string, options: SaveOptions = {}): Promise<void> {
+    return saveCheckpoint(this.#description, this.weights, directory, options);
+  }
+
+  /** Writes `encoder.onnx` and `decoder.onnx` with dynamic batch, height and width (see `exportOnnx`). */
+  export(directory: string, options: ExportOptions = {}): Promise<ExportedPart[]> {
+    return exportOnnx(this, directory, options);
+  }
+}
+
+/** The baseline SD-VAE. Dispose it when done. */
+export class AutoencoderKL extends AutoencoderKLModel {
+  readonly #description: ModelDescription;
+
+  private constructor(parts: ModelParts<AutoencoderKLModel["config"]>, description: ModelDescription) {
+    super(parts);
+    this.#description = description;
+  }
+
+  /** As `AutoencoderDC.fromPretrained`, for AutoencoderKL checkpoints (diffusers, 2022 names included, and LDM). */
+  static async fromPretrained(idOrPath: string, options: LoadOptions = {}): Promise<AutoencoderKL> {
+    return AutoencoderKL.fromCheckpoint(await openCheckpoint(idOrPath, options), idOrPath, options);
+  }
+
+  /** @internal */
+  static async fromCheckpoint(checkpoint: Checkpoint, name: string, options: LoadOptions): Promise<AutoencoderKL> {
+    const { model, weights } = checkpoint;
+    if (model.kind !== "sd-vae") {
+      await weights.close();
+      throw new ConfigError(`${name}: this is a DC-AE, not an AutoencoderKL (SD-VAE)`, {
+        hint: "Load it with AutoencoderDC.fromPretrained.",
+      });
+    }
+    const parts = await assemble(checkpoint, name, model.config, options);
+    return new AutoencoderKL(parts, model);
+  }
+
+  savePretrained(directory: string, options: SaveOptions = {}): Promise<void> {
+    return saveCheckpoint(this.#description, this.weights, directory, options);
+  }
+
+  export(directory: string, options: ExportOptions = {}): Promise<ExportedPart[]> {
+    return exportOnnx(this, directory, options);
+  }
+}
+
+/** Loads whichever of the two autoencoders a checkpoint holds; `kind` tells them apart. */
+export async function loadAutoencoder(
+  idOrPath: string,
+  options: LoadOptions = {},
+): Promise<AutoencoderDC | AutoencoderKL> {
+  const checkpoint = await openCheckpoint(idOrPath, options);
+  return checkpoint.model.kind === "dc-ae"
+    ? AutoencoderDC.fromCheckpoint(checkpoint, idOrPath, options)
+    : AutoencoderKL.fromCheckpoint(checkpoint, idOrPath, options);
+}
+
+async function assemble<Config>(
+  { model, weights }: Checkpoint,
+  name: string,
+  config: Config,
+  options: LoadOptions,
+): Promise<ModelParts<Config>> {
+  let engine: Engine;
+  try {
+    engine = await createEngine(options);
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
+  return { name, config, weights, engine, scalingFactor: model.scalingFactor, maxPrograms: options.maxPrograms };
+}
