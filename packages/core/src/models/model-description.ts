@@ -94,11 +94,14 @@ export function toModelConfigFile(model: ModelDescription, format: CheckpointFor
   }
   if (format === "diffusers") return toDiffusersConfig(model.config, model.scalingFactor);
 
-  const scaling = model.scalingFactor === null ? {} : { scaling_factor: model.scalingFactor };
-  const preset = model.preset === undefined ? undefined : findPreset(model.preset);
-  const official = toOfficialConfig(model.config);
-  if (preset?.kind === "dc-ae" && JSON.stringify(toOfficialConfig(preset.config)) === JSON.stringify(official)) {
-    return { model_name: preset.name, ...(model.scalingFactor === preset.scalingFactor ? {} : scaling) };
-  }
-  return { config: official, ...scaling };
+  const { config, scalingFactor, preset: name } = model;
+  const preset = name === undefined ? undefined : findPreset(name);
+  const scaling = scalingFactor === null ? {} : { scaling_factor: scalingFactor };
+  const official = toOfficialConfig(config);
+  const isPreset =
+    preset?.kind === "dc-ae" && JSON.stringify(toOfficialConfig(preset.config)) === JSON.stringify(official);
+  if (!isPreset) return { config: official, ...scaling };
+  if (scalingFactor === preset.scalingFactor) return { model_name: preset.name };
+  // Without a factor of its own in the file, a name would bring the preset's back.
+  return scalingFactor === null ? { config: official } : { model_name: preset.name, ...scaling };
 }

@@ -1,0 +1,96 @@
+/** The values of the reference's models, moved between formats in both directions. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { checkWeights } from "../../src/checkpoint/check-weights.js";
+import { mapWeights, unmapWeights } from "../../src/checkpoint/map-weights.js";
+import { recognizeFormat } from "../../src/checkpoint/recognize-format.js";
+import { openSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
+import { planWeights } from "../../src/checkpoint/weight-plan.js";
+import type { Weights } from "../../src/checkpoint/weights.js";
+import type { Tensor } from "../../src/graph/tensor.js";
+import { parseKlConfig } from "../../src/models/kl-config.js";
+import { modelParameters } from "../../src/models/model-parameters.js";
+import { parseOfficialConfig } from "../../src/models/official-config.js";
+import { type GoldenCase, goldenPath, loadGolden } from "../support/golden.js";
+import { readAll } from "../support/memory-weights.js";
+
+function expectSame(actual: ReadonlyMap<string, Tensor>, expected: ReadonlyMap<string, Tensor>): void {
+  expect([...actual.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [name, tensor] of expected) {
+    const other = actual.get(name) as Tensor;
+    expect([name, other.dtype, other.shape]).toEqual([name, tensor.dtype, tensor.shape]);
+    expect(Buffer.compare(other.bytes, tensor.bytes), name).toBe(0);
+  }
+}
+
+describe.each(["ae_f32_in", "ae_f32_sana", "ae_f32_lite", "ae_f64_in", "ae_f128_in"])("%s", (name) => {
+  let golden: GoldenCase;
+  let file: Weights;
+  beforeAll(async () => {
+    golden = await loadGolden(name);
+    file = await openSafetensorsFile(goldenPath(`${name}_diffusers/diffusion_pytorch_model.safetensors`));
+  });
+  afterAll(() => file.close());
+  const specs = () => {
+    const config = parseOfficialConfig({ ...golden.config, head_dim: golden.head_dim });
+    return modelParameters({ kind: "dc-ae", config });
+  };
+
+  test("formats are recognized", () => {
+    expect(recognizeFormat(golden.weights.entries.keys())).toBe("official");
+    expect(recognizeFormat(file.entries.keys())).toBe("diffusers");
+  });
+
+  test("diffusers to official", async () => {
+    const plan = planWeights(specs(), "diffusers");
+    checkWeights(plan, file);
+    const mapped = mapWeights(file, plan);
+    expectSame(await readAll(mapped), await readAll(golden.weights));
+  });
+
+  test("official to diffusers", async () => {
+    checkWeights(planWeights(specs(), "official"), golden.weights);
+    const unmapped = unmapWeights(golden.weights, planWeights(specs(), "diffusers"));
+    expectSame(await readAll(unmapped), await readAll(file));
+  });
+
+  test("parameters that are one array keep their place in the file", () => {
+    const mapped = mapWeights(file, planWeights(specs(), "diffusers"));
+    for (const [official, entry] of mapped.entries) {
+      expect(entry.location === undefined, official).toBe(official.endsWith("qkv.conv.weight"));
+    }
+    const direct = mapped.entries.get("encoder.project_out.main.op_list.0.conv.weight");
+    expect(direct?.location).toEqual(file.entries.get("encoder.conv_out.weight")?.location);
+  });
+});
+
+describe("kl_f8", () => {
+  const specsOf = (golden: GoldenCase) =>
+    modelParameters({ kind: "sd-vae", config: parseKlConfig(golden.config).config });
+
+  test("current names are the model's own", async () => {
+    const golden = await loadGolden("kl_f8");
+    expect(recognizeFormat(golden.weights.entries.keys())).toBe("kl-diffusers");
+    checkWeights(planWeights(specsOf(golden), "kl-diffusers"), golden.weights);
+  });
+
+  test("attention names of 2022, in both directions", async () => {
+    const golden = await loadGolden("kl_f8");
+    const file = await openSafetensorsFile(goldenPath("kl_f8_hub_old_names/diffusion_pytorch_model.safetensors"));
+    expect(recognizeFormat(file.entries.keys())).toBe("kl-diffusers-old");
+    const plan = planWeights(specsOf(golden), "kl-diffusers-old");
+    checkWeights(plan, file);
+    expectSame(await readAll(mapWeights(file, plan)), await readAll(golden.weights));
+    expectSame(await readAll(unmapWeights(golden.weights, plan)), await readAll(file));
+    await file.close();
+  });
+
+  test("names of the original code, there and back", async () => {
+    const golden = await loadGolden("kl_f8");
+    const plan = planWeights(specsOf(golden), "kl-ldm");
+    const ldm = unmapWeights(golden.weights, plan);
+    expect(recognizeFormat(ldm.entries.keys())).toBe("kl-ldm");
+    expect(ldm.entries.get("encoder.mid.attn_1.q.weight")?.shape).toEqual([8, 8, 1, 1]);
+    checkWeights(plan, ldm);
+    expectSame(await readAll(mapWeights(ldm, plan)), await readAll(golden.weights));
+  });
+});

@@ -1,0 +1,91 @@
+/** Configurations of the golden cases and of every published model, in both formats. */
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parseDiffusersConfig } from "../../src/models/diffusers-config.js";
+import { getPreset } from "../../src/models/find-preset.js";
+import { parseKlConfig, toKlConfig } from "../../src/models/kl-config.js";
+import { parseOfficialConfig, toOfficialConfig } from "../../src/models/official-config.js";
+import { PRESETS } from "../../src/models/presets.js";
+import { toDiffusersConfig } from "../../src/models/to-diffusers-config.js";
+import { goldenInfo, goldenNames, goldenPath } from "../support/golden.js";
+import { architectureOf, manifest } from "../support/manifest.js";
+
+/** Keys of a file that describe the model: what the reference lists in `diffusers_config`. */
+function described(file: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const ours = ["scaling_factor", "encoder_out_adaptive", "decoder_in_adaptive"];
+  return Object.fromEntries(Object.entries(file).filter(([key]) => !key.startsWith("_") && !ours.includes(key)));
+}
+
+function readJson(path: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(goldenPath(path), "utf8"));
+}
+
+const cases = goldenNames().filter((name) => goldenInfo(name).kind === "dcae");
+
+test("there are seven full models", () => expect(cases).toHaveLength(7));
+
+describe.each(cases)("%s", (name) => {
+  const golden = goldenInfo(name);
+  const config = parseOfficialConfig({ ...golden.config, head_dim: golden.head_dim });
+
+  test("the official form survives reading and writing", () => {
+    expect(toOfficialConfig(config)).toEqual({ ...golden.config, head_dim: golden.head_dim });
+  });
+
+  test("the diffusers form is the reference's", () => {
+    expect(described(toDiffusersConfig(config, 1))).toEqual(golden.diffusers_config);
+    expect(parseDiffusersConfig(toDiffusersConfig(config, 0.5))).toEqual({ config, scalingFactor: 0.5 });
+  });
+});
+
+describe.each(cases.filter((name) => !["ae_f32_v15", "ae_f4_dim32"].includes(name)))("%s_diffusers", (name) => {
+  test("config.json, written by the library, reads as the official configuration", () => {
+    const golden = goldenInfo(name);
+    const file = readJson(`${name}_diffusers/config.json`);
+    const parsed = parseDiffusersConfig(file);
+    expect(parsed.config).toEqual(parseOfficialConfig({ ...golden.config, head_dim: golden.head_dim }));
+    expect(parsed.scalingFactor).toBe(1);
+    const { _diffusers_version, ...rest } = file;
+    expect(toDiffusersConfig(parsed.config, parsed.scalingFactor)).toEqual(rest);
+  });
+});
+
+describe.each(Object.keys(manifest.presets))("preset %s", (name) => {
+  const preset = getPreset(name);
+  const architecture = architectureOf(name);
+
+  test("has the reference's configuration in both formats, and its numbers", () => {
+    if (preset.kind !== "dc-ae") throw new Error("not a DC-AE");
+    expect(toOfficialConfig(preset.config)).toEqual({ ...architecture.official_config, head_dim: 32 });
+    expect(described(toDiffusersConfig(preset.config, 1))).toEqual(architecture.diffusers_config);
+    expect(parseOfficialConfig(architecture.official_config)).toEqual(preset.config);
+    expect(preset.scalingFactor).toBe(manifest.presets[name]?.scaling_factor);
+    expect(preset.parameters).toEqual(architecture.params);
+  });
+});
+
+test("every DC-AE preset is in the reference's list", () => {
+  const names = PRESETS.filter(({ kind }) => kind === "dc-ae").map(({ name }) => name);
+  expect(names.sort()).toEqual(Object.keys(manifest.presets).sort());
+});
+
+describe("SD-VAE", () => {
+  test.each(["sd-vae-ft-ema", "sd-vae-ft-mse"])("%s has the reference's configuration and numbers", (name) => {
+    const preset = getPreset(name);
+    if (preset.kind !== "sd-vae") throw new Error("not an SD-VAE");
+    const { encoder, decoder, total } = manifest.sd_vae.params;
+    expect(parseKlConfig(manifest.sd_vae.config)).toEqual({
+      config: preset.config,
+      scalingFactor: preset.scalingFactor,
+      shiftFactor: null,
+    });
+    expect(described(toKlConfig(preset.config, preset))).toEqual(described(manifest.sd_vae.config));
+    expect(preset.parameters).toEqual({ encoder, decoder, total });
+  });
+
+  test("a config.json of 2022 has the default scaling factor", () => {
+    const file = readJson("kl_f8_hub_old_names/config.json");
+    expect(parseKlConfig(file)).toEqual(parseKlConfig(goldenInfo("kl_f8").config));
+    expect(parseKlConfig(file).scalingFactor).toBe(0.18215);
+  });
+});

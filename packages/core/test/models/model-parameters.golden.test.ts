@@ -1,0 +1,74 @@
+/** Names, shapes and counts of every parameter of every published model, in every format. */
+import { describe, expect, test } from "vitest";
+import { planWeights, type WeightPlan } from "../../src/checkpoint/weight-plan.js";
+import { getPreset } from "../../src/models/find-preset.js";
+import { countParameters, modelParameters } from "../../src/models/model-parameters.js";
+import { parseOfficialConfig } from "../../src/models/official-config.js";
+import { goldenInfo } from "../support/golden.js";
+import { manifest, manifestTensors, tensorLine } from "../support/manifest.js";
+
+function planLines(plan: WeightPlan): string[] {
+  return plan.flatMap(({ pieces }) => pieces.map(({ name, shape }) => tensorLine(name, shape))).sort();
+}
+
+describe.each(manifest.architectures.map((architecture) => [architecture.id, architecture] as const))(
+  "%s",
+  (_, one) => {
+    const model = { kind: "dc-ae", config: parseOfficialConfig(one.official_config) } as const;
+    const specs = modelParameters(model);
+
+    test("official names and shapes", () => {
+      const lines = specs.map(({ name, shape }) => tensorLine(name, shape)).sort();
+      expect(lines).toEqual(manifestTensors(one, "official"));
+      expect(lines).toHaveLength(one.tensor_count_official);
+      expect(planLines(planWeights(specs, "official"))).toEqual(lines);
+    });
+
+    test("diffusers names and shapes, from each official name to its own", () => {
+      const plan = planWeights(specs, "diffusers");
+      expect(planLines(plan)).toEqual(manifestTensors(one, "diffusers"));
+      expect(planLines(plan)).toHaveLength(one.tensor_count_diffusers);
+      const targets = new Map(plan.map(({ spec, pieces }) => [spec.name, pieces]));
+      for (const [name, shape, target] of one.tensors) {
+        const expected = typeof target === "string" ? [[target, shape]] : target;
+        expect(targets.get(name)?.map((piece) => [piece.name, piece.shape])).toEqual(expected);
+      }
+    });
+
+    test("counts and types", () => {
+      expect(countParameters(specs)).toEqual({ ...one.params, other: 0 });
+      for (const { name, dtype } of specs) {
+        expect(dtype).toBe(name.endsWith("num_batches_tracked") ? "int64" : "float32");
+      }
+    });
+  },
+);
+
+describe("SD-VAE", () => {
+  const preset = getPreset("sd-vae-ft-ema");
+  const specs = modelParameters(preset);
+
+  test("diffusers names, shapes and counts", () => {
+    const lines = specs.map(({ name, shape }) => tensorLine(name, shape)).sort();
+    expect(lines).toEqual(manifest.sd_vae.tensors.map(([name, shape]) => tensorLine(name, shape)).sort());
+    const { encoder, decoder, quant_conv = 0, post_quant_conv = 0, total } = manifest.sd_vae.params;
+    expect(countParameters(specs)).toEqual({ encoder, decoder, other: quant_conv + post_quant_conv, total });
+  });
+
+  test("names of the original code, row by row", () => {
+    const rows = (goldenInfo("kl_f8_ldm_names") as unknown as { name_map: [string, string, string | null][] }).name_map;
+    const model = getPreset("sd-vae-ft-ema");
+    const one = {
+      ...model,
+      config: { ...model.config, blockOutChannels: [4, 8, 8, 8], layersPerBlock: 1, normNumGroups: 4 },
+    };
+    const plan = planWeights(modelParameters(one as typeof preset), "kl-ldm");
+    expect(plan).toHaveLength(rows.length);
+    const targets = new Map(plan.map(({ spec, pieces }) => [spec.name, { spec, piece: pieces[0] }]));
+    for (const [name, ldm, operation] of rows) {
+      const { spec, piece } = targets.get(name) ?? {};
+      expect(piece?.name).toBe(ldm);
+      expect(piece?.shape).toEqual(operation === "as_conv1x1" ? [...(spec?.shape ?? []), 1, 1] : spec?.shape);
+    }
+  });
+});

@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../src/errors.js";
+import { resolveDcAeConfig } from "../../src/models/dc-ae-config.js";
+import { findPreset, getPreset, presetHubId } from "../../src/models/find-preset.js";
+import { PRESETS } from "../../src/models/presets.js";
+import { resolveSdVaeConfig } from "../../src/models/sd-vae-config.js";
+
+test.each(PRESETS.map((preset) => [preset.name, preset] as const))(
+  "%s is a valid, complete configuration",
+  (_, preset) => {
+    const resolved = preset.kind === "dc-ae" ? resolveDcAeConfig(preset.config) : resolveSdVaeConfig(preset.config);
+    expect(preset.config).toEqual(resolved);
+  },
+);
+
+describe("names", () => {
+  test("are all different, aliases included", () => {
+    const names = PRESETS.flatMap(({ name, aliases }) => [name, ...aliases]);
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names)
+      expect(getPreset(name).name).toBe(PRESETS.find((one) => one.name === name || one.aliases.includes(name))?.name);
+  });
+
+  test.each([
+    ["mit-han-lab/dc-ae-f64c128-in-1.0", "dc-ae-f64c128-in-1.0"],
+    ["mit-han-lab/dc-ae-f32c32-sana-1.0-diffusers", "dc-ae-f32c32-sana-1.0"],
+    ["DC-AE-Lite", "dc-ae-lite-f32c32-sana-1.1"],
+    ["dc-ai/dc-ae-lite-f32c32", "dc-ae-lite-f32c32-sana-1.1"],
+    ["dc-ai/dc-ae-lite-f32c32-diffusers", "dc-ae-lite-f32c32-sana-1.1"],
+    ["stabilityai/sd-vae-ft-mse", "sd-vae-ft-mse"],
+  ])("%s is %s", (name, expected) => expect(getPreset(name).name).toBe(expected));
+
+  test.each(["1.1", "1.5"])("variants of %s for fewer channels share its architecture", (version) => {
+    const base = getPreset(`dc-ae-f32c128-${version}`);
+    for (const channels of [16, 32, 48, 64, 80, 96, 112]) {
+      const variant = getPreset(`dc-ai/dc-ae-f32c128-${version}-c${channels}-diffusers`);
+      expect(variant).toEqual({
+        ...base,
+        name: `dc-ae-f32c128-${version}-c${channels}`,
+        hubId: `dc-ai/dc-ae-f32c128-${version}-c${channels}`,
+      });
+    }
+    expect(findPreset(`dc-ae-f32c128-${version}-c20`)).toBeUndefined();
+  });
+
+  test("the same name under another owner is another model", () => {
+    expect(findPreset("somebody/dc-ae-f32c32-in-1.0")).toBeUndefined();
+    expect(findPreset("a/mit-han-lab/dc-ae-f32c32-in-1.0")).toBeUndefined();
+    expect(findPreset("./dc-ae-f32c32-in-1.0")).toBeUndefined();
+    expect(findPreset("")).toBeUndefined();
+  });
+
+  test("an unknown name is answered with the nearest and all others", () => {
+    const errorOf = (name: string): ConfigError => {
+      try {
+        getPreset(name);
+      } catch (error) {
+        return error as ConfigError;
+      }
+      throw new Error("nothing was thrown");
+    };
+    const typo = errorOf("mit-han-lab/dc-ae-f32c32-sanaa-1.0");
+    expect(typo).toBeInstanceOf(ConfigError);
+    expect(typo.message).toBe(
+      'unknown preset "mit-han-lab/dc-ae-f32c32-sanaa-1.0"; did you mean "dc-ae-f32c32-sana-1.0"?',
+    );
+    for (const { name } of PRESETS) expect(typo.hint).toContain(name);
+    expect(errorOf("resnet50").message).toBe('unknown preset "resnet50"');
+  });
+});
+
+test("repositories on the hub", () => {
+  expect(presetHubId(getPreset("dc-ae-f32c32-mix-1.0"), "official")).toBe("mit-han-lab/dc-ae-f32c32-mix-1.0");
+  expect(presetHubId(getPreset("dc-ae-f64c128-1.5"), "diffusers")).toBe("dc-ai/dc-ae-f64c128-1.5-diffusers");
+  expect(presetHubId(getPreset("sd-vae-ft-ema"), "diffusers")).toBe("stabilityai/sd-vae-ft-ema");
+  expect(() => presetHubId(getPreset("sd-vae-ft-ema"), "official")).toThrow(ConfigError);
+  expect(() => presetHubId(getPreset("dc-ae-f32c32-in-1.0-256px"), "official")).toThrow(/no hub repository/);
+});
+
+test("scaling factors are reciprocals of the published latent statistics", () => {
+  const preset = getPreset("dc-ae-f64c128-in-1.0");
+  const latent = preset.published?.latent;
+  if (latent === undefined) throw new Error("no statistics");
+  expect(preset.scalingFactor).toBeCloseTo(1 / latent.rms, 3);
+  expect(latent.rms ** 2).toBeCloseTo(latent.mean ** 2 + latent.std ** 2, 3);
+});
