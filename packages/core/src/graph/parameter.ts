@@ -9,7 +9,9 @@ export type Initializer =
   | { readonly kind: "uniform"; readonly bound: number }
   /** Normal with mean 0. */
   | { readonly kind: "normal"; readonly std: number }
-  | { readonly kind: "constant"; readonly value: number };
+  | { readonly kind: "constant"; readonly value: number }
+  /** Fixed values in row-major order (a table of sines), made when they are needed. */
+  | { readonly kind: "computed"; readonly values: () => Float32Array };
 
 export interface ParameterSpec {
   /** Official name, with dots, as in `encoder.stages.1.op_list.0.main.conv1.conv.weight`. */
