@@ -1,4 +1,6 @@
 /** Public names of the graph: tensors, values, ops, scopes, programs. */
+
+export * from "../errors.js";
 export { build, OP_NAMES } from "./build.js";
 export { countMacs } from "./count-macs.js";
 export * from "./dim.js";

@@ -1,0 +1,13 @@
+/** The type of a row of the gradient table. */
+import type { OpName, Value, ValueOf } from "@dcae/core/graph";
+
+/** Builds the gradient of one input, or null where none flows (integer indices, conditions). */
+export type InputGradient = (() => Value) | null;
+
+/**
+ * Given a value of op `K` and the gradient `dy` of the loss with respect to it (its shape and dtype), lists one function per
+ * input. Functions, so that gradients nobody asks for are never built.
+ *
+ * A row of null says that the op has no derivative: nothing flows through it.
+ */
+export type GradientRule<K extends OpName> = ((y: ValueOf<K>, dy: Value) => readonly InputGradient[]) | null;

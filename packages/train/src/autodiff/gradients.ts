@@ -1,0 +1,109 @@
+/**
+ * Reverse-mode differentiation, graph to graph.
+ *
+ * The backward pass visits values in reverse topological order, adds up the gradients that arrive at each, and asks the op's
+ * row in the table for those of its inputs. Only values that `wrt` reaches are visited: a frozen layer in front of everything
+ * that is trained costs nothing. The results are ordinary values, so they can be differentiated again.
+ */
+import {
+  add,
+  dtypeKind,
+  expand,
+  type OpName,
+  ShapeError,
+  scalar,
+  shapeEqual,
+  shapeToString,
+  topologicalOrder,
+  type Value,
+} from "@dcae/core/graph";
+
+import type { GradientRule } from "./gradient-rule.js";
+import { elementwiseGradients } from "./rules/elementwise.js";
+import { layoutGradients } from "./rules/layout.js";
+import { spatialGradients } from "./rules/spatial.js";
+
+/** A row per op; a missing one doesn't compile. */
+const rules: { readonly [K in OpName]: GradientRule<K> } = {
+  ...elementwiseGradients,
+  ...layoutGradients,
+  ...spatialGradients,
+};
+
+/** Ops without a derivative: no gradient flows through them. */
+export const NON_DIFFERENTIABLE = (Object.keys(rules) as OpName[]).filter((op) => rules[op] === null);
+
+export interface GradientOptions {
+  /** Values that count as constants: no gradient flows through them. */
+  readonly constants?: readonly Value[];
+  /**
+   * Gives the value that stands for a forward value in the backward pass; called once per visited value, in reverse order, with
+   * the gradient that arrived there. Recomputation (checkpoint.ts) hooks in here.
+   */
+  readonly replay?: (value: Value, dy: Value) => Value;
+}
+
+/**
+ * d loss / d each of `wrt`, in their shapes; zeros where the loss doesn't depend on one.
+ *
+ * @throws ShapeError when the loss isn't a floating-point scalar
+ */
+export function gradients(loss: Value, wrt: readonly Value[], options: GradientOptions = {}): Value[] {
+  if (loss.shape.length !== 0 || dtypeKind(loss.dtype) !== "float") {
+    throw new ShapeError(`gradients: the loss must be a float scalar, got ${shapeToString(loss.shape)} ${loss.dtype}`);
+  }
+  return backpropagate([{ value: loss, gradient: scalar(1, loss.dtype) }], wrt, options);
+}
+
+/** A value, and the gradient of some loss with respect to it. */
+export interface Seed {
+  readonly value: Value;
+  readonly gradient: Value;
+}
+
+/**
+ * The gradients of `wrt` that follow from those of `seeds` (a vector-Jacobian product).
+ *
+ * @throws ShapeError when a seed's gradient has another shape or dtype than its value
+ */
+export function backpropagate(
+  seeds: readonly Seed[],
+  wrt: readonly Value[],
+  { constants = [], replay = (value) => value }: GradientOptions = {},
+): Value[] {
+  const stopped = new Set(constants);
+  const order = topologicalOrder(seeds.map(({ value }) => value));
+  const active = new Set<Value>(wrt);
+  for (const value of order) {
+    if (rules[value.op] !== null && !stopped.has(value) && value.inputs.some((input) => active.has(input))) {
+      active.add(value);
+    }
+  }
+  const collected = new Map<Value, Value>();
+  const accumulate = (value: Value, gradient: Value) => {
+    const known = collected.get(value);
+    collected.set(value, known === undefined ? gradient : add(known, gradient));
+  };
+  for (const { value, gradient } of seeds) {
+    if (!shapeEqual(value.shape, gradient.shape) || value.dtype !== gradient.dtype) {
+      throw new ShapeError(
+        `backpropagate: ${shapeToString(gradient.shape)} ${gradient.dtype} isn't a gradient of ` +
+          `${shapeToString(value.shape)} ${value.dtype}`,
+      );
+    }
+    if (active.has(value)) accumulate(value, gradient);
+  }
+  for (const value of order.reverse()) {
+    const dy = collected.get(value);
+    const visited = dy !== undefined && active.has(value) && !stopped.has(value);
+    if (!visited || !value.inputs.some((input) => active.has(input))) continue;
+    // The row fits the op by construction; TypeScript can't correlate the two unions.
+    const rule = rules[value.op] as GradientRule<OpName>;
+    const gradientsOfInputs = rule?.(replay(value, dy) as never, dy) ?? [];
+    value.inputs.forEach((input, i) => {
+      const gradient = gradientsOfInputs[i];
+      if (active.has(input) && gradient) accumulate(input, gradient());
+    });
+  }
+  return wrt.map((value) => collected.get(value) ?? expand(scalar(0, value.dtype), value.shape));
+}

@@ -1,0 +1,4 @@
+/** Public names of the autodiff. */
+
+export type { GradientRule, InputGradient } from "./gradient-rule.js";
+export { backpropagate, type GradientOptions, gradients, NON_DIFFERENTIABLE, type Seed } from "./gradients.js";

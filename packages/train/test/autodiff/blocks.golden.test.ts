@@ -1,0 +1,56 @@
+/** Gradients of blocks and of a whole autoencoder against those of the reference (loss: mean |output - target|). */
+import { abs, createScope, input, reduceMean, sub, type Tensor, type Value } from "@dcae/core/graph";
+import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
+import { createEngine, type Engine } from "@dcae/core/runtime";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type GoldenCase, goldenInfo, goldenNames, loadGolden, tensorOf } from "../../../core/test/support/golden.js";
+import { buildGoldenBlock } from "../../../core/test/support/golden-blocks.js";
+import { gradients } from "../../src/autodiff/index.js";
+import { expectClose, GRADIENT_TOLERANCE } from "../support/compare.js";
+import { runValues } from "../support/run-values.js";
+
+const names = goldenNames().filter((name) => "grad" in goldenInfo(name));
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+function forwardOf(golden: GoldenCase): ReturnType<typeof buildGoldenBlock> {
+  if (golden.kind !== "dcae") return buildGoldenBlock(golden);
+  const config = parseOfficialConfig({ ...golden.config, head_dim: golden.head_dim ?? 32 });
+  return (scope, x) => dcAeDecode(scope, dcAeEncode(scope, x, config), config);
+}
+
+test("the cases with gradients are there", () => {
+  expect(names).toHaveLength(22);
+  expect(names).toContain("ae_f32_in");
+});
+
+describe.each(names)("%s", (name) => {
+  test("gradients", async () => {
+    const golden = await loadGolden(name);
+    const scope = createScope({ training: golden.mode === "train" });
+    const inputName = [...golden.tensors.keys()].find((key) => key.startsWith("grad.in."))!.slice("grad.".length);
+    const [x, target] = [tensorOf(golden, inputName), tensorOf(golden, "in.target")];
+    const xValue = input("x", x.shape);
+    const y = forwardOf(golden)(scope, xValue);
+    const loss = reduceMean(abs(sub(y, input("target", target.shape))));
+    const weightNames = [...golden.tensors.keys()]
+      .filter((key) => key.startsWith("grad.w."))
+      .map((key) => key.slice(7));
+    const spec = (key: string) => scope.parameters.get(key)!;
+    const wrt: Value[] = [xValue, ...weightNames.map((key) => scope.parameter(key, spec(key).shape))];
+    const values = gradients(loss, wrt);
+    const outputs = Object.fromEntries(values.map((value, i) => [`gradient${i}`, value]));
+    const results = await runValues(engine, { loss, ...outputs }, { x, target }, golden.weights);
+    expectClose(results.loss as Tensor, tensorOf(golden, "out.loss"), GRADIENT_TOLERANCE);
+    expectClose(results.gradient0 as Tensor, tensorOf(golden, `grad.${inputName}`), GRADIENT_TOLERANCE, inputName);
+    expect(weightNames.length).toBeGreaterThan(1);
+    weightNames.forEach((key, i) => {
+      const expected = tensorOf(golden, `grad.w.${key}`);
+      expectClose(results[`gradient${i + 1}`] as Tensor, expected, GRADIENT_TOLERANCE, key);
+    });
+  });
+});

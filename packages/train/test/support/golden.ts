@@ -1,0 +1,51 @@
+/** Golden cases of training: one NAME.json + NAME.safetensors each. */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { openSafetensorsFile } from "@dcae/core/checkpoint";
+import type { Tensor } from "@dcae/core/graph";
+
+const folder = fileURLToPath(new URL("../golden/training/", import.meta.url));
+
+export interface Tolerance {
+  readonly atol: number;
+  readonly rtol: number;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: values of many kinds, as the reference wrote them
+export type RawConfig = Record<string, any>;
+
+export interface TrainingCase {
+  readonly config: RawConfig;
+  readonly tolerance: Tolerance & { readonly overrides?: Readonly<Record<string, Tolerance>> };
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The named tensor, which must exist. */
+  tensor(name: string): Tensor;
+  /** The tensors below `prefix`, without it. */
+  below(prefix: string): Map<string, Tensor>;
+}
+
+export function goldenJson(name: string): RawConfig {
+  return JSON.parse(readFileSync(`${folder}${name}.json`, "utf8"));
+}
+
+export async function loadTrainingCase(name: string): Promise<TrainingCase> {
+  const { config, tolerance } = goldenJson(name) as Pick<TrainingCase, "config" | "tolerance">;
+  const file = await openSafetensorsFile(`${folder}${name}.safetensors`);
+  const tensors = new Map<string, Tensor>();
+  for (const entry of file.entries.values()) tensors.set(entry.name, await entry.read());
+  await file.close();
+  return {
+    config,
+    tolerance,
+    tensors,
+    tensor(key) {
+      const tensor = tensors.get(key);
+      if (tensor === undefined) throw new Error(`golden case ${name} has no tensor ${key}`);
+      return tensor;
+    },
+    below(prefix) {
+      const entries = [...tensors].filter(([key]) => key.startsWith(prefix));
+      return new Map(entries.map(([key, tensor]) => [key.slice(prefix.length), tensor]));
+    },
+  };
+}
