@@ -36,11 +36,12 @@ function entryFor(spec: ParameterSpec, weights: Weights): WeightEntry {
   return entry;
 }
 
-/** Binds every parameter of `program`. */
+/** Binds every parameter of `program`, except those that `held` names (an engine holds them as state). */
 export async function bindWeights(
   program: Program,
   weights: Weights,
   locate: LocateFile | undefined,
+  held: { has(name: string): boolean } = new Set(),
 ): Promise<BoundWeights> {
   const bindings = new Map<string, ParameterBinding>();
   const buffers = new Map<string, Uint8Array>();
@@ -60,6 +61,7 @@ export async function bindWeights(
   }
 
   for (const spec of program.parameters.values()) {
+    if (held.has(spec.name)) continue;
     const entry = entryFor(spec, weights);
     const referenced = await reference(spec, entry);
     if (referenced !== undefined) {

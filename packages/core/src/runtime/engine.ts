@@ -2,6 +2,7 @@
  * The contract of an engine: it loads programs with their weights and runs them.
  */
 import type { Weights } from "../checkpoint/weights.js";
+import type { DType } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
 import type { Tensor } from "../graph/tensor.js";
 
@@ -23,9 +24,38 @@ export interface EngineOptions {
 
 export type NamedTensors = Readonly<Record<string, Tensor>>;
 
+/**
+ * Named tensors that an engine keeps between runs: parameters, optimizer moments, averages.
+ *
+ * Programs loaded against a state read their parameters from it and put their updates into it, where it lies; nothing
+ * crosses to the caller until it is read.
+ */
+export interface EngineState {
+  /** What is held, by name. */
+  readonly specs: ReadonlyMap<string, { readonly shape: readonly number[]; readonly dtype: DType }>;
+  /**
+   * Adds tensors, or replaces those of the same name (in their shape; float types are converted).
+   *
+   * @throws EngineError when a tensor has another shape than the one it replaces
+   */
+  write(tensors: NamedTensors): Promise<void>;
+  /** The tensor as the last finished run left it. @throws EngineError when it isn't held */
+  read(name: string): Promise<Tensor>;
+  /** Several tensors (all by default) between the same two runs. @throws EngineError when one isn't held */
+  readAll(names?: Iterable<string>): Promise<Map<string, Tensor>>;
+  /** Frees the tensors. Programs loaded against them can't run any more. */
+  dispose(): Promise<void>;
+}
+
+export interface LoadOptions {
+  /** Holds the parameters that change: each parameter found here is read from it at every run. */
+  readonly state?: EngineState | undefined;
+}
+
 export interface LoadedProgram {
   /**
-   * One run. Runs of one program may be started at once; they are executed one after the other.
+   * One run. Runs of one program may be started at once; they are executed one after the other. The program's updates
+   * are in the state when the run is done; a run that fails changes nothing.
    *
    * @param inputs a tensor per program input, of its shape and dtype
    * @returns a tensor per program output
@@ -41,12 +71,19 @@ export interface Engine {
   readonly name: string;
   readonly device: Device;
   /**
-   * Prepares a program.
+   * Prepares a program. Parameters are constants from `weights`, except those that `options.state` holds.
    *
-   * @param weights must hold every parameter of the program, in its shape; float types are converted
-   * @throws CheckpointError when a parameter is missing or mis-shaped, EngineError when the runtime refuses the program
+   * @param weights must hold every parameter that the state doesn't, in its shape; float types are converted
+   * @throws CheckpointError when a parameter is missing or mis-shaped, EngineError when the runtime refuses the program or
+   *   an update has no place in the state
    */
-  load(program: Program, weights: Weights): Promise<LoadedProgram>;
+  load(program: Program, weights: Weights, options?: LoadOptions): Promise<LoadedProgram>;
+  /**
+   * Starts a state with the tensors of `initial`, read one by one.
+   *
+   * @throws EngineError where the engine can't keep state
+   */
+  createState(initial: Weights): Promise<EngineState>;
   /** Disposes every program and ends the engine's threads. */
   dispose(): Promise<void>;
 }

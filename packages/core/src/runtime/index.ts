@@ -6,7 +6,9 @@ export {
   type Device,
   type Engine,
   type EngineOptions,
+  type EngineState,
   type LoadedProgram,
+  type LoadOptions,
   type NamedTensors,
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";

@@ -9,11 +9,12 @@ import { shapeEqual, shapeToString } from "../graph/dim.js";
 import type { Program } from "../graph/program.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import type { Tensor } from "../graph/tensor.js";
-import { lowerProgram } from "../onnx/lower-program.js";
+import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
-import type { ComputeDType, Device, Engine, LoadedProgram, NamedTensors } from "./engine.js";
-import type { Session, SessionHost } from "./session-host.js";
+import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "./engine.js";
+import { createOnnxState, type OnnxState } from "./onnx-state.js";
+import type { Session, SessionHost, SessionOptions, StateBinding } from "./session-host.js";
 
 export interface OnnxEngineOptions {
   readonly device: Device;
@@ -29,6 +30,7 @@ export class OnnxEngine implements Engine {
   readonly #host: SessionHost;
   readonly #options: OnnxEngineOptions;
   readonly #programs = new Set<LoadedProgram>();
+  readonly #states = new WeakMap<EngineState, OnnxState>();
   #disposed = false;
 
   constructor(host: SessionHost, options: OnnxEngineOptions) {
@@ -38,31 +40,71 @@ export class OnnxEngine implements Engine {
     this.name = `${host.name} ${options.device}`;
   }
 
-  async load(original: Program, weights: Weights): Promise<LoadedProgram> {
+  async createState(initial: Weights): Promise<EngineState> {
     if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
-    if (original.updates.size > 0) {
-      throw new EngineError(`${this.name}: "${original.name}" updates state, which inference sessions don't hold`);
-    }
+    if (this.#host.createState === undefined) throw new EngineError(`${this.name} can't keep state between runs`);
+    const state = createOnnxState(await this.#host.createState(), this.name);
+    this.#states.set(state, state);
+    for (const entry of initial.entries.values()) await state.write({ [entry.name]: await entry.read() });
+    return state;
+  }
+
+  async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
+    if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
+    const binding = this.#bindState(original, options.state);
     const program = this.#options.dtype === "float16" ? toHalfPrecision(original) : original;
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
-    const { bindings, folder, buffers } = await bindWeights(program, weights, locate);
-    // Every parameter of the program was bound just before.
+    const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
+    // What wasn't bound just before lies in the state.
     const model = encodeModel(lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input"));
-    const session = await this.#create(program, model, folder, buffers);
+    const session = await this.#create(program, model, { externalFolder: folder, externalBuffers: buffers, binding });
     const loaded = loadedProgram(original, session, this.name, () => this.#programs.delete(loaded));
     this.#programs.add(loaded);
     return loaded;
   }
 
+  /** Which parameters of `program` the state holds, and where its updates go. */
+  #bindState(program: Program, held: EngineState | undefined): StateBinding | undefined {
+    const state = held && this.#states.get(held);
+    if (held !== undefined && state === undefined) throw new EngineError(`${this.name}: the state is another engine's`);
+    for (const [name, value] of program.updates) {
+      const place = state?.specs.get(name);
+      if (place !== undefined && shapeEqual(place.shape, value.shape) && place.dtype === value.dtype) continue;
+      if (place !== undefined) {
+        throw new EngineError(
+          `${this.name}: "${program.name}" updates "${name}" with ${shapeToString(value.shape)} ${value.dtype}, ` +
+            `the state holds [${place.shape.join(", ")}] ${place.dtype}`,
+        );
+      }
+      throw new EngineError(`${this.name}: "${program.name}" updates "${name}", which no state holds`, {
+        hint: "Load it with a state that has this tensor: engine.load(program, weights, { state }).",
+      });
+    }
+    if (state === undefined) return undefined;
+    if (this.#options.dtype === "float16") {
+      throw new EngineError(`${this.name}: state needs an engine with dtype float32, this one has float16`);
+    }
+    const inputs = [...program.parameters.values()].filter(({ name }) => state.specs.has(name));
+    for (const { name, shape, dtype } of inputs) {
+      const found = state.specs.get(name);
+      if (found?.shape.join() === shape.join() && found.dtype === dtype) continue;
+      throw new EngineError(
+        `${this.name}: the state holds "${name}" as [${found?.shape.join(", ")}] ${found?.dtype}, ` +
+          `"${program.name}" needs [${shape.join(", ")}] ${dtype}`,
+      );
+    }
+    const outputs = new Map([...program.updates.keys()].map((name) => [updateName(name), name]));
+    return { state: state.session, inputs: inputs.map(({ name }) => name), outputs };
+  }
+
   async #create(
     program: Program,
     model: Uint8Array,
-    externalFolder: string | undefined,
-    externalBuffers: ReadonlyMap<string, Uint8Array>,
+    options: Pick<SessionOptions, "externalFolder" | "externalBuffers" | "binding">,
   ): Promise<Session> {
     const { device, threads } = this.#options;
     try {
-      return await this.#host.createSession(model, { device, threads, externalFolder, externalBuffers });
+      return await this.#host.createSession(model, { device, threads, ...options });
     } catch (error) {
       throw new EngineError(`${this.name} can't load "${program.name}": ${errorMessage(error)}`, { cause: error });
     }

@@ -8,6 +8,21 @@ import type { Device } from "./engine.js";
 /** Dtypes that cross the JavaScript boundary of ONNX Runtime. */
 export type SessionDType = Exclude<DType, "bfloat16" | "float8_e4m3fn" | "float8_e5m2">;
 
+/** Tensors that live where the sessions live. */
+export interface SessionState {
+  write(tensors: ReadonlyMap<string, Tensor>): Promise<void>;
+  read(names: readonly string[]): Promise<Map<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+/** How a session uses a state: inputs it takes from there, and outputs it puts there when a run succeeded. */
+export interface StateBinding {
+  readonly state: SessionState;
+  readonly inputs: readonly string[];
+  /** Name in the state, by the name of the output. */
+  readonly outputs: ReadonlyMap<string, string>;
+}
+
 export interface SessionOptions {
   readonly device: Device;
   readonly threads?: number | undefined;
@@ -15,9 +30,11 @@ export interface SessionOptions {
   readonly externalFolder?: string | undefined;
   /** External data held in memory, by its name in the model. */
   readonly externalBuffers: ReadonlyMap<string, Uint8Array>;
+  readonly binding?: StateBinding | undefined;
 }
 
 export interface Session {
+  /** Outputs that a binding puts into a state aren't among the results. */
   run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
   release(): Promise<void>;
 }
@@ -28,5 +45,7 @@ export interface SessionHost {
   /** Whether models may refer to local files. */
   readonly readsFiles: boolean;
   createSession(model: Uint8Array, options: SessionOptions): Promise<Session>;
+  /** Absent where a host keeps no state. */
+  createState?(): Promise<SessionState>;
   close(): Promise<void>;
 }
