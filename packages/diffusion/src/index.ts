@@ -1,1 +1,4 @@
-export {};
+/**
+ * Latent diffusion on DC-AE latents: denoisers, objectives, schedules, samplers, latent folders, and a pipeline.
+ */
+export * from "./denoisers/index.js";

@@ -1,0 +1,80 @@
+/**
+ * Denoisers as data: what the networks UViT, DiT and SANA-cls are made of (diffusion.md sections 3 to 6).
+ *
+ * Names are the official constructor keys in camel case. How a network is trained and sampled is kept apart, in `Recipe`.
+ */
+
+interface DenoiserBase {
+  /** Latent side S; latents are [B, C, S, S]. */
+  readonly inputSize: number;
+  /** Latent positions per token along each axis. */
+  readonly patchSize: number;
+  /** Latent channels C. */
+  readonly inChannels: number;
+  /** Width of the tokens. */
+  readonly hiddenSize: number;
+  /** Blocks. UViT has one more in the middle. */
+  readonly depth: number;
+  /** Hidden width of the MLPs over `hiddenSize`. */
+  readonly mlpRatio: number;
+  /** Classes without the null class; 0: the model takes no labels. */
+  readonly numClasses: number;
+  /** Share of labels replaced by the null class in training; 0: there is no null class, and no guidance. */
+  readonly classDropoutProb: number;
+  /** Kernel of the patch embedding where it is larger than the patch. */
+  readonly patchKernelSize: number | null;
+  /** DC-AE 1.5: latents may have only the first channels. */
+  readonly adaptiveChannel: boolean;
+}
+
+export interface UVitConfig extends DenoiserBase {
+  readonly arch: "uvit";
+  readonly numHeads: number;
+  /** A learned MLP on the time embedding. */
+  readonly mlpTimeEmbed: boolean;
+  readonly qkvBias: boolean;
+  readonly actLayer: "gelu" | "silu";
+  /** Parameter names of the original U-ViT code: `label_emb.weight` instead of `label_emb.embedding_table.weight`. */
+  readonly originalNames: boolean;
+  /** The original code's 3x3 convolution on the output. */
+  readonly outConv: boolean;
+}
+
+export interface DiTConfig extends DenoiserBase {
+  readonly arch: "dit";
+  readonly numHeads: number;
+  readonly postNorm: boolean;
+  /** The output has twice the channels: noise, then the interpolation of the log variance. */
+  readonly learnSigma: boolean;
+}
+
+export interface SanaClsConfig extends DenoiserBase {
+  readonly arch: "sana_cls";
+  readonly attentionHeadDim: number;
+  readonly ffnMode: "GLUMBConv" | "MBConv";
+  /** ReLU linear attention instead of softmax. */
+  readonly useLinearAttn: boolean;
+  readonly learnSigma: boolean;
+}
+
+export type DenoiserConfig = UVitConfig | DiTConfig | SanaClsConfig;
+
+/** Rows of the label table: the classes, and the null class where there is one. */
+export function labelRows({ numClasses, classDropoutProb }: DenoiserConfig): number {
+  return numClasses === 0 ? 0 : numClasses + (classDropoutProb > 0 ? 1 : 0);
+}
+
+/** Label of the null class, which is the last one; undefined where there is none. */
+export function nullLabel(config: DenoiserConfig): number | undefined {
+  return labelRows(config) > config.numClasses ? config.numClasses : undefined;
+}
+
+/** Patch tokens of a latent. */
+export function tokenCount({ inputSize, patchSize }: DenoiserConfig): number {
+  return (inputSize / patchSize) ** 2;
+}
+
+/** Channels of the output for latents of `channels` channels (default: the model's own). */
+export function outChannels(config: DenoiserConfig, channels = config.inChannels): number {
+  return config.arch !== "uvit" && config.learnSigma ? 2 * channels : channels;
+}
