@@ -51,11 +51,6 @@ test("programs share a state", async () => {
   await Promise.all([step.run({ x }), step.run({ x })]);
   expect((await read.run({})).twice?.toNested()).toEqual([6, 8]);
 });
-  const x = Tensor.from([1, 1]);
-  const results = await Promise.all([read.run({}), step.run({ x }), step.run({ x }), read.run({})]);
-  expect(results[0]?.a?.toNested()).toEqual([1, 2]);
-  expect(results[3]?.a?.toNested()).toEqual([3, 4]);
-});
 
 test("parameters that the state doesn't hold are constants of the program", async () => {
   const state = await engine.createState(weightsOf({ a: Tensor.from([1, 2]) }));
