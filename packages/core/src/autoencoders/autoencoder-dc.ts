@@ -15,7 +15,8 @@ import { dcAeDecode, dcAeEncode } from "../models/dc-ae.js";
 import { type DcAeConfig, spatialCompression } from "../models/dc-ae-config.js";
 import type { Engine } from "../runtime/engine.js";
 import { checkFinite } from "./check-finite.js";
-import { checkBatch, checkPicture, scaleTensor } from "./model-tensors.js";
+import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
+import { checkBatch, checkPicture } from "./model-tensors.js";
 import { padToMultiple } from "./pad-to-multiple.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
 import { checkTiling, runTiled, type TilingOptions, tilePass } from "./tiling.js";
@@ -30,6 +31,8 @@ export interface ModelParts<Config> {
   readonly engine: Engine;
   /** Null where none was published. */
   readonly scalingFactor: number | null;
+  /** Default 0. */
+  readonly shiftFactor?: number | null | undefined;
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
   readonly maxPrograms?: number | undefined;
 }
@@ -96,13 +99,22 @@ export class AutoencoderDCModel {
    * @throws ShapeError, DataError for unusable input, ConfigError for options this model doesn't have
    */
   async encode(x: Tensor, options: EncodeDcOptions = {}): Promise<Tensor> {
-    const factor = this.#scale(options);
     this.#checkLatentChannels(options.latentChannels);
     const latent =
       options.tiling === undefined
         ? await this.#encode(checkPicture(x, this.config.inChannels, this.compression), options.latentChannels)
         : await this.#encodeTiled(checkBatch(x, "encode", this.config.inChannels), options, options.tiling);
-    return factor === 1 ? latent : scaleTensor(latent, factor);
+    return options.scaled === true ? this.scaleLatent(latent) : latent;
+  }
+
+  /** A latent in the scale of diffusion models, latent * scalingFactor. */
+  scaleLatent(latent: Tensor): Tensor {
+    return scaleLatent(latent, this.#scale, this.name);
+  }
+
+  /** The inverse of `scaleLatent`. */
+  unscaleLatent(latent: Tensor): Tensor {
+    return unscaleLatent(latent, this.#scale, this.name);
   }
 
   /**
@@ -113,8 +125,7 @@ export class AutoencoderDCModel {
    */
   async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor> {
     const checked = checkBatch(latent, "decode");
-    const factor = this.#scale(options);
-    const z = factor === 1 ? checked : scaleTensor(checked, 1 / factor);
+    const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     return options.tiling === undefined ? this.#decode(z) : this.#decodeTiled(z, options.tiling);
   }
 
@@ -132,14 +143,8 @@ export class AutoencoderDCModel {
     await this.weights.close();
   }
 
-  #scale({ scaled = false }: CodecOptions): number {
-    if (!scaled) return 1;
-    if (this.scalingFactor === null) {
-      throw new ConfigError(`${this.name}: no scaling factor is known for this model`, {
-        hint: "Measure 1 / RMS of its latents on your data and pass scalingFactor to fromPretrained.",
-      });
-    }
-    return this.scalingFactor;
+  get #scale(): LatentScale {
+    return { factor: this.scalingFactor, shift: 0 };
   }
 
   #checkLatentChannels(channels: number | undefined): void {

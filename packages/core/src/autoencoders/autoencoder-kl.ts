@@ -2,7 +2,6 @@
  * The baseline SD-VAE (AutoencoderKL) as users see it. Its encoder gives a diagonal Gaussian, not a point.
  */
 import type { Weights } from "../checkpoint/weights.js";
-import { ConfigError } from "../errors.js";
 import { input } from "../graph/ops/leaves.js";
 import { createProgram, type Program } from "../graph/program.js";
 import { createRandom } from "../graph/random.js";
@@ -14,7 +13,8 @@ import { type SdVaeConfig, sdVaeSpatialCompression } from "../models/sd-vae-conf
 import type { Engine } from "../runtime/engine.js";
 import type { CodecOptions, ModelParts, ReconstructOptions } from "./autoencoder-dc.js";
 import { checkFinite } from "./check-finite.js";
-import { checkBatch, checkPicture, scaleTensor } from "./model-tensors.js";
+import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
+import { checkBatch, checkPicture } from "./model-tensors.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
 import { runTiled } from "./tiling.js";
 
@@ -90,6 +90,8 @@ export class AutoencoderKLModel {
   readonly weights: Weights;
   readonly engine: Engine;
   readonly scalingFactor: number | null;
+  /** Subtracted from latents before scaling. */
+  readonly shiftFactor: number;
   /** Pixels per latent position along each axis. */
   readonly compression: number;
   readonly #programs: ProgramCache;
@@ -100,6 +102,7 @@ export class AutoencoderKLModel {
     this.weights = parts.weights;
     this.engine = parts.engine;
     this.scalingFactor = parts.scalingFactor;
+    this.shiftFactor = parts.shiftFactor ?? 0;
     this.compression = sdVaeSpatialCompression(parts.config);
     this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
   }
@@ -124,7 +127,7 @@ export class AutoencoderKLModel {
     options: Omit<CodecOptions, "tiling"> & { readonly tiled?: boolean } = {},
   ): Promise<Tensor> {
     const checked = checkBatch(latent, "decode", this.latentChannels);
-    const z = options.scaled === true ? scaleTensor(checked, 1 / this.#requireScale()) : checked;
+    const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     return options.tiled === true ? this.#decodeTiled(z) : this.#decode(z);
   }
 
@@ -140,9 +143,18 @@ export class AutoencoderKLModel {
     await this.weights.close();
   }
 
-  #requireScale(): number {
-    if (this.scalingFactor !== null) return this.scalingFactor;
-    throw new ConfigError(`${this.name}: no scaling factor is known for this model`);
+  /** A latent in the scale of diffusion models, (latent - shiftFactor) * scalingFactor. */
+  scaleLatent(latent: Tensor): Tensor {
+    return scaleLatent(latent, this.#scale, this.name);
+  }
+
+  /** The inverse of `scaleLatent`. */
+  unscaleLatent(latent: Tensor): Tensor {
+    return unscaleLatent(latent, this.#scale, this.name);
+  }
+
+  get #scale(): LatentScale {
+    return { factor: this.scalingFactor, shift: this.shiftFactor };
   }
 
   async #encode(picture: Tensor): Promise<Tensor> {

@@ -5,8 +5,10 @@ import { mapWeights } from "../checkpoint/map-weights.js";
 import { recognizeFormat, type WeightFormat } from "../checkpoint/recognize-format.js";
 import { planWeights } from "../checkpoint/weight-plan.js";
 import type { Weights } from "../checkpoint/weights.js";
-import { CheckpointError } from "../errors.js";
-import type { ModelDescription } from "../models/model-description.js";
+import { CheckpointError, ConfigError } from "../errors.js";
+import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae-config.js";
+import { getPreset } from "../models/find-preset.js";
+import { describePreset, type ModelDescription, readModelConfig } from "../models/model-description.js";
 import { modelParameters } from "../models/model-parameters.js";
 
 /** A model and its weights under the model's own parameter names. */
@@ -17,22 +19,55 @@ export interface Checkpoint {
   readonly format: WeightFormat;
 }
 
+export interface CheckpointOptions {
+  /** The model's configuration, instead of what the checkpoint's config.json says: a preset's name or a DC-AE config. */
+  readonly config?: string | DcAeConfigInput | undefined;
+  /** Scaling factor of the latents, instead of the published one. */
+  readonly scalingFactor?: number | undefined;
+}
+
 /**
- * Joins weights with the configuration that came with them (or, without one, with that of the published model which has
- * exactly these tensors).
+ * The model that the options or else the checkpoint's config.json describe; undefined when neither says anything.
  *
- * @throws CheckpointError listing what doesn't fit; ConfigError when no configuration is given and none can be inferred
+ * @throws ConfigError naming what is wrong with them
  */
-export function checkCheckpoint(weights: Weights, described: ModelDescription | undefined): Checkpoint {
+export function chooseModel(
+  configFile: unknown,
+  source: string,
+  { config, scalingFactor }: CheckpointOptions,
+): ModelDescription | undefined {
+  if (scalingFactor !== undefined && !(scalingFactor > 0 && Number.isFinite(scalingFactor))) {
+    throw new ConfigError(`scalingFactor: ${scalingFactor} isn't a positive number`);
+  }
+  if (typeof config === "string") return describePreset(getPreset(config));
+  if (config !== undefined) {
+    return { kind: "dc-ae", config: resolveDcAeConfig(config), scalingFactor: null, shiftFactor: null };
+  }
+  return configFile === undefined ? undefined : readModelConfig(configFile, source);
+}
+
+/**
+ * Joins weights with their model (or, where that isn't known, with the published model that has exactly these tensors).
+ *
+ * @throws CheckpointError listing what doesn't fit; ConfigError when no model is given and none can be inferred
+ */
+export function checkCheckpoint(
+  weights: Weights,
+  described: ModelDescription | undefined,
+  scalingFactor?: number,
+): Checkpoint {
   const format = recognizeFormat(weights.entries.keys(), weights.source);
   const model = described ?? inferModel(weights);
   if ((model.kind === "sd-vae") !== format.startsWith("kl-")) {
-    throw new CheckpointError(`${weights.source}: the tensors are those of a ${format} file, the config is of ${model.kind}`);
+    throw new CheckpointError(
+      `${weights.source}: the tensors are those of a ${format} file, but the config describes a ${model.kind} model`,
+    );
   }
   const plan = planWeights(modelParameters(model), format);
   checkWeights(plan, weights, {
     ...(model.preset === undefined ? {} : { model: model.preset }),
     identify: () => matchPublishedModels(weights, format).flatMap(({ presets }) => presets.map(({ name }) => name)),
   });
-  return { model, weights: mapWeights(weights, plan), format };
+  const scaled = scalingFactor === undefined ? model : { ...model, scalingFactor };
+  return { model: scaled, weights: mapWeights(weights, plan), format };
 }

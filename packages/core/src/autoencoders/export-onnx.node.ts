@@ -58,7 +58,12 @@ type Model = AutoencoderDCModel | AutoencoderKLModel;
 
 /** Encoder or decoder with symbolic batch, height and width. */
 function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
-  const picture = [symbol("batch"), model.config.inChannels, symbol("h", model.compression), symbol("w", model.compression)];
+  const picture = [
+    symbol("batch"),
+    model.config.inChannels,
+    symbol("h", model.compression),
+    symbol("w", model.compression),
+  ];
   const latent = [symbol("batch"), model.latentChannels, symbol("h"), symbol("w")];
   if (model.kind === "dc-ae") {
     return part === "encoder" ? buildEncodeProgram(model.config, picture) : buildDecodeProgram(model.config, latent);
@@ -66,9 +71,14 @@ function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
   return part === "encoder" ? buildKlEncodeProgram(model.config, picture) : buildKlDecodeProgram(model.config, latent);
 }
 
-function testInput(model: Model, part: "encoder" | "decoder", [batch, h, w]: readonly [number, number, number]): Tensor {
+function testInput(
+  model: Model,
+  part: "encoder" | "decoder",
+  [batch, h, w]: readonly [number, number, number],
+): Tensor {
   const f = model.compression;
-  const shape = part === "encoder" ? [batch, model.config.inChannels, h * f, w * f] : [batch, model.latentChannels, h, w];
+  const shape =
+    part === "encoder" ? [batch, model.config.inChannels, h * f, w * f] : [batch, model.latentChannels, h, w];
   const data = new Float32Array(sizeOf(shape));
   createRandom(0, `export ${part} ${shape.join("x")}`).uniform(data);
   return Tensor.float32(
@@ -128,7 +138,11 @@ async function verify(model: Model, part: "encoder" | "decoder", folder: string,
  *
  * @throws EngineError when a written file doesn't reproduce the model, DataError when the folder can't be written
  */
-export async function exportOnnx(model: Model, directory: string, options: ExportOptions = {}): Promise<ExportedPart[]> {
+export async function exportOnnx(
+  model: Model,
+  directory: string,
+  options: ExportOptions = {},
+): Promise<ExportedPart[]> {
   const { parts = ["encoder", "decoder"], dtype = "float32", onProgress } = options;
   return writeDirectoryAtomic(
     directory,

@@ -4,4 +4,4 @@ export { type ExportedPart, type ExportOptions, type ExportProgress, exportOnnx 
 export * from "./index.browser.js";
 export { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
 export { AutoencoderDC, AutoencoderKL, type LoadOptions, loadAutoencoder } from "./pretrained.node.js";
-export { type SaveOptions, saveCheckpoint, STORAGE_DTYPES, type StorageDType } from "./save-checkpoint.node.js";
+export { type SaveOptions, STORAGE_DTYPES, type StorageDType, saveCheckpoint } from "./save-checkpoint.node.js";

@@ -1,7 +1,7 @@
 /** Checks of the tensors that users give to a model. */
 import { DataError, ShapeError } from "../errors.js";
 import { dtypeKind } from "../graph/dtype.js";
-import { Tensor } from "../graph/tensor.js";
+import type { Tensor } from "../graph/tensor.js";
 
 /**
  * `x` as float32 [N, C, H, W] with H and W multiples of `multiple`; [C, H, W] becomes a batch of one.
@@ -32,12 +32,4 @@ export function checkBatch(x: Tensor, what: string, channels?: number): Tensor<"
     throw new ShapeError(`${what}: needs ${wanted} or ${wanted.replace("N, ", "")}, got [${x.shape.join(", ")}]`);
   }
   return x.cast("float32").reshape(shape);
-}
-
-/** x * factor, element by element. */
-export function scaleTensor(x: Tensor, factor: number): Tensor<"float32"> {
-  return Tensor.float32(
-    x.toFloat32().map((value) => value * factor),
-    x.shape,
-  );
 }

@@ -123,5 +123,6 @@ async function assemble<Config>(
     await weights.close();
     throw error;
   }
-  return { name, config, weights, engine, scalingFactor: model.scalingFactor, maxPrograms: options.maxPrograms };
+  const { scalingFactor, shiftFactor } = model;
+  return { name, config, weights, engine, scalingFactor, shiftFactor, maxPrograms: options.maxPrograms };
 }

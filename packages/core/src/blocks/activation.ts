@@ -1,7 +1,7 @@
 /** Activations by their official names (dcae.md 1.4). */
 import { gelu, geluTanh, hardSwish, leakyRelu, mish, relu, relu6, silu } from "../graph/ops/elementwise.js";
 import type { Value } from "../graph/value.js";
-import type { ActName } from "../models/block-spec.js";
+import type { ActName } from "./block-spec.js";
 
 const activations: Readonly<Record<ActName, (x: Value) => Value>> = {
   relu,

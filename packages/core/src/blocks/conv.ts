@@ -3,8 +3,8 @@ import { conv2d } from "../graph/ops/linear.js";
 import type { Initializer } from "../graph/parameter.js";
 import type { Scope } from "../graph/scope.js";
 import type { Padding2d, Value } from "../graph/value.js";
-import type { ActName, NormName } from "../models/block-spec.js";
 import { activation } from "./activation.js";
+import type { ActName, NormName } from "./block-spec.js";
 import { norm } from "./norm.js";
 
 export interface ConvOptions {

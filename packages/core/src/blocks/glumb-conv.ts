@@ -3,8 +3,8 @@ import { mul } from "../graph/ops/elementwise.js";
 import { split } from "../graph/ops/layout.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
-import type { ActName, NormName } from "../models/block-spec.js";
 import { activation } from "./activation.js";
+import type { ActName, NormName } from "./block-spec.js";
 import { convLayer } from "./conv.js";
 
 export interface GluMbConvOptions {

@@ -12,7 +12,7 @@ import { matmul } from "../graph/ops/linear.js";
 import { reduceSum } from "../graph/ops/reduce.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
-import type { NormName } from "../models/block-spec.js";
+import type { NormName } from "./block-spec.js";
 import { conv, convLayer } from "./conv.js";
 import { norm } from "./norm.js";
 

@@ -7,7 +7,7 @@ import { reshape } from "../graph/ops/layout.js";
 import { channelAffine, reduceMean, rmsNormalize, standardize } from "../graph/ops/reduce.js";
 import { ONES, type Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
-import type { NormName } from "../models/block-spec.js";
+import type { NormName } from "./block-spec.js";
 
 const EPS = 1e-5;
 /** Share of the batch's statistics in the running ones. */

@@ -2,7 +2,7 @@
 import { add, mul } from "../graph/ops/elementwise.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
-import type { ActName, NormName } from "../models/block-spec.js";
+import type { ActName, NormName } from "./block-spec.js";
 import { channelAttention } from "./channel-attention.js";
 import { convLayer } from "./conv.js";
 

@@ -2,7 +2,7 @@
 import { add } from "../graph/ops/elementwise.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
-import type { BlockSpec } from "../models/block-spec.js";
+import type { BlockSpec } from "./block-spec.js";
 import { efficientVitBlock } from "./efficient-vit-block.js";
 import { gluMbConv } from "./glumb-conv.js";
 import { type BlockOptions, channelAttentionResBlock, gluResBlock, resBlock } from "./res-block.js";

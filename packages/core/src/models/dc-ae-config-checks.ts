@@ -1,7 +1,7 @@
 /**
  * What the fields of a DC-AE configuration must be to each other (dcae.md sections 1.2 and 3).
  */
-import { type BlockSpec, usesAttention } from "./block-spec.js";
+import { type BlockSpec, usesAttention } from "../blocks/block-spec.js";
 import type { ConfigIssue } from "./config-issues.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
 

@@ -7,8 +7,8 @@
  * (`encoder_out_adaptive`, `decoder_in_adaptive`), which diffusers ignores.
  */
 import { z } from "zod";
+import type { ActName, BlockSpec, NormName } from "../blocks/block-spec.js";
 import { ConfigError } from "../errors.js";
-import type { ActName, BlockSpec, NormName } from "./block-spec.js";
 import { throwConfigIssues, zodIssues } from "./config-issues.js";
 import { buildDcAeConfig, type DcAeConfig } from "./dc-ae-config.js";
 import { modelKeys, parseDiffusersAct } from "./diffusers-json.js";

@@ -1,8 +1,9 @@
 /**
  * What the config.json files of all diffusers models have in common.
  */
+
+import type { ActName } from "../blocks/block-spec.js";
 import { ConfigError } from "../errors.js";
-import type { ActName } from "./block-spec.js";
 import { quote } from "./config-issues.js";
 
 /** Diffusers' "gelu" is the exact form. */

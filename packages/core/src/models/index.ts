@@ -1,5 +1,5 @@
 /** Public names of the models: configurations and presets as data, forward passes as functions. */
-export { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./architectures.js";
+
 export {
   ACT_NAMES,
   type ActName,
@@ -9,7 +9,8 @@ export {
   NORM_NAMES,
   type NormName,
   parseBlockType,
-} from "./block-spec.js";
+} from "../blocks/block-spec.js";
+export { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./architectures.js";
 export { dcAeDecode, dcAeEncode, type EncodeOptions } from "./dc-ae.js";
 export {
   type DcAeConfig,
@@ -34,5 +35,10 @@ export { countParameters, type ModelConfig, modelParameters, type ParameterCount
 export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./official-config.js";
 export { type DcAePreset, PRESETS, type Preset, type PublishedEvaluation, type SdVaePreset } from "./presets.js";
 export { sdVaeDecode, sdVaeEncode } from "./sd-vae.js";
-export { resolveSdVaeConfig, type SdVaeConfig, type SdVaeConfigInput, sdVaeSpatialCompression } from "./sd-vae-config.js";
+export {
+  resolveSdVaeConfig,
+  type SdVaeConfig,
+  type SdVaeConfigInput,
+  sdVaeSpatialCompression,
+} from "./sd-vae-config.js";
 export { toDiffusersConfig } from "./to-diffusers-config.js";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { parseBlockType } from "../../src/blocks/block-spec.js";
 import { ConfigError } from "../../src/errors.js";
-import { parseBlockType } from "../../src/models/block-spec.js";
 import { errorOf } from "../support/error-of.js";
 
 describe("parseBlockType", () => {

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { formatBlockType, parseBlockType } from "../../src/blocks/block-spec.js";
 import { mapWeights, unmapWeights } from "../../src/checkpoint/map-weights.js";
 import { recognizeFormat } from "../../src/checkpoint/recognize-format.js";
 import { planWeights } from "../../src/checkpoint/weight-plan.js";
 import { ConfigError } from "../../src/errors.js";
-import { formatBlockType, parseBlockType } from "../../src/models/block-spec.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae-config.js";
 import { parseDiffusersConfig } from "../../src/models/diffusers-config.js";
 import { parseKlConfig, toKlConfig } from "../../src/models/kl-config.js";

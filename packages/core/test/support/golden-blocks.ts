@@ -1,4 +1,6 @@
 /** Builds the graph function of a golden block case from the reference's constructor arguments. */
+
+import { parseBlockType } from "../../src/blocks/block-spec.js";
 import {
   activation,
   averagingShortcut,
@@ -16,7 +18,6 @@ import {
   upsampleBlock,
 } from "../../src/blocks/index.js";
 import { pixelShuffle, pixelUnshuffle, type Scope, upsampleNearest2d, type Value } from "../../src/graph/index.js";
-import { parseBlockType } from "../../src/models/block-spec.js";
 import type { GoldenCase, RawConfig } from "./golden.js";
 
 type Forward = (scope: Scope, x: Value) => Value;
