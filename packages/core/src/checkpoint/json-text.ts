@@ -34,7 +34,7 @@ export interface JsonDocument {
  * @param what for messages, as in "model.safetensors: header"
  * @throws CheckpointError when the bytes aren't UTF-8 or not JSON
  */
-export function parseJson(bytes: Uint8Array, what: string): JsonDocument {
+export function parseJsonDocument(bytes: Uint8Array, what: string): JsonDocument {
   let text: string;
   let value: unknown;
   try {
@@ -54,6 +54,18 @@ export function parseJson(bytes: Uint8Array, what: string): JsonDocument {
     if (duplicate !== undefined) throw new CheckpointError(`${what} has the key ${quoted(duplicate)} twice`);
   };
   return { value, checkUniqueKeys };
+}
+
+/**
+ * Parses UTF-8 JSON whose objects have each key once.
+ *
+ * @param what for messages, as in "config.json"
+ * @throws CheckpointError when the bytes aren't UTF-8 or not JSON, or an object has a key twice
+ */
+export function parseJson(bytes: Uint8Array, what: string): unknown {
+  const { value, checkUniqueKeys } = parseJsonDocument(bytes, what);
+  checkUniqueKeys();
+  return value;
 }
 
 /** First key that occurs twice in one object of `text`, which must be valid JSON. */

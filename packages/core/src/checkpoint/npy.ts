@@ -38,7 +38,7 @@ export function decodeNpy(bytes: Uint8Array, name = "npy bytes"): Tensor {
  *
  * @throws DataError for bfloat16 and the 8-bit floats, which NumPy doesn't have
  */
-export function encodeNpy(tensor: Tensor): Uint8Array {
+export function encodeNpy(tensor: Tensor): Uint8Array<ArrayBuffer> {
   const header = encodeNpyHeader(tensor.dtype, tensor.shape);
   const data = bytesOfTensor(tensor);
   const out = new Uint8Array(header.length + data.length);

@@ -11,7 +11,7 @@
 import { CheckpointError } from "../errors.js";
 import { byteSize, type DType } from "../graph/dtype.js";
 import type { ByteSource } from "./byte-source.js";
-import { isJsonObject, parseJson, quoted } from "./json-text.js";
+import { isJsonObject, parseJsonDocument, quoted } from "./json-text.js";
 import { dtypeFromSafetensors, SAFETENSORS_DTYPES } from "./safetensors-dtypes.js";
 
 /** The format's own limit for the JSON part. */
@@ -79,7 +79,7 @@ export function parseSafetensorsHeader(json: Uint8Array, name: string, fileBytes
   if (json[0] !== "{".charCodeAt(0)) {
     throw new CheckpointError(`${name}: not a safetensors file: its header isn't a JSON object`);
   }
-  const { value: header, checkUniqueKeys } = parseJson(json, `${name}: header`);
+  const { value: header, checkUniqueKeys } = parseJsonDocument(json, `${name}: header`);
   if (!isJsonObject(header)) throw new CheckpointError(`${name}: header isn't a JSON object`);
   const dataStart = LENGTH_FIELD_BYTES + json.length;
   const tensors: TensorInfo[] = [];

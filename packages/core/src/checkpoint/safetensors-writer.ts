@@ -37,7 +37,7 @@ export const DEFAULT_METADATA: Readonly<Record<string, string>> = { format: "pt"
 export async function encodeSafetensors(
   entries: Iterable<WritableEntry>,
   options: SafetensorsWriteOptions = {},
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const layout = planSafetensors(entries, options.metadata ?? DEFAULT_METADATA);
   const out = new Uint8Array(layout.byteLength);
   let position = 0;

@@ -7,7 +7,7 @@
  * shard by its file name, so that Node and the browser share it.
  */
 import { CheckpointError } from "../errors.js";
-import { isJsonObject, parseJson, quoted } from "./json-text.js";
+import { isJsonObject, parseJsonDocument, quoted } from "./json-text.js";
 import type { WeightEntry, Weights } from "./weights.js";
 
 /** Names shown in a message about many tensors. */
@@ -29,7 +29,7 @@ export interface ShardIndex {
  * @throws CheckpointError when it is damaged, or names a shard that isn't a plain file name in the index's own folder
  */
 export function parseShardIndex(json: Uint8Array, name: string): ShardIndex {
-  const { value: index, checkUniqueKeys } = parseJson(json, name);
+  const { value: index, checkUniqueKeys } = parseJsonDocument(json, name);
   const map = isJsonObject(index) ? index.weight_map : undefined;
   if (!isJsonObject(index) || !isJsonObject(map)) {
     throw new CheckpointError(`${name}: a shard index must be an object with a "weight_map" object`);

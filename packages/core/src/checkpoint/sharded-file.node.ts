@@ -8,11 +8,8 @@ import { planSafetensors, type WritableEntry } from "./safetensors-layout.js";
 import { DEFAULT_METADATA, type SafetensorsWriteOptions } from "./safetensors-writer.js";
 import { openShards, parseShardIndex } from "./shard-index.js";
 import { planShards } from "./shard-plan.js";
-import { readSmallFile } from "./small-file.node.js";
+import { MAX_INDEX_BYTES, readSmallFile } from "./small-file.node.js";
 import type { Weights } from "./weights.js";
-
-/** An index of a million tensors has about this size; more is no index. */
-const MAX_INDEX_BYTES = 100_000_000;
 
 export interface ShardedWriteOptions extends SafetensorsWriteOptions {
   /** File name without ending: "model" (default) for official, "diffusion_pytorch_model" for diffusers checkpoints. */

@@ -1,0 +1,168 @@
+/**
+ * Loads a checkpoint into memory with `fetch`, for browsers (it needs nothing from Node): from the hub by id, or from any
+ * folder on a web server by URL. The browser's own cache applies.
+ */
+import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../errors.js";
+import { memorySource } from "./byte-source.js";
+import { checkHubUrl, checkRevision, checkSubfolder, DEFAULT_HUB_URL, DEFAULT_REVISION, isModelId } from "./hub-id.js";
+import { CONFIG_FILE, isSafetensors, isShardIndex, WEIGHT_STEMS } from "./model-files.js";
+import { type DownloadProgress, type OpenedModel, parseModelConfig } from "./opened-model.js";
+import { openSafetensors } from "./safetensors-reader.js";
+import { openShards, parseShardIndex } from "./shard-index.js";
+import type { Weights } from "./weights.js";
+
+export interface FetchModelOptions {
+  /** Branch, tag or commit on the hub; "main" by default. */
+  readonly revision?: string | undefined;
+  /** Folder inside of the repository or below the URL. */
+  readonly subfolder?: string | undefined;
+  /** Access token of the hub. */
+  readonly token?: string | undefined;
+  readonly hubUrl?: string | undefined;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly fetch?: typeof fetch | undefined;
+  readonly stems?: readonly string[] | undefined;
+}
+
+/**
+ * Loads a checkpoint.
+ *
+ * @param idOrUrl an id on the hub, the URL of a folder with config.json and weights, or of a `.safetensors` file. Relative
+ *   URLs start with a slash or a dot: `models/tiny` is an id, `./models/tiny` a folder beside the page
+ * @throws CheckpointError when it can't be found, is cut off or damaged
+ */
+export async function fetchModel(idOrUrl: string, options: FetchModelOptions = {}): Promise<OpenedModel> {
+  const { base, weightNames } = locate(idOrUrl, options);
+  const get = (name: string) => fetchFile(base + name, name, options);
+  const config = await get(CONFIG_FILE);
+  for (const name of weightNames) {
+    const bytes = await get(name);
+    if (bytes === undefined) continue;
+    return {
+      source: idOrUrl,
+      config: config && parseModelConfig(config, base + CONFIG_FILE),
+      weights: await openFetched(bytes, base, name, get),
+    };
+  }
+  throw new CheckpointError(
+    `${idOrUrl}: no weights found (tried ${weightNames.map((name) => base + name).join(", ")})`,
+    {
+      hint: "Check the id or URL and the revision; a private model needs a token.",
+    },
+  );
+}
+
+/** The folder's URL with a trailing slash, and the file names to try. */
+function locate(idOrUrl: string, options: FetchModelOptions): { base: string; weightNames: readonly string[] } {
+  const stems = options.stems ?? WEIGHT_STEMS;
+  const weightNames = stems.flatMap((stem) => [`${stem}.safetensors`, `${stem}.safetensors.index.json`]);
+  const subfolder = options.subfolder ? `${checkSubfolder(options.subfolder)}/` : "";
+  if (isModelId(idOrUrl)) {
+    const hubUrl = checkHubUrl(options.hubUrl ?? DEFAULT_HUB_URL);
+    const revision = encodeURIComponent(checkRevision(options.revision ?? DEFAULT_REVISION));
+    return { base: `${hubUrl}/${idOrUrl}/resolve/${revision}/${subfolder}`, weightNames };
+  }
+  if (options.revision !== undefined) {
+    throw new ConfigError(`revision "${options.revision}" has no effect: ${idOrUrl} is a URL`);
+  }
+  const slash = idOrUrl.lastIndexOf("/");
+  const fileName = idOrUrl.slice(slash + 1);
+  if (isSafetensors(fileName) || isShardIndex(fileName)) {
+    return { base: idOrUrl.slice(0, slash + 1), weightNames: [fileName] };
+  }
+  return { base: `${idOrUrl.replace(/\/+$/, "")}/${subfolder}`, weightNames };
+}
+
+async function openFetched(
+  bytes: Uint8Array,
+  base: string,
+  name: string,
+  get: (name: string) => Promise<Uint8Array | undefined>,
+): Promise<Weights> {
+  if (!isShardIndex(name)) return openSafetensors(memorySource(bytes, base + name));
+  return openShards(parseShardIndex(bytes, base + name), base + name, async (shard) => {
+    const content = await get(shard);
+    if (content === undefined) throw new CheckpointError(`${base}${shard}: not found, though the index names it`);
+    return openSafetensors(memorySource(content, base + shard));
+  });
+}
+
+/** The content of a URL, or undefined when there is nothing. */
+async function fetchFile(url: string, file: string, options: FetchModelOptions): Promise<Uint8Array | undefined> {
+  const request = options.fetch ?? fetch;
+  try {
+    const response = await request(url, {
+      ...(options.token === undefined ? {} : { headers: { Authorization: `Bearer ${options.token}` } }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    // Development servers answer with their start page where there is no file.
+    const isPage = response.headers.get("content-type")?.startsWith("text/html") ?? false;
+    if (response.status === 404 || (response.ok && isPage)) {
+      await response.body?.cancel();
+      return undefined;
+    }
+    if (!response.ok) {
+      throw new CheckpointError(`${url}: the server answers ${response.status}`, {
+        hint:
+          response.status === 401 || response.status === 403
+            ? "Check the id; a private model needs a token."
+            : "Try again later.",
+      });
+    }
+    return await readBody(response, url, file, options);
+  } catch (cause) {
+    if (cause instanceof DcaeError || options.signal?.aborted) throw cause;
+    throw new CheckpointError(`${url}: download failed: ${errorMessage(cause)}`, {
+      cause,
+      hint: "Check the network, and that the server allows requests from this page (CORS).",
+    });
+  }
+}
+
+async function readBody(
+  response: Response,
+  url: string,
+  file: string,
+  options: FetchModelOptions,
+): Promise<Uint8Array> {
+  // With a content encoding the header counts compressed bytes.
+  const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
+  const totalBytes = length === null ? undefined : Number(length);
+  let loadedBytes = 0;
+  const report = () => options.onProgress?.({ file, loadedBytes, totalBytes });
+  report();
+  // Known sizes are filled in place: pieces that are joined at the end would need the memory twice.
+  let whole = totalBytes === undefined ? undefined : allocate(totalBytes, url);
+  const pieces: Uint8Array[] = [];
+  const reader = response.body?.getReader();
+  for (let next = await reader?.read(); next !== undefined && !next.done; next = await reader?.read()) {
+    const piece: Uint8Array = next.value;
+    if (whole === undefined) pieces.push(piece);
+    else if (loadedBytes + piece.length > whole.length) throw new CheckpointError(`${url}: more bytes than announced`);
+    else whole.set(piece, loadedBytes);
+    loadedBytes += piece.length;
+    report();
+  }
+  if (totalBytes !== undefined && loadedBytes !== totalBytes) {
+    throw new CheckpointError(`${url}: the connection ended after ${loadedBytes} of ${totalBytes} bytes`, {
+      hint: "Try again.",
+    });
+  }
+  if (whole !== undefined) return whole;
+  whole = allocate(loadedBytes, url);
+  let position = 0;
+  for (const piece of pieces) {
+    whole.set(piece, position);
+    position += piece.length;
+  }
+  return whole;
+}
+
+function allocate(length: number, url: string): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new CheckpointError(`${url}: not enough memory for ${length} bytes`, { cause });
+  }
+}

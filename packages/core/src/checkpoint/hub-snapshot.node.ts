@@ -1,0 +1,115 @@
+/**
+ * Brings the files of a checkpoint from the hub into the cache: the config and the weights, nothing else.
+ */
+import { join } from "node:path";
+import { modelInfo, pathsInfo } from "@huggingface/hub";
+import { CheckpointError } from "../errors.js";
+import { rememberCommit, snapshotFolder } from "./hub-cache.node.js";
+import { type DownloadContext, downloadToCache, type RemoteFile } from "./hub-download.node.js";
+import { isCommitHash } from "./hub-id.js";
+import { CONFIG_FILE, isShardIndex, selectWeights } from "./model-files.js";
+import { MAX_CONFIG_BYTES } from "./opened-model.js";
+import { parseShardIndex } from "./shard-index.js";
+import { MAX_INDEX_BYTES, readSmallFile } from "./small-file.node.js";
+
+export interface SnapshotRequest extends Omit<DownloadContext, "commit"> {
+  readonly revision: string;
+  /** Folder inside of the repository; "" for its root. */
+  readonly subfolder: string;
+  readonly stems: readonly string[] | undefined;
+}
+
+export interface Snapshot {
+  readonly commit: string;
+  /** Folder of config and weights in the cache. */
+  readonly folder: string;
+  /** File name of the weights or of their shard index. */
+  readonly weights: string;
+  /** Whether there is a config.json. */
+  readonly hasConfig: boolean;
+}
+
+/** Downloads what isn't in the cache yet. Errors of the network and of the hub come as they are. */
+export async function downloadSnapshot(request: SnapshotRequest): Promise<Snapshot> {
+  const { id, revision, subfolder, hubUrl } = request;
+  const credentials = request.token === undefined ? {} : { accessToken: request.token };
+  const info = await modelInfo({
+    name: id,
+    revision,
+    hubUrl,
+    fetch: request.fetch,
+    additionalFields: ["sha", "filePaths"],
+    ...credentials,
+  });
+  const commit = info.sha;
+  if (!isCommitHash(commit)) throw new CheckpointError(`${id}: ${hubUrl} gave no commit for revision "${revision}"`);
+  const context: DownloadContext = { ...request, commit };
+  const prefix = subfolder === "" ? "" : `${subfolder}/`;
+  const names = info.filePaths
+    .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes("/"))
+    .map((path) => path.slice(prefix.length));
+  const where = subfolder === "" ? id : `${id}/${subfolder}`;
+  const weights = selectWeights(names, where, request.stems);
+  const hasConfig = names.includes(CONFIG_FILE);
+
+  const download = async (fileNames: readonly string[]) => {
+    const files = await remoteFiles(fileNames.map((name) => prefix + name));
+    // One after the other: the connection is the limit, and the first error stops the rest.
+    for (const file of files) await downloadToCache(file, context);
+  };
+  const remoteFiles = async (paths: readonly string[]): Promise<RemoteFile[]> => {
+    const repo = { type: "model", name: id } as const;
+    const found = await pathsInfo({
+      repo,
+      paths: [...paths],
+      revision: commit,
+      hubUrl,
+      fetch: request.fetch,
+      ...credentials,
+    });
+    return paths.map((path) =>
+      remoteFile(
+        found.find((item) => item.path === path),
+        path,
+        id,
+      ),
+    );
+  };
+
+  await download(hasConfig ? [CONFIG_FILE, weights] : [weights]);
+  const folder = join(snapshotFolder(request.modelFolder, commit), ...subfolder.split("/"));
+  if (isShardIndex(weights)) {
+    const bytes = await readSmallFile(join(folder, weights), MAX_INDEX_BYTES);
+    await download(parseShardIndex(bytes, `${where}/${weights}`).shards);
+  }
+  // Last, so that the cache never names a commit whose files aren't there.
+  await rememberCommit(request.modelFolder, revision, commit);
+  return { commit, folder, weights, hasConfig };
+}
+
+/** Checks what the hub says about a file, since hash and path become parts of local paths. */
+function remoteFile(
+  info:
+    | {
+        readonly type: string;
+        readonly size: number;
+        readonly oid?: string;
+        readonly lfs?: { oid: string; size: number };
+      }
+    | undefined,
+  path: string,
+  id: string,
+): RemoteFile {
+  if (info === undefined || info.type !== "file") throw new CheckpointError(`${id}: ${path} isn't in the repository`);
+  const { hash, size } = info.lfs
+    ? { hash: info.lfs.oid, size: info.lfs.size }
+    : { hash: info.oid ?? "", size: info.size };
+  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash) || !Number.isSafeInteger(size) || size < 0) {
+    throw new CheckpointError(`${id}: the hub describes ${path} without a usable size and hash`);
+  }
+  const limit = path.endsWith(CONFIG_FILE) ? MAX_CONFIG_BYTES : isShardIndex(path) ? MAX_INDEX_BYTES : undefined;
+  if (limit !== undefined && size > limit) {
+    throw new CheckpointError(`${id}: ${path} has ${size} bytes, which is too large for such a file (limit ${limit})`);
+  }
+  return { path, size, hash };
+}
