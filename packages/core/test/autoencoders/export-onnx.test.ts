@@ -1,0 +1,102 @@
+/** Exported ONNX files, run by ONNX Runtime as a stranger would: by path, at sizes that the export never saw. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { afterEach, describe, expect, test } from "vitest";
+import { loadAutoencoder } from "../../src/autoencoders/index.js";
+import { DataError } from "../../src/errors.js";
+import { Tensor } from "../../src/graph/tensor.js";
+import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
+import { goldenPath, loadGolden, tensorOf } from "../support/golden.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const folder = temporaryFolder();
+const models: { dispose(): Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all(models.splice(0).map((model) => model.dispose()));
+});
+
+async function exportGolden(name: string, options: { readonly dtype?: "float16" } = {}) {
+  const model = await loadAutoencoder(goldenPath(name), { device: "cpu", threads: 1 });
+  models.push(model);
+  const path = join(folder, `${name}${options.dtype ?? ""}`);
+  return { path, parts: await model.export(path, options), model };
+}
+
+async function runFile(path: string, inputName: string, x: Tensor): Promise<Tensor> {
+  const session = await InferenceSession.create(path, { executionProviders: ["cpu"] });
+  const feeds = { [inputName]: new OrtTensor("float32", x.toFloat32(), [...x.shape]) };
+  const [output] = Object.values(await session.run(feeds));
+  await session.release();
+  if (output === undefined) throw new Error("no output");
+  return Tensor.float32(output.data as Float32Array, [...output.dims]);
+}
+
+describe.each([
+  ["ae_f32_in_diffusers", "ae_f32_in"],
+  ["ae_f32_sana_diffusers", "ae_f32_sana"],
+  ["ae_f32_lite_diffusers", "ae_f32_lite"],
+])("%s", (checkpoint, name) => {
+  test("one file per part serves every size of the golden case", async () => {
+    const { path, parts } = await exportGolden(checkpoint);
+    expect(parts.map(({ part }) => part)).toEqual(["encoder", "decoder"]);
+    expect(readdirSync(path).sort()).toEqual(["decoder.onnx", "encoder.onnx", "export.json"]);
+    const golden = await loadGolden(name);
+    expect(golden.calls.length).toBeGreaterThanOrEqual(4);
+    for (const call of golden.calls) {
+      const [file, input] = call.method === "encode" ? ["encoder.onnx", "x"] : ["decoder.onnx", "latent"];
+      const y = await runFile(join(path, file as string), input as string, tensorOf(golden, call.in[0] as string));
+      expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
+    }
+  });
+});
+
+test("SD-VAE exports moments", async () => {
+  const { path } = await exportGolden("kl_f8_hub_old_names");
+  const golden = await loadGolden("kl_f8");
+  const moments = await runFile(join(path, "encoder.onnx"), "x", tensorOf(golden, "in.x_rect"));
+  expectClose(moments, tensorOf(golden, "out.moments_rect"), MODEL_TOLERANCE);
+});
+
+test("batches of any size", async () => {
+  const { path, model } = await exportGolden("ae_f64_in_diffusers");
+  const x = Tensor.float32(
+    Float32Array.from({ length: 3 * 64 * 128 }, (_, i) => Math.sin(i)),
+    [3, 1, 64, 128],
+  );
+  const latent = await runFile(join(path, "encoder.onnx"), "x", x);
+  expect(latent.shape.slice(0, 1)).toEqual([3]);
+  for (const n of [0, 1, 2]) {
+    if (model.kind !== "dc-ae") throw new Error("expected a DC-AE");
+    expectClose(latent.slice([{ start: n, stop: n + 1 }]), await model.encode(x.row(n)), MODEL_TOLERANCE);
+  }
+});
+
+describe("float16", () => {
+  test.each(["ae_f32_in_diffusers", "ae_f32_sana_diffusers", "ae_f64_in_diffusers"])(
+    "%s: inputs and outputs stay float32, the weights halve",
+    async (name) => {
+      const half = await exportGolden(name, { dtype: "float16" });
+      const weights = (path: string) => readFileSync(join(path, "encoder.onnx")).byteLength;
+      const full = readFileSync(goldenPath(`${name}/diffusion_pytorch_model.safetensors`)).byteLength;
+      expect(weights(half.path)).toBeLessThan(full);
+      for (const { difference } of half.parts) {
+        expect(difference).toBeGreaterThan(0);
+        expect(difference).toBeLessThan(5e-2);
+      }
+    },
+  );
+});
+
+test("the metadata says what the file is", async () => {
+  const { path } = await exportGolden("ae_f128_in_diffusers");
+  const summary = JSON.parse(readFileSync(join(path, "export.json"), "utf8"));
+  expect(summary).toMatchObject({ kind: "dc-ae", compression: "128", opset: 20, dtype: "float32" });
+});
+
+test("an occupied folder is left alone", async () => {
+  const model = await loadAutoencoder(goldenPath("ae_f128_in_diffusers"), { device: "cpu", threads: 1 });
+  models.push(model);
+  await expect(model.export(goldenPath("ae_f128_in_diffusers"))).rejects.toBeInstanceOf(DataError);
+  expect(existsSync(goldenPath("ae_f128_in_diffusers/encoder.onnx"))).toBe(false);
+});

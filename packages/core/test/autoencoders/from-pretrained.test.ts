@@ -1,0 +1,221 @@
+/** Loading, refusing and saving checkpoints through the public classes. */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { AutoencoderDC, AutoencoderKL, loadAutoencoder, openCheckpoint } from "../../src/autoencoders/index.js";
+import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
+import { CheckpointError, ConfigError, DataError, type DcaeError, ShapeError } from "../../src/errors.js";
+import { Tensor } from "../../src/graph/tensor.js";
+import { expectClose, MODEL_TOLERANCE, relativeError } from "../support/compare.js";
+import { goldenPath, loadGolden, tensorOf } from "../support/golden.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { writeGoldenCheckpoint } from "../support/write-golden-checkpoint.js";
+
+const folder = temporaryFolder();
+const options = { device: "cpu", threads: 1 } as const;
+
+const open: { dispose(): Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((model) => model.dispose()));
+});
+function track<T extends { dispose(): Promise<void> }>(model: T): T {
+  open.push(model);
+  return model;
+}
+
+async function failure(promise: Promise<unknown>): Promise<DcaeError> {
+  return promise.then(
+    () => {
+      throw new Error("expected a rejection");
+    },
+    (error) => error,
+  );
+}
+
+describe.each(["ae_f32_in", "ae_f32_sana", "ae_f32_lite", "ae_f64_in", "ae_f128_in"])("%s", (name) => {
+  test("official and diffusers checkpoints give the golden outputs", async () => {
+    const golden = await loadGolden(name);
+    const official = await writeGoldenCheckpoint(name, folder);
+    for (const path of [official, goldenPath(`${name}_diffusers`)]) {
+      const model = track(await AutoencoderDC.fromPretrained(path, options));
+      for (const call of golden.calls) {
+        const x = tensorOf(golden, call.in[0] as string);
+        const y = call.method === "encode" ? await model.encode(x) : await model.decode(x);
+        expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
+      }
+    }
+  });
+
+  test("saving in either format loads again with the same outputs", async () => {
+    const golden = await loadGolden(name);
+    const x = tensorOf(golden, "in.x_square");
+    const original = track(await AutoencoderDC.fromPretrained(goldenPath(`${name}_diffusers`), options));
+    const expected = await original.encode(x);
+    for (const format of ["official", "diffusers"] as const) {
+      const path = join(folder, `${name}-${format}`);
+      await original.savePretrained(path, { format });
+      const again = track(await AutoencoderDC.fromPretrained(path, options));
+      expect(relativeError(await again.encode(x), expected)).toBe(0);
+      expect(again.scalingFactor).toBe(original.scalingFactor);
+    }
+  });
+});
+
+describe("AutoencoderKL", () => {
+  test("the hub layout with attention names of 2022", async () => {
+    const golden = await loadGolden("kl_f8");
+    const model = track(await AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));
+    const { mean } = await model.encode(tensorOf(golden, "in.x_square"));
+    expectClose(mean, tensorOf(golden, "out.mode_square"), MODEL_TOLERANCE);
+    expect(model.scalingFactor).toBe(0.18215);
+  });
+
+  test("seeded samples repeat, and differ between seeds", async () => {
+    const golden = await loadGolden("kl_f8");
+    const model = track(await AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));
+    const posterior = await model.encode(tensorOf(golden, "in.x_square"));
+    expect(posterior.sample(3).data).toEqual(posterior.sample(3).data);
+    expect(posterior.sample(3).data).not.toEqual(posterior.sample(4).data);
+  });
+
+  test("each class refuses the other's checkpoints", async () => {
+    const wrong = await failure(AutoencoderDC.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));
+    expect(wrong).toBeInstanceOf(ConfigError);
+    expect(wrong.hint).toContain("AutoencoderKL.fromPretrained");
+    const other = await failure(AutoencoderKL.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    expect(other.hint).toContain("AutoencoderDC.fromPretrained");
+    expect(track(await loadAutoencoder(goldenPath("kl_f8_hub_old_names"), options)).kind).toBe("sd-vae");
+  });
+});
+
+describe("a checkpoint that doesn't fit is refused", () => {
+  test("weights of one family with the config of another", async () => {
+    const path = join(folder, "mixed");
+    cpSync(goldenPath("ae_f32_in_diffusers"), path, { recursive: true });
+    cpSync(goldenPath("ae_f32_sana_diffusers/config.json"), join(path, "config.json"));
+    const error = await failure(AutoencoderDC.fromPretrained(path, options));
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toMatch(/missing|unexpected|but must be/);
+  });
+
+  test("a tensor that lacks, one too many, one of another shape, and one of another kind are all listed", async () => {
+    const path = await writeGoldenCheckpoint("ae_f4_dim32", join(folder, "damaged"));
+    const file = join(path, "model.safetensors");
+    const weights = await openSafetensorsFile(file);
+    const floats = [...weights.entries.values()].filter((tensor) => tensor.dtype === "float32");
+    const [first, second, third, ...rest] = floats;
+    if (first === undefined || second === undefined || third === undefined) throw new Error("too few tensors");
+    const entry = (name: string, tensor: Tensor) => ({
+      ...tensor,
+      name,
+      dtype: tensor.dtype,
+      shape: tensor.shape,
+      read: async () => tensor,
+    });
+    const changed = [
+      entry("stranger", Tensor.zeros([2])),
+      entry(second.name, Tensor.zeros([...second.shape, 1])),
+      entry(third.name, Tensor.zeros(third.shape, "int32")),
+      ...rest,
+    ];
+    await writeSafetensorsFile(join(path, "changed.safetensors"), changed);
+    await weights.close();
+    const error = await failure(openCheckpoint(join(path, "changed.safetensors")));
+    expect(error.message).toContain(first.name);
+    expect(error.message).toContain("stranger");
+    expect(error.message).toContain(`${second.shape.join(", ")}, 1]`);
+    expect(error.message).toContain("int32");
+  });
+
+  test("truncated, empty and missing files, folders without weights", async () => {
+    const path = await writeGoldenCheckpoint("ae_f4_dim32", join(folder, "truncated"));
+    const file = join(path, "model.safetensors");
+    truncateSync(file, 5000);
+    expect(await failure(openCheckpoint(path))).toBeInstanceOf(CheckpointError);
+    truncateSync(file, 0);
+    expect(await failure(openCheckpoint(path))).toBeInstanceOf(CheckpointError);
+    mkdirSync(join(folder, "empty"), { recursive: true });
+    expect((await failure(openCheckpoint(join(folder, "empty")))).message).toContain("no weights");
+    expect(await failure(openCheckpoint(join(folder, "nowhere", "model.safetensors")))).toBeInstanceOf(CheckpointError);
+  });
+
+  test("NaN weights are named when they reach a result", async () => {
+    const path = await writeGoldenCheckpoint("ae_f4_dim32", join(folder, "nan"));
+    const file = join(path, "model.safetensors");
+    const bytes = readFileSync(file);
+    // The last bytes of the file belong to some float tensor.
+    bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+    writeFileSync(file, bytes);
+    const golden = await loadGolden("ae_f4_dim32");
+    const model = track(await AutoencoderDC.fromPretrained(path, options));
+    const run = async () => model.decode(await model.encode(tensorOf(golden, "in.x_square")));
+    const error = await failure(run());
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toContain("NaN");
+  });
+});
+
+describe("options and inputs", () => {
+  test("half precision storage loads into float32 programs as the values it holds", async () => {
+    const golden = await loadGolden("ae_f32_in");
+    const x = tensorOf(golden, "in.x_square");
+    const original = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    for (const dtype of ["float16", "bfloat16"] as const) {
+      const narrow = join(folder, `stored-${dtype}`);
+      await original.savePretrained(narrow, { dtype });
+      const stored = track(await AutoencoderDC.fromPretrained(narrow, options));
+      expect(stored.weights.entries.get("encoder.project_in.conv.conv.weight")?.dtype).toBe(dtype);
+      const wide = join(folder, `widened-${dtype}`);
+      await stored.savePretrained(wide, { dtype: "float32" });
+      const widened = track(await AutoencoderDC.fromPretrained(wide, options));
+      const latent = await stored.encode(x);
+      expect(relativeError(latent, await widened.encode(x))).toBe(0);
+      expect(relativeError(latent, tensorOf(golden, "out.z_square"))).toBeGreaterThan(0);
+    }
+  });
+
+  test("an existing folder isn't overwritten unless asked, and failures leave nothing behind", async () => {
+    const model = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    const path = join(folder, "occupied");
+    mkdirSync(path);
+    writeFileSync(join(path, "note.txt"), "mine");
+    expect(await failure(model.savePretrained(path))).toBeInstanceOf(DataError);
+    expect(readdirSync(path)).toEqual(["note.txt"]);
+    await model.savePretrained(path, { overwrite: true });
+    expect(existsSync(join(path, "note.txt"))).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  test("wrong inputs say what the model takes", async () => {
+    const model = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    expect((await failure(model.encode(Tensor.zeros([1, 3, 33, 32])))).message).toContain("multiples of 32");
+    expect(await failure(model.encode(Tensor.zeros([1, 1, 32, 32])))).toBeInstanceOf(ShapeError);
+    expect(await failure(model.encode(Tensor.zeros([1, 3, 32, 32], "uint8")))).toBeInstanceOf(DataError);
+    expect(await failure(model.decode(Tensor.zeros([1, 5, 1, 1])))).toBeInstanceOf(ShapeError);
+    expect(await failure(model.encode(Tensor.zeros([1, 3, 32, 32]), { latentChannels: 1 }))).toBeInstanceOf(
+      ConfigError,
+    );
+    expect(await failure(model.encode(Tensor.full([1, 3, 32, 32], Number.NaN)))).toBeInstanceOf(DataError);
+  });
+
+  test("scaled latents, batches, single pictures and size policies", async () => {
+    const golden = await loadGolden("ae_f4_dim32");
+    const path = await writeGoldenCheckpoint("ae_f4_dim32", join(folder, "scaled"));
+    const model = track(await AutoencoderDC.fromPretrained(path, options));
+    const x = tensorOf(golden, "in.x_square");
+    const latent = await model.encode(x);
+    const scaled = await model.encode(x, { scaled: true });
+    expect(scaled.toFloat32()).toEqual(latent.toFloat32().map((value) => value * 0.5));
+    expectClose(await model.decode(scaled, { scaled: true }), await model.decode(latent), 1e-6);
+    // A picture without batch axis, and a batch of two different ones.
+    expect((await model.encode(x.row(0))).data).toEqual(latent.data);
+    const flipped = Tensor.float32(x.toFloat32().slice().reverse(), x.shape);
+    const batch = Tensor.float32(Float32Array.of(...x.toFloat32(), ...flipped.toFloat32()), [2, ...x.shape.slice(1)]);
+    const both = await model.encode(batch);
+    expectClose(both.slice([{ stop: 1 }]), latent, 1e-5);
+    expectClose(both.slice([{ start: 1 }]), await model.encode(flipped), 1e-5);
+    const odd = x.slice([undefined, undefined, { stop: 7 }, { stop: 6 }]);
+    expect((await model.reconstruct(odd, { sizePolicy: "reflect-pad" })).shape).toEqual([1, 3, 7, 6]);
+    expect((await model.reconstruct(odd, { sizePolicy: "center-crop" })).shape).toEqual([1, 3, 4, 4]);
+  });
+});
