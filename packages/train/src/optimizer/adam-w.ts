@@ -1,0 +1,88 @@
+/**
+ * AdamW with decoupled decay (Loshchilov and Hutter 2019), as a graph (training.md section 6).
+ *
+ * Per update number t = 1, 2, ...: p <- p - lr wd p, then p <- p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps).
+ * Moments and the counter are state named `adamw.<optimizer>.{step,m.<p>,v.<p>}`. Clipping only changes two scalar
+ * factors: no clipped gradient is ever stored.
+ */
+import { add, ConfigError, cast, div, mul, neg, scalar, sqrt, sub, type Value } from "@dcae/core/graph";
+import { clipScale, globalNorm } from "./clip.js";
+import { expm1 } from "./expm1.js";
+import { learningRate, type Schedule } from "./schedule.js";
+import { type NamedValue, stateLike, stateParameter } from "./state-parameter.js";
+
+/** Parameters whose name contains one of these don't decay (official trainer). */
+export const NO_DECAY: readonly string[] = ["norm.weight", "bias"];
+
+export interface AdamWOptions {
+  readonly schedule: Schedule;
+  /** Default (0.9, 0.999). */
+  readonly betas?: readonly [number, number];
+  /** Added after the bias-corrected root. Default 1e-8. */
+  readonly eps?: number;
+  /** Default 0. */
+  readonly weightDecay?: number;
+  /** Parts of names that exempt from decay. Default `NO_DECAY`. */
+  readonly noDecay?: readonly string[];
+  /** Largest norm over all gradients; null (default) doesn't clip. */
+  readonly clipNorm?: number | null;
+}
+
+export interface OptimizerStep {
+  /** New values of weights and of the optimizer's own state, by name. */
+  readonly updates: ReadonlyMap<string, Value>;
+  /** Scalars of this update: its learning rate, and the gradient norm before clipping. */
+  readonly learningRate: Value;
+  readonly gradientNorm: Value;
+  /** Number of this update, from 1, float32. */
+  readonly count: Value;
+}
+
+/** 1 - beta^t without cancellation. */
+function biasCorrection(beta: number, count: Value): Value {
+  return beta === 0 ? scalar(1) : neg(expm1(mul(count, Math.log(beta))));
+}
+
+/**
+ * One update of `weights` (in the order of the forward pass) along `gradients` (one for each).
+ *
+ * @param optimizer names the state, as in "autoencoder"
+ */
+export function adamW(
+  optimizer: string,
+  weights: readonly NamedValue[],
+  gradients: readonly Value[],
+  options: AdamWOptions,
+): OptimizerStep {
+  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0, noDecay = NO_DECAY, clipNorm = null } = options;
+  if (weights.length !== gradients.length) {
+    throw new ConfigError(`adamW: ${weights.length} weights but ${gradients.length} gradients`);
+  }
+  const prefix = `adamw.${optimizer}`;
+  const step = stateParameter(`${prefix}.step`, [], "int32");
+  const next = add(step, 1);
+  const count = cast(next, "float32");
+  const rate = learningRate(options.schedule, cast(step, "float32"));
+  const gradientNorm = globalNorm(gradients);
+  const clip = clipNorm === null ? undefined : clipScale(gradientNorm, clipNorm);
+  const factor = (value: number): Value => (clip === undefined ? scalar(value) : mul(clip, value));
+  const [first, second] = [factor(1 - betas[0]), factor(Math.sqrt(1 - betas[1]))];
+  const stepSize = div(rate, biasCorrection(betas[0], count));
+  const rootScale = div(scalar(1), sqrt(biasCorrection(betas[1], count)));
+  const kept = sub(1, mul(rate, weightDecay));
+
+  const updates = new Map<string, Value>([[`${prefix}.step`, next]]);
+  weights.forEach((weight, i) => {
+    const gradient = gradients[i] as Value;
+    const { name, value } = weight;
+    const m = add(mul(stateLike(`${prefix}.m`, weight), betas[0]), mul(gradient, first));
+    const scaled = mul(gradient, second);
+    const v = add(mul(stateLike(`${prefix}.v`, weight), betas[1]), mul(scaled, scaled));
+    const decays = weightDecay !== 0 && !noDecay.some((part) => name.includes(part));
+    const decayed = decays ? mul(value, kept) : value;
+    updates.set(`${prefix}.m.${name}`, m);
+    updates.set(`${prefix}.v.${name}`, v);
+    updates.set(name, sub(decayed, mul(stepSize, div(m, add(mul(sqrt(v), rootScale), eps)))));
+  });
+  return { updates, learningRate: rate, gradientNorm, count };
+}
