@@ -45,8 +45,17 @@ export async function writeDirectoryAtomic<T>(
     return result;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    throw fileError(error, path, "write");
+    throw withFinalPath(fileError(error, path, "write"), temporary, path);
   }
+}
+
+/** Messages about files inside of the temporary folder name the place where they would have been. */
+function withFinalPath(error: unknown, temporary: string, path: string): unknown {
+  if (!(error instanceof DataError) || !error.message.includes(temporary)) return error;
+  return new DataError(error.message.replaceAll(temporary, path), {
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
 }
 
 /** Whether there is something at `target` that has to be swapped out. */

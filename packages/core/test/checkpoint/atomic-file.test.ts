@@ -191,6 +191,15 @@ describe("writeDirectoryAtomic", () => {
     expect(readFileSync(join(path, "config.json"), "utf8")).toBe("old");
   });
 
+  it("names files by their final place, not by that of the temporary folder", async () => {
+    const path = join(newFolder(), "model");
+    const error = await writeDirectoryAtomic(path, (folder) =>
+      writeFileAtomic(join(folder, "model.safetensors"), writeToFullDisk),
+    ).catch((reason: unknown) => reason as DataError);
+    expect((error as DataError).message).toBe(`${path}/model.safetensors: can't write: the disk is full (ENOSPC)`);
+    expect((error as DataError).hint).toMatch(/space/);
+  });
+
   it("refuses a file as target", async () => {
     const path = join(newFolder(), "file");
     writeFileSync(path, "x");
