@@ -2,3 +2,4 @@
  * Latent diffusion on DC-AE latents: denoisers, objectives, schedules, samplers, latent folders, and a pipeline.
  */
 export * from "./denoisers/index.js";
+export * from "./schedules/index.js";
