@@ -1,5 +1,5 @@
 /** Public names of checkpoints that need no file system. */
-export { blobSource, type ByteSource, memorySource } from "./byte-source.js";
+export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 export { type CheckWeightsOptions, checkWeights } from "./check-weights.js";
 export { findNonFinite, type NonFinite } from "./find-non-finite.js";
 export { inferModel, type ModelMatch, matchPublishedModels } from "./infer-model.js";
@@ -11,5 +11,7 @@ export { recognizeFormat, type WeightFormat } from "./recognize-format.js";
 export { tensorEntries, type WritableEntry } from "./safetensors-layout.js";
 export { openSafetensors, type SafetensorsFile } from "./safetensors-reader.js";
 export { encodeSafetensors, type SafetensorsWriteOptions, type WriteProgress } from "./safetensors-writer.js";
+export { openTorch } from "./torch-file.js";
 export { type NameRule, type PlannedWeight, planWeights, type WeightPiece, type WeightPlan } from "./weight-plan.js";
 export type { FileLocation, WeightEntry, Weights } from "./weights.js";
+export { readZipDirectory, type ZipMember, zipDataOffset } from "./zip-directory.js";

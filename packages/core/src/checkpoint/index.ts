@@ -1,7 +1,9 @@
 /** Public names of checkpoints: formats, names, files. */
 export { type AtomicDirectoryOptions, writeDirectoryAtomic } from "./atomic-directory.node.js";
 export { type AtomicFile, writeFileAtomic } from "./atomic-file.node.js";
+export { openFileSource } from "./file-source.node.js";
 export * from "./index.browser.js";
 export { readNpyFile, writeNpyFile } from "./npy-file.node.js";
 export { openSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.node.js";
 export { openShardedFile, type ShardedWriteOptions, writeShardedFiles } from "./sharded-file.node.js";
+export { openTorchFile } from "./torch-file.node.js";
