@@ -68,11 +68,13 @@ export async function bindWeights(
       bindings.set(spec.name, referenced);
       continue;
     }
-    const tensor = (await entry.read()).cast(spec.dtype);
+    const read = await entry.read();
+    const tensor = read.cast(spec.dtype);
     if (tensor.byteLength <= INLINE_BYTES) bindings.set(spec.name, tensor);
     else {
       const name = `memory/${buffers.size}`;
-      buffers.set(name, tensor.bytes);
+      // The host takes the buffer away, so it must be nobody else's: what was read may be a view of a larger one.
+      buffers.set(name, tensor === read ? tensor.bytes.slice() : tensor.bytes);
       bindings.set(spec.name, { location: name, offset: 0, byteLength: tensor.byteLength });
     }
   }

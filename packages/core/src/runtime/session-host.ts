@@ -28,7 +28,7 @@ export interface SessionOptions {
   readonly threads?: number | undefined;
   /** Folder that external data is named relative to. */
   readonly externalFolder?: string | undefined;
-  /** External data held in memory, by its name in the model. */
+  /** External data held in memory, by its name in the model. The host takes the buffers: don't use them afterwards. */
   readonly externalBuffers: ReadonlyMap<string, Uint8Array>;
   readonly binding?: StateBinding | undefined;
 }

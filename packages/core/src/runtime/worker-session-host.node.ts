@@ -24,6 +24,8 @@ function runtimeOptions({ device, threads, externalFolder, externalBuffers }: Se
     // The arena keeps the memory of every past peak: a third more for a decode at 512x512, for no speed that could be
     // measured, since a few large allocations per operator are nothing beside seconds of convolutions.
     enableCpuMemArena: false,
+    // Errors come back as exceptions; warnings (a constant that can't be folded) would only clutter stderr.
+    logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     externalData: [...externalBuffers].map(([path, data]) => ({ path, data })),
     extra: {
@@ -71,7 +73,7 @@ export function createWorkerSessionHost(): SessionHost {
     return started;
   }
 
-  function request(kind: Request, body: object): Promise<unknown> {
+  function request(kind: Request, body: object, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
     worker ??= start();
     const target = worker;
     const id = nextId++;
@@ -79,7 +81,7 @@ export function createWorkerSessionHost(): SessionHost {
       pending.set(id, { resolve, reject });
       // Referenced only while there is work, so that a finished program exits by itself.
       target.ref();
-      target.postMessage({ id, kind, ...body });
+      target.postMessage({ id, kind, ...body }, transfer);
     });
   }
 
@@ -89,7 +91,7 @@ export function createWorkerSessionHost(): SessionHost {
     async createSession(model, options) {
       const session = nextSession++;
       const { binding } = options;
-      await request("create", {
+      const body = {
         session,
         model,
         options: runtimeOptions(options),
@@ -98,7 +100,10 @@ export function createWorkerSessionHost(): SessionHost {
           inputs: binding.inputs,
           outputs: [...binding.outputs],
         },
-      });
+      };
+      // Moved, not copied: converted weights can be gigabytes.
+      const buffers = [...options.externalBuffers.values()].map(({ buffer }) => buffer as ArrayBuffer);
+      await request("create", body, buffers);
       return {
         async run(inputs) {
           const wire = [...inputs].map(([name, tensor]) => toWire(name, tensor));
