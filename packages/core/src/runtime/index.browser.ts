@@ -1,0 +1,15 @@
+/** Public names of the runtime in browsers. */
+export { createEngine, type WebEngineOptions } from "./create-engine.browser.js";
+export {
+  type ComputeDType,
+  DEVICES,
+  type Device,
+  type Engine,
+  type EngineState,
+  type LoadedProgram,
+  type LoadOptions,
+  type NamedTensors,
+} from "./engine.js";
+export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
+export type { Session, SessionHost, SessionOptions } from "./session-host.js";
+export { createWebSessionHost, type OrtModule } from "./web-session-host.js";
