@@ -7,8 +7,8 @@ import type { DType } from "./dtype.js";
 export type Initializer =
   /** Uniform in [-bound, bound]. */
   | { readonly kind: "uniform"; readonly bound: number }
-  /** Normal with mean 0. */
-  | { readonly kind: "normal"; readonly std: number }
+  /** Normal, with mean 0 unless it says another. */
+  | { readonly kind: "normal"; readonly std: number; readonly mean?: number }
   | { readonly kind: "constant"; readonly value: number }
   /** Fixed values in row-major order (a table of sines), made when they are needed. */
   | { readonly kind: "computed"; readonly values: () => Float32Array };

@@ -26,6 +26,6 @@ export function initializeParameter(spec: ParameterSpec, seed: number | bigint):
   }
   const random = createRandom(seed, name);
   if (init.kind === "uniform") random.uniform(data, -init.bound, init.bound);
-  else random.normal(data, 0, init.std);
+  else random.normal(data, init.mean ?? 0, init.std);
   return values;
 }
