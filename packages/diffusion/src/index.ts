@@ -2,4 +2,5 @@
  * Latent diffusion on DC-AE latents: denoisers, objectives, schedules, samplers, latent folders, and a pipeline.
  */
 export * from "./denoisers/index.js";
+export * from "./objectives/index.js";
 export * from "./schedules/index.js";

@@ -2,11 +2,7 @@
  * Variance schedules: the noise added at each of N steps, in double (diffusion.md sections 8.1 and 8.2).
  */
 
-/** n numbers (at least 2) from `start` to `stop`, both included, rounded as NumPy does. */
-export function linspace(start: number, stop: number, n: number): Float64Array {
-  const step = (stop - start) / (n - 1);
-  return Float64Array.from({ length: n }, (_, i) => (i === n - 1 ? stop : start + i * step));
-}
+import { linspace } from "./linspace.js";
 
 export type BetaSchedule = "linear" | "squaredcos_cap_v2";
 

@@ -1,5 +1,5 @@
 /** Public names of the schedules. */
-export { type BetaSchedule, gaussianBetas, linspace, stableDiffusionBetas } from "./betas.js";
+export { type BetaSchedule, gaussianBetas, stableDiffusionBetas } from "./betas.js";
 export { type GaussianSchedule, type GaussianScheduleOptions, gaussianSchedule } from "./gaussian-schedule.js";
 export { INTERPOLANTS, type Interpolant, type InterpolantName, interpolant } from "./interpolant.js";
 export { type NoisePredictionSchedule, noisePredictionSchedule } from "./noise-prediction-schedule.js";

@@ -5,6 +5,7 @@
  * lambda = log(alpha / sigma) is half the logarithm of the signal-to-noise ratio; solvers step in lambda.
  */
 import { gaussianBetas, stableDiffusionBetas } from "./betas.js";
+import { linspace32 } from "./linspace.js";
 
 export interface NoiseSchedule {
   logAlpha(t: number): number;
@@ -74,9 +75,9 @@ export function discreteNoiseSchedule(betas: Float64Array): NoiseSchedule {
     sum += Math.fround(Math.log(Math.fround(1 - Math.fround(beta))));
     return 0.5 * Math.fround(sum);
   });
-  const times = Float64Array.from(table, (_, i) => Math.fround((i + 1) / steps));
+  const times = linspace32(1 / steps, 1, steps);
   // Ascending in log alpha for the inverse.
-  const [descending, reversed] = [Float64Array.from(table).reverse(), times.slice().reverse()];
+  const [descending, reversed] = [table.slice().reverse(), times.slice().reverse()];
   return variancePreserving(
     (t) => interpolate(times, table, t),
     (logAlpha) => interpolate(descending, reversed, logAlpha),

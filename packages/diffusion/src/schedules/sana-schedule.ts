@@ -1,7 +1,7 @@
 /**
  * The shifted flow schedule of SANA (diffusion.md 8.4), in double: x = (1 - s) data + s noise.
  */
-import { linspace } from "./betas.js";
+import { linspace } from "./linspace.js";
 
 /** s' = shift * s / (1 + (shift - 1) s): more of the steps go to high noise. */
 export function shiftSigma(sigma: number, shift: number): number {

@@ -1,0 +1,69 @@
+/**
+ * What a denoiser is trained for: a loss as a graph, and what it draws at random for each batch.
+ *
+ * All that depends on a sample's time (schedule coefficients, weights) is computed on the host in double and fed as one
+ * number per sample, so the graph holds no tables and any trainer can run it. Draws come from the seeded host generator.
+ */
+import { createRandom, type Random, reshape, sizeOf, Tensor, type Value } from "@dcae/core/graph";
+
+/** Numbers per sample, by name; each has the length of the batch. */
+export type PerSample = Readonly<Record<string, Float32Array>>;
+
+export interface ObjectiveLoss {
+  /** Scalar: mean over the batch. */
+  readonly loss: Value;
+  /** Per sample [B], for logs. */
+  readonly terms: Readonly<Record<string, Value>>;
+  /** Values that no gradient may pass (give them to `gradients` as constants). */
+  readonly constants: readonly Value[];
+  /** What the model was given, and what it said. */
+  readonly noisy: Value;
+  readonly prediction: Value;
+}
+
+/** The denoiser under training: noisy latents [B, C, S, S] and model times [B] to its output. */
+export type Predict = (noisy: Value, time: Value) => Value;
+
+export interface Objective {
+  readonly name: string;
+  /** Names of the numbers per sample that `coefficients` gives and `loss` takes. */
+  readonly inputs: readonly string[];
+  /** Random times of a batch, in the objective's own unit (a step, an index, or a time in [0, 1]). */
+  sampleTimes(random: Random, batch: number): Float64Array;
+  /** Everything that depends on the times. */
+  coefficients(times: ArrayLike<number>): PerSample;
+  /**
+   * @param latents scaled latents [B, C, S, S]
+   * @param noise standard normal, same shape
+   * @param perSample a value [B] per name of `inputs`
+   */
+  loss(predict: Predict, latents: Value, noise: Value, perSample: Readonly<Record<string, Value>>): ObjectiveLoss;
+}
+
+/** The inputs of one training step beside latents and labels: `noise` and the objective's numbers per sample. */
+export function drawObjective(objective: Objective, random: Random, shape: readonly number[]): Record<string, Tensor> {
+  const noise = Tensor.float32(random.normal(new Float32Array(sizeOf(shape))), shape);
+  const perSample = objective.coefficients(objective.sampleTimes(random, shape[0] ?? 0));
+  const tensors = Object.entries(perSample).map(([name, values]) => [name, Tensor.float32(values)] as const);
+  return { noise, ...Object.fromEntries(tensors) };
+}
+
+/** A value [B] as [B, 1, 1, 1], to act on latents. */
+export function perSampleFactor(value: Value): Value {
+  return reshape(value, [value.shape[0] ?? 1, 1, 1, 1]);
+}
+
+/** Uniform times in [low, high). */
+export function uniformTimes(random: Random, batch: number, low: number, high: number): Float64Array {
+  return random.uniform(new Float64Array(batch), low, high);
+}
+
+/** Uniform integers low..high, both included. */
+export function uniformSteps(random: Random, batch: number, low: number, high: number): Float64Array {
+  return Float64Array.from({ length: batch }, () => low + random.nextInteger(high - low + 1));
+}
+
+/** A generator for the step `step` of a run; steps don't depend on each other, so a resumed run draws the same. */
+export function stepRandom(seed: number | bigint, step: number): Random {
+  return createRandom(seed, `diffusion step ${step}`);
+}
