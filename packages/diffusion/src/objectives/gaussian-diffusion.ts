@@ -14,10 +14,10 @@ import {
   maximum,
   mul,
   reduceMean,
+  sigmoid,
   slice,
   square,
   sub,
-  tanh,
   type Value,
   where,
 } from "@dcae/core/graph";
@@ -144,9 +144,9 @@ function gaussianDivergence(mean1: Value, logVariance1: Value, mean2: Value, log
   return mul(sub(add(spread, distance), 1), 0.5);
 }
 
-/** The tanh approximation of the normal distribution function. */
+/** The tanh approximation of the normal distribution function; (1 + tanh u) / 2 = sigmoid(2u), which keeps small values exact. */
 function approximateCdf(z: Value): Value {
-  return mul(add(tanh(mul(add(z, mul(mul(square(z), z), 0.044715)), Math.sqrt(2 / Math.PI))), 1), 0.5);
+  return sigmoid(mul(add(z, mul(mul(square(z), z), 0.044715)), 2 * Math.sqrt(2 / Math.PI)));
 }
 
 /** Log likelihood of x rounded to bins of width 2/255 under a normal, as for pixels; the outermost bins are open. */

@@ -1,0 +1,17 @@
+/**
+ * Gradients of graph functions, for tests only: the package itself doesn't know the autodiff, which lies above it.
+ * The source is imported by path, so that the published package has no dependency on it, not even for development.
+ */
+import type { Value } from "@dcae/core/graph";
+import { type GradientOptions, gradients } from "../../../train/src/autodiff/index.js";
+
+/** d loss / d each parameter of the map, as outputs named `grad.<parameter>`. */
+export function parameterGradients(
+  loss: Value,
+  parameters: ReadonlyMap<string, Value>,
+  options: GradientOptions = {},
+): Record<string, Value> {
+  const names = [...parameters.keys()];
+  const results = gradients(loss, [...parameters.values()], options);
+  return Object.fromEntries(names.map((name, i) => [`grad.${name}`, results[i] as Value]));
+}
