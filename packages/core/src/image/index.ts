@@ -7,3 +7,4 @@ export type { ImageSource } from "./image-source.node.js";
 export * from "./index.browser.js";
 export { type LoadImageOptions, loadImage, loadImages } from "./load-image.node.js";
 export { type SaveImageOptions, saveImage } from "./save-image.node.js";
+export { loadSharp } from "./sharp.node.js";

@@ -16,7 +16,7 @@ import type { SessionHost } from "./session-host.js";
 import { createWorkerSessionHost } from "./worker-session-host.node.js";
 
 /** What to do where a device can't be used. */
-const INSTALL_HINTS: Readonly<Record<Device, string>> = {
+export const INSTALL_HINTS: Readonly<Record<Device, string>> = {
   cpu: "Reinstall onnxruntime-node for this platform.",
   webgpu: "WebGPU needs a GPU with Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows) drivers.",
   cuda: "Install CUDA 12 and cuDNN 9, then run `npm rebuild onnxruntime-node` so that its CUDA library is fetched.",

@@ -1,5 +1,5 @@
 /** Public names of the runtime. */
-export { createEngine, probeDevice } from "./create-engine.node.js";
+export { createEngine, INSTALL_HINTS, probeDevice } from "./create-engine.node.js";
 export {
   type ComputeDType,
   DEVICES,
@@ -12,5 +12,6 @@ export {
   type NamedTensors,
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
+export { runtimeVersion } from "./runtime-version.node.js";
 export type { Session, SessionHost, SessionOptions } from "./session-host.js";
 export { createWorkerSessionHost } from "./worker-session-host.node.js";
