@@ -1,5 +1,14 @@
 /** Loading, refusing and saving checkpoints through the public classes. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { AutoencoderDC, AutoencoderKL, loadAutoencoder, openCheckpoint } from "../../src/autoencoders/index.js";
@@ -156,6 +165,31 @@ describe("a checkpoint that doesn't fit is refused", () => {
 });
 
 describe("options and inputs", () => {
+  test("a snapshot of the hub's cache, which consists of links, loads like a folder", async () => {
+    const golden = await loadGolden("ae_f32_lite");
+    const [blobs, snapshot] = [join(folder, "blobs"), join(folder, "snapshots", "0123")];
+    mkdirSync(blobs);
+    mkdirSync(snapshot, { recursive: true });
+    const files = { "config.json": "aa", "diffusion_pytorch_model.safetensors": "bb" };
+    for (const [name, blob] of Object.entries(files)) {
+      cpSync(goldenPath(`ae_f32_lite_diffusers/${name}`), join(blobs, blob));
+      symlinkSync(join("..", "..", "blobs", blob), join(snapshot, name));
+    }
+    const model = track(await AutoencoderDC.fromPretrained(snapshot, options));
+    expectClose(await model.encode(tensorOf(golden, "in.x_square")), tensorOf(golden, "out.z_square"), MODEL_TOLERANCE);
+  });
+
+  test("float16 compute differs from float32 by rounding only", async () => {
+    const golden = await loadGolden("ae_f64_in");
+    const model = track(
+      await AutoencoderDC.fromPretrained(goldenPath("ae_f64_in_diffusers"), { ...options, dtype: "float16" }),
+    );
+    const error = relativeError(await model.encode(tensorOf(golden, "in.x_square")), tensorOf(golden, "out.z_square"));
+    expect(error).toBeGreaterThan(0);
+    // float16 has 11 bits; the random network amplifies a rounding by about ten.
+    expect(error).toBeLessThan(2e-2);
+  });
+
   test("half precision storage loads into float32 programs as the values it holds", async () => {
     const golden = await loadGolden("ae_f32_in");
     const x = tensorOf(golden, "in.x_square");
