@@ -9,6 +9,9 @@
 import { parentPort } from "node:worker_threads";
 import * as ort from "onnxruntime-node";
 
+// Failures arrive as exceptions. The native library would print them to stderr as well, even when a device is only tried.
+ort.env.logLevel = "fatal";
+
 /** @type {Map<number, ort.InferenceSession>} */
 const sessions = new Map();
 
