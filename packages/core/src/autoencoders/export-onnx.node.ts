@@ -26,6 +26,8 @@ export interface ExportOptions {
   readonly parts?: readonly ("encoder" | "decoder")[] | undefined;
   /** Type of weights and computation; inputs and outputs stay float32. Default "float32". */
   readonly dtype?: ComputeDType | undefined;
+  /** Weights of more bytes than this go to a file of external data beside the model (default 256 MiB). */
+  readonly maxInlineBytes?: number | undefined;
   /** Replaces a folder that isn't empty (default false). */
   readonly overwrite?: boolean | undefined;
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
@@ -134,7 +136,7 @@ async function verify(model: Model, part: "encoder" | "decoder", folder: string,
 
 /**
  * Writes `encoder.onnx` (input `x`, output `latent` or `moments`), `decoder.onnx` (input `latent`, output `picture`) and
- * `export.json` into `directory`; weights of more than 256 MB go to `<part>.onnx_data` beside the model.
+ * `export.json` into `directory`; large weights go to `<part>.onnx_data` beside the model.
  *
  * @throws EngineError when a written file doesn't reproduce the model, DataError when the folder can't be written
  */
@@ -157,6 +159,7 @@ export async function exportOnnx(
           join(folder, `${part}.onnx`),
           {
             metadata: metadataOf(model, part),
+            maxInlineBytes: options.maxInlineBytes,
             onProgress: ({ writtenBytes, totalBytes }) =>
               onProgress?.({ part, stage: "write", fraction: writtenBytes / totalBytes }),
           },

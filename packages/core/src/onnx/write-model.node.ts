@@ -14,8 +14,8 @@ import { sizeOf, type Tensor } from "../graph/tensor.js";
 import { lowerProgram, type ParameterBinding } from "./lower-program.js";
 import { type ExternalData, encodeModel } from "./model-proto.js";
 
-/** Weights up to this size are stored in the model file; browsers load one file more easily than two. */
-const INLINE_BYTES = 256 * 2 ** 20;
+/** Browsers load one file more easily than two; ONNX files can't exceed 2 GB, and loaders hold them in memory whole. */
+const DEFAULT_MAX_INLINE_BYTES = 256 * 2 ** 20;
 /** Tensors that stay in the model beside external data: constant folding looks at them. */
 const SMALL_TENSOR_BYTES = 1024;
 /** Runtimes map external data by pages. */
@@ -24,6 +24,8 @@ const ALIGNMENT = 4096;
 export interface WriteOnnxOptions {
   /** Shown by model viewers. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Weights up to this size are stored in the model file (default 256 MiB). */
+  readonly maxInlineBytes?: number | undefined;
   readonly onProgress?:
     | ((progress: { readonly writtenBytes: number; readonly totalBytes: number }) => void)
     | undefined;
@@ -32,7 +34,7 @@ export interface WriteOnnxOptions {
 const bytesOf = (spec: ParameterSpec) => sizeOf(spec.shape) * byteSize(spec.dtype);
 
 /**
- * Writes `program` to `path` with its weights in it, or in `path` + "_data" when they are larger than 256 MB.
+ * Writes `program` to `path` with its weights in it, or in `path` + "_data" when they are larger than `maxInlineBytes`.
  *
  * @returns the names of the files written, the model last
  * @throws CheckpointError when a weight is missing, DataError when a file can't be written
@@ -45,7 +47,7 @@ export async function writeOnnx(
 ): Promise<string[]> {
   const specs = [...program.parameters.values()];
   const totalBytes = specs.reduce((sum, spec) => sum + bytesOf(spec), 0);
-  const external = totalBytes > INLINE_BYTES;
+  const external = totalBytes > (options.maxInlineBytes ?? DEFAULT_MAX_INLINE_BYTES);
   const dataPath = `${path}_data`;
   const bindings = new Map<string, ParameterBinding>();
   let writtenBytes = 0;

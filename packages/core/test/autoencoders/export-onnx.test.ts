@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import * as ortWeb from "onnxruntime-web";
 import { afterEach, describe, expect, test } from "vitest";
 import { loadAutoencoder } from "../../src/autoencoders/index.js";
 import { DataError } from "../../src/errors.js";
@@ -16,10 +17,12 @@ afterEach(async () => {
   await Promise.all(models.splice(0).map((model) => model.dispose()));
 });
 
+let exports = 0;
+
 async function exportGolden(name: string, options: { readonly dtype?: "float16" } = {}) {
   const model = await loadAutoencoder(goldenPath(name), { device: "cpu", threads: 1 });
   models.push(model);
-  const path = join(folder, `${name}${options.dtype ?? ""}`);
+  const path = join(folder, `${name}-${exports++}`);
   return { path, parts: await model.export(path, options), model };
 }
 
@@ -49,6 +52,33 @@ describe.each([
       expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
     }
   });
+});
+
+test("weights beyond the limit lie beside the model, and are found from there", async () => {
+  const model = await loadAutoencoder(goldenPath("ae_f32_sana_diffusers"), { device: "cpu", threads: 1 });
+  models.push(model);
+  const path = join(folder, "external");
+  const [encoder] = await model.export(path, { parts: ["encoder"], maxInlineBytes: 0 });
+  expect(encoder?.files).toEqual(["encoder.onnx_data", "encoder.onnx"]);
+  expect(readdirSync(path).sort()).toEqual(["encoder.onnx", "encoder.onnx_data", "export.json"]);
+  const golden = await loadGolden("ae_f32_sana");
+  const y = await runFile(join(path, "encoder.onnx"), "x", tensorOf(golden, "in.x_square"));
+  expectClose(y, tensorOf(golden, "out.z_square"), MODEL_TOLERANCE);
+});
+
+test("onnxruntime-web runs the exported file", async () => {
+  const { path } = await exportGolden("ae_f64_in_diffusers");
+  ortWeb.env.wasm.numThreads = 1;
+  const session = await ortWeb.InferenceSession.create(readFileSync(join(path, "decoder.onnx")));
+  const golden = await loadGolden("ae_f64_in");
+  const z = tensorOf(golden, "out.z_square");
+  const { picture } = await session.run({ latent: new ortWeb.Tensor("float32", z.toFloat32(), [...z.shape]) });
+  if (picture === undefined) throw new Error("no output");
+  expectClose(
+    Tensor.float32(picture.data as Float32Array, [...picture.dims]),
+    tensorOf(golden, "out.y_square"),
+    MODEL_TOLERANCE,
+  );
 });
 
 test("SD-VAE exports moments", async () => {
