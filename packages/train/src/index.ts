@@ -1,1 +1,7 @@
-export {};
+/** Training DC-AE: gradients of graphs, losses, optimizers, steps with state, the three phases. */
+export * from "./autodiff/index.js";
+export { type LatentStatistics, type LatentStatisticsAccumulator, latentStatistics } from "./latent-statistics.js";
+export * from "./losses/index.js";
+export * from "./optimizer/index.js";
+export * from "./phases/index.js";
+export * from "./step/index.js";

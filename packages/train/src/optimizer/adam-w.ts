@@ -28,6 +28,11 @@ export interface AdamWOptions {
   readonly clipNorm?: number | null;
 }
 
+/** The number of updates that optimizer `optimizer` has made (int32 scalar state). */
+export function updateCounter(optimizer: string): Value {
+  return stateParameter(`adamw.${optimizer}.step`, [], "int32");
+}
+
 export interface OptimizerStep {
   /** New values of weights and of the optimizer's own state, by name. */
   readonly updates: ReadonlyMap<string, Value>;
@@ -47,19 +52,20 @@ function biasCorrection(beta: number, count: Value): Value {
  * One update of `weights` (in the order of the forward pass) along `gradients` (one for each).
  *
  * @param optimizer names the state, as in "autoencoder"
+ * @param step its `updateCounter`, where the graph reads that elsewhere too
  */
 export function adamW(
   optimizer: string,
   weights: readonly NamedValue[],
   gradients: readonly Value[],
   options: AdamWOptions,
+  step: Value = updateCounter(optimizer),
 ): OptimizerStep {
   const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0, noDecay = NO_DECAY, clipNorm = null } = options;
   if (weights.length !== gradients.length) {
     throw new ConfigError(`adamW: ${weights.length} weights but ${gradients.length} gradients`);
   }
   const prefix = `adamw.${optimizer}`;
-  const step = stateParameter(`${prefix}.step`, [], "int32");
   const next = add(step, 1);
   const count = cast(next, "float32");
   const rate = learningRate(options.schedule, cast(step, "float32"));

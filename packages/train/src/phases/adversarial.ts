@@ -1,0 +1,224 @@
+/**
+ * Phase 3: reconstruction and adversarial loss (training.md section 4).
+ *
+ * One update of the generator, then one of the discriminator on the reconstructions of the updated generator. That second
+ * forward pass is the first one with the new weights put in (substitute.ts), so frozen parts are shared, and running
+ * statistics of trained batch norms move twice. The discriminator runs three times: on y for the generator, on x, on the new
+ * y; each pass starts from the running statistics that the one before it left.
+ */
+import {
+  add,
+  ConfigError,
+  cast,
+  createScope,
+  input,
+  mul,
+  type RootScope,
+  type Scope,
+  scalar,
+  type Value,
+} from "@dcae/core/graph";
+import { backpropagate, gradients } from "../autodiff/index.js";
+import { overlayScope } from "../graph/overlay-scope.js";
+import { chainUpdates, substitute } from "../graph/substitute.js";
+import {
+  adaptiveWeight,
+  type DiscriminatorLoss,
+  discriminatorLoss,
+  ganGate,
+  generatorLoss,
+  type PatchGanOptions,
+  patchGan,
+} from "../losses/index.js";
+import { updateCounter } from "../optimizer/index.js";
+import {
+  type GradientStep,
+  type OptimizerOptions,
+  optimizerStep,
+  type StateUpdate,
+  type TrainingRule,
+  trainedWeights,
+  trainingScope,
+} from "../step/index.js";
+import { type ReconstructionOptions, reconstructionLoss } from "./reconstruction.js";
+
+/** Where the parameters of the discriminator are. */
+export const DISCRIMINATOR_SCOPE = "discriminator";
+
+export interface AdversarialOptions extends ReconstructionOptions {
+  /** What of the autoencoder trains. */
+  readonly trains: TrainingRule;
+  /** Name of the weight that the adaptive weight looks at; null uses `weight` alone. It must train. */
+  readonly lastLayer: string | null;
+  /** `disc_weight`, default 0.5. */
+  readonly weight?: number;
+  /** Update (from 0) at which the adversarial losses set in, default 0. */
+  readonly start?: number;
+  /** Default "hinge". */
+  readonly loss?: DiscriminatorLoss;
+  readonly discriminator?: PatchGanOptions;
+  readonly generatorOptimizer: OptimizerOptions;
+  readonly discriminatorOptimizer: OptimizerOptions;
+}
+
+interface Graph {
+  readonly root: RootScope;
+  readonly x: Value;
+  readonly y: Value;
+  /** Running statistics that the forward pass moved. */
+  readonly buffers: Map<string, Value>;
+}
+
+/** The discriminator in training mode, its running statistics going to `updates`. */
+function discriminate(root: Scope, image: Value, updates: Map<string, Value>, options: AdversarialOptions): Value {
+  const place = overlayScope(root, { training: () => true, updates }).at(DISCRIMINATOR_SCOPE);
+  return patchGan(place, image, options.discriminator);
+}
+
+const isDiscriminator: TrainingRule = (name) => name.startsWith(`${DISCRIMINATOR_SCOPE}.`);
+
+function named(root: RootScope): Map<string, Value> {
+  return new Map([...root.parameters.values()].map(({ name, shape }) => [name, root.parameter(name, shape)]));
+}
+
+function forward(options: AdversarialOptions): Graph {
+  const root = createScope();
+  const buffers = new Map<string, Value>();
+  const x = input("x", options.images);
+  const y = options.reconstruct(trainingScope(root, options.trains, buffers), x);
+  return { root, x, y, buffers };
+}
+
+interface GeneratorStep extends GradientStep {
+  /** What the pass through the discriminator did to its running statistics. */
+  readonly discriminatorBuffers: ReadonlyMap<string, Value>;
+  readonly counter: Value;
+  readonly gate: Value;
+}
+
+function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptions): GeneratorStep {
+  const { weight = 0.5, start = 0, lastLayer } = options;
+  const discriminatorBuffers = new Map<string, Value>();
+  const reconstruction = reconstructionLoss(overlayScope(root, { training: () => false }), x, y, options);
+  const adversarial = generatorLoss(discriminate(root, y, discriminatorBuffers, options));
+  const [dReconstruction, dAdversarial] = [reconstruction.total, adversarial].map(
+    (loss) => gradients(loss, [y])[0] as Value,
+  ) as [Value, Value];
+  const weights = trainedWeights(root, (name) => options.trains(name) && !isDiscriminator(name));
+  const counter = updateCounter(options.generatorOptimizer.name);
+  const gate = start === 0 ? scalar(1) : ganGate(cast(counter, "float32"), start);
+  const last = weights.find(({ name }) => name === lastLayer)?.value;
+  if (lastLayer !== null && last === undefined) throw missingLastLayer(lastLayer);
+  const at = (gradient: Value) => backpropagate([{ value: y, gradient }], [last as Value])[0] as Value;
+  const adaptive = last === undefined ? scalar(weight) : adaptiveWeight(at(dReconstruction), at(dAdversarial), weight);
+  const lambda = start === 0 ? adaptive : mul(adaptive, gate);
+  // lambda is a constant of this update: it scales the gradient at y and isn't differentiated.
+  const seed = { value: y, gradient: add(dReconstruction, mul(dAdversarial, lambda)) };
+  return {
+    weights,
+    gradients: backpropagate(
+      [seed],
+      weights.map(({ value }) => value),
+    ),
+    buffers,
+    discriminatorBuffers,
+    counter,
+    gate,
+    metrics: {
+      loss: add(reconstruction.total, mul(adversarial, lambda)),
+      l1: reconstruction.l1,
+      lpips: reconstruction.lpips,
+      g_loss: adversarial,
+      lambda,
+    },
+  };
+}
+
+function missingLastLayer(name: string): Error {
+  return new ConfigError(`adaptive weight: "${name}" isn't among the trained parameters`, {
+    hint: "Train the decoder's output projection, or switch the adaptive weight off.",
+  });
+}
+
+/** The discriminator's gradients on pictures x and reconstructions y. */
+function discriminatorStep(
+  root: RootScope,
+  x: Value,
+  y: Value,
+  before: ReadonlyMap<string, Value>,
+  gate: Value,
+  options: AdversarialOptions,
+): GradientStep {
+  const [afterReal, afterFake] = [new Map<string, Value>(), new Map<string, Value>()];
+  const real = discriminate(root, x, afterReal, options);
+  const fake = discriminate(root, y, afterFake, options);
+  const loss = mul(discriminatorLoss(options.loss ?? "hinge", real, fake), gate);
+  const weights = trainedWeights(root, isDiscriminator);
+  const parameters = named(root);
+  return {
+    weights,
+    // y comes from an update along the discriminator's gradient: to differentiate through it would be another method.
+    gradients: gradients(
+      loss,
+      weights.map(({ value }) => value),
+      { constants: [y] },
+    ),
+    buffers: chainUpdates(chainUpdates(before, afterReal, parameters), afterFake, parameters),
+    metrics: { d_loss: loss },
+  };
+}
+
+/** Both updates in one graph (`gan_schedule` "both"). The graph's input is `x`. */
+export function adversarialStep(options: AdversarialOptions): StateUpdate {
+  const graph = forward(options);
+  const { root, x, y } = graph;
+  const generator = generatorStep(graph, options);
+  const parameters = named(root);
+  const updated = optimizerStep(generator, options.generatorOptimizer, generator.counter);
+  // Forward again: what a new weight reaches is rebuilt, the running statistics start from their first update.
+  const replaced = new Map(
+    [...updated.updates].flatMap(([name, value]) => {
+      const parameter = parameters.get(name);
+      return parameter === undefined ? [] : [[parameter, value] as const];
+    }),
+  );
+  const bufferNames = [...generator.buffers.keys()];
+  const [again, ...buffersAgain] = substitute(
+    [y, ...bufferNames.map((name) => generator.buffers.get(name) as Value)],
+    replaced,
+  ) as [Value, ...Value[]];
+  const { discriminatorBuffers, gate } = generator;
+  const discriminator = discriminatorStep(root, x, again, discriminatorBuffers, gate, options);
+  const d = optimizerStep(discriminator, options.discriminatorOptimizer);
+  return {
+    updates: new Map([
+      ...updated.updates,
+      ...bufferNames.map((name, i) => [name, buffersAgain[i] as Value] as const),
+      ...d.updates,
+    ]),
+    metrics: { ...updated.metrics, ...discriminatorMetrics(d.metrics) },
+  };
+}
+
+function discriminatorMetrics(metrics: Readonly<Record<string, Value>>): Record<string, Value> {
+  const entries = Object.entries(metrics);
+  return Object.fromEntries(entries.map(([key, value]) => [key.startsWith("d_") ? key : `d_${key}`, value]));
+}
+
+/** The two updates on their own, for steps that alternate (`gan_schedule` "alternate") and for accumulation. */
+export function adversarialGradients(options: AdversarialOptions): {
+  readonly generator: GradientStep;
+  readonly discriminator: GradientStep;
+} {
+  const first = forward(options);
+  const generator = generatorStep(first, options);
+  const second = forward(options);
+  const start = options.start ?? 0;
+  const gate =
+    start === 0 ? scalar(1) : ganGate(cast(updateCounter(options.generatorOptimizer.name), "float32"), start);
+  const discriminator = discriminatorStep(second.root, second.x, second.y, new Map(), gate, options);
+  return {
+    generator: { ...generator, buffers: new Map([...generator.buffers, ...generator.discriminatorBuffers]) },
+    discriminator: { ...discriminator, buffers: new Map([...second.buffers, ...discriminator.buffers]) },
+  };
+}

@@ -1,0 +1,50 @@
+/** The reconstruction objective of all phases: L1 and LPIPS (training.md section 3). */
+import { add, input, mul, type Scope, scalar, type Value } from "@dcae/core/graph";
+import { type LpipsOptions, l1Loss, lpipsLoss } from "../losses/index.js";
+import type { Objective } from "../step/index.js";
+
+export interface ReconstructionOptions {
+  /** Picture [N, 3, H, W] to reconstruction of the same shape; official parameter names below the scope. */
+  readonly reconstruct: (scope: Scope, x: Value) => Value;
+  /** Shape of a batch, [N, 3, H, W]. */
+  readonly images: readonly [number, number, number, number];
+  /** Default 1. */
+  readonly l1Weight?: number;
+  /** Default 1; 0 leaves LPIPS (and its weights) out. */
+  readonly lpipsWeight?: number;
+  readonly lpips?: LpipsOptions;
+}
+
+export interface ReconstructionLoss {
+  readonly l1: Value;
+  readonly lpips: Value;
+  /** l1Weight * l1 + lpipsWeight * lpips. */
+  readonly total: Value;
+}
+
+/** Where the parameters of LPIPS are: below `lpips`. */
+export const LPIPS_SCOPE = "lpips";
+
+/** Losses of reconstruction `y` of `x`. Pictures are in [-1, 1]; y isn't clamped. */
+export function reconstructionLoss(
+  scope: Scope,
+  x: Value,
+  y: Value,
+  options: ReconstructionOptions,
+): ReconstructionLoss {
+  const { l1Weight = 1, lpipsWeight = 1 } = options;
+  const l1 = l1Loss(x, y);
+  const weighted = mul(l1, l1Weight);
+  if (lpipsWeight === 0) return { l1, lpips: scalar(0), total: weighted };
+  const perceptual = lpipsLoss(scope.at(LPIPS_SCOPE), y, x, options.lpips);
+  return { l1, lpips: perceptual, total: add(weighted, mul(perceptual, lpipsWeight)) };
+}
+
+/** Phases 1 and 2. The graph's input is `x`. */
+export function reconstructionObjective(options: ReconstructionOptions): Objective {
+  return (scope) => {
+    const x = input("x", options.images);
+    const { l1, lpips, total } = reconstructionLoss(scope, x, options.reconstruct(scope, x), options);
+    return { loss: total, metrics: { l1, lpips } };
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * The first half of an update: from a loss to gradients.
+ *
+ * An objective is a graph function of a scope: it makes its own inputs and gives a loss with whatever else is worth reporting.
+ * What trains is a rule on names; everything else is frozen, gets no gradient, and keeps batch norm in inference mode.
+ */
+import { ConfigError, createScope, type RootScope, type Scope, type Value } from "@dcae/core/graph";
+import { gradients } from "../autodiff/index.js";
+import { overlayScope } from "../graph/overlay-scope.js";
+import type { NamedValue } from "../optimizer/index.js";
+
+export interface ObjectiveValue {
+  /** What is minimized, a scalar. */
+  readonly loss: Value;
+  /** Scalars to report, by name. */
+  readonly metrics: Readonly<Record<string, Value>>;
+}
+
+export type Objective = (scope: Scope) => ObjectiveValue;
+
+/** Whether the parameter of that name (or what lies below a name that ends in a dot) is trained. */
+export type TrainingRule = (name: string) => boolean;
+
+export interface GradientStep {
+  /** What is trained, in the order of the forward pass. */
+  readonly weights: readonly NamedValue[];
+  /** One per weight. */
+  readonly gradients: readonly Value[];
+  /** Buffers that the forward pass changed (batch-norm statistics), by name. */
+  readonly buffers: ReadonlyMap<string, Value>;
+  readonly metrics: Readonly<Record<string, Value>>;
+}
+
+/** The scope in which a model runs in training: only trained places are in training mode. */
+export function trainingScope(root: Scope, trains: TrainingRule, updates: Map<string, Value>): Scope {
+  return overlayScope(root, { training: (path) => trains(`${path}.`), updates });
+}
+
+/**
+ * The trainable parameters of `root` that the rule picks.
+ *
+ * @throws ConfigError when there is none
+ */
+export function trainedWeights(root: RootScope, trains: TrainingRule): NamedValue[] {
+  const picked = [...root.parameters.values()].filter(({ name, trainable }) => trainable && trains(name));
+  if (picked.length === 0) {
+    throw new ConfigError("nothing to train: no trainable parameter matches", {
+      hint: `Parameters are named like "${[...root.parameters.keys()].slice(0, 3).join('", "')}".`,
+    });
+  }
+  return picked.map(({ name, shape }) => ({ name, value: root.parameter(name, shape) }));
+}
+
+/** Gradients of an objective with respect to what `trains` picks. */
+export function gradientStep(objective: Objective, trains: TrainingRule): GradientStep {
+  const root = createScope();
+  const buffers = new Map<string, Value>();
+  const { loss, metrics } = objective(trainingScope(root, trains, buffers));
+  const weights = trainedWeights(root, trains);
+  return {
+    weights,
+    gradients: gradients(
+      loss,
+      weights.map(({ value }) => value),
+    ),
+    buffers,
+    metrics: { loss, ...metrics },
+  };
+}

@@ -1,0 +1,13 @@
+/** Public names of training steps. */
+export {
+  type GradientStep,
+  gradientStep,
+  type Objective,
+  type ObjectiveValue,
+  type TrainingRule,
+  trainedWeights,
+  trainingScope,
+} from "./gradient-step.js";
+export { type OptimizerOptions, optimizerStep, type StateUpdate } from "./optimizer-step.js";
+export { type AccumulationPrograms, accumulationPrograms, stateProgram, stepProgram } from "./step-programs.js";
+export { completeWeights, createTrainingState, programParameters, updatedNames } from "./training-state.js";

@@ -1,0 +1,161 @@
+/** The three phases one after another on a tiny autoencoder, three updates each, against the reference. */
+import { createProgram, createScope, input, type Program, Tensor } from "@dcae/core/graph";
+import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
+import { createEngine, type Engine } from "@dcae/core/runtime";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  adversarialStep,
+  completeWeights,
+  createTrainingState,
+  gradientStep,
+  lastLayerName,
+  type OptimizerOptions,
+  type Phase,
+  phasePrefixes,
+  type ReconstructionOptions,
+  reconstructionObjective,
+  startsWithAny,
+  stateProgram,
+  stepProgram,
+} from "../../src/index.js";
+import { expectWithin } from "../support/compare.js";
+import { loadTrainingCase, type RawConfig, type Tolerance, type TrainingCase } from "../support/golden.js";
+import { memoryWeights } from "../support/weights.js";
+
+const CASE = "train_three_phases_tiny";
+
+let engine: Engine;
+let golden: TrainingCase;
+/** Results of the run that all tests look at, by the reference's names. */
+const results = new Map<string, Tensor>();
+
+const optimizer = (name: string, config: RawConfig): OptimizerOptions => ({
+  name,
+  adamW: {
+    schedule: { kind: "constant", lr: config.lr },
+    betas: config.betas,
+    eps: config.eps,
+    weightDecay: config.weight_decay,
+    noDecay: config.no_wd_keys,
+  },
+});
+
+function phaseProgram(phase: Phase, images: readonly number[]): Program {
+  const { model, lpips_widths, ndf, n_layers, l1_weight, lpips_weight, phases } = golden.config;
+  const config = parseOfficialConfig(model);
+  const settings = phases[phase - 1];
+  const prefixes = phasePrefixes(phase, config);
+  expect(new Set(prefixes)).toEqual(new Set(settings.trainable));
+  const trains = startsWithAny(prefixes);
+  const options: ReconstructionOptions = {
+    reconstruct: (scope, x) => dcAeDecode(scope, dcAeEncode(scope, x, config), config),
+    images: images as [number, number, number, number],
+    l1Weight: l1_weight,
+    lpipsWeight: lpips_weight,
+    lpips: { widths: [...lpips_widths, lpips_widths[3]] },
+  };
+  if (!settings.gan) {
+    return stepProgram(
+      gradientStep(reconstructionObjective(options), trains),
+      optimizer("autoencoder", settings.optim),
+    );
+  }
+  expect(lastLayerName(config)).toBe(golden.config.last_layer);
+  const { metrics, updates } = adversarialStep({
+    ...options,
+    trains,
+    lastLayer: lastLayerName(config),
+    weight: settings.disc_weight,
+    discriminator: { width: ndf, layers: n_layers },
+    generatorOptimizer: optimizer("autoencoder", settings.optim),
+    discriminatorOptimizer: optimizer("discriminator", settings.optim_disc),
+  });
+  return stateProgram("phase 3", metrics, updates);
+}
+
+const LOG_COLUMNS = ["l1", "lpips", "g_loss", "lambda", "d_loss", "loss"];
+
+/** Pictures of bytes as the network takes them. */
+const toInput = (bytes: Tensor) =>
+  Tensor.float32(
+    bytes.toFloat32().map((v) => v / 127.5 - 1),
+    bytes.shape,
+  );
+
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+  golden = await loadTrainingCase(CASE);
+  const rename: Readonly<Record<string, string>> = { "ae.": "", "disc.": "discriminator.", "lpips.": "lpips." };
+  const weights = new Map<string, Tensor>();
+  for (const [from, to] of Object.entries(rename)) {
+    for (const [name, tensor] of golden.below(`w.${from}`)) weights.set(`${to}${name}`, tensor);
+  }
+  for (const phase of [1, 2, 3] as const) {
+    const images = golden.tensor(`in.phase${phase}.images`);
+    const program = phaseProgram(phase, images.shape.slice(1));
+    const complete = completeWeights([program], memoryWeights(weights), 0);
+    const state = await createTrainingState(engine, [program], complete);
+    const loaded = await engine.load(program, complete, { state });
+    const log: number[] = [];
+    for (let step = 0; step < (images.shape[0] as number); step++) {
+      const outputs = await loaded.run({ x: toInput(images.row(step)) });
+      log.push(...LOG_COLUMNS.map((name) => (outputs[name]?.at() as number) ?? 0));
+    }
+    results.set(`phase${phase}.log`, Tensor.float32(log, [log.length / LOG_COLUMNS.length, LOG_COLUMNS.length]));
+    for (const [name, tensor] of await state.readAll()) {
+      if (!/^(encoder|decoder|discriminator)\./.test(name)) continue;
+      weights.set(name, tensor);
+      const key = name.startsWith("discriminator.") ? name.replace("discriminator.", "disc.") : `ae.${name}`;
+      results.set(`phase${phase}.${key}`, tensor);
+    }
+    await loaded.dispose();
+    await state.dispose();
+  }
+  const config = parseOfficialConfig(golden.config.model);
+  const image = toInput(golden.tensor("in.eval.image"));
+  const scope = createScope();
+  const latent = dcAeEncode(scope, input("x", image.shape), config);
+  const program = createProgram("evaluate", { latent, recon: dcAeDecode(scope, latent, config) });
+  const evaluation = await engine.load(program, memoryWeights(weights));
+  for (const [name, tensor] of Object.entries(await evaluation.run({ x: image }))) results.set(`final.${name}`, tensor);
+}, 120_000);
+afterAll(() => engine.dispose());
+
+function toleranceOf(name: string): Tolerance {
+  const { overrides = {}, ...tolerance } = golden.tolerance;
+  return Object.entries(overrides).find(([part]) => `out.${name}`.includes(part))?.[1] ?? tolerance;
+}
+
+/** A tensor in the form in which the reference stored it. */
+function stored(name: string): Tensor {
+  const [base, form] = name.split("#") as [string, string | undefined];
+  const tensor = results.get(base);
+  if (tensor === undefined) throw new Error(`the run left no ${base}`);
+  const values = tensor.toFloat32();
+  if (form === "head_tail") return Tensor.float32([...values.slice(0, 192), ...values.slice(-192)]);
+  if (form === "norm") return Tensor.float32([Math.sqrt(values.reduce((sum, v) => sum + v * v, 0))]);
+  return tensor;
+}
+
+describe.each(["phase1.log", "phase2.log", "phase3.log", "final.latent", "final.recon"])("%s", (name) => {
+  test("agrees", () => {
+    expectWithin(stored(name), golden.tensor(`out.${name}`), toleranceOf(name), name);
+  });
+});
+
+describe.each(["phase1", "phase2", "phase3"])("%s", (phase) => {
+  test("every tensor that trained", () => {
+    const names = [...golden.below(`out.${phase}.`).keys()].filter((name) => name !== "log");
+    expect(names.length).toBeGreaterThan(30);
+    for (const name of names) {
+      const key = `${phase}.${name}`;
+      expectWithin(stored(key), golden.tensor(`out.${key}`), toleranceOf(key), key);
+    }
+  });
+
+  test("nothing else changed", () => {
+    const expected = [...golden.below(`out.${phase}.`).keys()].map((name) => name.split("#")[0] as string);
+    const changed = [...results.keys()].filter((name) => name.startsWith(`${phase}.`) && !name.endsWith("tracked"));
+    expect(new Set(changed.map((name) => name.slice(phase.length + 1)))).toEqual(new Set(expected));
+  });
+});
