@@ -15,6 +15,7 @@ export default defineConfig({
         text: "Guide",
         items: [
           { text: "Getting started", link: "/getting-started" },
+          { text: "Autoencoders", link: "/autoencoders" },
           { text: "Architecture", link: "/architecture" },
         ],
       },
