@@ -3,4 +3,5 @@
  */
 export * from "./denoisers/index.js";
 export * from "./objectives/index.js";
+export * from "./samplers/index.js";
 export * from "./schedules/index.js";

@@ -1,0 +1,79 @@
+/**
+ * Samplers of Gaussian diffusion: DDPM (Ho et al., 2020), which adds noise at every step, and DDIM (Song et al., 2020), which
+ * needn't (diffusion.md 9.2). DiT is sampled by DDPM with 250 of its 1000 steps.
+ */
+import { sizeOf } from "@dcae/core/graph";
+import type { BetaSchedule } from "../schedules/betas.js";
+import { gaussianSchedule } from "../schedules/gaussian-schedule.js";
+import { type GaussianModelRule, type GaussianPrediction, gaussianPrediction } from "./gaussian-step.js";
+import { combine, type Sampler, startTrajectory, type Trajectory } from "./sampler.js";
+
+export interface DdpmOptions {
+  /** Which of the 1000 steps to keep: a count (default 250), or a rule of `respacedSteps`. */
+  readonly steps?: number | string;
+  readonly betaSchedule?: BetaSchedule;
+  readonly predict?: "noise" | "data";
+  readonly variance?: "learned" | "fixed-large" | "fixed-small";
+  /** Clip the prediction of x_0 to [-1, 1] (default false, latents aren't bounded). */
+  readonly clip?: boolean;
+}
+
+export interface DdimOptions extends DdpmOptions {
+  /** Share of DDPM's noise, 0 (none, default) to 1. */
+  readonly eta?: number;
+}
+
+type NextState = (
+  rule: GaussianModelRule,
+  i: number,
+  x: Float32Array,
+  prediction: GaussianPrediction,
+  trajectory: Trajectory,
+) => Float32Array;
+
+/** The loop of both samplers: from the last kept step down to 0. */
+function gaussianSampler(options: DdpmOptions, next: NextState): Sampler {
+  const { steps = 250, betaSchedule = "linear", predict = "noise", variance = "learned", clip = false } = options;
+  const schedule = gaussianSchedule({ betaSchedule, respacing: String(steps) });
+  const rule: GaussianModelRule = { schedule, predict, variance, clip };
+  return async (model, noise, run) => {
+    const trajectory = startTrajectory(model, noise, run, schedule.steps);
+    const sampleSize = sizeOf(noise.shape.slice(1));
+    let x = trajectory.start;
+    for (let i = schedule.steps - 1; i >= 0; i--) {
+      const time = schedule.timestepMap[i] as number;
+      const output = await trajectory.evaluate(x, time);
+      x = next(rule, i, x, gaussianPrediction(rule, i, x, output, sampleSize), trajectory);
+      await trajectory.report(x, time);
+    }
+    return trajectory.finish(x);
+  };
+}
+
+/** Noise is drawn at every step, also at the last one, which doesn't use it. */
+export function ddpm(options: DdpmOptions = {}): Sampler {
+  return gaussianSampler(options, (_, i, __, { mean, logVariance }, trajectory) => {
+    const noise = trajectory.draw();
+    if (i === 0) return mean;
+    return mean.map((value, k) => value + Math.exp(0.5 * (logVariance[k] as number)) * (noise[k] as number));
+  });
+}
+
+/** Draws noise at every step where eta isn't 0. */
+export function ddim(options: DdimOptions = {}): Sampler {
+  const { eta = 0, ...rest } = options;
+  return gaussianSampler(rest, ({ schedule }, i, x, { start }, trajectory) => {
+    const at = (table: Float64Array) => table[i] as number;
+    const [ac, previous] = [at(schedule.alphasCumprod), at(schedule.alphasCumprodPrev)];
+    const sigma = eta * Math.sqrt((1 - previous) / (1 - ac)) * Math.sqrt(1 - ac / previous);
+    const [recip, recipm1] = [at(schedule.sqrtRecipAlphasCumprod), at(schedule.sqrtRecipm1AlphasCumprod)];
+    // The noise that leads from x to the (possibly clipped) prediction of x_0.
+    const epsilon = combine([recip / recipm1, x], [-1 / recipm1, start]);
+    const mean = [
+      [Math.sqrt(previous), start],
+      [Math.sqrt(1 - previous - sigma ** 2), epsilon],
+    ] as const;
+    if (eta === 0) return combine(...mean);
+    return combine(...mean, [i === 0 ? 0 : sigma, trajectory.draw()]);
+  });
+}

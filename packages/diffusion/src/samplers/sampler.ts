@@ -1,0 +1,129 @@
+/**
+ * What samplers have in common: one signature, a callback after every step, and arithmetic on states.
+ *
+ * A sampler turns noise into latents with a model that it calls at times of its own choice. It knows nothing of classes or
+ * guidance (guidance.ts hides them in the model). States are float32 as in the reference, coefficients double.
+ */
+import { DataError, ShapeError } from "@dcae/core";
+import { type Random, sizeOf, Tensor } from "@dcae/core/graph";
+
+/**
+ * The model as a sampler sees it.
+ *
+ * @param x states [B, C, S, S]
+ * @param t model time, the same for all states, rounded to float32
+ * @returns [B, C, S, S], or [B, 2C, S, S] with a learned sigma
+ */
+export type Model = (x: Tensor, t: number) => Promise<Tensor>;
+
+/** What happened in a step. */
+export interface SamplerStep {
+  /** 1 for the first. */
+  readonly step: number;
+  /** Steps in all; undefined where the sampler decides as it goes. */
+  readonly total: number | undefined;
+  /** Model time that was reached. */
+  readonly time: number;
+  /** State after the step. */
+  readonly x: Tensor;
+  /** Adaptive solvers: size and error ratio of the step, and whether it was taken (if not, x is the state before it). */
+  readonly attempt?: {
+    readonly start: number;
+    readonly size: number;
+    readonly error: number;
+    readonly accepted: boolean;
+  };
+}
+
+export interface SamplerRun {
+  /** Standard normal numbers of a state's size, for samplers that add noise; called once per draw, in order. */
+  readonly drawNoise?: ((size: number) => Float32Array) | undefined;
+  readonly onStep?: ((step: SamplerStep) => void | Promise<void>) | undefined;
+  /** Stops between two steps; the sampler then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Noise to latents.
+ *
+ * @param noise standard normal [B, C, S, S]
+ * @returns latents of the same shape, in the scale the model was trained on
+ */
+export type Sampler = (model: Model, noise: Tensor, run?: SamplerRun) => Promise<Tensor>;
+
+/** A sampler at work: what its steps need. */
+export interface Trajectory {
+  /** The noise. */
+  readonly start: Float32Array;
+  /** The model's output at a state. */
+  evaluate(x: Float32Array, t: number): Promise<Float32Array>;
+  /** Reports a step. */
+  report(x: Float32Array, time: number, attempt?: SamplerStep["attempt"]): Promise<void>;
+  /** Fresh standard normal numbers. */
+  draw(): Float32Array;
+  /** The last state as a tensor. */
+  finish(x: Float32Array): Tensor;
+}
+
+/** @param total steps in all, where known */
+export function startTrajectory(model: Model, noise: Tensor, run: SamplerRun = {}, total?: number): Trajectory {
+  const { shape } = noise;
+  if (shape.length !== 4) throw new ShapeError(`sampler: noise must be [B, C, S, S], got [${shape.join(", ")}]`);
+  const size = sizeOf(shape);
+  let step = 0;
+  return {
+    start: noise.toFloat32(),
+    async evaluate(x, t) {
+      run.signal?.throwIfAborted();
+      return (await model(Tensor.float32(x, shape), Math.fround(t))).toFloat32();
+    },
+    async report(x, time, attempt) {
+      step++;
+      await run.onStep?.({
+        step,
+        total,
+        time,
+        x: Tensor.float32(x, shape),
+        ...(attempt === undefined ? {} : { attempt }),
+      });
+      run.signal?.throwIfAborted();
+    },
+    draw() {
+      if (run.drawNoise === undefined) {
+        throw new ShapeError("sampler: this sampler adds noise at every step and needs drawNoise");
+      }
+      const values = run.drawNoise(size);
+      if (values.length !== size) throw new ShapeError(`sampler: drawNoise gave ${values.length} numbers, not ${size}`);
+      return values;
+    },
+    finish(x) {
+      const bad = x.findIndex((value) => !Number.isFinite(value));
+      if (bad >= 0) {
+        throw new DataError(`sampler: the result has ${x[bad]} at element ${bad} after ${step} steps`, {
+          hint: "Check the weights and the guidance scale, or take more steps.",
+        });
+      }
+      return Tensor.float32(x, shape);
+    },
+  };
+}
+
+/** Noise of every step from a seeded generator. */
+export function noiseFrom(random: Random): (size: number) => Float32Array {
+  return (size) => random.normal(new Float32Array(size));
+}
+
+/** A factor and an array. */
+export type Term = readonly [factor: number, values: Float32Array];
+
+/** The sum of factor * values over the terms, added in double and rounded once. */
+export function combine(...terms: readonly Term[]): Float32Array {
+  const first = terms[0]?.[1] ?? new Float32Array();
+  const out = new Float32Array(first.length);
+  for (let i = 0; i < out.length; i++) {
+    let sum = 0;
+    for (const [factor, values] of terms) sum += factor * (values[i] as number);
+    out[i] = sum;
+  }
+  return out;
+}
