@@ -116,13 +116,18 @@ export function noiseFrom(random: Random): (size: number) => Float32Array {
 /** A factor and an array. */
 export type Term = readonly [factor: number, values: Float32Array];
 
-/** The sum of factor * values over the terms, added in double and rounded once. */
+const f32 = Math.fround;
+
+/**
+ * The sum of factor * values over the terms, every operation rounded to float32 as those of the reference. Adaptive solvers
+ * notice: where two orders agree to the last bit, the rounding is what is left as their error.
+ */
 export function combine(...terms: readonly Term[]): Float32Array {
   const first = terms[0]?.[1] ?? new Float32Array();
   const out = new Float32Array(first.length);
   for (let i = 0; i < out.length; i++) {
     let sum = 0;
-    for (const [factor, values] of terms) sum += factor * (values[i] as number);
+    for (const [factor, values] of terms) sum = f32(sum + f32(f32(factor) * (values[i] as number)));
     out[i] = sum;
   }
   return out;
