@@ -4,16 +4,23 @@
  * Weights that lie in a local file in the right dtype are referenced by file and offset; the runtime maps them. Everything
  * else (converted, concatenated or downloaded weights) is read, and handed over as external data in memory, since a model
  * itself can't exceed 2 GB. Only small tensors are stored in the model: constant folding needs no second file for them.
+ *
+ * The runtime takes external data from files or from memory, not from both in one model. A mixture (a diffusers checkpoint
+ * has its attention projections in pieces, which are joined) becomes one or the other: what had to be read is stored in the
+ * model while there is little of it, otherwise everything is read.
  */
 import type { WeightEntry, Weights } from "../checkpoint/weights.js";
 import { CheckpointError } from "../errors.js";
 import { byteSize } from "../graph/dtype.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
+import { Tensor } from "../graph/tensor.js";
 import type { ParameterBinding } from "../onnx/lower-program.js";
 
 /** Tensors up to this many bytes are stored in the model. */
 const INLINE_BYTES = 4096;
+/** Where some weights lie in files, this many bytes of others are stored in the model: far below its limit of 2 GB. */
+const MAX_INLINE_TOTAL = 512 * 2 ** 20;
 
 export interface BoundWeights {
   readonly bindings: ReadonlyMap<string, ParameterBinding>;
@@ -42,9 +49,11 @@ export async function bindWeights(
   weights: Weights,
   locate: LocateFile | undefined,
   held: { has(name: string): boolean } = new Set(),
+  maxInlineTotal = MAX_INLINE_TOTAL,
 ): Promise<BoundWeights> {
   const bindings = new Map<string, ParameterBinding>();
-  const buffers = new Map<string, Uint8Array>();
+  const read = new Map<ParameterSpec, Tensor>();
+  const referenced = new Set<ParameterSpec>();
   const located = new Map<string, Awaited<ReturnType<LocateFile>>>();
   let folder: string | undefined;
 
@@ -60,23 +69,37 @@ export async function bindWeights(
     return file.folder === folder ? { ...location, location: file.name } : undefined;
   }
 
+  /** The values as the program needs them, in memory that is nobody else's: the host takes buffers away. */
+  async function readOwned(spec: ParameterSpec): Promise<Tensor> {
+    const stored = await entryFor(spec, weights).read();
+    const tensor = stored.cast(spec.dtype);
+    return tensor === stored ? new Tensor(spec.dtype, tensor.data.slice(), spec.shape) : tensor;
+  }
+
   for (const spec of program.parameters.values()) {
     if (held.has(spec.name)) continue;
-    const entry = entryFor(spec, weights);
-    const referenced = await reference(spec, entry);
-    if (referenced !== undefined) {
-      bindings.set(spec.name, referenced);
+    const binding = await reference(spec, entryFor(spec, weights));
+    if (binding !== undefined) {
+      bindings.set(spec.name, binding);
+      referenced.add(spec);
       continue;
     }
-    const read = await entry.read();
-    const tensor = read.cast(spec.dtype);
+    const tensor = await readOwned(spec);
     if (tensor.byteLength <= INLINE_BYTES) bindings.set(spec.name, tensor);
-    else {
-      const name = `memory/${buffers.size}`;
-      // The host takes the buffer away, so it must be nobody else's: what was read may be a view of a larger one.
-      buffers.set(name, tensor === read ? tensor.bytes.slice() : tensor.bytes);
-      bindings.set(spec.name, { location: name, offset: 0, byteLength: tensor.byteLength });
-    }
+    else read.set(spec, tensor);
   }
-  return { bindings, folder, buffers };
+
+  const readBytes = [...read.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (referenced.size > 0 && readBytes <= maxInlineTotal) {
+    for (const [spec, tensor] of read) bindings.set(spec.name, tensor);
+    return { bindings, folder, buffers: new Map() };
+  }
+  if (read.size > 0) for (const spec of referenced) read.set(spec, await readOwned(spec));
+  const buffers = new Map<string, Uint8Array>();
+  for (const [spec, tensor] of read) {
+    const name = `memory/${buffers.size}`;
+    buffers.set(name, tensor.bytes);
+    bindings.set(spec.name, { location: name, offset: 0, byteLength: tensor.byteLength });
+  }
+  return { bindings, folder: buffers.size > 0 ? undefined : folder, buffers };
 }
