@@ -1,2 +1,41 @@
 #!/usr/bin/env node
-export {};
+/** The `dcae` program: `run` with this process's streams and signals. */
+import { createCliIo } from "./cli-io.js";
+import { Interrupted } from "./interrupted.js";
+import { run } from "./run.js";
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+// A reader that has seen enough (`dcae info x | head`) closes the pipe; that is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+
+const controller = new AbortController();
+for (const signal of SIGNALS) {
+  process.on(signal, () => {
+    if (controller.signal.aborted) endBy(signal); // the user insists
+    controller.abort(new Interrupted(signal));
+  });
+}
+
+const io = createCliIo({
+  stdout: (text) => process.stdout.write(text),
+  stderr: (text) => process.stderr.write(text),
+  isTerminal: process.stderr.isTTY === true,
+  columns: () => process.stderr.columns ?? 80,
+  signal: controller.signal,
+});
+
+process.exitCode = await run(process.argv.slice(2), io);
+if (controller.signal.reason instanceof Interrupted) endBy(controller.signal.reason.signal);
+
+/**
+ * Ends this process by the signal itself, as shells expect, so that a loop around `dcae` stops too. It also doesn't wait
+ * for a computation that goes on in another thread, which `process.exit` does.
+ */
+function endBy(signal: (typeof SIGNALS)[number] | NodeJS.Signals): void {
+  for (const name of SIGNALS) process.removeAllListeners(name);
+  process.kill(process.pid, signal);
+}

@@ -1,0 +1,56 @@
+/** `dcae convert`: a checkpoint in another layout or dtype. */
+import { saveCheckpoint } from "@dcae/core";
+import { Command } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { addExamples } from "../options/examples.js";
+import { addHubOptions, type HubFlags, modelOption, openModel } from "../options/model-options.js";
+import { addSaveOptions, formatOption, type SaveFlags, saveOptions } from "../options/save-options.js";
+import { UsageError } from "../usage-error.js";
+
+interface ConvertFlags extends HubFlags, SaveFlags {
+  readonly from: string;
+  readonly to: string;
+  readonly json?: boolean;
+}
+
+export function convertCommand(io: CliIo): Command {
+  const command = new Command("convert")
+    .summary("a checkpoint in another layout or dtype")
+    .description(
+      "Writes a checkpoint in the layout of its authors (official) or of the diffusers library. Values stay as they are\n" +
+        "unless --dtype is given. Only one array at a time is in memory.",
+    )
+    .addOption(modelOption("--from <model>"))
+    .requiredOption("--to <dir>", "folder of the new checkpoint");
+  addHubOptions(addSaveOptions(command, formatOption().makeOptionMandatory()));
+  command.option("--json", "print the result as JSON");
+  addExamples(command, [
+    {
+      does: "for the diffusers library",
+      command: "dcae convert --from ./dc-ae-f32c32 --to ./dc-ae-f32c32-diffusers --format diffusers",
+    },
+    {
+      does: "half the size",
+      command: "dcae convert --from ./dc-ae-f32c32 --to ./half --format official --dtype bfloat16",
+    },
+  ]);
+  return command.action(async (flags: ConvertFlags) => {
+    const { from, to } = flags;
+    const { model, weights, format } = await openModel(from, flags, io);
+    try {
+      if (model.kind === "sd-vae" && flags.format === "official") {
+        throw new UsageError("--format official: an SD-VAE exists in the diffusers format only");
+      }
+      await saveCheckpoint(model, weights, to, saveOptions(flags, io));
+    } finally {
+      io.progress.clear();
+      await weights.close();
+    }
+    const result = { from, fromFormat: format, to, format: flags.format, dtype: flags.dtype ?? "as it was" };
+    io.out(
+      flags.json === true
+        ? JSON.stringify(result, undefined, 2)
+        : `${to}: ${flags.format} format, from ${from} (${format} format)`,
+    );
+  });
+}

@@ -1,0 +1,145 @@
+/** `dcae decode`: latents to pictures, or to raw tensors. */
+import { dirname } from "node:path";
+import { saveImage } from "@dcae/core";
+import { Command } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { outputKind } from "../files/output-target.js";
+import { makeFolder, writeArrayFile } from "../files/write-array-file.js";
+import { plural } from "../format-number.js";
+import type { Batch, LoadedItem } from "../items/batches.js";
+import { createFailures } from "../items/failures.js";
+import { openItems } from "../items/item.js";
+import { processItems } from "../items/process-items.js";
+import { refuseInputs, resultPaths } from "../items/result-paths.js";
+import { addScaleOptions, batchSizeOption, skipErrorsOption, tiledOption } from "../options/codec-options.js";
+import { addEngineOptions, type EngineFlags, withModel } from "../options/engine-options.js";
+import { addExamples } from "../options/examples.js";
+import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import { UsageError } from "../usage-error.js";
+
+interface DecodeFlags extends ModelFlags, EngineFlags, Pick<CodecFlags, "scaled" | "scalingFactor" | "tiled"> {
+  readonly out: string;
+  readonly tensor?: string;
+  readonly batchSize: number;
+  readonly skipErrors?: boolean;
+  readonly json?: boolean;
+}
+
+/** One decoded latent, for `--json`. */
+interface Decoded {
+  readonly source: string;
+  /** The picture; in one file for all, `index` is its position. */
+  readonly path: string;
+  readonly index?: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export function decodeCommand(io: CliIo): Command {
+  const command = new Command("decode")
+    .summary("latents to pictures")
+    .description(
+      "Decodes latents [N,L,h,w] or [L,h,w] (.npy, .safetensors) to pictures or raw tensors.\n" +
+        "Folders are searched for .npy and .safetensors files, with their subfolders.",
+    )
+    .argument("<latents...>", ".npy or .safetensors files, or folders of them")
+    .addOption(modelOption())
+    .requiredOption(
+      "-o, --out <path>",
+      "a folder (one .png per latent), one picture, or one .npy or .safetensors file [N,3,H,W] with values nominally " +
+        "in [-1,1], not clamped; files are replaced",
+    );
+  addScaleOptions(command, "the latents are in the scale that diffusion models see");
+  command
+    .option("--tensor <name>", "which array of a .safetensors input")
+    .addOption(skipErrorsOption())
+    .addOption(batchSizeOption())
+    .addOption(tiledOption());
+  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  addExamples(command, [
+    { does: "one picture", command: "dcae decode cat.npy -m mit-han-lab/dc-ae-f64c128-in-1.0 -o cat.png" },
+    {
+      does: "all latents of a folder, as a diffusion model made them",
+      command: "dcae decode latents/ -m ./dc-ae-f64c128 --scaled -o pictures/",
+    },
+    { does: "raw values", command: "dcae decode z.safetensors -m ./dc-ae-f64c128 -o x.npy" },
+  ]);
+  return command.action((inputs: string[], flags: DecodeFlags) => decode(inputs, flags, io));
+}
+
+async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo): Promise<void> {
+  checkCodecFlags(flags);
+  const { out } = flags;
+  const kind = await outputKind(out, ["folder", "picture", "array"]);
+  if (kind !== "folder" && flags.skipErrors === true) throw new UsageError("--skip-errors needs a folder as --out");
+  const { items, close } = await openItems(inputs, {
+    folders: "arrays",
+    accepts: ["arrays"],
+    what: "latents",
+    out,
+    tensor: flags.tensor,
+  });
+  try {
+    if (kind === "picture" && items.length !== 1) {
+      throw new UsageError(`--out ${out}: one picture can't hold ${items.length} of them`, {
+        hint: "Give a folder as --out.",
+      });
+    }
+    const paths = kind === "folder" ? await resultPaths(items, out, [".png"]) : undefined;
+    if (paths === undefined) await refuseInputs(out, items);
+    const failures = paths && createFailures(io, "input", flags.skipErrors ?? false);
+
+    const results = await withModel(flags, io, (model) => {
+      const codec = createCodec(model, flags, io.signal);
+      const common = {
+        label: "decode",
+        batchSize: flags.batchSize,
+        failures,
+        compute: ({ tensor }: Batch) => codec.decode(tensor),
+      };
+      if (kind === "array") {
+        return writeArrayFile({ path: out, count: items.length, tensorName: "images" }, (append) =>
+          processItems(items, io, {
+            ...common,
+            async write(loaded, picture) {
+              await append(picture);
+              return describe(loaded, picture.shape, out, loaded.index);
+            },
+          }),
+        );
+      }
+      return processItems(items, io, {
+        ...common,
+        async write(loaded, picture) {
+          const path = paths?.get(loaded.item)?.[0] ?? out;
+          await makeFolder(dirname(path));
+          await saveImage(picture, path);
+          return describe(loaded, picture.shape, path);
+        },
+      });
+    });
+
+    summarize(results, flags, io, failures?.list ?? []);
+    failures?.finish(items.length);
+  } finally {
+    await close();
+  }
+}
+
+function describe({ item }: LoadedItem, shape: readonly number[], path: string, index?: number): Decoded {
+  const [height, width] = shape.slice(2) as [number, number];
+  return { source: item.source, path, ...(index === undefined ? {} : { index }), width, height };
+}
+
+function summarize(results: readonly Decoded[], flags: DecodeFlags, io: CliIo, failed: readonly object[]): void {
+  const { model, out, scaled = false } = flags;
+  if (flags.json === true) {
+    io.out(JSON.stringify({ model, out, scaled, pictures: results, failed }, undefined, 2));
+    return;
+  }
+  if (results.length === 0) return;
+  const sizes = new Set(results.map(({ width, height }) => `${width}x${height}`));
+  const size = sizes.size === 1 ? [...sizes].join() : `${sizes.size} different sizes`;
+  io.out(`${out}: ${plural(results.length, "picture")} of ${size}`);
+}

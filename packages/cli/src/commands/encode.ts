@@ -1,0 +1,178 @@
+/** `dcae encode`: pictures, or raw tensors, to latents. */
+import { dirname } from "node:path";
+import { writeNpyFile } from "@dcae/core/checkpoint";
+import { Command } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { arrayFormatOf } from "../files/file-kind.js";
+import { outputKind } from "../files/output-target.js";
+import { makeFolder, writeArrayFile } from "../files/write-array-file.js";
+import { plural } from "../format-number.js";
+import type { Batch, LoadedItem } from "../items/batches.js";
+import { createFailures } from "../items/failures.js";
+import { openItems } from "../items/item.js";
+import { processItems } from "../items/process-items.js";
+import { refuseInputs, resultPaths } from "../items/result-paths.js";
+import {
+  addPictureOptions,
+  addScaleOptions,
+  batchSizeOption,
+  type PictureFlags,
+  tiledOption,
+} from "../options/codec-options.js";
+import { addEngineOptions, type EngineFlags, withModel } from "../options/engine-options.js";
+import { addExamples } from "../options/examples.js";
+import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import { parseCount, parseSeed } from "../options/parse-values.js";
+import { UsageError } from "../usage-error.js";
+
+interface EncodeFlags extends ModelFlags, EngineFlags, PictureFlags, CodecFlags {
+  readonly out: string;
+  readonly tensor?: string;
+  readonly batchSize: number;
+  readonly json?: boolean;
+}
+
+/** One latent, for `--json`. */
+interface Encoded {
+  readonly source: string;
+  /** The latent's file; in one file for all, `index` is its position. */
+  readonly path: string;
+  readonly index?: number;
+  /** [L, h, w] */
+  readonly shape: readonly number[];
+  /** Of the picture, before cropping or padding. */
+  readonly width: number;
+  readonly height: number;
+}
+
+export function encodeCommand(io: CliIo): Command {
+  const command = new Command("encode")
+    .summary("pictures to latents")
+    .description(
+      "Encodes pictures, or raw tensors [N,3,H,W] with values in [-1,1] (.npy, .safetensors), to latents.\n" +
+        "Folders are searched for pictures, with their subfolders.",
+    )
+    .argument("<inputs...>", "pictures, folders of pictures, .npy or .safetensors files")
+    .addOption(modelOption())
+    .requiredOption(
+      "-o, --out <path>",
+      "a folder (one .npy [L,h,w] per input), or one .npy or .safetensors file [N,L,h,w]; files are replaced",
+    );
+  addScaleOptions(command, "give latents in the scale that diffusion models see");
+  command
+    .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
+    .option("--sample", "SD-VAE: draw from the distribution instead of taking its mean")
+    .option("--seed <n>", "with --sample: seed of the noise (default: 0)", parseSeed)
+    .option("--tensor <name>", "which array of a .safetensors input");
+  addPictureOptions(command);
+  command.addOption(batchSizeOption()).addOption(tiledOption());
+  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  addExamples(command, [
+    {
+      does: "one picture to one file",
+      command: "dcae encode cat.jpg -m mit-han-lab/dc-ae-f64c128-in-1.0 --size-policy center-crop -o cat.npy",
+    },
+    {
+      does: "a data set at 512x512, scaled for a diffusion model, one file per picture",
+      command: "dcae encode photos/ -m ./dc-ae-f64c128 --size 512 --scaled --batch-size 8 -o latents/",
+    },
+    { does: "a raw tensor [N,3,H,W]", command: "dcae encode x.safetensors -m ./dc-ae-f64c128 -o z.safetensors" },
+  ]);
+  return command.action((inputs: string[], flags: EncodeFlags) => encode(inputs, flags, io));
+}
+
+async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo): Promise<void> {
+  checkCodecFlags(flags);
+  const { out } = flags;
+  const kind = await outputKind(out, ["folder", "array"]);
+  if (kind === "array" && flags.skipErrors === true) {
+    throw new UsageError("--skip-errors needs a folder as --out: in one file, rows would no longer belong to inputs");
+  }
+  const { items, close } = await openItems(inputs, {
+    folders: "pictures",
+    accepts: ["pictures", "arrays"],
+    what: "pictures",
+    out,
+    size: flags.size,
+    tensor: flags.tensor,
+  });
+  try {
+    const paths = kind === "folder" ? await resultPaths(items, out, [".npy"]) : undefined;
+    if (paths === undefined) await refuseInputs(out, items);
+    const failures = paths && createFailures(io, "input", flags.skipErrors ?? false);
+    const warn = createRangeWarning(io);
+
+    const results = await withModel(flags, io, (model) => {
+      const codec = createCodec(model, flags, io.signal);
+      const common = {
+        label: "encode",
+        batchSize: flags.batchSize,
+        fit: { multiple: model.compression, policy: flags.sizePolicy },
+        failures,
+        compute: (batch: Batch) => {
+          for (const loaded of batch.items) warn(loaded);
+          return codec.encode(
+            batch.tensor,
+            batch.items.map(({ item }) => item.name),
+          );
+        },
+      };
+      if (paths === undefined) {
+        return writeArrayFile({ path: out, count: items.length, tensorName: "latents" }, (append) =>
+          processItems(items, io, {
+            ...common,
+            async write(loaded, latent) {
+              await append(latent);
+              return describe(loaded, latent.shape, out, loaded.index);
+            },
+          }),
+        );
+      }
+      return processItems(items, io, {
+        ...common,
+        async write(loaded, latent) {
+          const [path] = paths.get(loaded.item) as readonly [string];
+          await makeFolder(dirname(path));
+          await writeNpyFile(path, latent.reshape(latent.shape.slice(1)));
+          return describe(loaded, latent.shape, path);
+        },
+      });
+    });
+
+    summarize(results, flags, io, failures?.list ?? []);
+    failures?.finish(items.length);
+  } finally {
+    await close();
+  }
+}
+
+function describe({ item, originalSize }: LoadedItem, shape: readonly number[], path: string, index?: number): Encoded {
+  const [height, width] = originalSize;
+  return { source: item.source, path, ...(index === undefined ? {} : { index }), shape: shape.slice(1), width, height };
+}
+
+/** Raw tensors in another range than [-1, 1] (0..1, 0..255) encode without an error, to latents of no use. */
+function createRangeWarning(io: CliIo): (loaded: LoadedItem) => void {
+  const warned = new Set<string>();
+  return ({ item, tensor }) => {
+    if (arrayFormatOf(item.path) === undefined || warned.has(item.path)) return;
+    const largest = tensor.toFloat32().reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    if (!(largest > 1.001)) return;
+    warned.add(item.path);
+    io.note(`dcae: warning: ${item.source}: values reach ${largest}, but pictures are expected in [-1, 1]`);
+  };
+}
+
+function summarize(results: readonly Encoded[], flags: EncodeFlags, io: CliIo, failed: readonly object[]): void {
+  const { model, out, scaled = false } = flags;
+  if (flags.json === true) {
+    io.out(JSON.stringify({ model, out, scaled, latents: results, failed }, undefined, 2));
+    return;
+  }
+  const [first] = results;
+  if (first === undefined) return;
+  const shapes = new Set(results.map(({ shape }) => shape.join(", ")));
+  const shape = shapes.size === 1 ? `[${first.shape.join(", ")}]` : `${shapes.size} different shapes`;
+  io.out(`${out}: ${plural(results.length, "latent")} of ${shape}${scaled ? ", scaled" : ""}`);
+}

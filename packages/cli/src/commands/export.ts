@@ -1,0 +1,76 @@
+/** `dcae export`: encoder and decoder as ONNX files that other programs run. */
+import { join } from "node:path";
+import type { ExportProgress } from "@dcae/core";
+import { Command, Option } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { type EngineFlags, withModel } from "../options/engine-options.js";
+import { addExamples } from "../options/examples.js";
+import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import { parseCount, parseListOf } from "../options/parse-values.js";
+
+const PARTS = ["encoder", "decoder"] as const;
+
+interface ExportFlags extends ModelFlags, Pick<EngineFlags, "dtype" | "threads"> {
+  readonly out: string;
+  readonly parts?: readonly (typeof PARTS)[number][];
+  readonly overwrite?: boolean;
+  readonly json?: boolean;
+}
+
+export function exportCommand(io: CliIo): Command {
+  const command = new Command("export")
+    .summary("ONNX files with dynamic batch, height and width")
+    .description(
+      "Writes encoder.onnx (x to latent; an SD-VAE: to moments) and decoder.onnx (latent to picture) with dynamic batch,\n" +
+        "height and width, and export.json. Large weights go to a .onnx_data file beside the model. Every file is loaded\n" +
+        "again and compared with the model at several sizes before it gets its name.",
+    )
+    .addOption(modelOption())
+    .requiredOption("-o, --out <dir>", "folder for the files")
+    .option("--parts <list>", "encoder, decoder or both (default: encoder,decoder)", parseListOf(PARTS))
+    .addOption(
+      new Option("--dtype <type>", "type of weights and computation; inputs and outputs stay float32")
+        .choices(["float32", "float16"])
+        .default("float32"),
+    )
+    .option("--overwrite", "replace a folder that isn't empty (files other than an export's stay)")
+    .option("--threads <n>", "CPU threads for the comparison (default: all cores)", parseCount);
+  addHubOptions(command).option("--json", "print the result as JSON");
+  addExamples(command, [
+    { does: "both parts", command: "dcae export -m mit-han-lab/dc-ae-f32c32-in-1.0 -o ./onnx" },
+    {
+      does: "a decoder of half the size, for a browser",
+      command: "dcae export -m ./dc-ae-f32c32 --parts decoder --dtype float16 -o ./onnx",
+    },
+  ]);
+  return command.action((flags: ExportFlags) => exportModel(flags, io));
+}
+
+async function exportModel(flags: ExportFlags, io: CliIo): Promise<void> {
+  const { out, parts, dtype, overwrite } = flags;
+  // The comparison is with the model as it is: float32, on the CPU.
+  const exported = await withModel({ ...flags, device: "cpu", dtype: "float32" }, io, (model) =>
+    model.export(out, {
+      parts,
+      dtype,
+      overwrite,
+      onProgress: (progress) => {
+        // Thrown in here, the reason stops the export, which removes what it has written.
+        io.signal.throwIfAborted();
+        showProgress(progress, io);
+      },
+    }),
+  );
+  if (flags.json === true) {
+    io.out(JSON.stringify({ model: flags.model, out, dtype, parts: exported }, undefined, 2));
+    return;
+  }
+  for (const { part, files, difference } of exported) {
+    const names = files.map((file) => join(out, file)).join(", ");
+    io.out(`${part}: ${names} (largest difference from the model ${difference.toExponential(1)}, relative)`);
+  }
+}
+
+function showProgress({ part, stage, fraction }: ExportProgress, io: CliIo): void {
+  io.progress.show({ label: `${stage} ${part}`, done: Math.floor(fraction * 100), total: 100 });
+}

@@ -1,0 +1,24 @@
+/** All commands, in the order of `dcae --help`. A new command is a file in this folder and a line in this list. */
+import type { Command } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { convertCommand } from "./convert.js";
+import { decodeCommand } from "./decode.js";
+import { demoCommand } from "./demo.js";
+import { doctorCommand } from "./doctor.js";
+import { encodeCommand } from "./encode.js";
+import { exportCommand } from "./export.js";
+import { infoCommand } from "./info.js";
+import { initCommand } from "./init.js";
+import { reconstructCommand } from "./reconstruct.js";
+
+export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
+  infoCommand,
+  encodeCommand,
+  decodeCommand,
+  reconstructCommand,
+  initCommand,
+  convertCommand,
+  exportCommand,
+  doctorCommand,
+  demoCommand,
+];

@@ -1,0 +1,60 @@
+/** What `--out` means: a folder, one array file, or one picture. */
+import { stat } from "node:fs/promises";
+import { extname } from "node:path";
+import { DataError, imageFormatOf } from "@dcae/core";
+import { fileError } from "@dcae/core/checkpoint";
+import { UsageError } from "../usage-error.js";
+import { arrayFormatOf } from "./file-kind.js";
+
+export type OutputKind = "folder" | "array" | "picture";
+
+/**
+ * By the ending of the name: .npy and .safetensors are arrays, .png and so on pictures. An existing folder, a slash at the
+ * end, or no ending mean a folder.
+ *
+ * @throws UsageError for an ending that means nothing, or a kind the command doesn't write; DataError when the place is
+ *   taken by something else
+ */
+export async function outputKind(path: string, allowed: readonly OutputKind[]): Promise<OutputKind> {
+  if (path === "") throw new UsageError("--out: the path is empty");
+  const existing = await statusOf(path);
+  const kind = existing === "folder" ? "folder" : kindByName(path);
+  if (kind === undefined || !allowed.includes(kind)) {
+    throw new UsageError(`--out ${path}: this command doesn't write ${kind ?? `"${extname(path)}"`} files`, {
+      hint: `Give ${allowed.map((name) => DESCRIPTIONS[name]).join(", or ")}.`,
+    });
+  }
+  if (kind === "folder" && existing === "file") {
+    throw new DataError(`${path}: can't write: it is a file, not a folder`, { hint: "Choose another name." });
+  }
+  return kind;
+}
+
+const DESCRIPTIONS: Readonly<Record<OutputKind, string>> = {
+  folder: "a folder (a name without ending, or with a slash at the end)",
+  array: "a .npy or .safetensors file",
+  picture: "a picture (.png, .jpg, .webp, .avif, .tiff)",
+};
+
+function kindByName(path: string): OutputKind | undefined {
+  if (/[/\\]$/.test(path)) return "folder";
+  if (arrayFormatOf(path) !== undefined) return "array";
+  const ending = extname(path);
+  // Endings such as ".0" belong to version numbers, not to file formats.
+  if (!/[a-z]/i.test(ending)) return "folder";
+  try {
+    imageFormatOf(path);
+    return "picture";
+  } catch {
+    return undefined;
+  }
+}
+
+async function statusOf(path: string): Promise<"folder" | "file" | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? "folder" : "file";
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw fileError(error, path, "write");
+  }
+}

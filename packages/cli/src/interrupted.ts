@@ -1,0 +1,37 @@
+/**
+ * Ctrl-C and SIGTERM.
+ *
+ * A signal aborts `io.signal`; work stops at its next step, and whatever was being written is removed by its writer (files
+ * have temporary names until they are complete). Inference can't be stopped from outside, so `unlessInterrupted` doesn't
+ * wait for it: the process ends right after.
+ */
+
+/** The reason of an aborted `io.signal`. */
+export class Interrupted extends Error {
+  readonly signal: NodeJS.Signals;
+
+  constructor(signal: NodeJS.Signals) {
+    super(`interrupted (${signal})`);
+    this.name = "Interrupted";
+    this.signal = signal;
+  }
+}
+
+/** Exit statuses by the shell's convention, 128 + the signal's number. */
+export function interruptedStatus({ signal }: Interrupted): number {
+  return signal === "SIGTERM" ? 143 : 130;
+}
+
+/**
+ * The result of `work`, or a rejection with the signal's reason as soon as it is aborted.
+ *
+ * Use it only around work that writes nothing: it goes on unseen until the process ends.
+ */
+export function unlessInterrupted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

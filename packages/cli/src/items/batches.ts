@@ -1,0 +1,84 @@
+/** Items in batches of equal shape, loaded when their turn comes. */
+import { DataError, errorMessage, fitToMultiple, ShapeError, type SizePolicy, type Tensor } from "@dcae/core";
+import { concatenate } from "./concatenate.js";
+import type { Item } from "./item.js";
+
+export interface LoadedItem {
+  readonly item: Item;
+  /** Position in the list of all items. */
+  readonly index: number;
+  /** [1, C, H, W] after cropping or padding. */
+  readonly tensor: Tensor;
+  /** Height and width before cropping or padding. */
+  readonly originalSize: readonly [height: number, width: number];
+  /** Cuts off what padding added. */
+  restore(result: Tensor): Tensor;
+}
+
+export interface Batch {
+  readonly items: readonly LoadedItem[];
+  /** [N, C, H, W] */
+  readonly tensor: Tensor;
+}
+
+export interface BatchOptions {
+  readonly batchSize: number;
+  /** Pixels that sides must be multiples of, and what to do otherwise; latents have none. */
+  readonly fit?: { readonly multiple: number; readonly policy: SizePolicy } | undefined;
+  readonly signal: AbortSignal;
+  /** Called for an item that can't be loaded; it is left out. Throw to stop. */
+  readonly onFailure: (item: Item, error: DataError) => void;
+}
+
+/**
+ * Loads items in order; consecutive ones of one shape come together. At most one batch is in memory.
+ */
+export async function* loadBatches(items: readonly Item[], options: BatchOptions): AsyncGenerator<Batch> {
+  let pending: LoadedItem[] = [];
+  for (const [index, item] of items.entries()) {
+    options.signal.throwIfAborted();
+    const loaded = await load(item, index, options);
+    if (loaded === undefined) continue;
+    const [first] = pending;
+    if (first !== undefined && first.tensor.shape.join() !== loaded.tensor.shape.join()) {
+      yield toBatch(pending);
+      pending = [];
+    }
+    pending.push(loaded);
+    if (pending.length === options.batchSize) {
+      yield toBatch(pending);
+      pending = [];
+    }
+  }
+  if (pending.length > 0) yield toBatch(pending);
+}
+
+async function load(item: Item, index: number, options: BatchOptions): Promise<LoadedItem | undefined> {
+  try {
+    const original = await item.load();
+    const { tensor, restore } =
+      options.fit === undefined
+        ? { tensor: original, restore: (result: Tensor) => result }
+        : fitToMultiple(original, options.fit.multiple, options.fit.policy);
+    const [height, width] = original.shape.slice(2) as [number, number];
+    return { item, index, tensor, originalSize: [height, width], restore };
+  } catch (error) {
+    // Everything else (a missing codec library, a defect) would fail for all items.
+    if (!(error instanceof DataError || error instanceof ShapeError)) throw error;
+    options.onFailure(item, withSource(error, item.source));
+    return undefined;
+  }
+}
+
+/** The error with the item's name at its start. */
+export function withSource(error: DataError | ShapeError, source: string): DataError {
+  const message = errorMessage(error);
+  return new DataError(message.startsWith(source) ? message : `${source}: ${message}`, {
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
+}
+
+function toBatch(items: readonly LoadedItem[]): Batch {
+  return { items, tensor: concatenate(items.map(({ tensor }) => tensor)) };
+}

@@ -1,0 +1,49 @@
+/** The options that say where a model runs, and loading it there. */
+import { type AutoencoderDC, type AutoencoderKL, DEVICES, type Device, loadAutoencoder } from "@dcae/core";
+import { type Command, Option } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { unlessInterrupted } from "../interrupted.js";
+import { type ModelFlags, modelSource, openOptions } from "./model-options.js";
+import { parseCount } from "./parse-values.js";
+
+export type Model = AutoencoderDC | AutoencoderKL;
+
+export interface EngineFlags {
+  readonly device: Device | "auto";
+  readonly dtype: "float32" | "float16";
+  readonly threads?: number;
+}
+
+/** Devices of Node; wasm is the browser's. */
+export const NODE_DEVICES = DEVICES.filter((device) => device !== "wasm");
+
+export function addEngineOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--device <name>", "where to compute").choices(["auto", ...NODE_DEVICES]).default("auto"))
+    .addOption(
+      new Option("--dtype <type>", "type that is computed in").choices(["float32", "float16"]).default("float32"),
+    )
+    .option("--threads <n>", "CPU threads (default: all cores)", parseCount);
+}
+
+/** Loads a model, lets `work` use it, and frees it. */
+export async function withModel<T>(
+  flags: ModelFlags & EngineFlags & { readonly scalingFactor?: number },
+  io: CliIo,
+  work: (model: Model) => Promise<T>,
+): Promise<T> {
+  const { device, dtype, threads, scalingFactor } = flags;
+  const options = { ...(await openOptions(flags, io)), device, dtype, scalingFactor };
+  io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
+  const model = await unlessInterrupted(
+    loadAutoencoder(await modelSource(flags.model), threads === undefined ? options : { ...options, threads }),
+    io.signal,
+  );
+  try {
+    return await work(model);
+  } finally {
+    io.progress.clear();
+    // After an interruption there may be a computation that `dispose` would wait for; the process ends anyway.
+    if (!io.signal.aborted) await model.dispose();
+  }
+}

@@ -1,0 +1,61 @@
+/** One line of a terminal that says how far the work is: `encode  [#####---------------]  25%  3/12  cat.png`. */
+import { formatBytes } from "./format-number.js";
+
+export interface Step {
+  /** What is being done, as in "encode". */
+  readonly label: string;
+  readonly done: number;
+  /** Unknown totals show the amount alone. */
+  readonly total?: number | undefined;
+  readonly unit?: "bytes" | "items";
+  /** What is being worked on. */
+  readonly detail?: string;
+}
+
+export interface ProgressLine {
+  /** Shows a step in place of the last one. */
+  show(step: Step): void;
+  /** Removes the line; the next step brings it back. */
+  clear(): void;
+}
+
+/** A terminal gets at most this many updates per second; the last one of a step is always shown. */
+const MAX_UPDATES_PER_SECOND = 10;
+const BAR_WIDTH = 20;
+const ERASE_LINE = "\r\u001b[2K";
+
+/** @param write to the terminal; without it nothing is ever shown */
+export function createProgressLine(
+  write: ((text: string) => void) | undefined,
+  columns: () => number,
+  now: () => number = Date.now,
+): ProgressLine {
+  let visible = false;
+  let last = Number.NEGATIVE_INFINITY;
+  return {
+    show(step) {
+      if (write === undefined) return;
+      const time = now();
+      if (step.done !== step.total && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
+      last = time;
+      visible = true;
+      // One column stays free: a full line would wrap on some terminals.
+      write(`${ERASE_LINE}${formatStep(step).slice(0, Math.max(columns() - 1, 0))}`);
+    },
+    clear() {
+      if (visible) write?.(ERASE_LINE);
+      visible = false;
+    },
+  };
+}
+
+/** The text of a step. */
+export function formatStep({ label, done, total, unit = "items", detail = "" }: Step): string {
+  const format = unit === "bytes" ? formatBytes : String;
+  if (total === undefined) return [label, format(done), detail].filter((part) => part !== "").join("  ");
+  const fraction = total === 0 ? 1 : Math.min(done / total, 1);
+  const filled = Math.floor(fraction * BAR_WIDTH);
+  const bar = `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}]`;
+  const percent = `${Math.floor(fraction * 100)}%`.padStart(4);
+  return [label, bar, percent, `${format(done)}/${format(total)}`, detail].filter((part) => part !== "").join("  ");
+}

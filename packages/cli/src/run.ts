@@ -1,0 +1,63 @@
+/** `dcae` as a function: arguments in, exit status out. 0: done; 1: failed; 2: the command line makes no sense; 130, 143: interrupted. */
+import { Command, CommanderError } from "commander";
+import type { CliIo } from "./cli-io.js";
+import { COMMANDS } from "./commands/index.js";
+import { Interrupted } from "./interrupted.js";
+import { VERSION } from "./package-info.js";
+import { reportError, USAGE_FAILURE } from "./report-error.js";
+import { UsageError } from "./usage-error.js";
+
+/**
+ * Runs one command line.
+ *
+ * @param argv without node and the script's name
+ */
+export async function run(argv: readonly string[], io: CliIo): Promise<number> {
+  const program = createProgram(io);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_FAILURE;
+    // Whatever an abort broke, it is the interruption that the user wants to hear of.
+    const reason = io.signal.aborted && io.signal.reason instanceof Interrupted ? io.signal.reason : error;
+    return reportError(reason, io, program.opts<{ debug?: boolean }>().debug === true);
+  } finally {
+    io.progress.clear();
+  }
+}
+
+function createProgram(io: CliIo): Command {
+  const program = new Command("dcae")
+    .description(
+      "DC-AE, the Deep Compression Autoencoder: pictures to latents 32, 64 or 128 times smaller on each side, and back.",
+    )
+    .version(VERSION, "-V, --version", "print the version")
+    .option("--debug", "show where an error comes from")
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .addHelpText("after", "\n`dcae <command> --help` shows options and examples.")
+    .showSuggestionAfterError(true);
+  prepare(program, io);
+  for (const create of COMMANDS) {
+    const command = create(io).copyInheritedSettings(program);
+    prepare(command, io);
+    program.addCommand(command);
+  }
+  return program;
+}
+
+/** Sends a command's words to `io`, and makes its usage errors ours: one line, with the way to its help. */
+function prepare(command: Command, io: CliIo): void {
+  command.configureOutput({
+    writeOut: (text) => io.out(text.replace(/\n$/, "")),
+    writeErr: (text) => io.note(text.replace(/\n$/, "")),
+    outputError: () => {},
+  });
+  command.exitOverride((error) => {
+    const isHelp = error.exitCode === 0 || error.code === "commander.help";
+    if (isHelp) throw error;
+    const name = command.parent === null ? "dcae" : `dcae ${command.name()}`;
+    const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
+    throw new UsageError(`${name}: ${message}`, { cause: error, hint: `See \`${name} --help\`.` });
+  });
+}
