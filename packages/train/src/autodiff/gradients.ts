@@ -38,9 +38,9 @@ export interface GradientOptions {
   readonly constants?: readonly Value[];
   /**
    * Gives the value that stands for a forward value in the backward pass; called once per visited value, in reverse order, with
-   * the gradient that arrived there. Recomputation (checkpoint.ts) hooks in here.
+   * the gradient that arrived there and all gradients collected so far. Recomputation (recomputation.ts) hooks in here.
    */
-  readonly replay?: (value: Value, dy: Value) => Value;
+  readonly replay?: (value: Value, dy: Value, collected: ReadonlyMap<Value, Value>) => Value;
 }
 
 /**
@@ -99,7 +99,7 @@ export function backpropagate(
     if (!visited || !value.inputs.some((input) => active.has(input))) continue;
     // The row fits the op by construction; TypeScript can't correlate the two unions.
     const rule = rules[value.op] as GradientRule<OpName>;
-    const gradientsOfInputs = rule?.(replay(value, dy) as never, dy) ?? [];
+    const gradientsOfInputs = rule?.(replay(value, dy, collected) as never, dy) ?? [];
     value.inputs.forEach((input, i) => {
       const gradient = gradientsOfInputs[i];
       if (active.has(input) && gradient) accumulate(input, gradient());

@@ -2,3 +2,4 @@
 
 export type { GradientRule, InputGradient } from "./gradient-rule.js";
 export { backpropagate, type GradientOptions, gradients, NON_DIFFERENTIABLE, type Seed } from "./gradients.js";
+export { chooseCheckpoints, cutPoints, recomputation } from "./recomputation.js";

@@ -18,7 +18,7 @@ import {
   scalar,
   type Value,
 } from "@dcae/core/graph";
-import { backpropagate, gradients } from "../autodiff/index.js";
+import { backpropagate, gradients, recomputation } from "../autodiff/index.js";
 import { overlayScope } from "../graph/overlay-scope.js";
 import { chainUpdates, substitute } from "../graph/substitute.js";
 import {
@@ -59,6 +59,8 @@ export interface AdversarialOptions extends ReconstructionOptions {
   readonly discriminator?: PatchGanOptions;
   readonly generatorOptimizer: OptimizerOptions;
   readonly discriminatorOptimizer: OptimizerOptions;
+  /** Keep few activations of the autoencoder and compute the others again (default false). */
+  readonly recompute?: boolean;
 }
 
 interface Graph {
@@ -119,6 +121,7 @@ function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptio
     gradients: backpropagate(
       [seed],
       weights.map(({ value }) => value),
+      options.recompute ? { replay: recomputation(y) } : {},
     ),
     buffers,
     discriminatorBuffers,

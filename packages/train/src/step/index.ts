@@ -1,6 +1,7 @@
 /** Public names of training steps. */
 export {
   type GradientStep,
+  type GradientStepOptions,
   gradientStep,
   type Objective,
   type ObjectiveValue,

@@ -158,6 +158,17 @@ test("alternating programs make the first two updates of the joint one", async (
   expect((await joint.state.read("decoder.norm.num_batches_tracked")).at()).toBe(2n);
 });
 
+test("recomputed activations make the same update", async () => {
+  const run = async (recompute: boolean) => {
+    const { metrics, updates } = adversarialStep({ ...gan, recompute });
+    const { state, loaded } = await start([stateProgram("gan", metrics, updates)]);
+    await loaded[0]!.run({ x: picture(1, gan.images) });
+    return state.readAll();
+  };
+  const [kept, rebuilt] = [await run(false), await run(true)];
+  for (const [name, tensor] of kept) expectClose(rebuilt.get(name)!, tensor, 1e-5, name);
+});
+
 test("before the start step the adversarial terms are off", async () => {
   const { metrics, updates } = adversarialStep({ ...gan, start: 1 });
   const { state, loaded } = await start([stateProgram("gated", metrics, updates)]);
