@@ -1,0 +1,95 @@
+/**
+ * Frechet distance between two Gaussians: |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr sqrt(S1 S2) (evaluation.md section 3).
+ *
+ * The reference tools take a general matrix root of S1 S2, which can come out complex. Here the trace of the root is a
+ * sum of singular values (linalg/nuclear-norm.ts): real by construction, for singular matrices too.
+ */
+import { DataError, ShapeError } from "@dcae/core";
+import { nuclearNormOfProduct } from "../linalg/nuclear-norm.js";
+import { type CholeskyFactor, pivotedCholesky } from "../linalg/pivoted-cholesky.js";
+import type { FeatureStatistics } from "../statistics/feature-statistics.js";
+
+export interface FrechetResult {
+  /** The distance, at least 0. */
+  readonly distance: number;
+  /** |mu1 - mu2|^2. */
+  readonly meanTerm: number;
+  /** tr S1 + tr S2 - 2 tr sqrt(S1 S2). */
+  readonly covarianceTerm: number;
+  /** Numerical ranks of the two covariances. */
+  readonly ranks: readonly [number, number];
+  /** What a reader of the number must know. */
+  readonly warnings: readonly string[];
+}
+
+/** A remainder this much below 0 (relative to the variances) is more than rounding and worth a word. */
+const NOTEWORTHY_NEGATIVITY = 1e-6;
+
+/**
+ * The Frechet distance of two sets of statistics.
+ *
+ * @throws ShapeError when the dimensions differ, DataError when a covariance isn't one or has invalid numbers
+ */
+export function frechetDistance(first: FeatureStatistics, second: FeatureStatistics): FrechetResult {
+  const size = first.mean.length;
+  if (second.mean.length !== size) {
+    throw new ShapeError(
+      `Frechet distance: ${first.name} has ${size} dimensions, ${second.name} has ${second.mean.length}`,
+      { hint: "Both must come from the same network; FID uses 2048 Inception features." },
+    );
+  }
+  const factors = [factorOf(first), factorOf(second)] as const;
+  let meanTerm = 0;
+  let traces = 0;
+  for (let i = 0; i < size; i++) {
+    meanTerm += ((first.mean[i] as number) - (second.mean[i] as number)) ** 2;
+    traces += (first.covariance[i * size + i] as number) + (second.covariance[i * size + i] as number);
+  }
+  if (!Number.isFinite(meanTerm)) {
+    throw new DataError(`Frechet distance: the means of ${first.name} or ${second.name} have invalid numbers`);
+  }
+  const covarianceTerm = traces - 2 * nuclearNormOfProduct(...factors);
+  return {
+    distance: Math.max(meanTerm + covarianceTerm, 0),
+    meanTerm,
+    covarianceTerm,
+    ranks: [factors[0].rank, factors[1].rank],
+    warnings: warningsFor([first, second], factors),
+  };
+}
+
+function factorOf({ covariance, mean, name, stored }: FeatureStatistics): CholeskyFactor {
+  return pivotedCholesky(covariance, mean.length, {
+    name: `the covariance of ${name}`,
+    noise: stored === "float32" ? 2 ** -24 : 2 ** -53,
+  });
+}
+
+function warningsFor(
+  statistics: readonly [FeatureStatistics, FeatureStatistics],
+  factors: readonly [CholeskyFactor, CholeskyFactor],
+): string[] {
+  const warnings: string[] = [];
+  statistics.forEach(({ name, count, mean }, i) => {
+    const { rank, size, negativity } = factors[i] as CholeskyFactor;
+    if (count !== undefined && count <= mean.length) {
+      warnings.push(
+        `${name} has ${count} images for ${size} dimensions: its covariance is singular and the distance is biased; ` +
+          "compare it only with distances of the same number of images",
+      );
+    } else if (rank < size) {
+      warnings.push(`the covariance of ${name} has rank ${rank} of ${size}`);
+    }
+    if (negativity > NOTEWORTHY_NEGATIVITY) {
+      warnings.push(
+        `the covariance of ${name} isn't positive semi-definite within rounding ` +
+          `(${negativity.toExponential(1)} of its largest variance); the negative part was set to 0`,
+      );
+    }
+  });
+  const [a, b] = statistics;
+  if (a.count !== undefined && b.count !== undefined && a.count !== b.count) {
+    warnings.push(`the sets have ${a.count} and ${b.count} images; the distance depends on both numbers`);
+  }
+  return warnings;
+}

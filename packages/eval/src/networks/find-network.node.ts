@@ -1,0 +1,159 @@
+/**
+ * Finds, checks and opens the weights of a metric network.
+ *
+ * A file is taken from the caller's option, an environment variable, the folder named by DCAE_METRICS, our cache, or the
+ * cache of PyTorch, in this order. It is a safetensors file or the original of `torch.save`, which is read without executing it.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { access } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { CheckpointError, ConfigError, type DcaeErrorOptions } from "@dcae/core";
+import { openSafetensorsFile, openTorchFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
+import type { MetricNetwork } from "../protocols/metrics.js";
+import { LPIPS_LIN_SUMS, NETWORK_FILES, type NetworkFile } from "./network-files.js";
+
+/** Thrown where a file isn't found, so that runners can leave its metrics out and say why. */
+export class MissingWeightsError extends ConfigError {
+  readonly network: MetricNetwork;
+
+  constructor(network: MetricNetwork, message: string, options: DcaeErrorOptions) {
+    super(message, options);
+    this.network = network;
+  }
+}
+
+export interface FindNetworkOptions {
+  /** Paths by the names of the environment variables, as in { DCAE_INCEPTION: "/data/inception.pth" }. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** `sha256` (default) refuses .pth and .bin files that aren't the published ones; `skip` takes any. */
+  readonly verify?: "sha256" | "skip";
+  /** For tests: replaces process.env. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A file that was used, as it is stored in results. */
+export interface UsedFile {
+  readonly path: string;
+  readonly sha256: string;
+  /** Whether it is the published file, byte for byte. */
+  readonly published: boolean;
+}
+
+export interface NetworkWeights {
+  readonly network: MetricNetwork;
+  /** Under our names; tensors that the network doesn't need are left out. */
+  readonly weights: Weights;
+  readonly files: readonly UsedFile[];
+}
+
+/**
+ * The weights of a network.
+ *
+ * @throws MissingWeightsError that says how to obtain the file; CheckpointError when a file is damaged or another one
+ */
+export async function findNetwork(network: MetricNetwork, options: FindNetworkOptions = {}): Promise<NetworkWeights> {
+  const entries = new Map<string, WeightEntry>();
+  const opened: Weights[] = [];
+  const files: UsedFile[] = [];
+  const close = async () => {
+    for (const weights of opened) await weights.close();
+  };
+  try {
+    for (const file of NETWORK_FILES[network]) {
+      const path = await locate(network, file, options);
+      const used = await verify(path, file, options);
+      files.push(used);
+      const weights = await open(path);
+      opened.push(weights);
+      for (const [name, entry] of weights.entries) {
+        const renamed = file.rename(name);
+        if (renamed !== undefined) entries.set(renamed, { ...entry, name: renamed });
+      }
+    }
+    await checkLinSums(network, entries, options);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { network, weights: { source: files.map(({ path }) => path).join(" + "), entries, close }, files };
+}
+
+/** Where a file would be found, whether or not it is there: for help texts. */
+export function searchPlaces({ names, variable }: NetworkFile, environment = process.env): string[] {
+  const { DCAE_METRICS, TORCH_HOME, XDG_CACHE_HOME } = environment;
+  const cache = XDG_CACHE_HOME ?? join(homedir(), ".cache");
+  const folders = [
+    ...(DCAE_METRICS === undefined ? [] : [DCAE_METRICS]),
+    join(cache, "dcae", "metrics"),
+    join(TORCH_HOME ?? join(cache, "torch"), "hub", "checkpoints"),
+  ];
+  const named = environment[variable];
+  return [
+    ...(named === undefined ? [] : [named]),
+    ...folders.flatMap((folder) => names.map((name) => join(folder, name))),
+  ];
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function locate(network: MetricNetwork, file: NetworkFile, options: FindNetworkOptions): Promise<string> {
+  const { files = {}, environment = process.env } = options;
+  const chosen = files[file.variable] ?? environment[file.variable];
+  if (chosen !== undefined) {
+    if (await exists(chosen)) return chosen;
+    throw new CheckpointError(`${file.variable}: there is no file ${chosen}`, { hint: "Check the path." });
+  }
+  for (const path of searchPlaces(file, environment)) if (await exists(path)) return path;
+  const folder = join(homedir(), ".cache", "dcae", "metrics");
+  throw new MissingWeightsError(network, `the weights of the ${file.role} aren't here (${file.names[0]})`, {
+    hint: `Download ${file.url} to ${join(folder, file.names[0] as string)}, or set ${file.variable} to its path.`,
+  });
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(path, { highWaterMark: 4 * 2 ** 20 })) hash.update(piece as Uint8Array);
+  return hash.digest("hex");
+}
+
+async function verify(path: string, file: NetworkFile, options: FindNetworkOptions): Promise<UsedFile> {
+  const sha256 = await sha256Of(path);
+  const published = sha256 === file.sha256;
+  if (!published && options.verify !== "skip" && !path.endsWith(".safetensors")) {
+    throw new CheckpointError(`${path}: isn't the published file: its SHA-256 is ${sha256}, not ${file.sha256}`, {
+      hint: `Download ${file.url} again, or pass verify "skip" if you know what it is.`,
+    });
+  }
+  return { path, sha256, published };
+}
+
+async function open(path: string): Promise<Weights> {
+  return path.endsWith(".safetensors") ? openSafetensorsFile(path) : openTorchFile(path);
+}
+
+/** Converted files have no known hash; wrong linear weights would give plausible wrong distances. */
+async function checkLinSums(
+  network: MetricNetwork,
+  entries: ReadonlyMap<string, WeightEntry>,
+  { verify: mode }: FindNetworkOptions,
+): Promise<void> {
+  const sums = mode === "skip" ? [] : (LPIPS_LIN_SUMS[network] ?? []);
+  for (const [i, expected] of sums.entries()) {
+    const name = `lin${i}.model.1.weight`;
+    const entry = entries.get(name);
+    if (entry === undefined) throw new CheckpointError(`LPIPS: there is no tensor "${name}"`);
+    const sum = (await entry.read()).toFloat32().reduce((total, value) => total + value, 0);
+    if (!(Math.abs(sum - expected) <= 1e-4 * expected)) {
+      throw new CheckpointError(`LPIPS: "${name}" sums up to ${sum}, the published one (version 0.1) to ${expected}`, {
+        hint: "Use the weights of version 0.1.",
+      });
+    }
+  }
+}

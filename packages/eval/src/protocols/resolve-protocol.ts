@@ -1,0 +1,73 @@
+/** A protocol from a preset's name and what the caller changes. */
+import { ConfigError } from "@dcae/core";
+import { PROTOCOLS, type Protocol } from "./protocol.js";
+
+export interface ProtocolChoice extends Partial<Omit<Protocol, "name" | "size">> {
+  /** A preset of PROTOCOLS (default "dc-ae"). */
+  readonly preset?: string;
+  /** Side of a square, or [height, width]. */
+  readonly size?: number | readonly [height: number, width: number];
+}
+
+/**
+ * The preset with changes. A change of anything but split and size is shown in the name.
+ *
+ * @throws ConfigError for an unknown preset, or a size that has no effect or is missing
+ */
+export function resolveProtocol(choice: ProtocolChoice = {}): Protocol {
+  const { preset = "dc-ae", size, split, ...changes } = choice;
+  if (!Object.hasOwn(PROTOCOLS, preset)) {
+    throw new ConfigError(`protocol: "${preset}" is unknown`, { hint: `Use ${Object.keys(PROTOCOLS).join(" or ")}.` });
+  }
+  const base: Protocol = PROTOCOLS[preset as keyof typeof PROTOCOLS];
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+  const changed = given.filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(base[key as keyof Protocol]));
+  const resolved: Protocol = {
+    ...base,
+    ...Object.fromEntries(given),
+    name: changed.length === 0 ? base.name : `${base.name} with other ${changed.map(([key]) => key).join(", ")}`,
+    split: split ?? base.split,
+    size: size === undefined ? base.size : typeof size === "number" ? [size, size] : [...size],
+  };
+  checkSize(resolved);
+  return resolved;
+}
+
+function checkSize({ crop, size }: Protocol): void {
+  if (size === null) return;
+  if (!size.every((side) => Number.isSafeInteger(side) && side >= 1)) {
+    throw new ConfigError(`size: ${size.join("x")} isn't made of positive integers`);
+  }
+  if (crop === "none") {
+    throw new ConfigError(`size: ${size.join("x")} has no effect on pictures that keep their size`, {
+      hint: "Choose crop dm-crop, or leave the size out.",
+    });
+  }
+}
+
+/** The protocol in lines of "what: value", for terminals and reports. */
+export function describeProtocol(protocol: Protocol): [what: string, value: string][] {
+  const { size, scoreSplits, scoreSeed } = protocol;
+  const pixels = size === null ? "as they are" : `${size[1]}x${size[0]}`;
+  const crop =
+    protocol.crop === "dm-crop"
+      ? "dm-crop (box halving, one antialiased 8-bit bicubic resize with a = -0.5, center cut)"
+      : "none";
+  const splits = typeof scoreSplits === "number" ? `${scoreSplits} parts` : `parts of ${scoreSplits.size} images`;
+  return [
+    ["protocol", protocol.name],
+    ["split", protocol.split],
+    ["crop", crop],
+    ["size", pixels],
+    ["decoding", protocol.decoding],
+    ["rounding to 8 bits", protocol.rounding],
+    ["FID input", protocol.fidPipeline],
+    [
+      "inception score",
+      `${protocol.scorePipeline}, ${splits}, ${scoreSeed === null ? "in order" : `seed ${scoreSeed}`}`,
+    ],
+    ["SSIM border", protocol.ssimBorder],
+    ["LPIPS", `${protocol.lpipsTrunk}, norm of ${protocol.lpipsNorm}`],
+    ["neighbors", String(protocol.neighbors)],
+  ];
+}

@@ -1,0 +1,92 @@
+/** Picture files of a folder and its subfolders, sorted by path. */
+import { createHash } from "node:crypto";
+import type { Dirent } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, relative, sep } from "node:path";
+import { DataError, decodeImage, dmCrop, errorMessage, PILLOW_DECODE } from "@dcae/core";
+import type { Protocol } from "../protocols/protocol.js";
+import { type Picture, type PictureSource, readAhead, type Shard, shardBounds } from "./picture-source.js";
+
+/** The extensions of the official folder data sets (training.md section 8), and AVIF. */
+const EXTENSIONS = new Set(["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "avif"]);
+
+/** Decoded pictures that wait for their turn; each may have some megabytes. */
+const AHEAD = Math.max(4, 2 * availableParallelism());
+
+export interface FolderOptions {
+  /** How files are read and cropped. */
+  readonly protocol: Pick<Protocol, "crop" | "size" | "decoding">;
+  /** Only the first pictures. */
+  readonly limit?: number | undefined;
+  /** Only a part (of what `limit` leaves). */
+  readonly shard?: Shard | undefined;
+}
+
+/**
+ * Paths of the picture files below `folder`, relative to it and sorted. Hidden files are left out.
+ *
+ * @throws DataError when the folder can't be read or has no pictures
+ */
+export async function listPictures(folder: string): Promise<string[]> {
+  let files: Dirent[];
+  try {
+    files = await readdir(folder, { recursive: true, withFileTypes: true });
+  } catch (error) {
+    throw new DataError(`${folder}: can't be read as a folder of pictures: ${errorMessage(error)}`, { cause: error });
+  }
+  const found = files
+    .filter((file) => (file.isFile() || file.isSymbolicLink()) && !file.name.startsWith("."))
+    .filter(({ name }) => EXTENSIONS.has(name.slice(name.lastIndexOf(".") + 1).toLowerCase()))
+    .map((file) => relative(folder, join(file.parentPath, file.name)).split(sep).join("/"))
+    .sort();
+  if (found.length === 0) {
+    throw new DataError(`${folder}: there are no pictures in it`, {
+      hint: `Looked for files that end with ${[...EXTENSIONS].join(", ")}, in subfolders too.`,
+    });
+  }
+  return found;
+}
+
+async function fingerprintOf(folder: string, files: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of files) {
+    const size = await stat(join(folder, file)).then(
+      (stats) => stats.size,
+      () => -1,
+    );
+    hash.update(`${file}\0${size}\n`);
+  }
+  return hash.digest("hex");
+}
+
+/**
+ * The pictures of a folder, cropped as the protocol asks.
+ *
+ * @throws DataError when the folder can't be read or has no pictures
+ */
+export async function folderSource(folder: string, options: FolderOptions): Promise<PictureSource> {
+  const { protocol, limit, shard } = options;
+  const all = await listPictures(folder);
+  const limited = limit === undefined ? all : all.slice(0, limit);
+  const files = shard === undefined ? limited : limited.slice(...shardBounds(limited.length, shard));
+  const decoding = protocol.decoding === "pillow" ? PILLOW_DECODE : {};
+
+  async function read(index: number): Promise<Picture> {
+    const name = files[index] as string;
+    try {
+      const image = await decodeImage(join(folder, name), decoding);
+      const { crop, size } = protocol;
+      return { index, name, image: crop === "none" || size === null ? image : dmCrop(image, size) };
+    } catch (error) {
+      return { index, name, image: undefined, problem: errorMessage(error) };
+    }
+  }
+
+  return {
+    name: folder,
+    count: files.length,
+    fingerprint: await fingerprintOf(folder, files),
+    read: (start) => readAhead(start, files.length, AHEAD, read),
+  };
+}

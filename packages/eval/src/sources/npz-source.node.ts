@@ -1,0 +1,52 @@
+/** Pictures of an ADM archive: `arr_0`, uint8 [N, H, W, 3] (evaluation.md section 4). Read in pieces. */
+import { stat } from "node:fs/promises";
+import { createImage, DataError } from "@dcae/core";
+import { openNpz } from "../files/npz-reader.node.js";
+import type { Picture, PictureSource } from "./picture-source.js";
+
+const ARRAY = "arr_0";
+/** Pictures per read. */
+const PIECE = 16;
+
+/**
+ * The pictures of an archive, as they are.
+ *
+ * @throws DataError when it has no `arr_0` of 8-bit RGB pictures
+ */
+export async function npzSource(
+  path: string,
+  { limit }: { readonly limit?: number | undefined } = {},
+): Promise<PictureSource> {
+  const npz = await openNpz(path);
+  try {
+    const { dtype, shape } = await npz.describe(ARRAY);
+    const [available = 0, height = 0, width = 0, channels] = shape;
+    if (dtype !== "uint8" || shape.length !== 4 || channels !== 3 || available * height * width === 0) {
+      throw new DataError(`${path}: "${ARRAY}" is ${dtype} [${shape.join(", ")}], expected uint8 [N, H, W, 3]`);
+    }
+    const count = Math.min(available, limit ?? available);
+    const { size } = await stat(path);
+
+    async function* read(start: number): AsyncGenerator<Picture> {
+      const archive = await openNpz(path);
+      try {
+        let index = 0;
+        for await (const bytes of archive.items(ARRAY, PIECE)) {
+          const pixels = height * width * 3;
+          for (let at = 0; at < bytes.length; at += pixels, index++) {
+            if (index >= count) return;
+            if (index < start) continue;
+            const image = createImage(width, height, bytes.slice(at, at + pixels));
+            yield { index, name: String(index), image };
+          }
+        }
+      } finally {
+        await archive.close();
+      }
+    }
+
+    return { name: path, count, fingerprint: `${path} ${size} ${shape.join("x")} ${count}`, read };
+  } finally {
+    await npz.close();
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * Reference statistics as .npz: `mu` and `sigma` as pytorch-fid writes them, and ADM's layout with pictures in `arr_0`.
+ *
+ * Our files also hold the exact sums, so that shards merge into precisely the file of the whole, and what the numbers were
+ * made of (protocol, network, images). Other tools ignore these entries.
+ */
+import { ConfigError, DataError, errorMessage, Tensor } from "@dcae/core";
+import { type NpzFile, openNpz } from "../files/npz-reader.node.js";
+import { writeNpz } from "../files/npz-writer.node.js";
+import type { InceptionPipeline } from "../networks/inception-program.js";
+import type { Protocol } from "../protocols/protocol.js";
+import type { Shard } from "../sources/picture-source.js";
+import { createFeatureAccumulator, type FeatureAccumulator, type FeatureSums } from "./feature-accumulator.js";
+import type { FeatureStatistics } from "./feature-statistics.js";
+
+/** What statistics were made of. */
+export interface StatisticsInfo {
+  readonly formatVersion: 1;
+  readonly protocol: Protocol;
+  /** Input of the network that the features come from. */
+  readonly pipeline: InceptionPipeline;
+  /** SHA-256 of the network's files. */
+  readonly networks: readonly string[];
+  /** Where the pictures came from, and the parts that are in here. */
+  readonly source: string;
+  readonly shards: readonly Shard[];
+  readonly warnings: readonly string[];
+}
+
+export interface StatisticsFile {
+  readonly path: string;
+  readonly statistics: FeatureStatistics;
+  /** ADM's spatial features (`mu_s`, `sigma_s`), for sFID. */
+  readonly spatial: FeatureStatistics | undefined;
+  /** Undefined for files of other tools. */
+  readonly sums: FeatureSums | undefined;
+  readonly info: StatisticsInfo | undefined;
+  /** Whether the file also holds pictures: the layout of ADM's reference archives, whose statistics are TensorFlow's. */
+  readonly hasPictures: boolean;
+}
+
+const INFO = "dcae_info";
+const COUNT = "dcae_count";
+const SUMS = "dcae_sums";
+const PRODUCTS = "dcae_products";
+/** The features of FID have 2048 dimensions; a file from elsewhere may not make us allocate much more. */
+const MAX_DIMENSIONS = 8192;
+
+async function readVector(npz: NpzFile, name: string): Promise<Tensor> {
+  const { dtype, shape } = await npz.describe(name);
+  const [size = 0] = shape;
+  if ((dtype !== "float64" && dtype !== "float32") || shape.length !== 1 || size < 1 || size > MAX_DIMENSIONS) {
+    throw new DataError(`${npz.path}: "${name}" is ${dtype} [${shape.join(", ")}], expected float64 [D]`);
+  }
+  return npz.read(name, 8 * MAX_DIMENSIONS + 1024);
+}
+
+async function readStatisticsPair(npz: NpzFile, mu: string, sigma: string): Promise<FeatureStatistics> {
+  const mean = await readVector(npz, mu);
+  const size = mean.size;
+  const { dtype, shape } = await npz.describe(sigma);
+  if ((dtype !== "float64" && dtype !== "float32") || shape.join() !== [size, size].join()) {
+    throw new DataError(
+      `${npz.path}: "${sigma}" is ${dtype} [${shape.join(", ")}], expected float64 [${size}, ${size}] beside "${mu}"`,
+    );
+  }
+  const covariance = await npz.read(sigma, 8 * size * size + 1024);
+  return {
+    name: npz.path,
+    count: undefined,
+    mean: mean.cast("float64").data as Float64Array,
+    covariance: covariance.cast("float64").data as Float64Array,
+    stored: dtype,
+  };
+}
+
+/** Our own entries, checked against each other; undefined when there are none. */
+async function readSums(npz: NpzFile, dimensions: number): Promise<FeatureSums | undefined> {
+  if (![COUNT, SUMS, PRODUCTS].every((name) => npz.names.includes(name))) return undefined;
+  const count = Number((await npz.read(COUNT, 1024)).data[0] ?? 0);
+  const read = async (name: string, length: number): Promise<Float64Array> => {
+    const { dtype, shape } = await npz.describe(name);
+    if (dtype !== "float64" || shape.join() !== String(length)) {
+      throw new DataError(`${npz.path}: "${name}" is ${dtype} [${shape.join(", ")}], expected float64 [${length}]`);
+    }
+    return (await npz.read(name, 8 * length + 1024)).data as Float64Array;
+  };
+  const sums = await read(SUMS, 2 * dimensions);
+  return { dimensions, count, sums, products: await read(PRODUCTS, dimensions * (dimensions + 1)) };
+}
+
+async function readInfo(npz: NpzFile): Promise<StatisticsInfo | undefined> {
+  if (!npz.names.includes(INFO)) return undefined;
+  const bytes = (await npz.read(INFO, 2 ** 20)).data as Uint8Array;
+  try {
+    const info = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as StatisticsInfo;
+    const complete =
+      info.formatVersion === 1 &&
+      typeof info.protocol?.name === "string" &&
+      typeof info.pipeline === "string" &&
+      [info.networks, info.shards, info.warnings].every(Array.isArray);
+    if (!complete) throw new Error("it lacks fields of format version 1");
+    return info;
+  } catch (error) {
+    throw new DataError(`${npz.path}: "${INFO}" can't be read: ${errorMessage(error)}`, {
+      hint: "Compute the statistics again.",
+    });
+  }
+}
+
+/**
+ * Reads statistics in either layout.
+ *
+ * @throws DataError when the file can't be read, is damaged, or has pictures without statistics
+ */
+export async function readStatistics(path: string): Promise<StatisticsFile> {
+  const npz = await openNpz(path);
+  try {
+    const hasPictures = npz.names.includes("arr_0");
+    if (!npz.names.includes("mu") || !npz.names.includes("sigma")) {
+      throw new DataError(`${path}: has no "mu" and "sigma", only ${npz.names.join(", ") || "nothing"}`, {
+        hint: hasPictures
+          ? "It holds pictures: give it as pictures instead."
+          : "Write statistics with `dcae eval stats`.",
+      });
+    }
+    const pair = await readStatisticsPair(npz, "mu", "sigma");
+    const hasSpatial = npz.names.includes("mu_s") && npz.names.includes("sigma_s");
+    const spatial = hasSpatial ? await readStatisticsPair(npz, "mu_s", "sigma_s") : undefined;
+    const sums = await readSums(npz, pair.mean.length);
+    return {
+      path,
+      statistics: { ...pair, count: sums?.count },
+      spatial,
+      sums,
+      info: await readInfo(npz),
+      hasPictures,
+    };
+  } finally {
+    await npz.close();
+  }
+}
+
+/**
+ * Writes statistics as `mu` and `sigma` with our entries beside them.
+ *
+ * @throws DataError for fewer than two images, or when the file can't be written
+ */
+export async function writeStatistics(
+  path: string,
+  accumulator: FeatureAccumulator,
+  info: Omit<StatisticsInfo, "formatVersion">,
+): Promise<void> {
+  const { mean, covariance } = accumulator.statistics(path);
+  const { count, sums, products, dimensions } = accumulator.toSums();
+  const json = new TextEncoder().encode(JSON.stringify({ formatVersion: 1, ...info }));
+  await writeNpz(path, {
+    mu: new Tensor("float64", mean, [dimensions]),
+    sigma: new Tensor("float64", covariance, [dimensions, dimensions]),
+    [COUNT]: new Tensor("int64", BigInt64Array.of(BigInt(count)), []),
+    [SUMS]: new Tensor("float64", sums, [sums.length]),
+    [PRODUCTS]: new Tensor("float64", products, [products.length]),
+    [INFO]: new Tensor("uint8", json, [json.length]),
+  });
+}
+
+/**
+ * Joins files of shards; the result equals the statistics of all their images in one run, to the last bit.
+ *
+ * @throws DataError when a file wasn't written by us, ConfigError when files don't belong together or overlap
+ */
+export async function mergeStatistics(paths: readonly string[], out: string): Promise<{ readonly count: number }> {
+  let merged: FeatureAccumulator | undefined;
+  let first: StatisticsFile | undefined;
+  const shards: Shard[] = [];
+  const warnings = new Set<string>();
+  if (paths.length < 2) throw new ConfigError(`merge: needs at least two files, got ${paths.length}`);
+  for (const path of paths) {
+    const file = await readStatistics(path);
+    const { sums, info } = file;
+    if (sums === undefined || info === undefined) {
+      throw new DataError(`${path}: was written by another tool and can't be merged: it doesn't say how many images`, {
+        hint: "Compute the statistics of its images with `dcae eval stats`.",
+      });
+    }
+    first ??= file;
+    checkFits(first, file);
+    for (const shard of info.shards) {
+      if (shards.some((known) => overlaps(known, shard))) {
+        throw new ConfigError(
+          `merge: ${path} has shard ${shard.index} of ${shard.of}, which is in another file already`,
+          {
+            hint: "Give each shard once.",
+          },
+        );
+      }
+      shards.push(shard);
+    }
+    for (const warning of info.warnings) warnings.add(warning);
+    merged ??= createFeatureAccumulator(sums.dimensions);
+    merged.merge(sums);
+  }
+  const accumulator = merged as FeatureAccumulator;
+  const info = first?.info as StatisticsInfo;
+  await writeStatistics(out, accumulator, { ...info, shards, warnings: [...warnings] });
+  return { count: accumulator.count };
+}
+
+function checkFits(a: StatisticsFile, b: StatisticsFile): void {
+  const parts = ["protocol", "pipeline", "networks", "source"] as const;
+  for (const part of parts) {
+    if (JSON.stringify(a.info?.[part]) === JSON.stringify(b.info?.[part])) continue;
+    throw new ConfigError(`merge: ${a.path} and ${b.path} differ in ${part}, they are no shards of one set`, {
+      hint: "Compute all shards with the same settings.",
+    });
+  }
+}
+
+function overlaps(a: Shard, b: Shard): boolean {
+  // Fractions of the set, compared without division.
+  return a.index * b.of < (b.index + 1) * a.of && b.index * a.of < (a.index + 1) * b.of;
+}

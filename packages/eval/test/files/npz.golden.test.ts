@@ -1,0 +1,146 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Tensor } from "@dcae/core";
+import { readNpyFile } from "@dcae/core/checkpoint";
+import { describe, expect, it } from "vitest";
+import { openNpz } from "../../src/files/npz-reader.node.js";
+import { writeNpz } from "../../src/files/npz-writer.node.js";
+import { readStatistics } from "../../src/statistics/statistics-file.node.js";
+import { goldenJson, goldenPath } from "../support/golden.js";
+import { formulaImage } from "../support/hash-fill.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const folder = temporaryFolder();
+const expected = goldenJson("npz_samples.json");
+
+/** Writes a copy of `source` with other bytes at `at`. */
+function damaged(source: string, name: string, at: number, bytes: readonly number[]): string {
+  const content = readFileSync(source);
+  content.set(bytes, at);
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe("files that NumPy wrote", () => {
+  it("statistics, stored, float64", async () => {
+    const { statistics, sums, info, hasPictures } = await readStatistics(goldenPath("npz_stats.npz"));
+    expect(Array.from(statistics.mean)).toEqual(expected.mu);
+    expect(Array.from(statistics.covariance)).toEqual(expected.sigma.flat());
+    expect([statistics.stored, statistics.count, sums, info, hasPictures]).toEqual([
+      "float64",
+      undefined,
+      undefined,
+      undefined,
+      false,
+    ]);
+  });
+
+  it("statistics, deflated, float32, Fortran order", async () => {
+    const { statistics } = await readStatistics(goldenPath("npz_stats_compressed_f32.npz"));
+    expect(Array.from(statistics.mean)).toEqual(expected.mu.map(Math.fround));
+    expect(Array.from(statistics.covariance)).toEqual(expected.sigma.flat().map(Math.fround));
+    expect(statistics.stored).toBe("float32");
+  });
+
+  it("an archive in ADM's layout, with pictures item by item", async () => {
+    const path = goldenPath("npz_adm_style.npz");
+    const { statistics, spatial, hasPictures } = await readStatistics(path);
+    expect(hasPictures).toBe(true);
+    expect(statistics.mean).toHaveLength(6);
+    expect(spatial?.covariance).toHaveLength((spatial?.mean.length ?? 0) ** 2);
+    const npz = await openNpz(path);
+    const { shape, dtype } = expected.arr_0;
+    expect(await npz.describe("arr_0")).toMatchObject({ shape, dtype });
+    const pieces: number[] = [];
+    let sum = 0;
+    const pictures: Uint8Array[] = [];
+    for await (const bytes of npz.items("arr_0", 2)) {
+      pieces.push(bytes.length / (8 * 10 * 3));
+      sum += bytes.reduce((total, value) => total + value, 0);
+      pictures.push(bytes.slice(0, 8 * 10 * 3));
+    }
+    await npz.close();
+    expect(pieces).toEqual([2, 2, 1]);
+    expect(sum).toBe(expected.arr_0.sum);
+    expect(pictures[1]).toEqual(formulaImage(10, 8, expected.arr_0.formula_seeds[2]).data);
+  });
+
+  it("a lone array", async () => {
+    const features = await readNpyFile(goldenPath("features.npy"));
+    expect(features.shape).toEqual([20, 6]);
+    expect(features.toFloat32().reduce((total, value) => total + value, 0)).toBeCloseTo(expected.features_sum, 5);
+  });
+});
+
+describe("files of our own", () => {
+  it.each([false, true])("come back as they were (deflated: %s)", async (compress) => {
+    const path = join(folder, `own-${compress}.npz`);
+    const arrays = {
+      mu: new Tensor("float64", Float64Array.of(1.5, -2), [2]),
+      pictures: new Tensor(
+        "uint8",
+        Uint8Array.from({ length: 3000 }, (_, i) => i % 7),
+        [10, 300],
+      ),
+      count: new Tensor("int64", BigInt64Array.of(2n ** 40n), []),
+    };
+    await writeNpz(path, arrays, { compress });
+    const npz = await openNpz(path);
+    expect(npz.names).toEqual(["mu", "pictures", "count"]);
+    for (const [name, tensor] of Object.entries(arrays)) {
+      const read = await npz.read(name);
+      expect([read.dtype, read.shape, read.data]).toEqual([tensor.dtype, tensor.shape, tensor.data]);
+    }
+    await npz.close();
+  });
+});
+
+describe("hostile and damaged archives", () => {
+  it("ends at the first byte more than the archive claims", async () => {
+    const path = join(folder, "bomb.npz");
+    // A megabyte of zeros in a few bytes; then the directory claims that it is 200 bytes.
+    await writeNpz(path, { zeros: Tensor.zeros([250_000]) }, { compress: true });
+    const content = readFileSync(path);
+    const directory = content.indexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+    const claimed = directory + 46 + "zeros.npy".length + 4;
+    const bomb = damaged(path, "bomb2.npz", claimed, [200, 0, 0, 0]);
+    const npz = await openNpz(bomb);
+    await expect(npz.read("zeros")).rejects.toThrow(/it has more than the 200 bytes that the archive claims/);
+    await npz.close();
+  });
+
+  it("refuses arrays that are larger than expected before it allocates them", async () => {
+    const npz = await openNpz(goldenPath("npz_stats.npz"));
+    await expect(npz.read("sigma", 100)).rejects.toThrow(/"sigma" has \d+ bytes, more than the 100 that are expected/);
+    await npz.close();
+  });
+
+  it("notices a changed byte", async () => {
+    const path = goldenPath("npz_stats.npz");
+    const at = readFileSync(path).indexOf(Buffer.from("descr")) + 150;
+    const npz = await openNpz(damaged(path, "changed.npz", at, [1, 2, 3]));
+    await expect(npz.read(npz.names[0] as string)).rejects.toThrow(/checksum is wrong/);
+    await npz.close();
+  });
+
+  it("names what isn't an archive", async () => {
+    await expect(openNpz(goldenPath("features.npy"))).rejects.toThrow(/features\.npy: not a readable zip archive/);
+    await expect(openNpz(join(folder, "absent.npz"))).rejects.toThrow(/absent\.npz: can't read: no such file/);
+  });
+
+  it("names an array that isn't there", async () => {
+    const npz = await openNpz(goldenPath("npz_stats.npz"));
+    await expect(npz.read("arr_0")).rejects.toThrow(/has no array "arr_0", only mu, sigma/);
+    await npz.close();
+  });
+
+  it("refuses members that lie in each other", async () => {
+    const path = join(folder, "two.npz");
+    await writeNpz(path, { a: Tensor.zeros([100]), b: Tensor.zeros([100]) });
+    const content = readFileSync(path);
+    const second = content.lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+    const offset = second + 46 + "b.npy".length + 4 + 16;
+    await expect(openNpz(damaged(path, "overlap.npz", offset, [0, 0, 0, 0]))).rejects.toThrow(/overlaps/);
+  });
+});

@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest";
+import { frechetDistance } from "../../src/metrics/frechet-distance.js";
+import { createFeatureAccumulator } from "../../src/statistics/feature-accumulator.js";
+import type { FeatureStatistics } from "../../src/statistics/feature-statistics.js";
+import { expectGolden, type GoldenCase, loadGolden, tensorOf, valuesOf } from "../support/golden.js";
+
+function statisticsOf(golden: GoldenCase, set: 1 | 2): FeatureStatistics {
+  return {
+    name: `set ${set}`,
+    count: undefined,
+    mean: tensorOf(golden, `in.mu${set}`).data as Float64Array,
+    covariance: tensorOf(golden, `in.sigma${set}`).data as Float64Array,
+    stored: "float64",
+  };
+}
+
+describe("Frechet distance", () => {
+  it.each(["well", "ill", "rank_deficient", "close", "same"])("frechet_%s", async (name) => {
+    const golden = await loadGolden(`frechet_${name}`);
+    const { distance, warnings } = frechetDistance(statisticsOf(golden, 1), statisticsOf(golden, 2));
+    expectGolden(golden, "out.fid_symmetric", [distance]);
+    const [expected] = valuesOf(golden, "out.fid_symmetric");
+    // Much closer than the tolerance: no squares are rooted on the way.
+    expect(Math.abs(distance - (expected as number))).toBeLessThanOrEqual(1e-6 * (expected as number) + 1e-6);
+    expect(warnings.some((text) => text.includes("rank"))).toBe(name === "rank_deficient");
+  });
+
+  it("is symmetric, and 0 to the last digits for a set and itself", async () => {
+    for (const name of ["frechet_ill", "frechet_rank_deficient", "frechet_close"]) {
+      const golden = await loadGolden(name);
+      const [a, b] = [statisticsOf(golden, 1), statisticsOf(golden, 2)];
+      expect(frechetDistance(a, b).distance).toBeCloseTo(frechetDistance(b, a).distance, 8);
+      expect(frechetDistance(a, a).distance).toBeLessThan(1e-10);
+    }
+  });
+});
+
+describe("feature statistics", () => {
+  it("fid_stats", async () => {
+    const golden = await loadGolden("fid_stats");
+    const features = tensorOf(golden, "in.features");
+    const accumulator = createFeatureAccumulator(features.shape[1] as number);
+    accumulator.add(features.toFloat32());
+    const { mean, covariance } = accumulator.statistics("features");
+    for (const version of ["", "_np"]) {
+      expectGolden(golden, `out.mu${version}`, mean);
+      expectGolden(golden, `out.sigma${version}`, covariance);
+    }
+    const exact = valuesOf(golden, "out.sigma_np");
+    const worst = covariance.reduce((most, value, i) => Math.max(most, Math.abs(value - (exact[i] as number))), 0);
+    expect(worst).toBeLessThan(1e-12);
+  });
+});

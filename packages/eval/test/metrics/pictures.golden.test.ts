@@ -1,0 +1,77 @@
+import { createImage, dmCrop, psnr } from "@dcae/core";
+import { describe, expect, it } from "vitest";
+import { psnrOf } from "../../src/metrics/psnr.js";
+import { ssim, ssimMap } from "../../src/metrics/ssim.js";
+import { expectGolden, loadGolden, tensorOf, valuesOf } from "../support/golden.js";
+import { formulaImage } from "../support/hash-fill.js";
+
+describe.each([
+  "psnr_ssim_u8_17x23",
+  "psnr_ssim_u8_32x48",
+  "psnr_ssim_u8_64x64",
+  "psnr_ssim_u8_identical",
+  "psnr_ssim_float_40x30",
+])("%s", (name) => {
+  it("PSNR, SSIM with both borders, and the map of the first picture", async () => {
+    const golden = await loadGolden(name);
+    const [reference, prediction] = [tensorOf(golden, "in.ref"), tensorOf(golden, "in.pred")];
+    const [count, channels, height, width] = reference.shape as [number, number, number, number];
+    // Float cases hold values of 0 to 1.
+    const item = (tensor: typeof reference, n: number) => tensor.row(n).cast("float64").data as Float64Array;
+    const pairs = Array.from({ length: count }, (_, n) => [item(reference, n), item(prediction, n)] as const);
+    const size = { width, height, channels, planar: true };
+    const range = golden.config.uint8 === true ? 255 : 1;
+    expectGolden(
+      golden,
+      "out.psnr",
+      pairs.map(([a, b]) => psnrOf(a, b, range)),
+    );
+    expectGolden(
+      golden,
+      "out.ssim",
+      pairs.map(([a, b]) => ssim(a, b, { ...size, range }).whole),
+    );
+    expectGolden(
+      golden,
+      "out.ssim_cropped",
+      pairs.map(([a, b]) => ssim(a, b, { ...size, range }).cropped),
+    );
+    const [a, b] = pairs[0] as (typeof pairs)[number];
+    const plane = (data: Float64Array, channel: number) => ({ data, offset: channel * width * height, stride: 1 });
+    const maps = [0, 1, 2].map((c) => Array.from(ssimMap(plane(a, c), plane(b, c), width, height, range)));
+    expectGolden(golden, "out.ssim_map", maps.flat());
+  });
+});
+
+describe("8-bit pictures", () => {
+  it("interleaved channels give the same values, and core's PSNR agrees", async () => {
+    const golden = await loadGolden("psnr_ssim_u8_32x48");
+    const tensors = [tensorOf(golden, "in.ref"), tensorOf(golden, "in.pred")] as const;
+    const [, , height, width] = tensors[0].shape as [number, number, number, number];
+    const [a, b] = tensors.map((tensor) =>
+      createImage(width, height, tensor.row(0).transpose([1, 2, 0]).data as Uint8Array),
+    ) as [ReturnType<typeof createImage>, ReturnType<typeof createImage>];
+    expect(ssim(a.data, b.data, { width, height }).whole).toBeCloseTo(valuesOf(golden, "out.ssim")[0] as number, 5);
+    expect(psnrOf(a.data, b.data)).toBe(psnr(a, b));
+  });
+
+  it("refuses pictures smaller than the window", () => {
+    const tiny = new Uint8Array(10 * 20 * 3);
+    expect(() => ssim(tiny, tiny, { width: 10, height: 20 })).toThrow(/10x20 is smaller than the window of 11x11/);
+  });
+});
+
+describe("dm_crop", () => {
+  it("crops as every protocol here does", async () => {
+    const golden = await loadGolden("dm_crop");
+    for (const { name, h, w, seed, size } of golden.config.cases) {
+      const cropped = dmCrop(formulaImage(w, h, seed), size);
+      const expected = tensorOf(golden, `out.${name}`).transpose([1, 2, 0]);
+      expect(expected.shape, name).toEqual([cropped.height, cropped.width, 3]);
+      const pixels = expected.data as Uint8Array;
+      const worst = cropped.data.reduce((most, value, i) => Math.max(most, Math.abs(value - (pixels[i] as number))), 0);
+      // Stricter than the case's tolerance of 1.
+      expect(worst, name).toBe(0);
+    }
+  });
+});

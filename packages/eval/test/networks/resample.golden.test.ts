@@ -1,0 +1,30 @@
+import { resizePlanes, type Tensor } from "@dcae/core";
+import { createProgram, input } from "@dcae/core/graph";
+import { describe, it } from "vitest";
+import { resample, type TensorResize } from "../../src/networks/resample.js";
+import { runOnce, useEngine } from "../support/engine.js";
+import { expectGolden, loadGolden, tensorOf } from "../support/golden.js";
+
+const engine = useEngine();
+
+describe.each(["resize_up", "resize_down"])("%s", (name) => {
+  it.each<[string, TensorResize]>([
+    ["out.bilinear_half_pixel", "bilinear"],
+    ["out.bilinear_tf1", "bilinear-tf1"],
+    ["out.bicubic_half_pixel", "bicubic"],
+  ])("%s", async (key, kind) => {
+    const golden = await loadGolden(name);
+    const x = tensorOf(golden, "in.x");
+    const [height, width] = golden.config.size;
+    const program = createProgram("resample", { y: resample(input("x", x.shape), height, width, kind) });
+    const { y } = await runOnce(engine.current, program, { x });
+    expectGolden(golden, key, (y as Tensor).toFloat32());
+  });
+
+  it("out.bilinear_antialias, which is how core resizes float planes", async () => {
+    const golden = await loadGolden(name);
+    const [height, width] = golden.config.size;
+    const y = resizePlanes(tensorOf(golden, "in.x"), width, height, "bilinear");
+    expectGolden(golden, "out.bilinear_antialias", y.toFloat32());
+  });
+});
