@@ -2,6 +2,7 @@
  * Latent diffusion on DC-AE latents: denoisers, objectives, schedules, samplers, latent folders, and a pipeline.
  */
 export * from "./denoisers/index.js";
+export * from "./latents/index.js";
 export * from "./objectives/index.js";
 export * from "./samplers/index.js";
 export * from "./schedules/index.js";

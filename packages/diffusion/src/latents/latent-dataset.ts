@@ -1,0 +1,33 @@
+/** A folder of latents, whichever layout it has. */
+import type { Tensor } from "@dcae/core/graph";
+import type { LatentLayout } from "./latent-manifest.js";
+import type { LatentStatistics } from "./latent-statistics.js";
+
+export interface LatentBatch {
+  /** float32 [n, C, S, S], as they were written (scaled). */
+  readonly latents: Tensor<"float32">;
+  /** int32 [n] */
+  readonly labels: Tensor<"int32">;
+}
+
+export interface LatentDataset {
+  /** For messages. */
+  readonly folder: string;
+  readonly layout: LatentLayout;
+  /** Of one latent, [C, S, S]. */
+  readonly shape: readonly [number, number, number];
+  /** Number of latents. */
+  readonly length: number;
+  /** Names of the classes; labels are positions in this list. */
+  readonly classes: readonly string[];
+  /**
+   * Latents by number.
+   *
+   * @throws DataError naming the file that is missing, cut off or of another shape
+   */
+  read(indices: ArrayLike<number>): Promise<LatentBatch>;
+  /** Mean and spread over all latents. */
+  statistics(): Promise<LatentStatistics>;
+  /** Releases file handles. */
+  close(): Promise<void>;
+}

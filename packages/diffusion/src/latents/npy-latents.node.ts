@@ -1,0 +1,105 @@
+/**
+ * The reference's layout: `<class>/<name>.npy`, one array [C, S, S] per picture (diffusion.md section 13).
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { DataError } from "@dcae/core";
+import { fileError, readNpyFile } from "@dcae/core/checkpoint";
+import { dtypeKind, Tensor } from "@dcae/core/graph";
+import type { LatentDataset } from "./latent-dataset.js";
+import { type LatentManifest, latentCount, latentItem, npyName } from "./latent-manifest.js";
+import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
+import { listClassFolders } from "./list-pictures.node.js";
+
+/**
+ * Reads one latent.
+ *
+ * @throws DataError naming the file
+ */
+export async function openNpyLatent(path: string, shape: readonly number[]): Promise<Float32Array> {
+  const array = await readNpyFile(path);
+  if (array.shape.join() !== shape.join() || dtypeKind(array.dtype) !== "float") {
+    throw new DataError(`${path}: is ${array.dtype} [${array.shape.join(", ")}], not a latent [${shape.join(", ")}]`, {
+      hint: "All latents of a folder must come from one autoencoder at one size; delete the file and write it again.",
+    });
+  }
+  return array.toFloat32();
+}
+
+/** Opens a folder without manifest, as the reference writes it; the first array says the shape. */
+export async function openReferenceLatents(folder: string): Promise<LatentDataset> {
+  const { classes, files } = await listClassFolders(folder, [".npy"]);
+  const first = join(folder, files[0] as string);
+  const { shape } = await readNpyFile(first);
+  if (shape.length !== 3) throw new DataError(`${first}: is [${shape.join(", ")}], not a latent [C, S, S]`);
+  return npyDataset(folder, files, classes, shape as unknown as [number, number, number]);
+}
+
+/** Opens a folder whose manifest says what there must be. */
+export async function openNpyLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
+  const files = Array.from({ length: latentCount(manifest) }, (_, i) => npyName(latentItem(manifest, i)));
+  return npyDataset(folder, files, manifest.classes, manifest.shape);
+}
+
+async function npyDataset(
+  folder: string,
+  files: readonly string[],
+  classes: readonly string[],
+  shape: readonly [number, number, number],
+): Promise<LatentDataset> {
+  await checkSizes(folder, files);
+  const numbers = new Map(classes.map((name, label) => [name, label]));
+  const labelOf = (file: string) => numbers.get(file.slice(0, file.indexOf("/"))) as number;
+  const read: LatentDataset["read"] = async (indices) => {
+    const names = Array.from(indices, (index) => {
+      const file = files[index];
+      if (file === undefined) throw new DataError(`${folder}: has no latent ${index}, only ${files.length}`);
+      return file;
+    });
+    const arrays = await Promise.all(names.map((file) => openNpyLatent(join(folder, file), shape)));
+    const size = shape[0] * shape[1] * shape[2];
+    const values = new Float32Array(arrays.length * size);
+    for (const [i, array] of arrays.entries()) values.set(array, i * size);
+    const labels = new Tensor("int32", Int32Array.from(names, labelOf), [names.length]);
+    return { latents: Tensor.float32(values, [names.length, ...shape]), labels };
+  };
+  return {
+    folder,
+    layout: "npy",
+    shape,
+    length: files.length,
+    classes,
+    read,
+    async statistics() {
+      const total = channelSums(new Float32Array(), shape);
+      for (const file of files) addSums(total, channelSums(await openNpyLatent(join(folder, file), shape), shape));
+      return statisticsFrom(total, files.length, shape[1] * shape[2]);
+    },
+    async close() {},
+  };
+}
+
+/** Files of one shape and type have one size: finds missing and cut-off ones without reading them. */
+async function checkSizes(folder: string, files: readonly string[]): Promise<void> {
+  const sizes = new Map<number, string>();
+  for (const file of files) {
+    const path = join(folder, file);
+    try {
+      const { size } = await stat(path);
+      if (!sizes.has(size)) sizes.set(size, path);
+    } catch (error) {
+      throw fileError(error, path, "read");
+    }
+  }
+  if (sizes.size <= 1) return;
+  // The odd one out is the shorter one most of the time: reading it says what is wrong with it.
+  const [[, shortest], [, longest]] = [...sizes].sort(([a], [b]) => a - b).map((entry) => entry) as [
+    [number, string],
+    [number, string],
+  ];
+  const [a, b] = [await readNpyFile(shortest), await readNpyFile(longest)];
+  throw new DataError(
+    `${shortest}: is ${a.dtype} [${a.shape.join(", ")}], but ${longest} is ${b.dtype} [${b.shape.join(", ")}]`,
+    { hint: "All latents of a folder must have one shape and type." },
+  );
+}

@@ -1,0 +1,153 @@
+/**
+ * The compact layout: safetensors files of many latents (`latents` [n, C, S, S], `labels` [n]) with their sums per channel.
+ * A latent is read by its place in the file, so that shuffled training needs no shard in memory.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { CheckpointError, DataError } from "@dcae/core";
+import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
+import { type DType, Tensor } from "@dcae/core/graph";
+import type { LatentDataset } from "./latent-dataset.js";
+import { type LatentManifest, latentCount, shardCount, shardName, shardRange } from "./latent-manifest.js";
+import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
+
+/** Open files that a data set keeps. */
+const MAX_HANDLES = 64;
+
+/**
+ * Opens a shard and checks that it is whole and what the manifest promises. Close it when done.
+ *
+ * @throws DataError naming the file
+ */
+export async function openShard(folder: string, manifest: LatentManifest, shard: number): Promise<SafetensorsFile> {
+  const path = join(folder, shardName(shard));
+  const [start, stop] = shardRange(manifest, shard);
+  const [channels] = manifest.shape;
+  const expected: Readonly<Record<string, readonly [DType, readonly number[]]>> = {
+    latents: [manifest.dtype, [stop - start, ...manifest.shape]],
+    labels: ["int32", [stop - start]],
+    sums: ["float64", [channels]],
+    squares: ["float64", [channels]],
+  };
+  let file: SafetensorsFile;
+  try {
+    file = await openSafetensorsFile(path);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new DataError(error.message, {
+      cause: error,
+      hint: "Run the writing of these latents again; it completes them.",
+    });
+  }
+  for (const [name, [dtype, shape]] of Object.entries(expected)) {
+    const entry = file.entries.get(name);
+    if (entry?.dtype === dtype && entry.shape.join() === shape.join()) continue;
+    await file.close();
+    const got = entry === undefined ? "missing" : `${entry.dtype} [${entry.shape.join(", ")}]`;
+    throw new DataError(`${path}: ${name} is ${got}, not ${dtype} [${shape.join(", ")}]`, {
+      hint: "Delete the file and write the latents again.",
+    });
+  }
+  return file;
+}
+
+interface Shard {
+  readonly path: string;
+  /** First byte of the latents. */
+  readonly offset: number;
+  readonly labels: Int32Array;
+}
+
+/** Opens a folder: every shard is checked, and its labels are read. */
+export async function openShardLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
+  const { shape, dtype, classes, shardSize } = manifest;
+  const shards: Shard[] = [];
+  const total = channelSums(new Float32Array(), shape);
+  for (let i = 0; i < shardCount(manifest); i++) {
+    const file = await openShard(folder, manifest, i);
+    try {
+      const read = async (name: string) => (await file.entries.get(name)?.read())?.data;
+      const labels = (await read("labels")) as Int32Array;
+      const path = join(folder, shardName(i));
+      const wrong = labels.find((label) => label < 0 || label >= classes.length);
+      if (wrong !== undefined) throw new DataError(`${path}: the label ${wrong} is none of ${classes.length} classes`);
+      addSums(total, { sums: (await read("sums")) as Float64Array, squares: (await read("squares")) as Float64Array });
+      shards.push({ path, offset: file.entries.get("latents")?.location?.offset ?? 0, labels });
+    } finally {
+      await file.close();
+    }
+  }
+  const files = fileCache();
+  const size = shape[0] * shape[1] * shape[2];
+  const bytes = size * (dtype === "float16" ? 2 : 4);
+  const length = latentCount(manifest);
+
+  async function readOne(index: number): Promise<{ readonly values: Float32Array; readonly label: number }> {
+    const shard = shards[Math.floor(index / shardSize)];
+    const row = index % shardSize;
+    const label = shard?.labels[row];
+    if (shard === undefined || label === undefined)
+      throw new DataError(`${folder}: has no latent ${index}, only ${length}`);
+    const buffer = new Uint8Array(bytes);
+    await files.read(shard.path, buffer, shard.offset + row * bytes);
+    return { values: tensorFromBytes(dtype, shape, buffer).toFloat32(), label };
+  }
+
+  return {
+    folder,
+    layout: "shards",
+    shape,
+    length,
+    classes,
+    async read(indices) {
+      const items = await Promise.all(Array.from(indices, readOne));
+      const values = new Float32Array(items.length * size);
+      for (const [i, item] of items.entries()) values.set(item.values, i * size);
+      const labels = new Tensor(
+        "int32",
+        Int32Array.from(items, ({ label }) => label),
+        [items.length],
+      );
+      return { latents: Tensor.float32(values, [items.length, ...shape]), labels };
+    },
+    statistics: async () => statisticsFrom(total, length, shape[1] * shape[2]),
+    close: files.close,
+  };
+}
+
+/** A few open files; the least recently used one makes room. */
+function fileCache() {
+  const handles = new Map<string, Promise<FileHandle>>();
+  function acquire(path: string): Promise<FileHandle> {
+    const handle = handles.get(path) ?? open(path, "r");
+    handles.delete(path);
+    handles.set(path, handle);
+    handle.catch(() => handles.delete(path));
+    return handle;
+  }
+  async function trim(limit: number): Promise<void> {
+    while (handles.size > limit) {
+      const [path, handle] = handles.entries().next().value as [string, Promise<FileHandle>];
+      handles.delete(path);
+      await (await handle).close();
+    }
+  }
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    /** Fills `buffer` from `offset`. Reads queue up, so that no file is closed under one. */
+    read(path: string, buffer: Uint8Array, offset: number): Promise<void> {
+      const result = last.then(async () => {
+        try {
+          const { bytesRead } = await (await acquire(path)).read(buffer, 0, buffer.length, offset);
+          if (bytesRead < buffer.length) throw new DataError(`${path}: ended while it was read`);
+        } catch (error) {
+          throw fileError(error, path, "read");
+        }
+        await trim(MAX_HANDLES);
+      });
+      last = result.catch(() => undefined);
+      return result;
+    },
+    close: () => trim(0),
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * Writes folders of latents: in units of one shard, each atomic, so that a run may be killed and started again, and shared
+ * among processes by the unit's number.
+ */
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { ConfigError, DataError, ShapeError } from "@dcae/core";
+import { errorCode, fileError, writeFileAtomic, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { Tensor } from "@dcae/core/graph";
+import {
+  type LatentItem,
+  type LatentManifest,
+  latentItem,
+  MANIFEST_NAME,
+  manifestText,
+  npyName,
+  parseManifest,
+  shardCount,
+  shardName,
+  shardRange,
+} from "./latent-manifest.js";
+import { channelSums } from "./latent-statistics.js";
+import { openNpyLatent } from "./npy-latents.node.js";
+import { openShard } from "./shard-latents.node.js";
+
+/** Latents of some pictures, [items, C, S, S], already scaled. */
+export type EncodeItems = (items: readonly LatentItem[]) => Promise<Tensor>;
+
+export interface WriteLatentsOptions {
+  /** Which share of the units this process writes (default all): units with number mod count = index. */
+  readonly part?: { readonly index: number; readonly count: number };
+  /** Latents per call of `encode` (default 16). */
+  readonly batchSize?: number;
+  /** Called after each unit, also those that were there already. */
+  readonly onProgress?: (progress: WriteProgress) => void;
+  /** Stops between two batches. */
+  readonly signal?: AbortSignal;
+}
+
+export interface WriteProgress {
+  readonly unit: number;
+  readonly units: number;
+  /** Whether the unit had been written before. */
+  readonly skipped: boolean;
+}
+
+/**
+ * Writes the latents of a manifest, except those that are there and whole.
+ *
+ * @throws ConfigError when the folder holds latents of another manifest, DataError when files can't be written, ShapeError
+ *   when `encode` gives something else than promised
+ */
+export async function writeLatents(
+  folder: string,
+  manifest: LatentManifest,
+  encode: EncodeItems,
+  options: WriteLatentsOptions = {},
+): Promise<void> {
+  const { part = { index: 0, count: 1 }, onProgress, signal } = options;
+  const { index, count } = part;
+  if (!(Number.isInteger(index) && Number.isInteger(count) && index >= 0 && index < count)) {
+    throw new ConfigError(`part ${index} of ${count}: the index must be from 0 to one less than the count`);
+  }
+  await claimFolder(folder, manifest);
+  const units = shardCount(manifest);
+  for (let unit = index; unit < units; unit += count) {
+    signal?.throwIfAborted();
+    const skipped = await isWhole(folder, manifest, unit);
+    if (!skipped) await writeUnit(folder, manifest, unit, encode, options);
+    onProgress?.({ unit, units, skipped });
+  }
+}
+
+/** Writes the manifest, or checks that the folder has the same. */
+async function claimFolder(folder: string, manifest: LatentManifest): Promise<void> {
+  const path = join(folder, MANIFEST_NAME);
+  const text = manifestText(manifest);
+  // The same checks as for reading: what can't be read back must not be written.
+  parseManifest(text, path);
+  try {
+    await mkdir(folder, { recursive: true });
+    const present = await readFile(path, "utf8");
+    if (present !== text) {
+      throw new ConfigError(`${path}: describes other latents (other pictures, model, shape or layout)`, {
+        hint: "Choose an empty folder, or delete this one.",
+      });
+    }
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw fileError(error, path, "read");
+    await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
+  }
+}
+
+/** Whether every latent of a unit is there, readable and of the right shape. */
+async function isWhole(folder: string, manifest: LatentManifest, unit: number): Promise<boolean> {
+  try {
+    if (manifest.layout === "shards") {
+      await (await openShard(folder, manifest, unit)).close();
+      return true;
+    }
+    const [start, stop] = shardRange(manifest, unit);
+    for (let i = start; i < stop; i++) {
+      await openNpyLatent(join(folder, npyName(latentItem(manifest, i))), manifest.shape);
+    }
+    return true;
+  } catch (error) {
+    // Missing and damaged files are written again; anything else is a defect.
+    if (error instanceof DataError) return false;
+    throw error;
+  }
+}
+
+async function writeUnit(
+  folder: string,
+  manifest: LatentManifest,
+  unit: number,
+  encode: EncodeItems,
+  { batchSize = 16, signal }: WriteLatentsOptions,
+): Promise<void> {
+  const [start, stop] = shardRange(manifest, unit);
+  const items = Array.from({ length: stop - start }, (_, i) => latentItem(manifest, start + i));
+  const size = manifest.shape[0] * manifest.shape[1] * manifest.shape[2];
+  const values = new Float32Array(items.length * size);
+  for (let at = 0; at < items.length; at += batchSize) {
+    signal?.throwIfAborted();
+    const batch = items.slice(at, at + batchSize);
+    const latents = await encode(batch);
+    checkLatents(latents, [batch.length, ...manifest.shape], batch[0]?.picture ?? "");
+    values.set(latents.toFloat32(), at * size);
+  }
+  const all = Tensor.float32(values, [items.length, ...manifest.shape]);
+  if (manifest.layout === "npy") {
+    for (const [i, item] of items.entries()) {
+      const path = join(folder, npyName(item));
+      await mkdir(dirname(path), { recursive: true });
+      await writeNpyFile(path, all.row(i).cast(manifest.dtype));
+    }
+    return;
+  }
+  const labels = new Tensor(
+    "int32",
+    Int32Array.from(items, ({ label }) => label),
+    [items.length],
+  );
+  const { sums, squares } = channelSums(values, manifest.shape);
+  const channels = [manifest.shape[0]];
+  const tensors = {
+    latents: all.cast(manifest.dtype),
+    labels,
+    // Statistics of the whole set are added up from these without reading the latents again.
+    sums: new Tensor("float64", sums, channels),
+    squares: new Tensor("float64", squares, channels),
+  };
+  const entries = Object.entries(tensors).map(([name, tensor]) => ({
+    name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    read: async () => tensor as Tensor,
+  }));
+  await writeSafetensorsFile(join(folder, shardName(unit)), entries);
+}
+
+function checkLatents(latents: Tensor, expected: readonly number[], picture: string): void {
+  if (latents.shape.join() !== expected.join()) {
+    throw new ShapeError(
+      `writeLatents: encode gave [${latents.shape.join(", ")}] for the batch at ${picture}, not [${expected.join(", ")}]`,
+    );
+  }
+  if (latents.toFloat32().some((value) => !Number.isFinite(value))) {
+    throw new DataError(`writeLatents: a latent of the batch at ${picture} isn't finite`);
+  }
+}

@@ -1,0 +1,259 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { ConfigError, DataError } from "@dcae/core";
+import { encodeNpy, openSafetensorsFile } from "@dcae/core/checkpoint";
+import { createRandom, Tensor } from "@dcae/core/graph";
+import { afterEach, describe, expect, it } from "vitest";
+import {
+  type EncodeItems,
+  type LatentDataset,
+  type LatentItem,
+  type LatentManifest,
+  openLatents as open,
+  type WriteProgress,
+  writeLatentStatistics,
+  writeLatents,
+} from "../../src/index.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const root = temporaryFolder();
+let folders = 0;
+const fresh = () => join(root, `latents-${folders++}`);
+
+const opened: LatentDataset[] = [];
+afterEach(async () => {
+  for (const dataset of opened.splice(0)) await dataset.close();
+});
+async function openLatents(folder: string): Promise<LatentDataset> {
+  const dataset = await open(folder);
+  opened.push(dataset);
+  return dataset;
+}
+
+const manifest = (changes: Partial<LatentManifest> = {}): LatentManifest => ({
+  layout: "shards",
+  shape: [3, 2, 2],
+  dtype: "float32",
+  classes: ["cat", "dog", "empty"],
+  pictures: ["cat/a", "cat/b", "cat/deep/c", "dog/d", "dog/e"],
+  mirrored: false,
+  shardSize: 2,
+  source: "test",
+  scalingFactor: 0.5,
+  ...changes,
+});
+
+/** What a picture's latent is: random numbers that follow from its name. */
+function latentOf({ picture, mirrored }: LatentItem): Float32Array {
+  return createRandom(1, `${picture} ${mirrored}`).normal(new Float32Array(12), 0.3, 2);
+}
+const encode: EncodeItems = async (items) =>
+  Tensor.float32(
+    items.flatMap((item) => [...latentOf(item)]),
+    [items.length, 3, 2, 2],
+  );
+
+async function written(changes: Partial<LatentManifest> = {}): Promise<string> {
+  const folder = fresh();
+  await writeLatents(folder, manifest(changes), encode);
+  return folder;
+}
+
+describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
+  it("gives back latents and labels in any order, with the statistics of all", async () => {
+    const folder = await written({ layout });
+    const dataset = await openLatents(folder);
+    expect(dataset).toMatchObject({ layout, length: 5, shape: [3, 2, 2], classes: ["cat", "dog", "empty"] });
+    const { latents, labels } = await dataset.read([4, 0, 2]);
+    expect([...labels.data]).toEqual([1, 0, 0]);
+    const expected = ["dog/e", "cat/a", "cat/deep/c"].flatMap((picture) => [
+      ...latentOf({ picture, label: 0, mirrored: false }),
+    ]);
+    expect([...latents.data]).toEqual(expected);
+
+    const all = (await dataset.read([0, 1, 2, 3, 4])).latents.data as Float32Array;
+    const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+    const square = all.reduce((sum, value) => sum + value * value, 0) / all.length;
+    const statistics = await writeLatentStatistics(dataset);
+    expect(statistics.count).toBe(5);
+    expect(statistics.mean).toBeCloseTo(mean, 10);
+    expect(statistics.std).toBeCloseTo(Math.sqrt(square - mean * mean), 10);
+    expect(statistics.rms).toBeCloseTo(Math.sqrt(square), 10);
+    expect(statistics.channelMean).toHaveLength(3);
+    const channel = [...all].filter((_, i) => Math.floor(i / 4) % 3 === 1);
+    expect(statistics.channelMean[1]).toBeCloseTo(channel.reduce((sum, value) => sum + value, 0) / channel.length, 10);
+    expect(JSON.parse(readFileSync(join(folder, "statistics.json"), "utf8"))).toEqual(statistics);
+  });
+
+  it("goes on after a stop, and only writes what is missing or damaged", async () => {
+    const folder = fresh();
+    const controller = new AbortController();
+    const stopping: EncodeItems = async (items) => {
+      if (items[0]!.picture === "cat/deep/c") controller.abort(new Error("killed"));
+      return encode(items);
+    };
+    const interrupted = writeLatents(folder, manifest({ layout }), stopping, {
+      batchSize: 1,
+      signal: controller.signal,
+    });
+    await expect(interrupted).rejects.toThrow("killed");
+    await expect(openLatents(folder)).rejects.toThrow(DataError);
+
+    const progress: WriteProgress[] = [];
+    const options = { onProgress: (step: WriteProgress) => void progress.push(step) };
+    await writeLatents(folder, manifest({ layout }), encode, options);
+    expect(progress.map(({ skipped }) => skipped)).toEqual([true, false, false]);
+    expect((await openLatents(folder)).length).toBe(5);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+
+    await writeLatents(folder, manifest({ layout }), () => Promise.reject(new Error("must not encode")));
+  });
+
+  it("is written by several processes, unit by unit", async () => {
+    const folder = fresh();
+    for (const index of [2, 0, 1])
+      await writeLatents(folder, manifest({ layout }), encode, { part: { index, count: 3 } });
+    const whole = await (await openLatents(await written({ layout }))).read([0, 1, 2, 3, 4]);
+    const parts = await (await openLatents(folder)).read([0, 1, 2, 3, 4]);
+    expect(parts.latents.data).toEqual(whole.latents.data);
+    const half = fresh();
+    await writeLatents(half, manifest({ layout }), encode, { part: { index: 1, count: 3 } });
+    await expect(openLatents(half)).rejects.toThrow(layout === "npy" ? /cat\/a\.npy/ : /latents-000000\.safetensors/);
+  });
+
+  it("keeps mirrored pictures beside the others, and half floats", async () => {
+    const dataset = await openLatents(await written({ layout, mirrored: true, dtype: "float16" }));
+    expect(dataset.length).toBe(10);
+    const { latents, labels } = await dataset.read([3, 7]);
+    expect([...labels.data]).toEqual([0, 1]);
+    const expected = ["cat/b", "dog/d"].map((picture) =>
+      Tensor.float32(latentOf({ picture, label: 0, mirrored: true }))
+        .cast("float16")
+        .toFloat32(),
+    );
+    expect([...latents.data]).toEqual(expected.flatMap((values) => [...values]));
+  });
+
+  it("refuses another set of pictures in the same folder", async () => {
+    const folder = await written({ layout });
+    const other = manifest({ layout, pictures: ["cat/z"] });
+    await expect(writeLatents(folder, other, encode)).rejects.toThrow(ConfigError);
+    await expect(writeLatents(folder, other, encode)).rejects.toThrow(/latents\.json: describes other latents/);
+  });
+});
+
+describe("a bad folder is refused with the file named", () => {
+  const file = (folder: string, layout: LatentManifest["layout"]) =>
+    join(folder, layout === "npy" ? "cat/b.npy" : "latents-000001.safetensors");
+
+  it.each(["npy", "shards"] as const)("%s: missing", async (layout) => {
+    const folder = await written({ layout });
+    const path = file(folder, layout);
+    rmSync(path);
+    await expect(openLatents(folder)).rejects.toThrow(DataError);
+    await expect(openLatents(folder)).rejects.toThrow(path);
+  });
+
+  it.each(["npy", "shards"] as const)("%s: cut off", async (layout) => {
+    const folder = await written({ layout });
+    const path = file(folder, layout);
+    truncateSync(path, statSync(path).size - 4);
+    await expect(openLatents(folder)).rejects.toThrow(DataError);
+    await expect(openLatents(folder)).rejects.toThrow(path);
+  });
+
+  it.each(["npy", "shards"] as const)("%s: another shape", async (layout) => {
+    const folder = await written({ layout });
+    const other = await written({ layout, pictures: manifest().pictures, shape: [3, 2, 2] });
+    const path = file(folder, layout);
+    if (layout === "npy") {
+      writeFileSync(path, encodeNpy(Tensor.zeros([3, 2, 3])));
+    } else {
+      writeFileSync(path, readFileSync(join(other, "latents-000002.safetensors")));
+    }
+    await expect(openLatents(folder)).rejects.toThrow(DataError);
+    await expect(openLatents(folder)).rejects.toThrow(path);
+  });
+
+  it("npy: another order of axes of the same size, when it is read", async () => {
+    const folder = await written({ layout: "npy", shape: [3, 2, 2] });
+    const path = join(folder, "cat/b.npy");
+    writeFileSync(path, encodeNpy(Tensor.zeros([2, 2, 3])));
+    const dataset = await openLatents(folder);
+    await expect(dataset.read([1])).rejects.toThrow(/cat\/b\.npy: is float32 \[2, 2, 3\], not a latent \[3, 2, 2\]/);
+  });
+
+  it.each([
+    ["no JSON", "{", /isn't JSON/],
+    ["of another program", '{"format":"other"}', /isn't a description of latents/],
+    [
+      "with names outside",
+      JSON.stringify({ format: "dcae-latents", version: 1, ...manifest(), pictures: ["cat/../../x"] }),
+      /names in the folder/,
+    ],
+    [
+      "with a picture of no class",
+      JSON.stringify({ format: "dcae-latents", version: 1, ...manifest(), pictures: ["cow/x"] }),
+      /in no class/,
+    ],
+    [
+      "with an endless shape",
+      JSON.stringify({ format: "dcae-latents", version: 1, ...manifest(), shape: [1e9, 1e9, 1] }),
+      /shape is/,
+    ],
+  ])("a description %s", async (_, text, message) => {
+    const folder = fresh();
+    mkdirSync(folder);
+    writeFileSync(join(folder, "latents.json"), text);
+    await expect(openLatents(folder)).rejects.toThrow(message);
+    await expect(openLatents(folder)).rejects.toThrow(join(folder, "latents.json"));
+  });
+
+  it("what encode gives is checked before it is written", async () => {
+    const wrong: EncodeItems = async () => Tensor.zeros([2, 3, 2, 3]);
+    await expect(writeLatents(fresh(), manifest(), wrong)).rejects.toThrow(/encode gave \[2, 3, 2, 3\]/);
+    const folder = fresh();
+    const infinite: EncodeItems = async () => Tensor.full([2, 3, 2, 2], Number.NaN);
+    await expect(writeLatents(folder, manifest(), infinite)).rejects.toThrow(/cat\/a isn't finite/);
+    expect(existsSync(join(folder, "latents-000000.safetensors"))).toBe(false);
+  });
+});
+
+describe("folders of the reference", () => {
+  it("are read without a description, with labels from sorted class folders", async () => {
+    const folder = fresh();
+    const names = ["n02/x.npy", "n01/b.npy", "n01/a.npy"];
+    for (const [i, name] of names.entries()) {
+      mkdirSync(join(folder, name.slice(0, 3)), { recursive: true });
+      writeFileSync(join(folder, name), encodeNpy(Tensor.full([2, 1, 1], i)));
+    }
+    const dataset = await openLatents(folder);
+    expect(dataset.classes).toEqual(["n01", "n02"]);
+    const { latents, labels } = await dataset.read([0, 1, 2]);
+    expect([...latents.data]).toEqual([2, 2, 1, 1, 0, 0]);
+    expect([...labels.data]).toEqual([0, 0, 1]);
+  });
+
+  it("must have class folders with arrays", async () => {
+    const folder = fresh();
+    mkdirSync(join(folder, "n01"), { recursive: true });
+    await expect(openLatents(folder)).rejects.toThrow(/hold no files of \.npy/);
+    await expect(openLatents(join(folder, "n01"))).rejects.toThrow(/no class folders/);
+    await expect(openLatents(join(folder, "nowhere"))).rejects.toThrow(/nowhere.*no such file/);
+  });
+});
+
+it("a shard holds its labels, so that it says what it is by itself", async () => {
+  const file = await openSafetensorsFile(join(await written(), "latents-000001.safetensors"));
+  expect([...((await file.entries.get("labels")!.read()).data as Int32Array)]).toEqual([0, 1]);
+  await file.close();
+});
