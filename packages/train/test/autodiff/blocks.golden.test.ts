@@ -6,16 +6,22 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden, tensorOf } from "../../../core/test/support/golden.js";
 import { buildGoldenBlock } from "../../../core/test/support/golden-blocks.js";
 import { gradients } from "../../src/autodiff/index.js";
+import { createTfjsEngine } from "../../src/tfjs/index.js";
 import { expectClose, GRADIENT_TOLERANCE } from "../support/compare.js";
 import { runValues } from "../support/run-values.js";
 
 const names = goldenNames().filter((name) => "grad" in goldenInfo(name));
 
-let engine: Engine;
+const starts = {
+  OnnxEngine: () => createEngine({ device: "cpu", threads: 1 }),
+  TfjsEngine: () => createTfjsEngine({ backend: "cpu" }),
+};
+
+const engines = new Map<string, Engine>();
 beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
+  for (const [name, start] of Object.entries(starts)) engines.set(name, await start());
 });
-afterAll(() => engine.dispose());
+afterAll(() => Promise.all([...engines.values()].map((engine) => engine.dispose())));
 
 function forwardOf(golden: GoldenCase): ReturnType<typeof buildGoldenBlock> {
   if (golden.kind !== "dcae") return buildGoldenBlock(golden);
@@ -29,7 +35,7 @@ test("the cases with gradients are there", () => {
 });
 
 describe.each(names)("%s", (name) => {
-  test("gradients", async () => {
+  test.each(Object.keys(starts))("gradients on %s", async (engineName) => {
     const golden = await loadGolden(name);
     const scope = createScope({ training: golden.mode === "train" });
     const inputName = [...golden.tensors.keys()].find((key) => key.startsWith("grad.in."))!.slice("grad.".length);
@@ -44,7 +50,7 @@ describe.each(names)("%s", (name) => {
     const wrt: Value[] = [xValue, ...weightNames.map((key) => scope.parameter(key, spec(key).shape))];
     const values = gradients(loss, wrt);
     const outputs = Object.fromEntries(values.map((value, i) => [`gradient${i}`, value]));
-    const results = await runValues(engine, { loss, ...outputs }, { x, target }, golden.weights);
+    const results = await runValues(engines.get(engineName)!, { loss, ...outputs }, { x, target }, golden.weights);
     expectClose(results.loss as Tensor, tensorOf(golden, "out.loss"), GRADIENT_TOLERANCE);
     expectClose(results.gradient0 as Tensor, tensorOf(golden, `grad.${inputName}`), GRADIENT_TOLERANCE, inputName);
     expect(weightNames.length).toBeGreaterThan(1);

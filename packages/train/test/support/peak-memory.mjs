@@ -12,4 +12,4 @@ const feeds = Object.fromEntries(
   }),
 );
 const outputs = await session.run(feeds);
-console.log(JSON.stringify({ bytes: process.resourceUsage().maxRSS * 1024, loss: outputs.loss.data[0] }));
+process.stdout.write(JSON.stringify({ bytes: process.resourceUsage().maxRSS * 1024, loss: outputs.loss.data[0] }));
