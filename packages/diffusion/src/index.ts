@@ -4,5 +4,6 @@
 export * from "./denoisers/index.js";
 export * from "./latents/index.js";
 export * from "./objectives/index.js";
+export * from "./pipeline/index.js";
 export * from "./samplers/index.js";
 export * from "./schedules/index.js";

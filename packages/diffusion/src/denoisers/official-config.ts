@@ -20,6 +20,9 @@ export interface ParsedDenoiser {
 /** Original U-ViT counts the null class; its ImageNet-64 models have 1000 classes and none. */
 const ORIGINAL_CLASSES_WITHOUT_NULL = 1000;
 
+/** Original DiT guides three of its four channels. */
+const ORIGINAL_DIT_GUIDED = 3;
+
 function base(reader: ConfigReader) {
   return {
     inputSize: reader.integer("input_size", undefined),
@@ -127,7 +130,7 @@ function readRecipe(reader: ConfigReader, arch: ArchitectureName): Recipe {
     trainScheduler,
     evalScheduler,
     numInferenceSteps: reader.integer("num_inference_steps", arch.startsWith("uvit") ? 30 : 250),
-    cfgChannels: reader.optionalInteger("cfg_channels"),
+    cfgChannels: reader.optionalInteger("cfg_channels") ?? (arch === "dit_orig" ? ORIGINAL_DIT_GUIDED : null),
     guidanceInterval: reader.boolean("use_guidance_interval", false) ? interval : null,
   };
 }

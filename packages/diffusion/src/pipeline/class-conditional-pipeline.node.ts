@@ -1,0 +1,221 @@
+/**
+ * Labels to pictures: a denoiser, its sampler, and the autoencoder that decodes.
+ */
+import {
+  type AutoencoderDCModel,
+  type AutoencoderKL,
+  ConfigError,
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type Image,
+  loadAutoencoder,
+  tensorToImages,
+} from "@dcae/core";
+import type { Weights } from "@dcae/core/checkpoint";
+import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
+import { nullLabel } from "../denoisers/denoiser-config.js";
+import { latentShape } from "../denoisers/presets.js";
+import { guidedModel } from "../samplers/guidance.js";
+import type { SamplerStep } from "../samplers/sampler.js";
+import type { DenoiserDescription } from "./denoiser-checkpoint.js";
+import { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
+import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./open-denoiser.node.js";
+import { chooseSampler, type SamplerName } from "./sampler-choice.js";
+
+/** What the pipeline needs of an autoencoder. */
+export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode" | "dispose">;
+
+export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
+  /** Repository, folder or file of the autoencoder; by default the one in the checkpoint, or that its config names. */
+  readonly autoencoder?: string | undefined;
+  /** Instead of the published factor. */
+  readonly scalingFactor?: number | undefined;
+}
+
+export interface GenerateOptions {
+  /** One class per picture: numbers, or names where the model has them. */
+  readonly labels: readonly (number | string)[];
+  /** Guidance scale; 1 (default) means none. */
+  readonly guidance?: number;
+  /** Output channels that are guided, and model times in which guidance acts (default: what the model's config says). */
+  readonly guidanceChannels?: number;
+  readonly guidanceInterval?: readonly [low: number, high: number];
+  /** By default the sampler that the model was published with. */
+  readonly sampler?: SamplerName;
+  /** See `chooseSampler` (default: the sampler's). */
+  readonly steps?: number;
+  /** Picture i gets its noise from (seed, i), whatever the batches are (default 0). */
+  readonly seed?: number;
+  /** Pictures at once (default 8; guidance doubles what the denoiser sees). dopri5 couples the pictures of a batch. */
+  readonly batchSize?: number;
+  /** Called after every step of a batch that begins with picture `first`. */
+  readonly onStep?: (step: SamplerStep, first: number) => void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export interface PipelineParts {
+  /** For messages. */
+  readonly name: string;
+  readonly description: DenoiserDescription;
+  /** Under official names. */
+  readonly weights: Weights;
+  readonly engine: Engine;
+  /** Null where only latents are wanted. */
+  readonly decoder: Decoder | null;
+  readonly scalingFactor: number | null;
+}
+
+/** Dispose it when done: it owns engines, weights and the autoencoder. */
+export class ClassConditionalPipeline {
+  readonly name: string;
+  readonly description: DenoiserDescription;
+  readonly #parts: PipelineParts;
+  readonly #denoiser: LoadedDenoiser;
+
+  constructor(parts: PipelineParts) {
+    this.name = parts.name;
+    this.description = parts.description;
+    this.#parts = parts;
+    this.#denoiser = loadDenoiser(parts.engine, parts.weights, parts.description.config);
+  }
+
+  /**
+   * Loads a denoiser and its autoencoder.
+   *
+   * @param idOrPath see `openDenoiser`
+   * @throws ConfigError when no autoencoder is known, and what `openDenoiser` and `createEngine` throw
+   */
+  static async fromPretrained(idOrPath: string, options: PipelineOptions = {}): Promise<ClassConditionalPipeline> {
+    const { description, weights, autoencoderWeights } = await openDenoiser(idOrPath, options);
+    let engine: Engine | undefined;
+    try {
+      engine = await createEngine(options);
+      const decoder = await loadDecoder(description, autoencoderWeights, options);
+      const scalingFactor = options.scalingFactor ?? description.scalingFactor;
+      return new ClassConditionalPipeline({ name: idOrPath, description, weights, engine, decoder, scalingFactor });
+    } catch (error) {
+      await engine?.dispose();
+      await weights.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Samples latents, in the scale that the denoiser works in.
+   *
+   * @returns float32 [N, C, S, S]
+   */
+  async sampleLatents(options: GenerateOptions): Promise<Tensor<"float32">> {
+    const { config, recipe } = this.description;
+    const { guidance = 1, sampler, steps, seed = 0, batchSize = 8, onStep, signal } = options;
+    const labels = options.labels.map((label) => this.#labelNumber(label));
+    const sample = chooseSampler(recipe, sampler, steps);
+    const shape = latentShape(config, labels.length);
+    const size = sizeOf(shape.slice(1));
+    const out = new Float32Array(labels.length * size);
+    for (let first = 0; first < labels.length; first += batchSize) {
+      const part = labels.slice(first, first + batchSize);
+      const randoms = part.map((_, i) => createRandom(seed, `sample ${first + i}`));
+      // Every picture draws from its own stream, so that batches don't change it.
+      const drawNoise = (total: number) => {
+        const noise = new Float32Array(total);
+        for (const [i, random] of randoms.entries()) random.normal(noise.subarray(i * size, (i + 1) * size));
+        return noise;
+      };
+      const noise = Tensor.float32(drawNoise(part.length * size), latentShape(config, part.length));
+      const model = guidedModel(this.#denoiser.forward, config, config.numClasses === 0 ? undefined : part, {
+        scale: guidance,
+        channels: options.guidanceChannels ?? recipe.cfgChannels,
+        interval: options.guidanceInterval ?? recipe.guidanceInterval,
+        keepVariance: recipe.trainScheduler === "GaussianDiffusion",
+      });
+      const report = onStep === undefined ? undefined : (step: SamplerStep) => onStep(step, first);
+      out.set((await sample(model, noise, { drawNoise, onStep: report, signal })).toFloat32(), first * size);
+    }
+    return Tensor.float32(out, shape);
+  }
+
+  /**
+   * Latents of this model's scale to pictures [N, 3, H, W], nominally in [-1, 1].
+   *
+   * @throws ConfigError when there is no autoencoder or no scaling factor
+   */
+  async decode(latents: Tensor): Promise<Tensor> {
+    const { decoder, scalingFactor } = this.#parts;
+    if (decoder === null) throw new ConfigError(`${this.name}: was loaded without an autoencoder`);
+    if (scalingFactor === null) {
+      throw new ConfigError(`${this.name}: no scaling factor is known for its latents`, {
+        hint: "Pass scalingFactor.",
+      });
+    }
+    return decoder.decode(
+      Tensor.float32(
+        latents.toFloat32().map((value) => value / scalingFactor),
+        latents.shape,
+      ),
+    );
+  }
+
+  /** Samples pictures. */
+  async generate(options: GenerateOptions): Promise<{ readonly images: Image[]; readonly latents: Tensor<"float32"> }> {
+    const latents = await this.sampleLatents(options);
+    const images: Image[] = [];
+    // Decoding one by one bounds the memory: a 512 px picture's activations are far larger than its latent.
+    for (let i = 0; i < options.labels.length; i++) {
+      images.push(...tensorToImages(await this.decode(latents.slice([{ start: i, stop: i + 1 }]))));
+    }
+    return { images, latents };
+  }
+
+  /**
+   * One raw forward pass.
+   *
+   * @param x noisy latents [B, C, S, S]
+   * @param t model times [B]
+   * @param labels int32 [B] (the null class is the last one); undefined for a model without classes
+   * @returns [B, C, S, S], or [B, 2C, S, S] with a learned variance
+   */
+  denoise(x: Tensor, t: Tensor, labels?: Tensor): Promise<Tensor> {
+    return this.#denoiser.forward(x.cast("float32"), t.cast("float32"), labels?.cast("int32"));
+  }
+
+  async dispose(): Promise<void> {
+    await this.#denoiser.dispose();
+    await this.#parts.engine.dispose();
+    await this.#parts.decoder?.dispose();
+    await this.#parts.weights.close();
+  }
+
+  #labelNumber(label: number | string): number {
+    const { classes, config } = this.description;
+    const number = typeof label === "number" ? label : (classes?.indexOf(label) ?? -1);
+    const last = nullLabel(config) ?? config.numClasses - 1;
+    if (Number.isInteger(number) && number >= 0 && number <= Math.max(last, 0)) return number;
+    const names = classes === null ? "" : ` (${classes.slice(0, 20).join(", ")})`;
+    throw new ConfigError(`label ${JSON.stringify(label)} isn't a class of ${this.name}`, {
+      hint: `Classes are 0 to ${config.numClasses - 1}${names}.`,
+    });
+  }
+}
+
+async function loadDecoder(
+  description: DenoiserDescription,
+  bundled: Weights | undefined,
+  options: PipelineOptions,
+): Promise<Decoder> {
+  if (options.autoencoder !== undefined) return loadAutoencoder(options.autoencoder, engineOptions(options));
+  if (bundled !== undefined) return bundledAutoencoder(description, bundled, engineOptions(options));
+  if (description.autoencoder === null) {
+    throw new ConfigError("the checkpoint doesn't say which autoencoder its latents are of", {
+      hint: "Pass autoencoder: a repository, a folder or a file.",
+    });
+  }
+  return loadAutoencoder(description.autoencoder, options);
+}
+
+const engineOptions = ({ device, dtype, threads }: EngineOptions): EngineOptions => ({
+  ...(device === undefined ? {} : { device }),
+  ...(dtype === undefined ? {} : { dtype }),
+  ...(threads === undefined ? {} : { threads }),
+});

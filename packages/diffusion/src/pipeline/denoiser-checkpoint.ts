@@ -1,0 +1,94 @@
+/**
+ * A denoiser with its weights: what a checkpoint's config.json means, and whether the file holds just this network.
+ *
+ * Published repositories say `{"model_name": "<id>"}`. Ours say `{"arch", "model"}` with the official constructor arguments,
+ * the autoencoder's name, and the scaling factor.
+ */
+import { ConfigError } from "@dcae/core";
+import { checkWeights, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
+import type { ParameterSpec } from "@dcae/core/graph";
+import { initializeParameter } from "@dcae/core/models";
+import { denoiserParameters } from "../denoisers/denoise.js";
+import { type ParsedDenoiser, parseOfficialDenoiser, toOfficialDenoiser } from "../denoisers/official-config.js";
+import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/published-models.js";
+
+export interface DenoiserDescription extends ParsedDenoiser {
+  /** Preset, repository or folder of the autoencoder whose latents it takes; null where that isn't known. */
+  readonly autoencoder: string | null;
+  /** Latents are multiplied by it before the denoiser sees them; null where that isn't known. */
+  readonly scalingFactor: number | null;
+  /** Names of the classes, where they have any. */
+  readonly classes: readonly string[] | null;
+}
+
+/**
+ * Reads a config.json.
+ *
+ * @param source for messages: the file
+ * @throws ConfigError when it describes no denoiser
+ */
+export function parseDenoiserConfig(json: Readonly<Record<string, unknown>>, source: string): DenoiserDescription {
+  const { model_name: name, arch, model, autoencoder = null, scaling_factor: factor = null, classes = null } = json;
+  if (typeof name === "string" && arch === undefined) {
+    const published = findPublishedDenoiser(name);
+    if (published === undefined) {
+      throw new ConfigError(`${source}: "${name}" isn't a published diffusion model`, {
+        hint: `Known: ${PUBLISHED_DENOISERS.map((known) => known.name).join(", ")}.`,
+      });
+    }
+    const { config, recipe, autoencoder: preset, scalingFactor } = published;
+    return { config, recipe, autoencoder: preset, scalingFactor, classes: null };
+  }
+  if (typeof arch !== "string") {
+    throw new ConfigError(`${source}: not the configuration of a diffusion model`, {
+      hint: 'Expected "model_name" (published models), or "arch" and "model".',
+    });
+  }
+  if (!(autoencoder === null || typeof autoencoder === "string")) {
+    throw new ConfigError(`${source}: autoencoder is ${JSON.stringify(autoencoder)} but must be a name or a path`);
+  }
+  if (!(factor === null || (typeof factor === "number" && factor > 0))) {
+    throw new ConfigError(`${source}: scaling_factor is ${JSON.stringify(factor)} but must be a positive number`);
+  }
+  const isNames = Array.isArray(classes) && classes.every((entry) => typeof entry === "string");
+  const parsed = parseOfficialDenoiser(arch, model, `${source}: model`);
+  if (classes !== null && !(isNames && classes.length === parsed.config.numClasses)) {
+    throw new ConfigError(`${source}: classes must be ${parsed.config.numClasses} names`);
+  }
+  return { ...parsed, autoencoder, scalingFactor: factor, classes: classes as readonly string[] | null };
+}
+
+/** The config.json of a denoiser; `parseDenoiserConfig` reads it back. */
+export function toDenoiserConfig(description: DenoiserDescription): Readonly<Record<string, unknown>> {
+  const { autoencoder, scalingFactor, classes } = description;
+  return {
+    ...toOfficialDenoiser(description),
+    autoencoder,
+    scaling_factor: scalingFactor,
+    ...(classes === null ? {} : { classes }),
+  };
+}
+
+/**
+ * The weights of a denoiser, checked against its configuration. A fixed position embedding that the file lacks is computed, as
+ * newer training checkpoints leave it out.
+ *
+ * @param weights of the denoiser alone, under official names
+ * @throws CheckpointError that lists what is missing, unexpected or misshaped
+ */
+export function checkDenoiserWeights(weights: Weights, { config }: Pick<ParsedDenoiser, "config">): Weights {
+  const specs = denoiserParameters(config);
+  const entries = new Map(weights.entries);
+  for (const spec of specs) {
+    if (spec.init.kind === "computed" && !entries.has(spec.name)) entries.set(spec.name, computedEntry(spec));
+  }
+  const complete: Weights = { ...weights, entries };
+  const plan = specs.map((spec) => ({ spec, pieces: [{ name: spec.name, shape: spec.shape }] }));
+  checkWeights(plan, complete, { model: `this ${config.arch}` });
+  return complete;
+}
+
+function computedEntry(spec: ParameterSpec): WeightEntry {
+  const { name, dtype, shape } = spec;
+  return { name, dtype, shape, read: async () => initializeParameter(spec, 0) };
+}

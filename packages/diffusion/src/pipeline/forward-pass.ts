@@ -1,0 +1,65 @@
+/**
+ * One forward pass of a denoiser on an engine, with a program per batch size and channel count.
+ */
+import { ShapeError } from "@dcae/core";
+import type { Weights } from "@dcae/core/checkpoint";
+import type { Tensor } from "@dcae/core/graph";
+import type { Engine, LoadedProgram } from "@dcae/core/runtime";
+import { buildDenoiseProgram } from "../denoisers/denoise.js";
+import type { DenoiserConfig } from "../denoisers/denoiser-config.js";
+import type { ForwardPass } from "../samplers/guidance.js";
+
+/** Programs that stay loaded: guided (twice the batch) and unguided passes alternate under a guidance interval. */
+const MAX_PROGRAMS = 2;
+
+export interface LoadedDenoiser {
+  readonly forward: ForwardPass;
+  /** Frees the programs after the calls that wait. */
+  dispose(): Promise<void>;
+}
+
+/** @throws ShapeError when x, t and labels have different batch sizes */
+export function loadDenoiser(engine: Engine, weights: Weights, config: DenoiserConfig): LoadedDenoiser {
+  const programs = new Map<string, LoadedProgram>();
+  let last: Promise<unknown> = Promise.resolve();
+
+  async function acquire(batch: number, channels: number): Promise<LoadedProgram> {
+    const key = `${batch} ${channels}`;
+    const known = programs.get(key);
+    programs.delete(key);
+    while (known === undefined && programs.size >= MAX_PROGRAMS) {
+      const [oldest, program] = programs.entries().next().value as [string, LoadedProgram];
+      programs.delete(oldest);
+      await program.dispose();
+    }
+    const program = known ?? (await engine.load(buildDenoiseProgram(config, batch, channels), weights));
+    programs.set(key, program);
+    return program;
+  }
+
+  function enqueue<T>(task: () => Promise<T>): Promise<T> {
+    const result = last.then(task);
+    last = result.catch(() => undefined);
+    return result;
+  }
+
+  return {
+    forward: (x, t, labels) =>
+      enqueue(async () => {
+        const [batch, channels] = x.shape as readonly [number, number];
+        if (t.shape.join() !== String(batch) || (labels !== undefined && labels.shape.join() !== String(batch))) {
+          throw new ShapeError(
+            `denoise: x has ${batch} samples, t is [${t.shape}] and labels [${labels?.shape ?? ""}]`,
+          );
+        }
+        const program = await acquire(batch, channels);
+        const { y } = await program.run({ x, t, ...(labels === undefined ? {} : { labels }) });
+        return y as Tensor;
+      }),
+    dispose: () =>
+      enqueue(async () => {
+        for (const program of programs.values()) await program.dispose();
+        programs.clear();
+      }),
+  };
+}

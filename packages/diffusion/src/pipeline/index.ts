@@ -1,0 +1,19 @@
+/** Public names of the pipeline: loading, saving, sampling. */
+export {
+  ClassConditionalPipeline,
+  type Decoder,
+  type GenerateOptions,
+  type PipelineOptions,
+  type PipelineParts,
+} from "./class-conditional-pipeline.node.js";
+export {
+  checkDenoiserWeights,
+  type DenoiserDescription,
+  parseDenoiserConfig,
+  toDenoiserConfig,
+} from "./denoiser-checkpoint.js";
+export { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
+export { inferDenoiser } from "./infer-denoiser.js";
+export { type OpenDenoiserOptions, type OpenedDenoiser, openDenoiser, saveDenoiser } from "./open-denoiser.node.js";
+export { chooseSampler, publishedSampler, SAMPLERS, type SamplerName } from "./sampler-choice.js";
+export { denoiserWeights } from "./weight-view.js";

@@ -1,0 +1,123 @@
+/** Opens denoisers from the hub, folders and files, and saves them (Node). */
+import { extname, join } from "node:path";
+import { AutoencoderDCModel, ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
+import {
+  checkWeights,
+  openModel,
+  openTorchFile,
+  type ResolveModelOptions,
+  type Weights,
+  writeDirectoryAtomic,
+  writeFileAtomic,
+  writeShardedFiles,
+} from "@dcae/core/checkpoint";
+import { modelParameters } from "@dcae/core/models";
+import { parseOfficialDenoiser } from "../denoisers/official-config.js";
+import {
+  checkDenoiserWeights,
+  type DenoiserDescription,
+  parseDenoiserConfig,
+  toDenoiserConfig,
+} from "./denoiser-checkpoint.js";
+import { inferDenoiser } from "./infer-denoiser.js";
+import { denoiserWeights, weightsBelow } from "./weight-view.js";
+
+export interface OpenDenoiserOptions extends ResolveModelOptions {
+  /** Official constructor arguments, instead of what the checkpoint says: `{ arch: "uvit", model: { ... } }`. */
+  readonly denoiser?: { readonly arch: string; readonly model: unknown } | undefined;
+  /** Gets what the user should know; default: a process warning. */
+  readonly onNotice?: ((notice: string) => void) | undefined;
+}
+
+export interface OpenedDenoiser {
+  readonly description: DenoiserDescription;
+  /** Of the denoiser, under official names. Close them when done. */
+  readonly weights: Weights;
+  /** Of the autoencoder, where the file holds it. They are closed with `weights`. */
+  readonly autoencoderWeights: Weights | undefined;
+}
+
+const TORCH_EXTENSIONS = [".pt", ".pth", ".ckpt", ".bin"];
+const AUTOENCODER_PREFIX = "autoencoder.";
+
+/**
+ * Opens a denoiser; its arrays are read later, one by one.
+ *
+ * @param idOrPath a published repository ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px"), a folder, a .safetensors file,
+ *   or a file of torch.save (original DiT and U-ViT, training checkpoints), which is read without executing anything
+ * @throws CheckpointError, ConfigError or DataError that say what doesn't fit
+ */
+export async function openDenoiser(idOrPath: string, options: OpenDenoiserOptions = {}): Promise<OpenedDenoiser> {
+  const { denoiser, onNotice = (notice) => process.emitWarning(notice) } = options;
+  const isTorch = TORCH_EXTENSIONS.includes(extname(idOrPath).toLowerCase());
+  const opened = isTorch
+    ? { weights: await openTorchFile(idOrPath), config: undefined, configPath: undefined, notice: undefined }
+    : await openModel(idOrPath, options).then((model) => ({ ...model, configPath: model.files.configPath }));
+  if (opened.notice !== undefined) onNotice(opened.notice);
+  try {
+    const own = denoiserWeights(opened.weights);
+    const unnamed = { autoencoder: null, scalingFactor: null, classes: null };
+    const description =
+      denoiser !== undefined
+        ? { ...unnamed, ...parseOfficialDenoiser(denoiser.arch, denoiser.model, "denoiser") }
+        : opened.config !== undefined
+          ? parseDenoiserConfig(opened.config, opened.configPath ?? idOrPath)
+          : { ...unnamed, ...inferDenoiser(own) };
+    const autoencoderWeights = weightsBelow(opened.weights, AUTOENCODER_PREFIX);
+    return {
+      description,
+      weights: checkDenoiserWeights(own, description),
+      autoencoderWeights: autoencoderWeights.entries.size === 0 ? undefined : autoencoderWeights,
+    };
+  } catch (error) {
+    await opened.weights.close();
+    throw error;
+  }
+}
+
+/**
+ * The autoencoder that a denoiser's file brings along.
+ *
+ * @throws CheckpointError when the weights aren't those of the preset
+ */
+export async function bundledAutoencoder(
+  { autoencoder, scalingFactor }: DenoiserDescription,
+  weights: Weights,
+  options: EngineOptions = {},
+): Promise<AutoencoderDCModel> {
+  const preset = getPreset(autoencoder ?? "");
+  if (preset.kind !== "dc-ae") throw new ConfigError(`${preset.name}: a bundled autoencoder must be a DC-AE`);
+  const plan = modelParameters(preset).map((spec) => ({ spec, pieces: [{ name: spec.name, shape: spec.shape }] }));
+  checkWeights(plan, weights, { model: preset.name });
+  return new AutoencoderDCModel({
+    name: preset.name,
+    config: preset.config,
+    weights,
+    engine: await createEngine(options),
+    scalingFactor,
+  });
+}
+
+/**
+ * Writes `config.json` and the weights (sharded above 5 GB), atomically and one tensor at a time.
+ *
+ * @param weights under official names
+ * @throws DataError when the folder can't be written or isn't empty
+ */
+export async function saveDenoiser(
+  folder: string,
+  description: DenoiserDescription,
+  weights: Weights,
+  options: { readonly overwrite?: boolean } = {},
+): Promise<void> {
+  const checked = checkDenoiserWeights(weights, description);
+  const text = `${JSON.stringify(toDenoiserConfig(description), null, 2)}\n`;
+  await writeDirectoryAtomic(
+    folder,
+    async (temporary) => {
+      await writeFileAtomic(join(temporary, "config.json"), (file) => file.write(new TextEncoder().encode(text)));
+      await writeShardedFiles(temporary, checked.entries.values());
+    },
+    options,
+  );
+}

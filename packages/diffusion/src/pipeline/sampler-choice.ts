@@ -1,0 +1,81 @@
+/**
+ * Samplers by name, for a denoiser of a given recipe. What a model was trained for decides which ones fit.
+ */
+import { ConfigError } from "@dcae/core";
+import type { Recipe } from "../denoisers/recipe.js";
+import { ddim, ddpm } from "../samplers/ddpm.js";
+import { dopri5 } from "../samplers/dopri5.js";
+import { dpmSolver } from "../samplers/dpm-solver.js";
+import { euler, heun, midpoint, rk4 } from "../samplers/fixed-step-ode.js";
+import type { Sampler } from "../samplers/sampler.js";
+import { sde } from "../samplers/sde.js";
+
+export const SAMPLERS = ["dpm-solver++", "ddpm", "ddim", "euler", "heun", "midpoint", "rk4", "dopri5", "sde"] as const;
+export type SamplerName = (typeof SAMPLERS)[number];
+
+interface Choice {
+  readonly trainedBy: Recipe["trainScheduler"];
+  /** Undefined steps: the sampler's default. */
+  readonly make: (steps: number | undefined) => Sampler;
+}
+
+const points = (steps: number | undefined) => (steps === undefined ? {} : { points: steps + 1 });
+const counted = (steps: number | undefined) => (steps === undefined ? {} : { steps });
+
+const choices: Readonly<Record<SamplerName, Choice>> = {
+  "dpm-solver++": { trainedBy: "DPM_Solver", make: (steps) => dpmSolver(counted(steps)) },
+  ddpm: { trainedBy: "GaussianDiffusion", make: (steps) => ddpm(counted(steps)) },
+  ddim: { trainedBy: "GaussianDiffusion", make: (steps) => ddim(counted(steps)) },
+  euler: { trainedBy: "SiTSampler", make: (steps) => euler(points(steps)) },
+  heun: { trainedBy: "SiTSampler", make: (steps) => heun(points(steps)) },
+  midpoint: { trainedBy: "SiTSampler", make: (steps) => midpoint(points(steps)) },
+  rk4: { trainedBy: "SiTSampler", make: (steps) => rk4(points(steps)) },
+  dopri5: { trainedBy: "SiTSampler", make: adaptive },
+  sde: { trainedBy: "SiTSampler", make: (steps) => sde(points(steps)) },
+};
+
+function adaptive(steps: number | undefined): Sampler {
+  if (steps !== undefined) throw new ConfigError("steps has no effect on dopri5, which chooses its own");
+  return dopri5();
+}
+
+/** The name of the sampler that a recipe was published with. */
+export function publishedSampler({ evalScheduler, trainScheduler }: Recipe): SamplerName {
+  const byScheduler: Readonly<Partial<Record<Recipe["evalScheduler"], SamplerName>>> = {
+    DPM_Solver: "dpm-solver++",
+    GaussianDiffusion: "ddpm",
+    ODE_dopri5: "dopri5",
+    ODE_euler: "euler",
+    ODE_heun2: "heun",
+    ODE_midpoint: "midpoint",
+    ODE_rk4: "rk4",
+    SDE: "sde",
+  };
+  const name = byScheduler[evalScheduler];
+  // Some configurations name a sampler of another objective, which was never used with them.
+  if (name !== undefined && choices[name].trainedBy === trainScheduler) return name;
+  const usual = SAMPLERS.find((candidate) => choices[candidate].trainedBy === trainScheduler);
+  if (usual === undefined) throw new ConfigError(`there is no sampler by name for models trained by ${trainScheduler}`);
+  return usual === "euler" ? "dopri5" : usual;
+}
+
+/**
+ * A sampler for models of a recipe.
+ *
+ * @param steps model evaluations of dpm-solver++, kept steps of ddpm and ddim, steps of the others
+ * @throws ConfigError when the sampler doesn't fit the recipe
+ */
+export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, steps: number | undefined): Sampler {
+  const chosen = name ?? publishedSampler(recipe);
+  const choice = Object.hasOwn(choices, chosen) ? choices[chosen] : undefined;
+  const fitting = SAMPLERS.filter((candidate) => choices[candidate].trainedBy === recipe.trainScheduler);
+  if (choice === undefined) {
+    throw new ConfigError(`unknown sampler "${String(chosen)}"`, { hint: `Known: ${SAMPLERS.join(", ")}.` });
+  }
+  if (choice.trainedBy !== recipe.trainScheduler) {
+    throw new ConfigError(`sampler ${chosen} doesn't fit a model trained by ${recipe.trainScheduler}`, {
+      hint: `Use ${fitting.join(", ")}.`,
+    });
+  }
+  return choice.make(steps);
+}

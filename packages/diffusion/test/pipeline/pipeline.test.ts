@@ -1,0 +1,270 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AutoencoderDC, CheckpointError, ConfigError } from "@dcae/core";
+import { openSafetensorsFile, tensorEntries, type WeightEntry, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { Tensor } from "@dcae/core/graph";
+import { createEngine } from "@dcae/core/runtime";
+import { afterEach, describe, expect, it } from "vitest";
+import {
+  ClassConditionalPipeline,
+  type DenoiserDescription,
+  denoiserParameters,
+  openDenoiser,
+  SAMPLERS,
+  saveDenoiser,
+} from "../../src/index.js";
+import { expectClose } from "../support/compare.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { tinyAutoencoder, tinyDescription, tinyWeights } from "../support/tiny-models.js";
+
+const root = temporaryFolder();
+let folders = 0;
+const fresh = () => join(root, `model-${folders++}`);
+
+const pipelines: ClassConditionalPipeline[] = [];
+afterEach(async () => {
+  for (const pipeline of pipelines.splice(0)) await pipeline.dispose();
+});
+
+async function pipelineOf(description: DenoiserDescription, withDecoder = false): Promise<ClassConditionalPipeline> {
+  const pipeline = new ClassConditionalPipeline({
+    name: "tiny",
+    description,
+    weights: tinyWeights(description),
+    engine: await createEngine({ device: "cpu", threads: 1 }),
+    decoder: withDecoder ? await tinyAutoencoder() : null,
+    scalingFactor: description.scalingFactor,
+  });
+  pipelines.push(pipeline);
+  return pipeline;
+}
+
+const recipes = {
+  noise: tinyDescription("uvit"),
+  gaussian: tinyDescription("dit"),
+  flow: tinyDescription("uvit", { train_scheduler: "SiTSampler" }),
+};
+const fitting = {
+  noise: ["dpm-solver++"],
+  gaussian: ["ddpm", "ddim"],
+  flow: ["euler", "heun", "midpoint", "rk4", "dopri5", "sde"],
+} as const;
+
+describe.each(["noise", "gaussian", "flow"] as const)("a model of %s", (kind) => {
+  it("samples with every fitting sampler: the same for the same seed, in batches of any size", async () => {
+    const pipeline = await pipelineOf(recipes[kind]);
+    for (const sampler of fitting[kind]) {
+      const steps = sampler === "dopri5" ? {} : { steps: 4 };
+      const options = { labels: [0, 2, 1], guidance: 2, sampler, seed: 5, ...steps };
+      const whole = await pipeline.sampleLatents(options);
+      expect(whole.shape).toEqual([3, 8, 4, 4]);
+      const again = await pipeline.sampleLatents(options);
+      expect(again.data).toEqual(whole.data);
+      if (sampler !== "dopri5") {
+        expectClose(await pipeline.sampleLatents({ ...options, batchSize: 2 }), whole, 1e-4);
+      }
+      const other = await pipeline.sampleLatents({ ...options, seed: 6 });
+      expect(other.data).not.toEqual(whole.data);
+      const unguided = await pipeline.sampleLatents({ ...options, guidance: 1 });
+      expect(unguided.data).not.toEqual(whole.data);
+    }
+  });
+
+  it("refuses the samplers of others, and labels that are no classes", async () => {
+    const pipeline = await pipelineOf(recipes[kind]);
+    for (const sampler of SAMPLERS.filter((name) => !(fitting[kind] as readonly string[]).includes(name))) {
+      await expect(pipeline.sampleLatents({ labels: [0], sampler })).rejects.toThrow(/doesn't fit a model trained by/);
+    }
+    await expect(pipeline.sampleLatents({ labels: [0], sampler: "plms" as never })).rejects.toThrow(/unknown sampler/);
+    await expect(pipeline.sampleLatents({ labels: [4] })).rejects.toThrow(/label 4 isn't a class/);
+    await expect(pipeline.sampleLatents({ labels: ["cat"] })).rejects.toThrow(ConfigError);
+  });
+});
+
+describe("the pipeline", () => {
+  it("reports steps, stops when asked, and knows options without effect", async () => {
+    const pipeline = await pipelineOf(recipes.flow);
+    const steps: string[] = [];
+    const controller = new AbortController();
+    const run = pipeline.sampleLatents({
+      labels: [0, 1],
+      batchSize: 1,
+      sampler: "euler",
+      steps: 3,
+      onStep: ({ step, total }, first) => {
+        steps.push(`${first}: ${step}/${total}`);
+        if (first === 1 && step === 2) controller.abort(new Error("enough"));
+      },
+      signal: controller.signal,
+    });
+    await expect(run).rejects.toThrow("enough");
+    expect(steps).toEqual(["0: 1/3", "0: 2/3", "0: 3/3", "1: 1/3", "1: 2/3"]);
+    await expect(pipeline.sampleLatents({ labels: [0], sampler: "dopri5", steps: 9 })).rejects.toThrow(/no effect/);
+  });
+
+  it("decodes samples to pictures", async () => {
+    const pipeline = await pipelineOf(recipes.noise, true);
+    const { images, latents } = await pipeline.generate({ labels: [1, 2], steps: 3 });
+    expect(images.map(({ width, height }) => [width, height])).toEqual([
+      [8, 8],
+      [8, 8],
+    ]);
+    expect(latents.shape).toEqual([2, 8, 4, 4]);
+    await expect((await pipelineOf(recipes.noise)).generate({ labels: [1], steps: 3 })).rejects.toThrow(
+      /without an autoencoder/,
+    );
+  });
+
+  it("guides only models with a null class", async () => {
+    const pipeline = await pipelineOf(tinyDescription("uvit", { class_dropout_prob: 0 }));
+    await expect(pipeline.sampleLatents({ labels: [0], guidance: 2, steps: 3 })).rejects.toThrow(/no null class/);
+  });
+
+  it("gives one raw forward pass", async () => {
+    const pipeline = await pipelineOf(recipes.gaussian);
+    const x = Tensor.full([2, 8, 4, 4], 0.5);
+    const y = await pipeline.denoise(x, Tensor.float32([10, 500]), new Tensor("int32", Int32Array.of(0, 3), [2]));
+    expect(y.shape).toEqual([2, 16, 4, 4]);
+    await expect(
+      pipeline.denoise(x, Tensor.float32([1]), new Tensor("int32", Int32Array.of(0, 3), [2])),
+    ).rejects.toThrow(/x has 2 samples, t is \[1\]/);
+  });
+});
+
+describe("folders", () => {
+  it.each([
+    ["uvit", {}],
+    ["dit", {}],
+    ["dit", { learn_sigma: false, train_scheduler: "SiTSampler", guidance_t_max: 0.7, use_guidance_interval: true }],
+    ["sana_cls", {}],
+  ])("hold a %s with its configuration", async (arch, changes) => {
+    const folder = fresh();
+    const description = {
+      ...tinyDescription(arch, changes),
+      classes: ["a", "b", "c"],
+      autoencoder: "dc-ae-f32c32-in-1.0",
+    };
+    await saveDenoiser(folder, description, tinyWeights(description));
+    const opened = await openDenoiser(folder);
+    expect(opened.description).toEqual(description);
+    expect(opened.autoencoderWeights).toBeUndefined();
+    for (const [name, entry] of tinyWeights(description).entries) {
+      expect((await opened.weights.entries.get(name)!.read()).data).toEqual((await entry.read()).data);
+    }
+    await opened.weights.close();
+  });
+
+  it("load with their autoencoder, and sample by class name", async () => {
+    const [folder, codec] = [fresh(), fresh()];
+    const description = { ...tinyDescription("uvit"), classes: ["a", "b", "c"], autoencoder: codec };
+    await saveDenoiser(folder, description, tinyWeights(description));
+    const tiny = await tinyAutoencoder();
+    const { saveCheckpoint } = await import("@dcae/core");
+    const model = { kind: "dc-ae", config: tiny.config, scalingFactor: 0.5, shiftFactor: null } as const;
+    await saveCheckpoint(model, tiny.weights, codec);
+    await tiny.dispose();
+
+    const pipeline = await ClassConditionalPipeline.fromPretrained(folder, { device: "cpu", threads: 1 });
+    pipelines.push(pipeline);
+    const named = await pipeline.generate({ labels: ["c"], steps: 3, guidance: 1.5 });
+    const numbered = await pipeline.generate({ labels: [2], steps: 3, guidance: 1.5 });
+    expect(named.latents.data).toEqual(numbered.latents.data);
+    const autoencoder = await AutoencoderDC.fromPretrained(codec, { device: "cpu", threads: 1 });
+    const decoded = await autoencoder.decode(named.latents, { scaled: true });
+    await autoencoder.dispose();
+    expectClose(await pipeline.decode(named.latents), decoded, 1e-6);
+    await expect(pipeline.generate({ labels: ["d"] })).rejects.toThrow(/label "d" isn't a class/);
+  });
+
+  it("are refused when the weights are another model's", async () => {
+    const folder = fresh();
+    const [uvit, deeper] = [tinyDescription("uvit"), tinyDescription("uvit", { depth: 4 })];
+    await saveDenoiser(folder, uvit, tinyWeights(uvit));
+    const config = { ...JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) };
+    config.model.depth = deeper.config.depth;
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    await expect(openDenoiser(folder)).rejects.toThrow(CheckpointError);
+    await expect(openDenoiser(folder)).rejects.toThrow(/missing "in_blocks\.1\./);
+    config.model_name = "dc-ae-nothing";
+    delete config.arch;
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    await expect(openDenoiser(folder)).rejects.toThrow(/"dc-ae-nothing" isn't a published diffusion model/);
+  });
+});
+
+describe("files of others", () => {
+  const renamed = (entries: Iterable<WeightEntry>, prefix: string) =>
+    [...entries].map((entry) => ({ ...entry, name: `${prefix}${entry.name}` }));
+
+  it("hold both networks of a published model under prefixes", async () => {
+    const path = join(root, "both.safetensors");
+    const description = tinyDescription("uvit");
+    const other = tensorEntries([["autoencoder.encoder.x", Tensor.full([2], 1)]]);
+    await writeSafetensorsFile(path, [
+      ...renamed(tinyWeights(description).entries.values(), "diffusion_model."),
+      ...other,
+    ]);
+    const model = {
+      input_size: 4,
+      in_channels: 8,
+      hidden_size: 16,
+      depth: 2,
+      patch_size: 1,
+      num_classes: 3,
+      num_heads: 2,
+    };
+    const opened = await openDenoiser(path, { denoiser: { arch: "uvit", model } });
+    expect(opened.weights.entries.size).toBe(denoiserParameters(description.config).length);
+    expect([...opened.autoencoderWeights!.entries.keys()]).toEqual(["encoder.x"]);
+    await opened.weights.close();
+  });
+
+  it("are told apart by their shapes, the averaged copy first, without a stored position embedding", async () => {
+    const path = join(root, "training.safetensors");
+    const description = tinyDescription("dit", { hidden_size: 384, num_heads: 6, depth: 1, in_channels: 4 });
+    const all = [...tinyWeights(description).entries.values()];
+    const zeros = all.map((entry) => ({ ...entry, read: async () => Tensor.zeros(entry.shape) }));
+    await writeSafetensorsFile(path, [...renamed(zeros, "model_state_dict.0."), ...renamed(all, "ema.0.9999.0.")]);
+    const opened = await openDenoiser(path);
+    expect(opened.description).toMatchObject({
+      config: description.config,
+      recipe: { trainScheduler: "GaussianDiffusion", cfgChannels: 3 },
+    });
+    const [weight, expected] = [opened.weights, tinyWeights(description)].map(({ entries }) =>
+      entries.get("blocks.0.attn.qkv.weight"),
+    );
+    expect((await weight!.read()).data).toEqual((await expected!.read()).data);
+    await opened.weights.close();
+
+    const without = join(root, "without.safetensors");
+    await writeSafetensorsFile(
+      without,
+      all.filter(({ name }) => name !== "pos_embed"),
+    );
+    const model = {
+      input_size: 4,
+      in_channels: 4,
+      hidden_size: 384,
+      depth: 1,
+      patch_size: 1,
+      num_classes: 3,
+      num_heads: 6,
+    };
+    const completed = await openDenoiser(without, { denoiser: { arch: "dit", model } });
+    const position = await completed.weights.entries.get("pos_embed")!.read();
+    expect(position.data).toEqual((await expectedPosition(description)).data);
+    await completed.weights.close();
+    await expect(openDenoiser(without)).rejects.toThrow(/can't tell the configuration/);
+  });
+
+  it("that hold no denoiser are refused", async () => {
+    const path = join(root, "vae.safetensors");
+    await writeSafetensorsFile(path, tensorEntries([["encoder.conv_in.weight", Tensor.zeros([1])]]));
+    await expect(openDenoiser(path)).rejects.toThrow(/holds no UViT, DiT or SANA-cls/);
+    expect((await openSafetensorsFile(path)).entries.size).toBe(1);
+  });
+});
+
+async function expectedPosition(description: DenoiserDescription): Promise<Tensor> {
+  return tinyWeights(description).entries.get("pos_embed")!.read();
+}

@@ -1,0 +1,47 @@
+/** Models that are small enough for tests, with weights that follow from a seed. */
+import { AutoencoderDCModel } from "@dcae/core";
+import { initialWeights, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
+import { createRandom, type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
+import { modelParameters, resolveDcAeConfig } from "@dcae/core/models";
+import { createEngine } from "@dcae/core/runtime";
+import { type DenoiserDescription, denoiserParameters, parseOfficialDenoiser } from "../../src/index.js";
+
+/** Weights that are nowhere zero: a fresh DiT would predict zeros. */
+export function noisyWeights(specs: readonly ParameterSpec[]): Weights {
+  const entries = specs.map((spec): [string, WeightEntry] => {
+    const { name, dtype, shape } = spec;
+    const read = async () =>
+      spec.init.kind === "computed"
+        ? Tensor.float32(spec.init.values(), shape)
+        : Tensor.float32(
+            createRandom(7, name).normal(new Float32Array(sizeOf(shape)), shape.length === 1 ? 0.5 : 0, 0.2),
+            shape,
+          );
+    return [name, { name, dtype, shape, read }];
+  });
+  return { source: "noisy weights", entries: new Map(entries), close: async () => {} };
+}
+
+export function tinyDescription(arch: string, changes: Readonly<Record<string, unknown>> = {}): DenoiserDescription {
+  const width = arch === "sana_cls" ? { attention_head_dim: 8 } : { num_heads: 2 };
+  const model = { input_size: 4, in_channels: 8, hidden_size: 16, depth: 2, patch_size: 1, num_classes: 3, ...width };
+  const parsed = parseOfficialDenoiser(arch, { ...model, ...changes });
+  return { ...parsed, autoencoder: null, scalingFactor: 0.5, classes: null };
+}
+
+export const tinyWeights = (description: DenoiserDescription): Weights =>
+  noisyWeights(denoiserParameters(description.config));
+
+/** A DC-AE that compresses by 2 to 8 channels. */
+export const tinyAutoencoderConfig = resolveDcAeConfig({
+  latentChannels: 8,
+  encoder: { widthList: [4, 8], depthList: [1, 1], blockType: "ResBlock", norm: "trms2d", act: "silu" },
+  decoder: { widthList: [4, 8], depthList: [1, 1], blockType: "ResBlock", norm: "trms2d", act: "silu" },
+});
+
+export async function tinyAutoencoder(): Promise<AutoencoderDCModel> {
+  const config = tinyAutoencoderConfig;
+  const weights = initialWeights(modelParameters({ kind: "dc-ae", config }), 3);
+  const engine = await createEngine({ device: "cpu", threads: 1 });
+  return new AutoencoderDCModel({ name: "tiny", config, weights, engine, scalingFactor: 0.5 });
+}
