@@ -1,3 +1,6 @@
 import { library } from "../../tsup.shared.js";
 
-export default library({ entry: ["src/index.ts", "src/tfjs/index.ts"] });
+// The thread that makes pictures is started by URL: it stands beside the chunk that names it.
+export default library({
+  entry: { index: "src/index.ts", "tfjs/index": "src/tfjs/index.ts", "picture-worker": "src/data/picture-worker.ts" },
+});

@@ -1,0 +1,19 @@
+/** Public names of training data. */
+export { folderSource } from "./folder-source.js";
+export { makePicture } from "./make-picture.js";
+export {
+  createPictureLoader,
+  type LoaderPosition,
+  type PictureBatch,
+  type PictureLoader,
+  type PictureLoaderOptions,
+  type WeightedSource,
+} from "./picture-loader.js";
+export { createPictureMaker, type PictureMaker } from "./picture-maker.js";
+export { CROPS, type Crop, type PictureRecipe, type PictureView, recipeName } from "./picture-recipe.js";
+export type { PictureSource } from "./picture-source.js";
+export { createSampler, type Sample, type Sampler, type SamplerOptions, type SamplerPosition } from "./sampler.js";
+export { type SceneSourceOptions, sceneSource } from "./scene-source.js";
+export { groupSamples, type ShardMember, type ShardSample } from "./shard-samples.js";
+export { readShard, shardSource } from "./shard-source.js";
+export { readTar, type TarMember } from "./tar-reader.js";

@@ -1,0 +1,158 @@
+/**
+ * Tar and zip shards in the manner of WebDataset, with random access: only positions are read in advance.
+ *
+ * With an index file (`wids_version` 1) a shard's list of members is read when the first of its pictures is wanted; without
+ * one all lists are read at the start.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { basename, dirname, join, resolve, sep } from "node:path";
+import { fileError, openFileSource, readSmallFile, readZipDirectory, zipDataOffset } from "@dcae/core/checkpoint";
+import { DataError, errorMessage } from "@dcae/core/graph";
+import { z } from "zod";
+import { isPictureName, listFiles } from "./folder-source.js";
+import type { PictureSource } from "./picture-source.js";
+import { groupSamples, type ShardMember, type ShardSample } from "./shard-samples.js";
+import { readTar } from "./tar-reader.js";
+
+/** A million shards need far less. */
+const MAX_INDEX_BYTES = 256 * 2 ** 20;
+
+const indexSchema = z.object({
+  wids_version: z.literal(1),
+  shardlist: z
+    .array(z.object({ url: z.string().min(1), nsamples: z.int().min(0), filesize: z.int().min(0).optional() }))
+    .min(1),
+});
+
+interface Shard {
+  readonly path: string;
+  readonly count: number;
+}
+
+/**
+ * The samples of one archive; its format follows from its name.
+ *
+ * @throws DataError when it can't be read
+ */
+export async function readShard(path: string): Promise<ShardSample[]> {
+  return groupSamples(await readMembers(path));
+}
+
+async function readMembers(path: string): Promise<ShardMember[]> {
+  let source: Awaited<ReturnType<typeof openFileSource>>;
+  try {
+    source = await openFileSource(path);
+  } catch (error) {
+    throw new DataError(errorMessage(error), { cause: error });
+  }
+  try {
+    if (!path.toLowerCase().endsWith(".zip")) {
+      const members = await readTar(source);
+      return members.map(({ name, offset, size }) => ({ name, offset, size, storedSize: size, compression: "none" }));
+    }
+    const members: ShardMember[] = [];
+    for (const member of (await readZipDirectory(source)).values()) {
+      if (member.name.endsWith("/")) continue;
+      if (member.method !== 0 && member.method !== 8) {
+        throw new DataError(`${path}: "${member.name}" is compressed by method ${member.method}`, {
+          hint: "Store or deflate the members.",
+        });
+      }
+      members.push({
+        name: member.name,
+        offset: await zipDataOffset(source, member),
+        storedSize: member.storedSize,
+        size: member.size,
+        compression: member.method === 0 ? "none" : "deflate",
+      });
+    }
+    return members;
+  } finally {
+    await source.close();
+  }
+}
+
+/** Shards that the index file lists; a url must be a path that stays inside of the index's folder. */
+async function readIndex(path: string): Promise<Shard[]> {
+  const folder = resolve(dirname(path));
+  let index: z.infer<typeof indexSchema>;
+  try {
+    index = indexSchema.parse(JSON.parse(new TextDecoder().decode(await readSmallFile(path, MAX_INDEX_BYTES))));
+  } catch (error) {
+    throw new DataError(`${path}: not an index of shards: ${errorMessage(error)}`, { cause: error });
+  }
+  return index.shardlist.map(({ url, nsamples }) => {
+    const shard = resolve(folder, url);
+    if (/^[a-z][a-z0-9+.-]+:/i.test(url) || !shard.startsWith(folder + sep)) {
+      throw new DataError(`${path}: "${url}" isn't a file beside the index`, {
+        hint: "Download the shards; remote ones aren't read.",
+      });
+    }
+    return { path: shard, count: nsamples };
+  });
+}
+
+async function findShards(path: string): Promise<{ shards: Shard[]; known: Map<string, ShardSample[]> }> {
+  if (path.toLowerCase().endsWith(".json")) return { shards: await readIndex(path), known: new Map() };
+  let paths = [path];
+  try {
+    if ((await stat(path)).isDirectory()) {
+      paths = (await listFiles(path, (name) => /\.(tar|zip)$/i.test(name))).map((name) => join(path, name));
+    }
+  } catch (error) {
+    throw fileError(error, path, "read");
+  }
+  if (paths.length === 0) throw new DataError(`${path}: there are no .tar or .zip shards in it`);
+  const known = new Map<string, ShardSample[]>();
+  for (const shard of paths) known.set(shard, await readShard(shard));
+  return { shards: paths.map((shard) => ({ path: shard, count: (known.get(shard) ?? []).length })), known };
+}
+
+/**
+ * The pictures of shards.
+ *
+ * @param path a .tar or .zip file, a folder of such files, or an index (.json)
+ * @throws DataError when something of it can't be read
+ */
+export async function shardSource(path: string): Promise<PictureSource> {
+  const { shards, known } = await findShards(path);
+  const lists = new Map<string, Promise<ShardSample[]>>([...known].map(([key, list]) => [key, Promise.resolve(list)]));
+  const count = shards.reduce((sum, shard) => sum + shard.count, 0);
+  if (count === 0) throw new DataError(`${path}: the shards hold no samples`);
+  const hash = createHash("sha256");
+  for (const shard of shards) hash.update(`${basename(shard.path)} ${shard.count}\n`);
+
+  function listOf(shard: Shard): Promise<ShardSample[]> {
+    const list = lists.get(shard.path) ?? readShard(shard.path);
+    lists.set(shard.path, list);
+    return list;
+  }
+
+  return {
+    name: path,
+    count,
+    ordered: true,
+    fingerprint: hash.digest("hex"),
+    async recipe(index) {
+      const { shard, position } = locate(shards, index);
+      const samples = await listOf(shard);
+      if (samples.length !== shard.count) {
+        throw new DataError(`${shard.path}: has ${samples.length} samples, the index says ${shard.count}`);
+      }
+      const { key, members } = samples[position] as ShardSample;
+      const picture = [...members.values()].find(({ name }) => isPictureName(name));
+      if (picture === undefined) throw new DataError(`${shard.path}: the sample "${key}" has no picture`);
+      return { kind: "member", archive: shard.path, ...picture };
+    },
+  };
+}
+
+function locate(shards: readonly Shard[], index: number): { shard: Shard; position: number } {
+  let position = index;
+  for (const shard of shards) {
+    if (position < shard.count) return { shard, position };
+    position -= shard.count;
+  }
+  throw new DataError(`there is no sample ${index}`);
+}

@@ -1,0 +1,188 @@
+/** Sequences, batches, resuming, and pictures that can't be read. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createImage, encodeImage, imageToTensor } from "@dcae/core";
+import fc from "fast-check";
+import { beforeAll, describe, expect, test } from "vitest";
+import {
+  createPictureLoader,
+  createSampler,
+  folderSource,
+  makePicture,
+  type PictureLoaderOptions,
+  type PictureSource,
+  sceneSource,
+} from "../../src/index.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const folder = await temporaryFolder();
+let pictures: PictureSource;
+let spoiled: PictureSource;
+
+beforeAll(async () => {
+  for (const name of ["good", "spoiled"]) {
+    for (let i = 0; i < 10; i++) {
+      const place = join(folder, name, `class${i % 2}`);
+      await mkdir(place, { recursive: true });
+      const picture = await encodeImage(createImage(20, 24, [i * 20, 0, 255 - i * 20]), "png");
+      const broken = name === "spoiled" && (i === 3 || i === 6);
+      await writeFile(join(place, `${i}.png`), broken ? picture.subarray(0, 40) : picture);
+    }
+    await writeFile(join(folder, name, "notes.txt"), "no picture");
+    await writeFile(join(folder, name, ".hidden.png"), "no picture");
+  }
+  pictures = await folderSource(join(folder, "good"));
+  spoiled = await folderSource(join(folder, "spoiled"));
+});
+
+const options = (extra: Partial<PictureLoaderOptions> = {}): PictureLoaderOptions => ({
+  sources: [{ source: pictures }],
+  batch: 4,
+  size: 16,
+  seed: 7,
+  workers: 0,
+  ...extra,
+});
+
+async function take(loader: ReturnType<typeof createPictureLoader>, count: number) {
+  const batches = [];
+  for (let i = 0; i < count; i++) batches.push(await loader.next());
+  return batches;
+}
+
+describe("sampler", () => {
+  const sources = [
+    { count: 5, ordered: true, weight: 1 },
+    { count: 3, ordered: true, weight: 2 },
+  ];
+
+  test("each pass of a source has each picture once, in another order", () => {
+    const sampler = createSampler({ sources, seed: 1 });
+    const passes = new Map<string, number[]>();
+    for (let i = 0; i < 300; i++) {
+      const { source, index, after } = sampler.next();
+      const { epoch, index: place } = after.sources[source]!;
+      const key = `${source}/${place === 0 ? epoch - 1 : epoch}`;
+      passes.set(key, [...(passes.get(key) ?? []), index]);
+    }
+    const full = [...passes].filter(([key, list]) => list.length === (key.startsWith("0") ? 5 : 3));
+    expect(full.length).toBeGreaterThan(70);
+    for (const [, list] of full) expect([...list].sort()).toEqual(list.map((_, i) => i));
+    expect(new Set(full.filter(([key]) => key.startsWith("0")).map(([, list]) => list.join())).size).toBeGreaterThan(5);
+  });
+
+  test("sources come by their weights", () => {
+    const sampler = createSampler({ sources, seed: 1 });
+    const second = Array.from({ length: 3000 }, () => sampler.next().source).filter((source) => source === 1).length;
+    expect(second / 3000).toBeCloseTo(2 / 3, 1);
+  });
+
+  test("goes on from any position", () => {
+    fc.assert(
+      fc.property(fc.nat(60), fc.nat(1000), fc.boolean(), (stop, seed, shuffle) => {
+        const whole = createSampler({ sources, seed, shuffle });
+        const samples = Array.from({ length: stop + 20 }, () => whole.next());
+        const from = stop === 0 ? undefined : JSON.parse(JSON.stringify(samples[stop - 1]!.after));
+        const resumed = createSampler({ sources, seed, shuffle }, from);
+        for (const sample of samples.slice(stop)) expect(resumed.next()).toEqual(sample);
+      }),
+      { seed: 3, numRuns: 40 },
+    );
+  });
+
+  test("weights that are no shares are refused", () => {
+    expect(() => createSampler({ sources: [{ count: 1, ordered: true, weight: 0 }], seed: 0 })).toThrow(
+      /can't be shares/,
+    );
+    expect(() => createSampler({ sources: [], seed: 0 })).toThrow(/can't be shares/);
+  });
+});
+
+test("folders list pictures of all classes, sorted, without hidden and other files", async () => {
+  expect(pictures.count).toBe(10);
+  const names = await Promise.all([0, 4, 5].map((i) => pictures.recipe(i)));
+  expect(names.map((recipe) => recipe.kind === "file" && recipe.path.slice(-12))).toEqual([
+    "class0/0.png",
+    "class0/8.png",
+    "class1/1.png",
+  ]);
+  await expect(folderSource(join(folder, "absent"))).rejects.toThrow(/absent: can't read: no such file/);
+  await mkdir(join(folder, "empty"), { recursive: true });
+  await expect(folderSource(join(folder, "empty"))).rejects.toThrow(/there are no pictures in it/);
+});
+
+describe("loader", () => {
+  test("a batch holds pictures in [-1, 1] at the size asked for", async () => {
+    const [first] = await take(createPictureLoader(options({ shuffle: false })), 1);
+    expect(first!.images.shape).toEqual([4, 3, 16, 16]);
+    const alone = await makePicture(await pictures.recipe(0), { size: 16, corner: null, flip: false });
+    expect(first!.images.row(0).bytes).toEqual(imageToTensor(alone).bytes);
+  });
+
+  test("resumes at the exact picture, with random views, several sources and whatever was made ahead", async () => {
+    const settings = options({
+      sources: [
+        { source: pictures, weight: 1 },
+        { source: sceneSource({ count: 50 }), weight: 1 },
+      ],
+      crop: "center-or-random",
+      flip: true,
+    });
+    const whole = await take(createPictureLoader(settings), 8);
+    for (const [stop, prefetch] of [
+      [1, 0],
+      [3, 2],
+      [6, 5],
+    ] as const) {
+      const position = JSON.parse(JSON.stringify(whole[stop - 1]!.position));
+      const rest = await take(createPictureLoader({ ...settings, prefetch }, position), 8 - stop);
+      rest.forEach(({ images, position: place }, i) => {
+        expect(images.bytes).toEqual(whole[stop + i]!.images.bytes);
+        expect(place).toEqual(whole[stop + i]!.position);
+      });
+    }
+    expect(new Set(whole.map(({ images }) => Buffer.from(images.bytes).toString("base64"))).size).toBe(8);
+  });
+
+  test("unreadable pictures are named once, counted and passed over, also after resuming", async () => {
+    const named: string[] = [];
+    const settings = options({ sources: [{ source: spoiled }], onCorrupt: (name) => named.push(name.slice(-5)) });
+    const whole = await take(createPictureLoader(settings), 6);
+    expect(named.sort()).toEqual(["3.png", "6.png"]);
+    expect(whole[5]!.position.corrupt).toHaveLength(2);
+    const resumed = await take(createPictureLoader(settings, whole[3]!.position), 2);
+    expect(named).toHaveLength(2);
+    expect(resumed[1]!.images.bytes).toEqual(whole[5]!.images.bytes);
+    expect(resumed[1]!.position).toEqual(whole[5]!.position);
+  });
+
+  test("too many unreadable pictures stop the run", async () => {
+    const loader = createPictureLoader(options({ sources: [{ source: spoiled }], maxCorrupt: 1 }));
+    await expect(take(loader, 6)).rejects.toThrow(/2 pictures can't be read; the last one: .*\.png/);
+    const nothing: PictureSource = { ...spoiled, count: 1, recipe: () => spoiled.recipe(6) };
+    await expect(createPictureLoader(options({ sources: [{ source: nothing }] })).next()).rejects.toThrow(
+      /can't be read/,
+    );
+  });
+
+  test("a position in other files is refused", async () => {
+    const [batch] = await take(createPictureLoader(options()), 1);
+    expect(() => createPictureLoader(options({ sources: [{ source: sceneSource() }] }), batch!.position)).toThrow(
+      /scenes changed since the position was saved/,
+    );
+  });
+
+  test("mirrored and cut views show those pixels", async () => {
+    const recipe = { kind: "file", path: join(folder, "gradient.png") } as const;
+    const gradient = createImage(6, 4);
+    gradient.data.set(gradient.data.map((_, i) => i));
+    await writeFile(recipe.path, await encodeImage(gradient, "png"));
+    const view = await makePicture(recipe, { size: 2, corner: [0.99, 0], flip: true });
+    expect([...view.data]).toEqual([
+      ...gradient.data.slice(15, 18),
+      ...gradient.data.slice(12, 15),
+      ...gradient.data.slice(33, 36),
+      ...gradient.data.slice(30, 33),
+    ]);
+  });
+});

@@ -1,0 +1,156 @@
+/** Tar and zip shards against the reference's list of samples and its hashes. */
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { inflateRawSync } from "node:zlib";
+import { DataError } from "@dcae/core";
+import { memorySource } from "@dcae/core/checkpoint";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { makePicture, readShard, readTar, type ShardMember, shardSource } from "../../src/index.js";
+
+const GOLDEN = fileURLToPath(new URL("../golden/training/", import.meta.url));
+const expected = JSON.parse(await readFile(`${GOLDEN}shard_sample.json`, "utf8")) as {
+  samples: { key: string; extensions: string[]; sha256: Record<string, string> }[];
+  images: Record<string, { h: number; w: number; formula_seed: number }>;
+  meta: unknown;
+};
+const VIEW = { size: 8, corner: null, flip: false };
+
+function contentOf(archive: Buffer, { offset, storedSize, compression }: ShardMember): Uint8Array {
+  const stored = archive.subarray(offset, offset + storedSize);
+  return compression === "none" ? stored : inflateRawSync(stored);
+}
+
+describe.each(["tar", "zip"])("%s", (format) => {
+  const path = `${GOLDEN}shard_sample.${format}`;
+
+  test("samples, their order and every byte of their members", async () => {
+    const samples = await readShard(path);
+    expect(samples.map(({ key, members }) => ({ key, extensions: [...members.keys()] }))).toEqual(
+      expected.samples.map(({ key, extensions }) => ({ key, extensions })),
+    );
+    const archive = await readFile(path);
+    for (const [i, { members }] of samples.entries()) {
+      for (const [extension, member] of members) {
+        const content = contentOf(archive, member);
+        expect(content.byteLength).toBe(member.size);
+        expect(createHash("sha256").update(content).digest("hex")).toBe(expected.samples[i]!.sha256[extension]);
+      }
+    }
+  });
+
+  test("pictures come out by number", async () => {
+    const source = await shardSource(path);
+    expect(source.count).toBe(4);
+    for (let i = 0; i < 4; i++) {
+      const recipe = await source.recipe(i);
+      expect(recipe.kind === "member" && recipe.name).toBe(`${expected.samples[i]!.key}.png`);
+      expect((await makePicture(recipe, VIEW)).data).toHaveLength(8 * 8 * 3);
+    }
+  });
+});
+
+test("an index lists shards, which are opened when they are needed", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "dcae-shards-"));
+  try {
+    const index = join(folder, "index.json");
+    const list = (url: string, nsamples = 4) =>
+      writeFile(index, JSON.stringify({ wids_version: 1, shardlist: [{ url, nsamples }] }));
+    await writeFile(join(folder, "shard_sample.tar"), await readFile(`${GOLDEN}shard_sample.tar`));
+    await writeFile(index, JSON.stringify(expected.meta));
+    const source = await shardSource(index);
+    expect(source.count).toBe(4);
+    expect(await source.recipe(3)).toMatchObject({ name: "x/003.png" });
+    await list("absent.tar");
+    await expect((await shardSource(index)).recipe(0)).rejects.toThrow(/absent.tar: can't read/);
+    await list("shard_sample.tar", 7);
+    await expect((await shardSource(index)).recipe(0)).rejects.toThrow(/has 4 samples, the index says 7/);
+    await list("../shard_sample.tar");
+    await expect(shardSource(index)).rejects.toThrow(/isn't a file beside the index/);
+    await list("https://example.org/shard.tar");
+    await expect(shardSource(index)).rejects.toThrow(/isn't a file beside the index/);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+describe("tar archives of strangers", () => {
+  /** A header with its checksum, and content padded to blocks. */
+  function member(name: string, content: string | Uint8Array, type = "0", size?: number): Uint8Array {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    const out = new Uint8Array(512 + Math.ceil(bytes.length / 512) * 512);
+    const put = (text: string, at: number) => out.set(new TextEncoder().encode(text), at);
+    put(name, 0);
+    put((size ?? bytes.length).toString(8).padStart(11, "0"), 124);
+    put(type, 156);
+    put("ustar\u000000", 257);
+    out.fill(32, 148, 156);
+    put(
+      `${out
+        .subarray(0, 512)
+        .reduce((sum, byte) => sum + byte, 0)
+        .toString(8)
+        .padStart(6, "0")}\0 `,
+      148,
+    );
+    out.set(bytes, 512);
+    return out;
+  }
+  const archive = (...members: Uint8Array[]) =>
+    memorySource(Buffer.concat([...members, new Uint8Array(1024)]), "a.tar");
+
+  test("long names of GNU tar and pax headers apply to the next member", async () => {
+    const long = `${"folder/".repeat(20)}picture.png`;
+    const record = ` path=${long}\n`;
+    const pax = `${record.length + 3}${record}`;
+    const members = await readTar(
+      archive(
+        member("././@LongLink", `${long}\0`, "L"),
+        member("cut.png", "one"),
+        member("PaxHeader", pax, "x"),
+        member("cut.png", "two"),
+        member("plain.png", "three"),
+        member("folder/", "", "5"),
+      ),
+    );
+    expect(members.map(({ name, size }) => [name, size])).toEqual([
+      [long, 3],
+      [long, 3],
+      ["plain.png", 5],
+    ]);
+  });
+
+  test("any damage ends in an error of this project or in a list within the file", async () => {
+    const original = await readFile(`${GOLDEN}shard_sample.tar`);
+    const damage = fc.array(fc.tuple(fc.nat(original.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(damage, fc.nat(original.length), async (changes, length) => {
+        const bytes = Uint8Array.from(original.subarray(0, length));
+        for (const [at, value] of changes) if (at < length) bytes[at] = value;
+        const members = await readTar(memorySource(bytes, "a.tar")).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(DataError);
+          return [];
+        });
+        for (const { offset, size } of members) expect(offset + size).toBeLessThanOrEqual(length);
+      }),
+      { seed: 5, numRuns: 200 },
+    );
+  });
+
+  test("what is damaged is refused by name", async () => {
+    const whole = member("a.png", "content");
+    const broken = whole.slice();
+    broken[0] = 0x62;
+    await expect(readTar(archive(broken))).rejects.toThrow(/a.tar: .*checksum fails \(byte 0\)/);
+    await expect(readTar(archive(member("a.png", "x", "0", 1e6)))).rejects.toThrow(/1000000 bytes doesn't fit/);
+    await expect(readTar(memorySource(whole.slice(0, 700), "a.tar"))).resolves.toHaveLength(1);
+    await expect(readTar(memorySource(Buffer.concat([whole, whole.slice(0, 100)]), "a.tar"))).rejects.toThrow(
+      /cut off/,
+    );
+    await expect(readTar(archive(member("a", "9999 path=x\n", "x")))).rejects.toThrow(/damaged record/);
+    await expect(readTar(archive(member("a", "", "S")))).rejects.toThrow(/sparse/);
+  });
+});
