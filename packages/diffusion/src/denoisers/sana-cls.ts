@@ -2,6 +2,7 @@
  * SANA-cls (diffusion.md section 5): the class-conditional form of SANA. Conditioning and final layer are DiT's; inside of a
  * block the tokens are an image, mixed by attention with 1x1 convolutions and by a gated depthwise convolution.
  */
+
 import {
   add,
   conv2d,
@@ -19,6 +20,7 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
+import { roundHalfEven } from "../schedules/round-half-even.js";
 import { ADALN_EPS, conditioning, finalLayer, modulation } from "./adaln.js";
 import { scaledDotProduct } from "./attention.js";
 import type { SanaClsConfig } from "./denoiser-config.js";
@@ -66,17 +68,12 @@ function attention(scope: Scope, x: Value, { attentionHeadDim: dim, useLinearAtt
 
 /** The convolutional MLP on x [B, D, h, w]. */
 function feedForward(scope: Scope, x: Value, { hiddenSize, mlpRatio, ffnMode }: SanaClsConfig): Value {
-  const hidden = roundHalfToEven(hiddenSize * mlpRatio);
+  const hidden = roundHalfEven(hiddenSize * mlpRatio);
   const gated = ffnMode === "GLUMBConv";
   const wide = silu(conv(scope.at("inverted_conv"), x, gated ? 2 * hidden : hidden, 1));
   const mixed = conv(scope.at("depth_conv"), wide, gated ? 2 * hidden : hidden, 3, true);
   const narrow = gated ? mul(slice(mixed, 1, 0, hidden), silu(slice(mixed, 1, hidden))) : silu(mixed);
   return conv(scope.at("point_conv"), narrow, hiddenSize, 1);
-}
-
-function roundHalfToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** A block on tokens x [B, N, D]; `activated` is SiLU(c), [B, D]. */

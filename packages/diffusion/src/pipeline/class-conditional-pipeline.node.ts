@@ -110,7 +110,7 @@ export class ClassConditionalPipeline {
     const { config, recipe } = this.description;
     const { guidance = 1, sampler, steps, seed = 0, batchSize = 8, onStep, signal } = options;
     const labels = options.labels.map((label) => this.#labelNumber(label));
-    const sample = chooseSampler(recipe, sampler, steps);
+    const { sample, variance } = chooseSampler(recipe, sampler, steps);
     const shape = latentShape(config, labels.length);
     const size = sizeOf(shape.slice(1));
     const out = new Float32Array(labels.length * size);
@@ -128,7 +128,7 @@ export class ClassConditionalPipeline {
         scale: guidance,
         channels: options.guidanceChannels ?? recipe.cfgChannels,
         interval: options.guidanceInterval ?? recipe.guidanceInterval,
-        keepVariance: recipe.trainScheduler === "GaussianDiffusion",
+        keepVariance: variance,
       });
       const report = onStep === undefined ? undefined : (step: SamplerStep) => onStep(step, first);
       out.set((await sample(model, noise, { drawNoise, onStep: report, signal })).toFloat32(), first * size);

@@ -15,5 +15,5 @@ export {
 export { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
 export { inferDenoiser } from "./infer-denoiser.js";
 export { type OpenDenoiserOptions, type OpenedDenoiser, openDenoiser, saveDenoiser } from "./open-denoiser.node.js";
-export { chooseSampler, publishedSampler, SAMPLERS, type SamplerName } from "./sampler-choice.js";
+export { type ChosenSampler, chooseSampler, publishedSampler, SAMPLERS, type SamplerName } from "./sampler-choice.js";
 export { denoiserWeights } from "./weight-view.js";

@@ -9,13 +9,32 @@ import { dpmSolver } from "../samplers/dpm-solver.js";
 import { euler, heun, midpoint, rk4 } from "../samplers/fixed-step-ode.js";
 import type { Sampler } from "../samplers/sampler.js";
 import { sde } from "../samplers/sde.js";
+import { dpmSolverSinglestep, sanaSampler, uniPc } from "../samplers/sigma-samplers.js";
+import { uniSampler, uniSde } from "../samplers/uni-sampler.js";
 
-export const SAMPLERS = ["dpm-solver++", "ddpm", "ddim", "euler", "heun", "midpoint", "rk4", "dopri5", "sde"] as const;
+export const SAMPLERS = [
+  "dpm-solver++",
+  "ddpm",
+  "ddim",
+  "unipc",
+  "dpm-solver-singlestep",
+  "dopri5",
+  "euler",
+  "heun",
+  "midpoint",
+  "rk4",
+  "sde",
+  "sana",
+  "uni",
+  "uni-sde",
+] as const;
 export type SamplerName = (typeof SAMPLERS)[number];
 
 interface Choice {
   readonly trainedBy: Recipe["trainScheduler"];
   /** Undefined steps: the sampler's default. */
+  /** Whether it uses the channels of a learned variance. */
+  readonly variance?: boolean;
   readonly make: (steps: number | undefined) => Sampler;
 }
 
@@ -24,14 +43,19 @@ const counted = (steps: number | undefined) => (steps === undefined ? {} : { ste
 
 const choices: Readonly<Record<SamplerName, Choice>> = {
   "dpm-solver++": { trainedBy: "DPM_Solver", make: (steps) => dpmSolver(counted(steps)) },
-  ddpm: { trainedBy: "GaussianDiffusion", make: (steps) => ddpm(counted(steps)) },
-  ddim: { trainedBy: "GaussianDiffusion", make: (steps) => ddim(counted(steps)) },
+  ddpm: { trainedBy: "GaussianDiffusion", variance: true, make: (steps) => ddpm(counted(steps)) },
+  ddim: { trainedBy: "GaussianDiffusion", variance: true, make: (steps) => ddim(counted(steps)) },
   euler: { trainedBy: "SiTSampler", make: (steps) => euler(points(steps)) },
   heun: { trainedBy: "SiTSampler", make: (steps) => heun(points(steps)) },
   midpoint: { trainedBy: "SiTSampler", make: (steps) => midpoint(points(steps)) },
   rk4: { trainedBy: "SiTSampler", make: (steps) => rk4(points(steps)) },
   dopri5: { trainedBy: "SiTSampler", make: adaptive },
   sde: { trainedBy: "SiTSampler", make: (steps) => sde(points(steps)) },
+  unipc: { trainedBy: "GaussianDiffusion", make: (steps) => uniPc(counted(steps)) },
+  "dpm-solver-singlestep": { trainedBy: "GaussianDiffusion", make: (steps) => dpmSolverSinglestep(counted(steps)) },
+  sana: { trainedBy: "SanaScheduler", make: (steps) => sanaSampler(counted(steps)) },
+  uni: { trainedBy: "UniTrainScheduler", make: (steps) => uniSampler(counted(steps)) },
+  "uni-sde": { trainedBy: "UniTrainScheduler", make: (steps) => uniSde(counted(steps)) },
 };
 
 function adaptive(steps: number | undefined): Sampler {
@@ -50,13 +74,24 @@ export function publishedSampler({ evalScheduler, trainScheduler }: Recipe): Sam
     ODE_midpoint: "midpoint",
     ODE_rk4: "rk4",
     SDE: "sde",
+    UniPC: "unipc",
+    DPMSolverSinglestep: "dpm-solver-singlestep",
+    SanaScheduler: "sana",
+    UniSampler: "uni",
   };
   const name = byScheduler[evalScheduler];
   // Some configurations name a sampler of another objective, which was never used with them.
   if (name !== undefined && choices[name].trainedBy === trainScheduler) return name;
   const usual = SAMPLERS.find((candidate) => choices[candidate].trainedBy === trainScheduler);
   if (usual === undefined) throw new ConfigError(`there is no sampler by name for models trained by ${trainScheduler}`);
-  return usual === "euler" ? "dopri5" : usual;
+  return usual;
+}
+
+export interface ChosenSampler {
+  readonly name: SamplerName;
+  readonly sample: Sampler;
+  /** Whether the model must give it the channels of a learned variance. */
+  readonly variance: boolean;
 }
 
 /**
@@ -65,7 +100,7 @@ export function publishedSampler({ evalScheduler, trainScheduler }: Recipe): Sam
  * @param steps model evaluations of dpm-solver++, kept steps of ddpm and ddim, steps of the others
  * @throws ConfigError when the sampler doesn't fit the recipe
  */
-export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, steps: number | undefined): Sampler {
+export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, steps: number | undefined): ChosenSampler {
   const chosen = name ?? publishedSampler(recipe);
   const choice = Object.hasOwn(choices, chosen) ? choices[chosen] : undefined;
   const fitting = SAMPLERS.filter((candidate) => choices[candidate].trainedBy === recipe.trainScheduler);
@@ -77,5 +112,5 @@ export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, ste
       hint: `Use ${fitting.join(", ")}.`,
     });
   }
-  return choice.make(steps);
+  return { name: chosen, sample: choice.make(steps), variance: choice.variance ?? false };
 }

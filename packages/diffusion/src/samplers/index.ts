@@ -8,4 +8,6 @@ export { type GaussianModelRule, type GaussianPrediction, gaussianPrediction } f
 export { type ForwardPass, type GuidanceOptions, guidedModel, guideHalves } from "./guidance.js";
 export { type Model, noiseFrom, type Sampler, type SamplerRun, type SamplerStep } from "./sampler.js";
 export { DIFFUSION_FORMS, type DiffusionForm, diffusionCoefficient, type SdeOptions, sde } from "./sde.js";
+export { dpmSolverSinglestep, type SigmaSamplerOptions, sanaSampler, uniPc } from "./sigma-samplers.js";
 export type { TimeSpacing } from "./time-grid.js";
+export { type UniModelOptions, type UniSamplerOptions, type UniSdeOptions, uniSampler, uniSde } from "./uni-sampler.js";

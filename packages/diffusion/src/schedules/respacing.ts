@@ -1,7 +1,9 @@
 /**
  * Which of N diffusion steps a shorter sampler keeps (Nichol and Dhariwal, 2021; diffusion.md 9.2).
  */
+
 import { ConfigError } from "@dcae/core";
+import { roundHalfEven } from "./round-half-even.js";
 
 /**
  * Kept step indices, ascending.
@@ -33,13 +35,8 @@ export function respacedSteps(spec: string, total: number): Int32Array {
 function sectionSteps(start: number, length: number, count: number): number[] {
   const stride = count === 1 ? 1 : (length - 1) / (count - 1);
   const steps: number[] = [];
-  for (let i = 0, position = 0; i < count; i++, position += stride) steps.push(start + roundHalfToEven(position));
+  for (let i = 0, position = 0; i < count; i++, position += stride) steps.push(start + roundHalfEven(position));
   return steps;
-}
-
-function roundHalfToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 function stridedSteps(count: number, total: number): Int32Array {

@@ -43,14 +43,18 @@ const recipes = {
   noise: tinyDescription("uvit"),
   gaussian: tinyDescription("dit"),
   flow: tinyDescription("uvit", { train_scheduler: "SiTSampler" }),
+  sana: tinyDescription("sana_cls"),
+  uni: tinyDescription("dit", { train_scheduler: "UniTrainScheduler", learn_sigma: false }),
 };
 const fitting = {
   noise: ["dpm-solver++"],
-  gaussian: ["ddpm", "ddim"],
+  gaussian: ["ddpm", "ddim", "unipc", "dpm-solver-singlestep"],
   flow: ["euler", "heun", "midpoint", "rk4", "dopri5", "sde"],
+  sana: ["sana"],
+  uni: ["uni", "uni-sde"],
 } as const;
 
-describe.each(["noise", "gaussian", "flow"] as const)("a model of %s", (kind) => {
+describe.each(["noise", "gaussian", "flow", "sana", "uni"] as const)("a model of %s", (kind) => {
   it("samples with every fitting sampler: the same for the same seed, in batches of any size", async () => {
     const pipeline = await pipelineOf(recipes[kind]);
     for (const sampler of fitting[kind]) {
@@ -72,6 +76,12 @@ describe.each(["noise", "gaussian", "flow"] as const)("a model of %s", (kind) =>
 
   it("refuses the samplers of others, and labels that are no classes", async () => {
     const pipeline = await pipelineOf(recipes[kind]);
+    const byDefault = await pipeline.sampleLatents({
+      labels: [1],
+      batchSize: 1,
+      ...(kind === "flow" ? {} : { steps: 3 }),
+    });
+    expect(byDefault.shape).toEqual([1, 8, 4, 4]);
     for (const sampler of SAMPLERS.filter((name) => !(fitting[kind] as readonly string[]).includes(name))) {
       await expect(pipeline.sampleLatents({ labels: [0], sampler })).rejects.toThrow(/doesn't fit a model trained by/);
     }
