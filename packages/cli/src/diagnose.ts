@@ -118,11 +118,23 @@ function shorten(problem: string): string {
     .replace(/^\/.* was false\. /, "");
 }
 
+/** Formats that are supported, by libvips' names for them. */
+const PICTURE_FORMATS: Readonly<Record<string, string>> = {
+  gif: "GIF",
+  heif: "AVIF",
+  jpeg: "JPEG",
+  png: "PNG",
+  svg: "SVG",
+  tiff: "TIFF",
+  webp: "WebP",
+};
+
 async function diagnosePictures(): Promise<Diagnosis["pictures"]> {
   try {
     const { versions, format } = await loadSharp();
-    const formats = Object.values(format).filter(({ input }) => input.buffer);
-    return { sharp: versions.sharp ?? "?", libvips: versions.vips, formats: formats.map(({ id }) => id).sort() };
+    const formats = Object.values(format).filter(({ id, input }) => input.buffer && id in PICTURE_FORMATS);
+    const names = formats.map(({ id }) => PICTURE_FORMATS[id] as string).sort();
+    return { sharp: versions.sharp ?? "?", libvips: versions.vips, formats: names };
   } catch (error) {
     const hint = error instanceof DcaeError && error.hint !== undefined ? `. ${error.hint}` : "";
     return { problem: `${errorMessage(error)}${hint}` };

@@ -1,11 +1,5 @@
 /** What is known about a model without running it: sizes, shapes, work. */
-import {
-  buildDecodeProgram,
-  buildEncodeProgram,
-  buildKlDecodeProgram,
-  buildKlEncodeProgram,
-  ConfigError,
-} from "@dcae/core";
+import { buildDecodeProgram, buildEncodeProgram, buildKlDecodeProgram, buildKlEncodeProgram } from "@dcae/core";
 import { countMacs } from "@dcae/core/graph";
 import {
   countParameters,
@@ -18,6 +12,7 @@ import {
   toOfficialConfig,
 } from "@dcae/core/models";
 import type { Size } from "./options/parse-values.js";
+import { UsageError } from "./usage-error.js";
 
 export interface ModelSummary {
   readonly kind: ModelDescription["kind"];
@@ -42,12 +37,12 @@ export function compressionOf(model: ModelDescription): number {
   return model.kind === "dc-ae" ? spatialCompression(model.config) : sdVaeSpatialCompression(model.config);
 }
 
-/** @throws ConfigError when the size isn't a multiple of the compression */
+/** @throws UsageError when the size isn't a multiple of the compression */
 export function summarizeModel(model: ModelDescription, [height, width]: Size): ModelSummary {
   const compression = compressionOf(model);
   if (height % compression !== 0 || width % compression !== 0) {
-    throw new ConfigError(
-      `size ${width}x${height}: sides must be multiples of ${compression}, the model's compression`,
+    throw new UsageError(
+      `--size ${width}x${height}: sides must be multiples of ${compression}, the model's compression`,
     );
   }
   const pictureShape = [1, model.config.inChannels, height, width];

@@ -19,7 +19,7 @@ export interface ProgressLine {
   clear(): void;
 }
 
-/** A terminal gets at most this many updates per second; the last one of a step is always shown. */
+/** A terminal gets at most this many updates per second; the first and last one of a kind of work are always shown. */
 const MAX_UPDATES_PER_SECOND = 10;
 const BAR_WIDTH = 20;
 const ERASE_LINE = "\r\u001b[2K";
@@ -32,12 +32,15 @@ export function createProgressLine(
 ): ProgressLine {
   let visible = false;
   let last = Number.NEGATIVE_INFINITY;
+  let label = "";
   return {
     show(step) {
       if (write === undefined) return;
       const time = now();
-      if (step.done !== step.total && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
+      const isEdge = step.label !== label || step.done === step.total;
+      if (!isEdge && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
       last = time;
+      label = step.label;
       visible = true;
       // One column stays free: a full line would wrap on some terminals.
       write(`${ERASE_LINE}${formatStep(step).slice(0, Math.max(columns() - 1, 0))}`);

@@ -56,8 +56,9 @@ function prepare(command: Command, io: CliIo): void {
   command.exitOverride((error) => {
     const isHelp = error.exitCode === 0 || error.code === "commander.help";
     if (isHelp) throw error;
-    const name = command.parent === null ? "dcae" : `dcae ${command.name()}`;
+    const name = command.parent === null ? "" : `${command.name()}: `;
+    const help = command.parent === null ? "dcae --help" : `dcae ${command.name()} --help`;
     const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
-    throw new UsageError(`${name}: ${message}`, { cause: error, hint: `See \`${name} --help\`.` });
+    throw new UsageError(`${name}${message}`, { cause: error, hint: `See \`${help}\`.` });
   });
 }

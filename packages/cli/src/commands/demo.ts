@@ -19,12 +19,13 @@ import {
 import type { CheckpointFormat } from "@dcae/core/models";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { createCodec } from "../codec.js";
 import { demoModel } from "../demo-model.js";
 import { outputKind } from "../files/output-target.js";
 import { makeFolder } from "../files/write-array-file.js";
 import { formatCount, formatPsnr } from "../format-number.js";
-import { unlessInterrupted } from "../interrupted.js";
 import { compressionOf } from "../model-summary.js";
+import { withLoaded } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { parseSeed, parseSize, type Size } from "../options/parse-values.js";
 import { CHECKPOINT_FORMATS } from "../options/save-options.js";
@@ -46,7 +47,7 @@ export function demoCommand(io: CliIo): Command {
         "picture with each, and checks that the results are the same. Needs no network and no files.",
     )
     .requiredOption("-o, --out <dir>", "folder for pictures and models; those of an earlier demo are replaced")
-    .addOption(new Option("--scene <class>", "what to draw").choices([...SCENE_CLASSES]).default("city"))
+    .addOption(new Option("--scene <class>", "what to draw").choices([...SCENE_CLASSES]).default("page"))
     .option("--size <n|WxH>", "size of the picture (default: 512)", parseSize)
     .option("--seed <n>", "seed of picture and weights (default: 0)", parseSeed);
   addExamples(command, [{ does: "look at the pictures that it names", command: "dcae demo -o demo-output" }]);
@@ -108,15 +109,16 @@ interface RoundTrip {
   readonly picture: Tensor;
 }
 
-async function roundTrip(folder: string, x: Tensor, io: CliIo): Promise<RoundTrip> {
-  const model = await loadAutoencoder(folder, { device: "cpu" });
-  try {
-    if (model.kind !== "dc-ae") throw new EngineError(`${folder}: loaded as ${model.kind}`);
-    const latent = await unlessInterrupted(model.encode(x), io.signal);
-    return { latent, picture: await unlessInterrupted(model.decode(latent), io.signal) };
-  } finally {
-    if (!io.signal.aborted) await model.dispose();
-  }
+function roundTrip(folder: string, x: Tensor, io: CliIo): Promise<RoundTrip> {
+  return withLoaded(
+    () => loadAutoencoder(folder, { device: "cpu" }),
+    io,
+    async (model) => {
+      const codec = createCodec(model, {}, io.signal);
+      const latent = await codec.encode(x, ["picture"]);
+      return { latent, picture: await codec.decode(latent) };
+    },
+  );
 }
 
 function checkEqual(what: string, a: Tensor, b: Tensor): void {

@@ -26,6 +26,9 @@ import { addHubOptions, type ModelFlags, modelOption } from "../options/model-op
 import { parseCount, parseSeed } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";
 
+/** Decoded pictures that were not clamped overshoot [-1, 1] a little; values beyond this are from another range. */
+const LARGEST_PLAUSIBLE = 2;
+
 interface EncodeFlags extends ModelFlags, EngineFlags, PictureFlags, CodecFlags {
   readonly out: string;
   readonly tensor?: string;
@@ -152,13 +155,13 @@ function describe({ item, originalSize }: LoadedItem, shape: readonly number[], 
   return { source: item.source, path, ...(index === undefined ? {} : { index }), shape: shape.slice(1), width, height };
 }
 
-/** Raw tensors in another range than [-1, 1] (0..1, 0..255) encode without an error, to latents of no use. */
+/** Raw tensors in another range than [-1, 1] (such as 0..255) encode without an error, to latents of no use. */
 function createRangeWarning(io: CliIo): (loaded: LoadedItem) => void {
   const warned = new Set<string>();
   return ({ item, tensor }) => {
     if (arrayFormatOf(item.path) === undefined || warned.has(item.path)) return;
     const largest = tensor.toFloat32().reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-    if (!(largest > 1.001)) return;
+    if (!(largest > LARGEST_PLAUSIBLE)) return;
     warned.add(item.path);
     io.note(`dcae: warning: ${item.source}: values reach ${largest}, but pictures are expected in [-1, 1]`);
   };

@@ -89,7 +89,9 @@ export async function reconstruct(
   try {
     const paths = await resultPaths(items, out, ENDINGS);
     const failures = createFailures(io, "picture", flags.skipErrors ?? false);
+    let device = "";
     const results = await withModel(flags, io, (model) => {
+      device = model.engine.device;
       const codec = createCodec(model, flags, io.signal);
       return processItems(items, io, {
         label: "reconstruct",
@@ -115,7 +117,7 @@ export async function reconstruct(
         },
       });
     });
-    const report = createReport(results, flags, failures);
+    const report = createReport(results, flags, device, failures);
     await makeFolder(out);
     await writeFileAtomic(join(out, "report.json"), (file) => file.write(new TextEncoder().encode(`${report}\n`)));
     if (flags.json === true) io.out(report);
@@ -137,8 +139,13 @@ function jsonNumber(value: number): number | "Infinity" {
   return Number.isFinite(value) ? value : "Infinity";
 }
 
-function createReport(results: readonly Reconstructed[], flags: ReconstructFlags, failures: Failures): string {
-  const { model, device, dtype, size, sizePolicy, latentChannels, tiled = false } = flags;
+function createReport(
+  results: readonly Reconstructed[],
+  flags: ReconstructFlags,
+  device: string,
+  failures: Failures,
+): string {
+  const { model, dtype, size, sizePolicy, latentChannels, tiled = false } = flags;
   const mean = meanPsnr(results);
   const report = {
     model,

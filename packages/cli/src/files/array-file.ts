@@ -67,7 +67,7 @@ async function openNpyArray(path: string): Promise<ArrayFile> {
         { hint: "The file is cut off or holds more than one array." },
       );
     }
-    return arrayInSource(source, path, dtype, shape, dataOffset);
+    return arrayInSource(source, dtype, batched(path, shape), dataOffset);
   } catch (error) {
     await source.close();
     throw error;
@@ -89,8 +89,9 @@ async function openSafetensorsArray(path: string, tensorName: string | undefined
     if (entry?.location === undefined) {
       throw new UsageError(`${path}: holds no array "${tensorName}"`, { hint: `There is ${listed(names)}.` });
     }
-    const { dtype, shape, location } = entry;
-    return arrayInSource(await openFileSource(location.path), path, dtype, shape, location.offset);
+    const { dtype, location } = entry;
+    const shape = batched(path, entry.shape);
+    return arrayInSource(await openFileSource(location.path), dtype, shape, location.offset);
   } finally {
     await file.close();
   }
@@ -110,14 +111,7 @@ function batched(path: string, shape: readonly number[]): readonly number[] {
   return result;
 }
 
-function arrayInSource(
-  source: ByteSource,
-  path: string,
-  dtype: DType,
-  stored: readonly number[],
-  offset: number,
-): ArrayFile {
-  const shape = batched(path, stored);
+function arrayInSource(source: ByteSource, dtype: DType, shape: readonly number[], offset: number): ArrayFile {
   const itemShape = [1, ...shape.slice(1)];
   const itemBytes = sizeOf(itemShape) * byteSize(dtype);
   return {

@@ -1,5 +1,13 @@
 /** Items in batches of equal shape, loaded when their turn comes. */
-import { DataError, errorMessage, fitToMultiple, ShapeError, type SizePolicy, type Tensor } from "@dcae/core";
+import {
+  DataError,
+  errorMessage,
+  type FittedTensor,
+  fitToMultiple,
+  ShapeError,
+  type SizePolicy,
+  type Tensor,
+} from "@dcae/core";
 import { concatenate } from "./concatenate.js";
 import type { Item } from "./item.js";
 
@@ -59,7 +67,7 @@ async function load(item: Item, index: number, options: BatchOptions): Promise<L
     const { tensor, restore } =
       options.fit === undefined
         ? { tensor: original, restore: (result: Tensor) => result }
-        : fitToMultiple(original, options.fit.multiple, options.fit.policy);
+        : fitted(original, options.fit);
     const [height, width] = original.shape.slice(2) as [number, number];
     return { item, index, tensor, originalSize: [height, width], restore };
   } catch (error) {
@@ -68,6 +76,17 @@ async function load(item: Item, index: number, options: BatchOptions): Promise<L
     options.onFailure(item, withSource(error, item.source));
     return undefined;
   }
+}
+
+/** As `fitToMultiple`, with the advice for the command line. */
+function fitted(tensor: Tensor, { multiple, policy }: NonNullable<BatchOptions["fit"]>): FittedTensor {
+  const [height, width] = tensor.shape.slice(2) as [number, number];
+  if (policy === "error" && (height % multiple !== 0 || width % multiple !== 0)) {
+    throw new DataError(`${width}x${height} pixels aren't multiples of ${multiple}, the model's compression`, {
+      hint: "Choose a --size-policy (center-crop, top-left-crop, reflect-pad) or a --size.",
+    });
+  }
+  return fitToMultiple(tensor, multiple, policy);
 }
 
 /** The error with the item's name at its start. */

@@ -1,7 +1,6 @@
 /** Items that couldn't be read: each is named when it happens and counted at the end. */
 import { DataError } from "@dcae/core";
 import type { CliIo } from "../cli-io.js";
-import { plural } from "../format-number.js";
 import { errorLine } from "../report-error.js";
 import type { Item } from "./item.js";
 
@@ -31,9 +30,9 @@ export function createFailures(io: CliIo, noun: string, tolerated: boolean): Fai
     },
     finish(total) {
       if (list.length === 0) return;
-      const message = `${list.length} of ${plural(total, noun)} could not be used`;
+      const message = `${list.length} of ${total} ${noun}${total === 1 ? "" : "s"} could not be used`;
       if (tolerated && list.length < total) io.note(`dcae: ${message}`);
-      else throw new DataError(message, { hint: "Their errors are above." });
+      else throw new DataError(message, { hint: "See above." });
     },
   };
 }

@@ -35,15 +35,26 @@ export async function withModel<T>(
   const { device, dtype, threads, scalingFactor } = flags;
   const options = { ...(await openOptions(flags, io)), device, dtype, scalingFactor };
   io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
-  const model = await unlessInterrupted(
-    loadAutoencoder(await modelSource(flags.model), threads === undefined ? options : { ...options, threads }),
-    io.signal,
-  );
+  const source = await modelSource(flags.model);
+  return withLoaded(() => loadAutoencoder(source, threads === undefined ? options : { ...options, threads }), io, work);
+}
+
+/** As `withModel`, for a model that `load` gives. */
+export async function withLoaded<T>(
+  load: () => Promise<Model>,
+  io: CliIo,
+  work: (model: Model) => Promise<T>,
+): Promise<T> {
+  const loading = load();
   try {
-    return await work(model);
+    return await work(await unlessInterrupted(loading, io.signal));
   } finally {
     io.progress.clear();
-    // After an interruption there may be a computation that `dispose` would wait for; the process ends anyway.
-    if (!io.signal.aborted) await model.dispose();
+    const disposed = loading.then(
+      (model) => model.dispose(),
+      () => undefined, // reported already
+    );
+    // After an interruption there may be a computation that this would wait for.
+    if (!io.signal.aborted) await disposed;
   }
 }

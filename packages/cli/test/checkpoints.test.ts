@@ -1,0 +1,146 @@
+/** `dcae init`, `convert` and `export`. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type AutoencoderDC, loadAutoencoder, openCheckpoint, Tensor } from "@dcae/core";
+import { initialWeights, openSafetensorsFile } from "@dcae/core/checkpoint";
+import { getPreset, modelParameters } from "@dcae/core/models";
+import { beforeAll, describe, expect, test } from "vitest";
+import { failWith, succeed } from "./support/cli.js";
+import { makePicture } from "./support/pictures.js";
+import { temporaryFolder } from "./support/temporary-folder.js";
+import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const read = (...names: string[]) => readFileSync(at(...names));
+
+/** With a scaling factor, because the diffusers format has no way to say that there is none. */
+const CONFIG = { config: TINY_CONFIG, scaling_factor: 0.25 };
+
+let m: string;
+beforeAll(async () => {
+  m = await makeModel(folder, "model", CONFIG);
+});
+
+describe("init", () => {
+  test("writes the initial weights of the seed, in either format", async () => {
+    const diffusers = await makeModel(folder, "diffusers", CONFIG, "--format", "diffusers");
+    expect(readdirSync(m).sort()).toEqual(["config.json", "model.safetensors"]);
+    expect(readdirSync(diffusers).sort()).toEqual(["config.json", "diffusion_pytorch_model.safetensors"]);
+    const [official, other] = [await openCheckpoint(m), await openCheckpoint(diffusers)];
+    expect(other.model).toEqual(official.model);
+    const expected = initialWeights(modelParameters(official.model), 7);
+    for (const [name, entry] of expected.entries) {
+      const { data } = await entry.read();
+      expect((await official.weights.entries.get(name)?.read())?.data, name).toEqual(data);
+      expect((await other.weights.entries.get(name)?.read())?.data, name).toEqual(data);
+    }
+    await official.weights.close();
+    await other.weights.close();
+  });
+
+  test("the same seed gives the same bytes, another seed others", async () => {
+    const again = await makeModel(folder, "again", CONFIG);
+    expect(read("again", "model.safetensors").equals(read("model", "model.safetensors"))).toBe(true);
+    await succeed("init", "--config", at("again-config.json"), "--seed", "8", "-o", again, "--overwrite");
+    expect(read("again", "model.safetensors").equals(read("model", "model.safetensors"))).toBe(false);
+  });
+
+  test("a preset, and what --json says", async () => {
+    const out = at("vae");
+    const stdout = await succeed("init", "--preset", "sd-vae-ft-ema", "--dtype", "float16", "-o", out, "--json");
+    const { total } = getPreset("sd-vae-ft-ema").parameters;
+    expect(JSON.parse(stdout)).toEqual({ out, format: "diffusers", dtype: "float16", seed: "0", parameters: total });
+    const file = await openSafetensorsFile(join(out, "diffusion_pytorch_model.safetensors"));
+    expect(new Set([...file.entries.values()].map(({ dtype }) => dtype))).toEqual(new Set(["float16"]));
+    await file.close();
+  });
+
+  test("doesn't touch a folder that isn't empty, except with --overwrite, which leaves other files", async () => {
+    mkdirSync(at("full"));
+    writeFileSync(at("full", "README.md"), "mine");
+    const argv = ["init", "--config", at("model-config.json"), "-o", at("full")];
+    expect(await failWith(1, ...argv)).toContain(`${at("full")}: can't write: the folder isn't empty`);
+    expect(readdirSync(at("full"))).toEqual(["README.md"]);
+    await succeed(...argv, "--overwrite");
+    expect(readdirSync(at("full")).sort()).toEqual(["README.md", "config.json", "model.safetensors"]);
+  });
+
+  test.each([
+    ["{", "isn't valid JSON"],
+    ["[]", "isn't a JSON object"],
+    ['{"latent_channels": 0}', "latent_channels is 0 but must be a positive integer"],
+    ['{"latent_channels": 8, "depth": 3}', "isn't a known option"],
+    ['{"latentChannels": 8, "encoder": {"widthList": "wide"}}', "widthList"],
+    ['{"_class_name": "UNet2DModel"}', "_class_name"],
+  ])("a config of %s", async (text, message) => {
+    writeFileSync(at("bad.json"), text);
+    const line = await failWith(1, "init", "--config", at("bad.json"), "-o", at("bad"));
+    expect(line).toContain(at("bad.json"));
+    expect(line).toContain(message);
+    expect(existsSync(at("bad"))).toBe(false);
+  });
+
+  test("SD-VAE has no official format", async () => {
+    const line = await failWith(1, "init", "--preset", "sd-vae-ft-ema", "--format", "official", "-o", at("no"));
+    expect(line).toContain("diffusers format only");
+  });
+});
+
+describe("convert", () => {
+  test("there and back gives the same bytes", async () => {
+    await succeed("convert", "--from", m, "--to", at("there"), "--format", "diffusers");
+    expect(JSON.parse(read("there", "config.json").toString())._class_name).toBe("AutoencoderDC");
+    const text = await succeed("convert", "--from", at("there"), "--to", at("back"), "--format", "official");
+    expect(text).toContain("official format, from");
+    expect(read("back", "model.safetensors").equals(read("model", "model.safetensors"))).toBe(true);
+    expect(read("back", "config.json").equals(read("model", "config.json"))).toBe(true);
+  });
+
+  test("--dtype, and in place with --overwrite", async () => {
+    const copy = await makeModel(folder, "copy");
+    const argv = ["convert", "--from", copy, "--to", copy, "--format", "official", "--dtype", "bfloat16"];
+    expect(await failWith(1, ...argv)).toContain("isn't empty");
+    const result = JSON.parse(await succeed(...argv, "--overwrite", "--json"));
+    expect(result).toMatchObject({ fromFormat: "official", format: "official", dtype: "bfloat16" });
+    const file = await openSafetensorsFile(join(copy, "model.safetensors"));
+    expect(file.entries.get("encoder.project_in.conv.conv.weight")?.dtype).toBe("bfloat16");
+    await file.close();
+    await succeed("encode", await makePicture(folder, "p.png"), "-m", copy, "-o", at("p.npy"));
+  });
+
+  test("SD-VAE has no official format", async () => {
+    const kl = await makeModel(folder, "kl", TINY_KL_CONFIG);
+    const line = await failWith(2, "convert", "--from", kl, "--to", at("kl-official"), "--format", "official");
+    expect(line).toContain("diffusers format only");
+    await succeed("convert", "--from", kl, "--to", at("kl2"), "--format", "diffusers");
+  });
+});
+
+describe("export", () => {
+  test("writes both parts, verified, and says so", async () => {
+    const text = await succeed("export", "-m", m, "-o", at("onnx"));
+    expect(readdirSync(at("onnx")).sort()).toEqual(["decoder.onnx", "encoder.onnx", "export.json"]);
+    expect(text).toMatch(/^encoder: .*encoder\.onnx \(largest difference from the model \d\.\de-\d/);
+    expect(await failWith(1, "export", "-m", m, "-o", at("onnx"))).toContain("isn't empty");
+  });
+
+  test("--parts, --dtype, --overwrite, --json", async () => {
+    const argv = ["export", "-m", m, "-o", at("onnx"), "--parts", "decoder", "--dtype", "float16"];
+    const result = JSON.parse(await succeed(...argv, "--overwrite", "--json"));
+    expect(result).toMatchObject({ model: m, dtype: "float16", parts: [{ part: "decoder", files: ["decoder.onnx"] }] });
+    expect(readdirSync(at("onnx")).sort()).toEqual(["decoder.onnx", "export.json"]);
+  });
+});
+
+test("the model still computes what the library computes after all conversions", async () => {
+  const outputs: number[][] = [];
+  for (const path of [m, at("there"), at("back")]) {
+    const model = (await loadAutoencoder(path, { device: "cpu" })) as AutoencoderDC;
+    const x = Tensor.full([1, 3, 8, 8], 0.5);
+    outputs.push(Array.from((await model.encode(x)).toFloat32()));
+    await model.dispose();
+  }
+  expect(outputs[1]).toEqual(outputs[0]);
+  expect(outputs[2]).toEqual(outputs[0]);
+});
