@@ -2,6 +2,7 @@
 export * from "./autodiff/index.js";
 export * from "./data/index.js";
 export { type LatentStatistics, type LatentStatisticsAccumulator, latentStatistics } from "./latent-statistics.js";
+export * from "./logging/index.js";
 export * from "./losses/index.js";
 export * from "./optimizer/index.js";
 export * from "./phases/index.js";
