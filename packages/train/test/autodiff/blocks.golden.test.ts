@@ -1,25 +1,20 @@
 /** Gradients of blocks and of a whole autoencoder against those of the reference (loss: mean |output - target|). */
 import { abs, createScope, input, reduceMean, sub, type Tensor, type Value } from "@dcae/core/graph";
 import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
-import { createEngine, type Engine } from "@dcae/core/runtime";
+import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden, tensorOf } from "../../../core/test/support/golden.js";
 import { buildGoldenBlock } from "../../../core/test/support/golden-blocks.js";
 import { gradients } from "../../src/autodiff/index.js";
-import { createTfjsEngine } from "../../src/tfjs/index.js";
 import { expectClose, GRADIENT_TOLERANCE } from "../support/compare.js";
+import { ENGINES } from "../support/engines.js";
 import { runValues } from "../support/run-values.js";
 
 const names = goldenNames().filter((name) => "grad" in goldenInfo(name));
 
-const starts = {
-  OnnxEngine: () => createEngine({ device: "cpu", threads: 1 }),
-  TfjsEngine: () => createTfjsEngine({ backend: "cpu" }),
-};
-
 const engines = new Map<string, Engine>();
 beforeAll(async () => {
-  for (const [name, start] of Object.entries(starts)) engines.set(name, await start());
+  for (const [name, start] of Object.entries(ENGINES)) engines.set(name, await start());
 });
 afterAll(() => Promise.all([...engines.values()].map((engine) => engine.dispose())));
 
@@ -35,7 +30,7 @@ test("the cases with gradients are there", () => {
 });
 
 describe.each(names)("%s", (name) => {
-  test.each(Object.keys(starts))("gradients on %s", async (engineName) => {
+  test.each(Object.keys(ENGINES))("gradients on %s", async (engineName) => {
     const golden = await loadGolden(name);
     const scope = createScope({ training: golden.mode === "train" });
     const inputName = [...golden.tensors.keys()].find((key) => key.startsWith("grad.in."))!.slice("grad.".length);

@@ -12,87 +12,95 @@ import {
   Tensor,
   type Value,
 } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
+import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/index.js";
 import { lpips } from "../../src/losses/index.js";
 import { expectWithin } from "../support/compare.js";
+import { ENGINES } from "../support/engines.js";
 import { goldenJson, loadTrainingCase } from "../support/golden.js";
 import { formulaImages, hashFill } from "../support/hash-fill.js";
 import { runValues } from "../support/run-values.js";
 import { memoryWeights } from "../support/weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 2 });
-});
-afterAll(() => engine.dispose());
+describe.each(Object.entries(ENGINES))("%s", (_, start) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await start();
+  });
+  afterAll(() => engine.dispose());
 
-function graph(shape: readonly number[], widths: readonly number[], epsilon: "inside" | "outside", unitRange = false) {
-  const scope = createScope();
-  const [img0, img1] = [input("img0", shape), input("img1", shape)];
-  const range = (image: Value) => (unitRange ? sub(mul(image, 2), 1) : image);
-  const { distance, terms } = lpips(scope, range(img0), range(img1), { widths, epsilon });
-  const [gradient] = gradients(reduceSum(distance), [img0]);
-  const perLayer = concat(
-    terms.map((term) => reshape(term, [-1, 1])),
-    1,
-  );
-  return { scope, values: { distance, perLayer, gradient: gradient as Value } };
-}
+  function graph(
+    shape: readonly number[],
+    widths: readonly number[],
+    epsilon: "inside" | "outside",
+    unitRange = false,
+  ) {
+    const scope = createScope();
+    const [img0, img1] = [input("img0", shape), input("img1", shape)];
+    const range = (image: Value) => (unitRange ? sub(mul(image, 2), 1) : image);
+    const { distance, terms } = lpips(scope, range(img0), range(img1), { widths, epsilon });
+    const [gradient] = gradients(reduceSum(distance), [img0]);
+    const perLayer = concat(
+      terms.map((term) => reshape(term, [-1, 1])),
+      1,
+    );
+    return { scope, values: { distance, perLayer, gradient: gradient as Value } };
+  }
 
-describe.each(["lpips_vgg_tiny", "lpips_vgg_tiny_odd_unit_range", "lpips_vgg_tiny_torchmetrics"])("%s", (name) => {
-  test("distance, terms and gradient", async () => {
-    const { config, tolerance, tensor, below } = await loadTrainingCase(name);
-    const widths = [...config.widths, config.widths[3]];
-    const img0 = tensor("in.img0");
-    const epsilon = config.impl === "torchmetrics" ? "inside" : "outside";
-    const { values } = graph(img0.shape, widths, epsilon, config.normalize === true);
-    const images = { img0, img1: tensor("in.img1") };
-    const results = await runValues(engine, values, images, memoryWeights(below("w.")));
+  describe.each(["lpips_vgg_tiny", "lpips_vgg_tiny_odd_unit_range", "lpips_vgg_tiny_torchmetrics"])("%s", (name) => {
+    test("distance, terms and gradient", async () => {
+      const { config, tolerance, tensor, below } = await loadTrainingCase(name);
+      const widths = [...config.widths, config.widths[3]];
+      const img0 = tensor("in.img0");
+      const epsilon = config.impl === "torchmetrics" ? "inside" : "outside";
+      const { values } = graph(img0.shape, widths, epsilon, config.normalize === true);
+      const images = { img0, img1: tensor("in.img1") };
+      const results = await runValues(engine, values, images, memoryWeights(below("w.")));
+      expectWithin(results.distance!, tensor("out.distance"), tolerance, "distance");
+      expectWithin(results.perLayer!, tensor("out.per_layer"), tolerance, "terms");
+      expectWithin(results.gradient!, tensor("grad.img0"), tolerance, "gradient");
+    });
+  });
+
+  test("lpips_vgg16_full_hash", async () => {
+    const { config, tolerance, tensor } = await loadTrainingCase("lpips_vgg16_full_hash");
+    const { h, w, seeds0, seeds1 } = config.formula_image;
+    const { scope, values } = graph([2, 3, h, w], [64, 128, 256, 512, 512], "outside");
+    const manifest = goldenJson("manifest_lpips_vgg16").tensors as { k: number; name: string; shape: number[] }[];
+    expect(manifest.map(({ name, shape }) => `${name} ${shape}`).sort()).toEqual(
+      [...scope.parameters.values()].map(({ name, shape }) => `${name} ${shape}`).sort(),
+    );
+    const weights = memoryWeights(manifest.map(({ k, name, shape }) => [name, hashFill(k, name, shape)] as const));
+    const images = { img0: formulaImages(seeds0, h, w), img1: formulaImages(seeds1, h, w) };
+    const results = await runValues(engine, values, images, weights);
     expectWithin(results.distance!, tensor("out.distance"), tolerance, "distance");
     expectWithin(results.perLayer!, tensor("out.per_layer"), tolerance, "terms");
-    expectWithin(results.gradient!, tensor("grad.img0"), tolerance, "gradient");
+    const crop = { stop: config.grad_crop };
+    const corner = results.gradient!.slice([undefined, undefined, crop, crop]);
+    expectWithin(corner, tensor("grad.img0_crop"), tolerance, "gradient");
+    const sums = [0, 1].map((i) =>
+      results
+        .gradient!.row(i)
+        .toFloat32()
+        .reduce((sum, v) => sum + Math.abs(v), 0),
+    );
+    expectWithin(Tensor.float32(sums), tensor("grad.img0_abs_sum"), tolerance, "gradient sum");
   });
-});
 
-test("lpips_vgg16_full_hash", async () => {
-  const { config, tolerance, tensor } = await loadTrainingCase("lpips_vgg16_full_hash");
-  const { h, w, seeds0, seeds1 } = config.formula_image;
-  const { scope, values } = graph([2, 3, h, w], [64, 128, 256, 512, 512], "outside");
-  const manifest = goldenJson("manifest_lpips_vgg16").tensors as { k: number; name: string; shape: number[] }[];
-  expect(manifest.map(({ name, shape }) => `${name} ${shape}`).sort()).toEqual(
-    [...scope.parameters.values()].map(({ name, shape }) => `${name} ${shape}`).sort(),
-  );
-  const weights = memoryWeights(manifest.map(({ k, name, shape }) => [name, hashFill(k, name, shape)] as const));
-  const images = { img0: formulaImages(seeds0, h, w), img1: formulaImages(seeds1, h, w) };
-  const results = await runValues(engine, values, images, weights);
-  expectWithin(results.distance!, tensor("out.distance"), tolerance, "distance");
-  expectWithin(results.perLayer!, tensor("out.per_layer"), tolerance, "terms");
-  const crop = { stop: config.grad_crop };
-  const corner = results.gradient!.slice([undefined, undefined, crop, crop]);
-  expectWithin(corner, tensor("grad.img0_crop"), tolerance, "gradient");
-  const sums = [0, 1].map((i) =>
-    results
-      .gradient!.row(i)
-      .toFloat32()
-      .reduce((sum, v) => sum + Math.abs(v), 0),
-  );
-  expectWithin(Tensor.float32(sums), tensor("grad.img0_abs_sum"), tolerance, "gradient sum");
-});
-
-test("dead channels have a finite gradient", async () => {
-  const scope = createScope();
-  const x = input("x", [1, 3, 16, 16]);
-  const { distance } = lpips(scope, x, relu(mul(x, 0)), { widths: [4, 4, 4, 4, 4] });
-  const [gradient] = gradients(reduceMean(distance), [x]);
-  // All biases very negative: every ReLU of the trunk is off.
-  const tensors = [...scope.parameters.values()].map(({ name, shape }) => {
-    const value = name.endsWith("bias") ? -100 : 0.1;
-    return [name, Tensor.full(shape, value)] as const;
+  test("dead channels have a finite gradient", async () => {
+    const scope = createScope();
+    const x = input("x", [1, 3, 16, 16]);
+    const { distance } = lpips(scope, x, relu(mul(x, 0)), { widths: [4, 4, 4, 4, 4] });
+    const [gradient] = gradients(reduceMean(distance), [x]);
+    // All biases very negative: every ReLU of the trunk is off.
+    const tensors = [...scope.parameters.values()].map(({ name, shape }) => {
+      const value = name.endsWith("bias") ? -100 : 0.1;
+      return [name, Tensor.full(shape, value)] as const;
+    });
+    const images = { x: formulaImages([3], 16, 16) };
+    const results = await runValues(engine, { distance, gradient: gradient! }, images, memoryWeights(tensors));
+    expect(results.distance!.toNested()).toEqual([0]);
+    expect([...results.gradient!.toFloat32()].every((v) => v === 0)).toBe(true);
   });
-  const images = { x: formulaImages([3], 16, 16) };
-  const results = await runValues(engine, { distance, gradient: gradient! }, images, memoryWeights(tensors));
-  expect(results.distance!.toNested()).toEqual([0]);
-  expect([...results.gradient!.toFloat32()].every((v) => v === 0)).toBe(true);
 });

@@ -1,107 +1,110 @@
 /** Schedules, and trajectories of AdamW with clipping and averages, against the reference. */
 import { add, cast, createProgram, input, parameter, Tensor, type Value, ZEROS } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
+import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adamW, emaUpdates, learningRate, type Schedule, stateParameter } from "../../src/optimizer/index.js";
 import { expectClose, expectWithin } from "../support/compare.js";
+import { ENGINES } from "../support/engines.js";
 import { loadTrainingCase, type RawConfig } from "../support/golden.js";
 import { memoryWeights, NO_WEIGHTS } from "../support/weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
-
-/** DESIGN's tolerance of schedules: the graph computes in float32. */
-const SCHEDULE_TOLERANCE = 1e-6;
-
-function scheduleOf(config: RawConfig): Schedule {
-  const warmup = { lr: config.lr, warmupLr: config.warmup_lr, warmupSteps: config.warmup_steps };
-  switch (config.name) {
-    case "ConstantLR":
-      return { kind: "constant", lr: config.lr };
-    case "ConstantLRwithWarmup":
-      return { kind: "constant-warmup", ...warmup };
-    case "CosineLRwithWarmup":
-      return { kind: "cosine-warmup", ...warmup, decaySteps: config.decay_steps };
-    case "WSDCosineLR":
-      return {
-        kind: "warmup-stable-decay",
-        ...warmup,
-        stableSteps: config.stable_steps,
-        totalSteps: config.total_steps,
-      };
-    case "CosineAnnealingLR":
-      return { kind: "cosine", lr: config.lr, maxSteps: config.max_steps };
-    default:
-      throw new Error(`unknown schedule ${config.name}`);
-  }
-}
-
-describe("lr_schedules", () => {
-  test.each(["constant_warmup", "cosine_warmup", "wsd", "cosine"])("%s", async (name) => {
-    const golden = await loadTrainingCase("lr_schedules");
-    const config = golden.config.schedules[name];
-    const step = stateParameter("step", [], "int32");
-    const rate = learningRate(scheduleOf(config), cast(step, "float32"));
-    const state = await engine.createState(memoryWeights([["step", Tensor.zeros([], "int32")]]));
-    const program = await engine.load(createProgram(name, { rate }, { step: add(step, 1) }), NO_WEIGHTS, { state });
-    const rates: number[] = [];
-    for (let s = 0; s < config.run_steps; s++) rates.push((await program.run({})).rate!.at() as number);
-    expectClose(Tensor.float32(rates), golden.tensor(`out.${name}`), SCHEDULE_TOLERANCE);
+describe.each(Object.entries(ENGINES))("%s", (_, start) => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await start();
   });
-});
+  afterAll(() => engine.dispose());
 
-const zeros = (shape: readonly number[]) => Tensor.zeros(shape);
+  /** DESIGN's tolerance of schedules: the graph computes in float32. */
+  const SCHEDULE_TOLERANCE = 1e-6;
 
-describe.each(["adamw_phase1_like", "adamw_phase3_like_noclip", "adamw_official_lr"])("%s", (name) => {
-  test("trajectory", async () => {
-    const { config, tolerance, tensor, below } = await loadTrainingCase(name);
-    const names = config.param_order as string[];
-    const initial = below("in.param.");
-    const weights = names.map((key) => {
-      const { shape } = initial.get(key)!;
-      return { name: key, value: parameter({ name: key, shape, dtype: "float32", init: ZEROS, trainable: true }) };
+  function scheduleOf(config: RawConfig): Schedule {
+    const warmup = { lr: config.lr, warmupLr: config.warmup_lr, warmupSteps: config.warmup_steps };
+    switch (config.name) {
+      case "ConstantLR":
+        return { kind: "constant", lr: config.lr };
+      case "ConstantLRwithWarmup":
+        return { kind: "constant-warmup", ...warmup };
+      case "CosineLRwithWarmup":
+        return { kind: "cosine-warmup", ...warmup, decaySteps: config.decay_steps };
+      case "WSDCosineLR":
+        return {
+          kind: "warmup-stable-decay",
+          ...warmup,
+          stableSteps: config.stable_steps,
+          totalSteps: config.total_steps,
+        };
+      case "CosineAnnealingLR":
+        return { kind: "cosine", lr: config.lr, maxSteps: config.max_steps };
+      default:
+        throw new Error(`unknown schedule ${config.name}`);
+    }
+  }
+
+  describe("lr_schedules", () => {
+    test.each(["constant_warmup", "cosine_warmup", "wsd", "cosine"])("%s", async (name) => {
+      const golden = await loadTrainingCase("lr_schedules");
+      const config = golden.config.schedules[name];
+      const step = stateParameter("step", [], "int32");
+      const rate = learningRate(scheduleOf(config), cast(step, "float32"));
+      const state = await engine.createState(memoryWeights([["step", Tensor.zeros([], "int32")]]));
+      const program = await engine.load(createProgram(name, { rate }, { step: add(step, 1) }), NO_WEIGHTS, { state });
+      const rates: number[] = [];
+      for (let s = 0; s < config.run_steps; s++) rates.push((await program.run({})).rate!.at() as number);
+      expectClose(Tensor.float32(rates), golden.tensor(`out.${name}`), SCHEDULE_TOLERANCE);
     });
-    const gradients = weights.map(({ name: key, value }) => input(`gradient.${key}`, value.shape));
-    const step = adamW("test", weights, gradients, {
-      schedule: scheduleOf({ ...config.scheduler, lr: config.lr }),
-      betas: config.betas,
-      eps: config.eps,
-      weightDecay: config.weight_decay,
-      noDecay: config.no_wd_keys,
-      clipNorm: config.clip_grad,
-    });
-    const after = weights.map(({ name: key }) => ({ name: key, value: step.updates.get(key) as Value }));
-    const averages = emaUpdates(after, step.count, { decay: config.ema_decay, warmupSteps: config.ema_warmup_steps });
-    const updates = Object.fromEntries([...step.updates, ...averages]);
-    const program = createProgram("step", { lr: step.learningRate, norm: step.gradientNorm }, updates);
-    const state = await engine.createState(
-      memoryWeights(
-        [...program.parameters.values()].map(({ name: key, shape, dtype }) => {
-          const source = initial.get(key) ?? initial.get(key.replace(`ema.${config.ema_decay}.`, ""));
-          return [key, source ?? (dtype === "int32" ? Tensor.zeros(shape, dtype) : zeros(shape))] as const;
-        }),
-      ),
-    );
-    const loaded = await engine.load(program, NO_WEIGHTS, { state });
-    expect(config.steps).toBe(10);
-    for (let s = 0; s < config.steps; s++) {
-      const feeds = names.map((key) => [`gradient.${key}`, tensor(`in.grad.${key}`).row(s)] as const);
-      const { lr, norm } = await loaded.run(Object.fromEntries(feeds));
-      expectClose(lr!, tensor("out.lr").row(s), SCHEDULE_TOLERANCE, `lr ${s}`);
-      expectClose(norm!, tensor("out.grad_norm").row(s), 1e-6, `norm ${s}`);
-      for (const key of names) {
-        expectWithin(await state.read(key), tensor(`out.param.${key}`).row(s), tolerance, `${key} ${s}`);
-        const average = await state.read(`ema.${config.ema_decay}.${key}`);
-        expectWithin(average, tensor(`out.ema.${key}`).row(s), tolerance, `ema ${key} ${s}`);
+  });
+
+  const zeros = (shape: readonly number[]) => Tensor.zeros(shape);
+
+  describe.each(["adamw_phase1_like", "adamw_phase3_like_noclip", "adamw_official_lr"])("%s", (name) => {
+    test("trajectory", async () => {
+      const { config, tolerance, tensor, below } = await loadTrainingCase(name);
+      const names = config.param_order as string[];
+      const initial = below("in.param.");
+      const weights = names.map((key) => {
+        const { shape } = initial.get(key)!;
+        return { name: key, value: parameter({ name: key, shape, dtype: "float32", init: ZEROS, trainable: true }) };
+      });
+      const gradients = weights.map(({ name: key, value }) => input(`gradient.${key}`, value.shape));
+      const step = adamW("test", weights, gradients, {
+        schedule: scheduleOf({ ...config.scheduler, lr: config.lr }),
+        betas: config.betas,
+        eps: config.eps,
+        weightDecay: config.weight_decay,
+        noDecay: config.no_wd_keys,
+        clipNorm: config.clip_grad,
+      });
+      const after = weights.map(({ name: key }) => ({ name: key, value: step.updates.get(key) as Value }));
+      const averages = emaUpdates(after, step.count, { decay: config.ema_decay, warmupSteps: config.ema_warmup_steps });
+      const updates = Object.fromEntries([...step.updates, ...averages]);
+      const program = createProgram("step", { lr: step.learningRate, norm: step.gradientNorm }, updates);
+      const state = await engine.createState(
+        memoryWeights(
+          [...program.parameters.values()].map(({ name: key, shape, dtype }) => {
+            const source = initial.get(key) ?? initial.get(key.replace(`ema.${config.ema_decay}.`, ""));
+            return [key, source ?? (dtype === "int32" ? Tensor.zeros(shape, dtype) : zeros(shape))] as const;
+          }),
+        ),
+      );
+      const loaded = await engine.load(program, NO_WEIGHTS, { state });
+      expect(config.steps).toBe(10);
+      for (let s = 0; s < config.steps; s++) {
+        const feeds = names.map((key) => [`gradient.${key}`, tensor(`in.grad.${key}`).row(s)] as const);
+        const { lr, norm } = await loaded.run(Object.fromEntries(feeds));
+        expectClose(lr!, tensor("out.lr").row(s), SCHEDULE_TOLERANCE, `lr ${s}`);
+        expectClose(norm!, tensor("out.grad_norm").row(s), 1e-6, `norm ${s}`);
+        for (const key of names) {
+          expectWithin(await state.read(key), tensor(`out.param.${key}`).row(s), tolerance, `${key} ${s}`);
+          const average = await state.read(`ema.${config.ema_decay}.${key}`);
+          expectWithin(average, tensor(`out.ema.${key}`).row(s), tolerance, `ema ${key} ${s}`);
+        }
       }
-    }
-    for (const key of names) {
-      expectWithin(await state.read(`adamw.test.m.${key}`), tensor(`out.exp_avg.${key}`), tolerance, `m ${key}`);
-      expectWithin(await state.read(`adamw.test.v.${key}`), tensor(`out.exp_avg_sq.${key}`), tolerance, `v ${key}`);
-    }
-    expect((await state.read("adamw.test.step")).at()).toBe(10);
+      for (const key of names) {
+        expectWithin(await state.read(`adamw.test.m.${key}`), tensor(`out.exp_avg.${key}`), tolerance, `m ${key}`);
+        expectWithin(await state.read(`adamw.test.v.${key}`), tensor(`out.exp_avg_sq.${key}`), tolerance, `v ${key}`);
+      }
+      expect((await state.read("adamw.test.step")).at()).toBe(10);
+    });
   });
 });

@@ -1,7 +1,7 @@
 /** The three phases one after another on a tiny autoencoder, three updates each, against the reference. */
 import { createProgram, createScope, input, type Program, Tensor } from "@dcae/core/graph";
 import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
-import { createEngine, type Engine } from "@dcae/core/runtime";
+import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   adversarialStep,
@@ -19,15 +19,16 @@ import {
   stepProgram,
 } from "../../src/index.js";
 import { expectWithin } from "../support/compare.js";
+import { ENGINES } from "../support/engines.js";
 import { loadTrainingCase, type RawConfig, type Tolerance, type TrainingCase } from "../support/golden.js";
 import { memoryWeights } from "../support/weights.js";
 
 const CASE = "train_three_phases_tiny";
 
-let engine: Engine;
 let golden: TrainingCase;
-/** Results of the run that all tests look at, by the reference's names. */
-const results = new Map<string, Tensor>();
+beforeAll(async () => {
+  golden = await loadTrainingCase(CASE);
+});
 
 const optimizer = (name: string, config: RawConfig): OptimizerOptions => ({
   name,
@@ -82,9 +83,9 @@ const toInput = (bytes: Tensor) =>
     bytes.shape,
   );
 
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-  golden = await loadTrainingCase(CASE);
+/** Runs the three phases; the results that the tests look at, by the reference's names. */
+async function train(engine: Engine): Promise<Map<string, Tensor>> {
+  const results = new Map<string, Tensor>();
   const rename: Readonly<Record<string, string>> = { "ae.": "", "disc.": "discriminator.", "lpips.": "lpips." };
   const weights = new Map<string, Tensor>();
   for (const [from, to] of Object.entries(rename)) {
@@ -118,8 +119,8 @@ beforeAll(async () => {
   const program = createProgram("evaluate", { latent, recon: dcAeDecode(scope, latent, config) });
   const evaluation = await engine.load(program, memoryWeights(weights));
   for (const [name, tensor] of Object.entries(await evaluation.run({ x: image }))) results.set(`final.${name}`, tensor);
-}, 120_000);
-afterAll(() => engine.dispose());
+  return results;
+}
 
 function toleranceOf(name: string): Tolerance {
   const { overrides = {}, ...tolerance } = golden.tolerance;
@@ -127,7 +128,7 @@ function toleranceOf(name: string): Tolerance {
 }
 
 /** A tensor in the form in which the reference stored it. */
-function stored(name: string): Tensor {
+function stored(results: ReadonlyMap<string, Tensor>, name: string): Tensor {
   const [base, form] = name.split("#") as [string, string | undefined];
   const tensor = results.get(base);
   if (tensor === undefined) throw new Error(`the run left no ${base}`);
@@ -137,23 +138,29 @@ function stored(name: string): Tensor {
   return tensor;
 }
 
-describe.each(["phase1.log", "phase2.log", "phase3.log", "final.latent", "final.recon"])("%s", (name) => {
-  test("agrees", () => {
-    expectWithin(stored(name), golden.tensor(`out.${name}`), toleranceOf(name), name);
-  });
-});
+describe.each(Object.entries(ENGINES))("%s", (_, start) => {
+  let engine: Engine;
+  let results: Map<string, Tensor>;
+  beforeAll(async () => {
+    engine = await start();
+    results = await train(engine);
+  }, 120_000);
+  afterAll(() => engine.dispose());
 
-describe.each(["phase1", "phase2", "phase3"])("%s", (phase) => {
-  test("every tensor that trained", () => {
+  test.each(["phase1.log", "phase2.log", "phase3.log", "final.latent", "final.recon"])("%s", (name) => {
+    expectWithin(stored(results, name), golden.tensor(`out.${name}`), toleranceOf(name), name);
+  });
+
+  test.each(["phase1", "phase2", "phase3"])("%s: every tensor that trained", (phase) => {
     const names = [...golden.below(`out.${phase}.`).keys()].filter((name) => name !== "log");
     expect(names.length).toBeGreaterThan(30);
     for (const name of names) {
       const key = `${phase}.${name}`;
-      expectWithin(stored(key), golden.tensor(`out.${key}`), toleranceOf(key), key);
+      expectWithin(stored(results, key), golden.tensor(`out.${key}`), toleranceOf(key), key);
     }
   });
 
-  test("nothing else changed", () => {
+  test.each(["phase1", "phase2", "phase3"])("%s: nothing else changed", (phase) => {
     const expected = [...golden.below(`out.${phase}.`).keys()].map((name) => name.split("#")[0] as string);
     const changed = [...results.keys()].filter((name) => name.startsWith(`${phase}.`) && !name.endsWith("tracked"));
     expect(new Set(changed.map((name) => name.slice(phase.length + 1)))).toEqual(new Set(expected));
