@@ -1,6 +1,13 @@
 /**
  * Latent diffusion on DC-AE latents: denoisers, objectives, schedules, samplers, latent folders, and a pipeline.
  */
+
+export {
+  benchDenoising,
+  commonResolution,
+  type DenoisingBenchOptions,
+  type DenoisingBenchRow,
+} from "./bench/bench-denoising.js";
 export * from "./denoisers/index.js";
 export * from "./latents/index.js";
 export * from "./objectives/index.js";
