@@ -35,7 +35,7 @@ export async function withModel<T>(
   const { device, dtype, threads, scalingFactor } = flags;
   const options = { ...(await openOptions(flags, io)), device, dtype, scalingFactor };
   io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
-  const source = await modelSource(flags.model);
+  const source = await modelSource(flags.model, flags);
   return withLoaded(() => loadAutoencoder(source, threads === undefined ? options : { ...options, threads }), io, work);
 }
 

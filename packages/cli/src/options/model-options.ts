@@ -68,12 +68,35 @@ export function presetOf(option: string, name: string): Preset {
   return rethrowAs(UsageError, `${option}: `, () => getPreset(name));
 }
 
-/** What a user calls a model as `openCheckpoint` takes it: names of published models become their repository. */
-export async function modelSource(name: string): Promise<string> {
-  if (/[/\\]/.test(name) || (await stat(name).catch(() => undefined)) !== undefined) return name;
+/**
+ * What a user calls a model as `openCheckpoint` takes it: names of published models become their repository.
+ *
+ * @throws UsageError for options about the hub with a model that isn't there
+ */
+export async function modelSource(name: string, flags: HubFlags): Promise<string> {
+  const status = await stat(name).catch(() => undefined);
+  if (status !== undefined) {
+    checkLocal(name, status.isFile(), flags);
+    return name;
+  }
+  if (/[/\\]/.test(name)) return name;
   // A single word that isn't on disk can only be a published model's name.
   const preset = rethrowAs(DataError, `${name}: no such file or folder, and `, () => getPreset(name));
   return presetHubId(preset, name.toLowerCase().endsWith("-diffusers") ? "diffusers" : publishedFormat(preset));
+}
+
+/** `--offline` may stay: that no request is made is true of local models. */
+function checkLocal(name: string, isFile: boolean, { revision, cacheDir, subfolder }: HubFlags): void {
+  const useless =
+    revision !== undefined
+      ? "--revision"
+      : cacheDir !== undefined
+        ? "--cache-dir"
+        : isFile && subfolder !== undefined
+          ? "--subfolder"
+          : undefined;
+  if (useless !== undefined)
+    throw new UsageError(`${useless} has no effect on ${name}, a local ${isFile ? "file" : "folder"}`);
 }
 
 function publishedFormat({ kind }: Preset): "official" | "diffusers" {
@@ -83,7 +106,7 @@ function publishedFormat({ kind }: Preset): "official" | "diffusers" {
 /** Opens the checkpoint without an engine. Close its `weights`. */
 export async function openModel(model: string, flags: HubFlags, io: CliIo): Promise<Checkpoint> {
   try {
-    return await openCheckpoint(await modelSource(model), await openOptions(flags, io));
+    return await openCheckpoint(await modelSource(model, flags), await openOptions(flags, io));
   } finally {
     io.progress.clear();
   }
