@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { conv, resBlock } from "@dcae/core/blocks";
 import { createProgram, createRandom, input, pixelShuffle, Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
-import { completeWeights, createTrainingState, globalNorm, gradientStep, l1Loss, stepProgram } from "@dcae/train";
+import { completeWeights, createTrainingState, globalNorm, gradientStep, l1Loss, stepProgram } from "../dist/index.js";
 
 const WIDTHS = [64, 128, 256];
 const SHAPE = [4, 3, 64, 64];
