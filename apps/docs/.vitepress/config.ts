@@ -16,6 +16,7 @@ export default defineConfig({
         items: [
           { text: "Getting started", link: "/getting-started" },
           { text: "Autoencoders", link: "/autoencoders" },
+          { text: "Command line", link: "/command-line" },
           { text: "Architecture", link: "/architecture" },
         ],
       },
