@@ -1,1 +1,95 @@
-export {};
+/**
+ * Evaluation of autoencoders and generators: runners, metrics, networks, statistics, protocols, reports, throughput.
+ */
+export { type NpzArray, type NpzFile, openNpz } from "./files/npz-reader.node.js";
+export { type NpzWriteOptions, writeNpz } from "./files/npz-writer.node.js";
+export { type CmmdOptions, type CmmdResult, cmmd } from "./metrics/cmmd.js";
+export { type FrechetResult, frechetDistance } from "./metrics/frechet-distance.js";
+export { type InceptionScore, type InceptionScoreOptions, inceptionScore } from "./metrics/inception-score.js";
+export { type NeighborAccuracyOptions, neighborAccuracy } from "./metrics/neighbor-accuracy.js";
+export type { VectorSet } from "./metrics/pairwise.js";
+export {
+  neighborRadii,
+  type PrecisionRecall,
+  type PrecisionRecallOptions,
+  precisionRecall,
+} from "./metrics/precision-recall.js";
+export { psnrOf } from "./metrics/psnr.js";
+export { type SsimOptions, type SsimResult, ssim } from "./metrics/ssim.js";
+export { CLIP_VIT_L14_336, type ClipVisionConfig, clipProgram, clipVision } from "./networks/clip-vision.js";
+export {
+  type FindNetworkOptions,
+  findNetwork,
+  MissingWeightsError,
+  type NetworkWeights,
+  searchPlaces,
+  type UsedFile,
+} from "./networks/find-network.node.js";
+export { type InceptionOptions, type InceptionValues, inception } from "./networks/inception.js";
+export {
+  type InceptionOutput,
+  type InceptionPipeline,
+  type InceptionProgramOptions,
+  inceptionProgram,
+} from "./networks/inception-program.js";
+export {
+  type LpipsNorm,
+  type LpipsOptions,
+  type LpipsProgramOptions,
+  type LpipsTrunk,
+  lpips,
+  lpipsFeatures,
+  lpipsProgram,
+} from "./networks/lpips.js";
+export { NETWORK_FILES, type NetworkFile } from "./networks/network-files.js";
+export { picturesToTensor } from "./networks/pictures.js";
+export { resample, type TensorResize } from "./networks/resample.js";
+export { ssimProgram } from "./networks/ssim-program.js";
+export { checkComparable, incomparableBecause, type Measured } from "./protocols/compare-protocols.js";
+export {
+  GENERATION_METRICS,
+  type GenerationMetric,
+  METRICS,
+  type Metric,
+  type MetricInfo,
+  type MetricNetwork,
+  RECONSTRUCTION_METRICS,
+  type ReconstructionMetric,
+} from "./protocols/metrics.js";
+export { PROTOCOLS, type Protocol, type ProtocolName } from "./protocols/protocol.js";
+export { describeProtocol, type ProtocolChoice, resolveProtocol } from "./protocols/resolve-protocol.js";
+export { formatResult } from "./report/format-result.js";
+export { type ReportPictures, renderReport } from "./report/render-report.js";
+export { writeReport } from "./report/write-report.node.js";
+export type { EvaluationResult, Machine, MetricValue, PerPicture } from "./results/evaluation-result.js";
+export { readResult, stringifyResult, writeResult } from "./results/result-file.node.js";
+export type { Unreadable } from "./runners/check-pictures.js";
+export {
+  type ComputedStatistics,
+  computeStatistics,
+  type StatisticsOptions,
+} from "./runners/compute-statistics.node.js";
+export { evaluateGeneration, type GenerationOptions } from "./runners/evaluate-generation.node.js";
+export { evaluateReconstruction, type ReconstructionOptions } from "./runners/evaluate-reconstruction.node.js";
+export type { MissingMetric, UsedNetwork } from "./runners/open-networks.node.js";
+export { openReference, type Reference } from "./runners/open-reference.node.js";
+export { chooseExamples, type Example, type ExampleOptions, makeExamples } from "./runners/pick-examples.js";
+export type { Progress, RunOptions } from "./runners/progress.js";
+export { autoencoderReconstructor, type Reconstruction, type Reconstructor } from "./runners/reconstructor.js";
+export { type FolderOptions, folderSource, listPictures } from "./sources/folder-source.node.js";
+export { type GeneratedOptions, generatedSource, memorySource } from "./sources/memory-source.js";
+export { npzSource } from "./sources/npz-source.node.js";
+export type { Picture, PictureSource, Shard } from "./sources/picture-source.js";
+export {
+  createFeatureAccumulator,
+  type FeatureAccumulator,
+  type FeatureSums,
+} from "./statistics/feature-accumulator.js";
+export type { FeatureStatistics } from "./statistics/feature-statistics.js";
+export {
+  mergeStatistics,
+  readStatistics,
+  type StatisticsFile,
+  type StatisticsInfo,
+  writeStatistics,
+} from "./statistics/statistics-file.node.js";

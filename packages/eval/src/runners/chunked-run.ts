@@ -1,0 +1,195 @@
+/**
+ * A pass over pictures in chunks that are finished one by one. With a work folder each finished chunk is a file, and a later
+ * run with the same key reads it instead of computing it again.
+ */
+import { access, mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CheckpointError, ConfigError, errorMessage, Tensor } from "@dcae/core";
+import { openSafetensorsFile, tensorEntries, writeFileAtomic, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import type { Picture, PictureSource } from "../sources/picture-source.js";
+import { type Batch, batchesOf } from "./batches.js";
+import type { Unreadable } from "./check-pictures.js";
+import { checkAborted, type RunOptions } from "./progress.js";
+
+/** What a pass found in some pictures: rows of each tensor belong to `names`, in order. */
+export interface Chunk {
+  readonly names: readonly string[];
+  readonly unreadable: readonly Unreadable[];
+  /** How many pictures had which size, as in { "512x512": 64 }. */
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+}
+
+export interface ChunkedRun extends RunOptions {
+  readonly source: PictureSource;
+  readonly stage: string;
+  /** Everything that decides the numbers; a work folder of another key is refused. */
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly batchSize: (width: number, height: number) => number;
+  /** Values of a batch: one row per picture. Called for the next batch while the last one is still being computed. */
+  readonly compute: (batch: Batch) => Promise<Readonly<Record<string, Tensor>>>;
+  /** Takes what was found, in order: batch by batch, or a whole chunk of an earlier run. */
+  readonly consume: (chunk: Chunk) => void | Promise<void>;
+}
+
+export const DEFAULT_CHUNK = 64;
+
+/**
+ * Runs the pass.
+ *
+ * @throws ConfigError when the work folder belongs to another run; what `compute` throws
+ */
+export async function runInChunks(run: ChunkedRun): Promise<void> {
+  const { source, chunkSize = DEFAULT_CHUNK, workFolder } = run;
+  if (workFolder !== undefined) await prepareFolder(workFolder, { ...run.key, chunkSize, source: source.fingerprint });
+  let stream: AsyncGenerator<Picture> | undefined;
+  let position = -1;
+  let resumed = 0;
+  const report = (done: number) =>
+    run.onProgress?.({ stage: run.stage, done, total: source.count, unit: "images", resumed });
+  try {
+    report(0);
+    for (let start = 0; start < source.count; start += chunkSize) {
+      const count = Math.min(chunkSize, source.count - start);
+      const path = workFolder === undefined ? undefined : join(workFolder, chunkName(start));
+      const known = path === undefined ? undefined : await readChunk(path);
+      if (known !== undefined) {
+        resumed += count;
+        await run.consume(known);
+        report(start + count);
+        continue;
+      }
+      if (stream === undefined || position !== start) {
+        await stream?.return(undefined);
+        stream = source.read(start);
+      }
+      const parts = await computeChunk(run, stream, count, (done) => report(start + done));
+      position = start + count;
+      if (path !== undefined) await writeChunk(path, joinParts(parts));
+    }
+  } finally {
+    await stream?.return(undefined);
+  }
+}
+
+function chunkName(start: number): string {
+  return `${String(start).padStart(8, "0")}.safetensors`;
+}
+
+/** Writes the key into a new folder, or compares it with the one that is there. */
+async function prepareFolder(folder: string, key: Readonly<Record<string, unknown>>): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, "run.json");
+  const text = `${JSON.stringify(key, null, 2)}\n`;
+  const known = await readFile(path, "utf8").catch(() => undefined);
+  if (known === text) return;
+  if (known !== undefined) {
+    const before = JSON.parse(known) as Record<string, unknown>;
+    const changed = Object.keys({ ...before, ...key }).filter(
+      (name) => JSON.stringify(before[name]) !== JSON.stringify(key[name]),
+    );
+    throw new ConfigError(`${folder}: belongs to a run with other settings (${changed.join(", ")})`, {
+      hint: "Choose another work folder, or remove this one to start anew.",
+    });
+  }
+  await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
+}
+
+async function computeChunk(
+  run: ChunkedRun,
+  stream: AsyncIterator<Picture>,
+  count: number,
+  report: (done: number) => void,
+): Promise<Chunk[]> {
+  const parts: Chunk[] = [];
+  let done = 0;
+  const finish = async (part: Chunk) => {
+    parts.push(part);
+    await run.consume(part);
+    done += part.names.length + part.unreadable.length;
+    report(done);
+  };
+  let last: Promise<Chunk> | undefined;
+  for await (const piece of batchesOf(stream, count, run.batchSize)) {
+    checkAborted(run.signal);
+    const current = "problem" in piece ? Promise.resolve(problemPart(piece.problem)) : batchPart(run, piece.batch);
+    // A failure of this batch is seen when it is awaited below, even if the one before it fails first.
+    current.catch(() => undefined);
+    // The engine works on this batch while the one before it is summed up here.
+    if (last !== undefined) await finish(await last);
+    last = current;
+  }
+  if (last !== undefined) await finish(await last);
+  return parts;
+}
+
+function problemPart({ name, problem = "unknown problem" }: Picture): Chunk {
+  return { names: [], unreadable: [{ name, problem }], sizes: {}, tensors: {} };
+}
+
+async function batchPart(run: ChunkedRun, batch: Batch): Promise<Chunk> {
+  const names = batch.pictures.map(({ name }) => name);
+  const sizes = { [`${batch.width}x${batch.height}`]: names.length };
+  return { names, unreadable: [], sizes, tensors: await run.compute(batch) };
+}
+
+function joinParts(parts: readonly Chunk[]): Chunk {
+  const sizes: Record<string, number> = {};
+  for (const part of parts) {
+    for (const [size, count] of Object.entries(part.sizes)) sizes[size] = (sizes[size] ?? 0) + count;
+  }
+  return {
+    names: parts.flatMap(({ names }) => names),
+    unreadable: parts.flatMap(({ unreadable }) => unreadable),
+    sizes,
+    tensors: joinRows(parts.filter(({ names }) => names.length > 0).map(({ tensors }) => tensors)),
+  };
+}
+
+/** One tensor per name, with the rows of all parts. */
+function joinRows(parts: readonly Readonly<Record<string, Tensor>>[]): Record<string, Tensor> {
+  const [first] = parts;
+  return Object.fromEntries(
+    Object.keys(first ?? {}).map((name) => [name, concatRows(parts.map((part) => part[name] as Tensor))]),
+  );
+}
+
+function concatRows(tensors: readonly Tensor[]): Tensor {
+  const [first] = tensors as readonly [Tensor];
+  const rows = tensors.reduce((sum, tensor) => sum + (tensor.shape[0] as number), 0);
+  const joined = Tensor.zeros([rows, ...first.shape.slice(1)], first.dtype);
+  let at = 0;
+  for (const tensor of tensors) {
+    joined.bytes.set(tensor.bytes, at);
+    at += tensor.byteLength;
+  }
+  return joined;
+}
+
+async function writeChunk(path: string, { names, unreadable, sizes, tensors }: Chunk): Promise<void> {
+  const metadata = { chunk: JSON.stringify({ names, unreadable, sizes }) };
+  await writeSafetensorsFile(path, tensorEntries(Object.entries(tensors)), { metadata });
+}
+
+/** The chunk of a file, or undefined when there is none. */
+async function readChunk(path: string): Promise<Chunk | undefined> {
+  const exists = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return undefined;
+  const file = await openSafetensorsFile(path);
+  try {
+    const { names, unreadable, sizes } = JSON.parse(file.metadata.get("chunk") ?? "") as Omit<Chunk, "tensors">;
+    const tensors: Record<string, Tensor> = {};
+    for (const entry of file.entries.values()) tensors[entry.name] = await entry.read();
+    return { names, unreadable, sizes, tensors };
+  } catch (error) {
+    throw new CheckpointError(`${path}: can't be read as a part of this run: ${errorMessage(error)}`, {
+      hint: "Remove it; it will be computed again.",
+      cause: error,
+    });
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * How good generated pictures are: FID, sFID and inception score, precision and recall, CMMD (evaluation.md sections 1 to 7).
+ */
+import { createEngine, type Engine } from "@dcae/core/runtime";
+import { cmmd } from "../metrics/cmmd.js";
+import { type FrechetResult, frechetDistance } from "../metrics/frechet-distance.js";
+import { inceptionScore } from "../metrics/inception-score.js";
+import { precisionRecall } from "../metrics/precision-recall.js";
+import type { FindNetworkOptions } from "../networks/find-network.node.js";
+import { checkMetrics, GENERATION_METRICS, type GenerationMetric, type Metric } from "../protocols/metrics.js";
+import type { Protocol } from "../protocols/protocol.js";
+import { type EvaluationResult, type MetricValue, thisMachine } from "../results/evaluation-result.js";
+import type { PictureSource } from "../sources/picture-source.js";
+import type { FeatureStatistics } from "../statistics/feature-statistics.js";
+import { nothingRead, pictureWarnings } from "./check-pictures.js";
+import { type ExtractedFeatures, extractFeatures } from "./extract-features.node.js";
+import { FEATURE_OF, type Feature, networkOf } from "./feature-plan.js";
+import { createFeatureStore } from "./feature-store.js";
+import { fingerprintsOf, type MissingMetric, openNetworks } from "./open-networks.node.js";
+import type { Reference } from "./open-reference.node.js";
+import { planReference, type ReferencePlan } from "./plan-reference.js";
+import { checkAborted, type RunOptions } from "./progress.js";
+
+export interface GenerationOptions extends RunOptions {
+  readonly samples: PictureSource;
+  /** Needed by every metric but the inception score (see `openReference`). */
+  readonly reference?: Reference | undefined;
+  readonly protocol: Protocol;
+  /** Default: all of them. */
+  readonly metrics?: readonly string[] | undefined;
+  readonly engine: Engine;
+  readonly weights?: FindNetworkOptions | undefined;
+  readonly batchSize?: number | undefined;
+  /** What the samples are called in results; their source by default. */
+  readonly subject?: string | undefined;
+}
+
+/**
+ * Runs the evaluation. Metrics whose network or reference isn't here are named in `missing`; the others are computed.
+ *
+ * @throws DataError when no picture can be read; ConfigError for unknown metrics or a foreign work folder; ShapeError for
+ *   a reference with other dimensions; errors of the engine
+ */
+export async function evaluateGeneration(options: GenerationOptions): Promise<EvaluationResult> {
+  const started = performance.now();
+  const { samples, reference, protocol, engine, workFolder } = options;
+  const wanted = checkMetrics(options.metrics ?? GENERATION_METRICS, GENERATION_METRICS);
+  const needed = new Map(wanted.map((metric) => [metric, networkOf(FEATURE_OF[metric])]));
+  const networks = await openNetworks(needed, options.weights ?? {});
+  try {
+    const present = wanted.filter((metric) => !networks.missing.some((entry) => entry.metric === metric));
+    const plan = planReference(present, reference, protocol, fingerprintsOf(networks.used, "inception"));
+    const { metrics: computed } = plan;
+    const featuresOf = (list: readonly GenerationMetric[]) => new Set(list.map((metric) => FEATURE_OF[metric]));
+    const isDistance = (metric: GenerationMetric) => metric === "fid" || metric === "sfid";
+    const extract = async (source: PictureSource, stage: string, folder: string, used: readonly GenerationMetric[]) => {
+      const pass = { ...options, stage, source, networks, workFolder: workFolder && `${workFolder}/${folder}` };
+      const sums = featuresOf(used.filter(isDistance));
+      // Nothing to compute: the pictures aren't even read.
+      if (used.length === 0) return emptyFeatures();
+      const extracted = await extractFeatures({
+        ...pass,
+        sums,
+        vectors: featuresOf(used.filter((metric) => !isDistance(metric))),
+      });
+      if (extracted.count === 0) throw nothingRead(source, extracted.unreadable);
+      return extracted;
+    };
+    const ofSamples = await extract(samples, "samples", "samples", computed);
+    const pictures = reference?.pictures;
+    const ofReference = computed.filter((metric) => metric !== "is" && !plan.statistics.has(metric));
+    const compared =
+      pictures === undefined || ofReference.length === 0
+        ? undefined
+        : await extract(pictures, "reference", "reference", ofReference);
+    const missing = [...networks.missing, ...plan.missing];
+    const warnings = [
+      ...networks.warnings,
+      ...plan.warnings,
+      ...pictureWarnings(samples, ofSamples.unreadable, ofSamples.sizes),
+      ...(pictures && compared ? pictureWarnings(pictures, compared.unreadable, compared.sizes) : []),
+    ];
+    const metrics = await computeMetrics(options, plan, ofSamples, compared, missing, warnings);
+    return {
+      formatVersion: 1,
+      kind: "generation",
+      date: new Date().toISOString(),
+      subject: options.subject ?? samples.name,
+      pictures: {
+        source: samples.name,
+        count: ofSamples.count,
+        sizes: ofSamples.sizes,
+        unreadable: ofSamples.unreadable,
+      },
+      ...(reference === undefined ? {} : { reference: reference.name }),
+      protocol,
+      metrics,
+      missing,
+      warnings: [...new Set(warnings)],
+      networks: networks.used,
+      engine: engine.name,
+      machine: thisMachine(),
+      seconds: (performance.now() - started) / 1000,
+    };
+  } finally {
+    await networks.close();
+  }
+}
+
+function emptyFeatures(): ExtractedFeatures {
+  const store = createFeatureStore({ sums: new Set(), vectors: new Set(), capacity: 0 });
+  return { count: 0, unreadable: [], sizes: {}, store };
+}
+
+async function computeMetrics(
+  options: GenerationOptions,
+  { metrics: wanted, statistics }: ReferencePlan,
+  samples: ExtractedFeatures,
+  reference: ExtractedFeatures | undefined,
+  missing: MissingMetric[],
+  warnings: string[],
+): Promise<Partial<Record<Metric, MetricValue>>> {
+  const { protocol, engine, onProgress } = options;
+  const metrics: Partial<Record<Metric, MetricValue>> = {};
+  const { count } = samples;
+  const share = (stage: string) => (done: number) => onProgress?.({ stage, done, total: 1, unit: "share" });
+  const vectors = (set: ExtractedFeatures | undefined, feature: Feature) => set?.store.vectors(feature);
+
+  for (const metric of wanted.filter((name) => name === "fid" || name === "sfid")) {
+    checkAborted(options.signal);
+    const feature = FEATURE_OF[metric];
+    const known = statistics.get(metric);
+    const sums = known === undefined ? reference?.store.sums(feature) : undefined;
+    if (count < 2 || (known === undefined && (sums?.count ?? 0) < 2)) {
+      missing.push({ metric, reason: "a distance of sets needs at least 2 pictures on each side" });
+      continue;
+    }
+    share(metric)(0);
+    const other = known ?? (sums as NonNullable<typeof sums>).statistics("the reference");
+    const own = samples.store.sums(feature)?.statistics("the samples") as FeatureStatistics;
+    const result: FrechetResult = frechetDistance(other, own);
+    metrics[metric] = { value: result.distance, count };
+    warnings.push(...result.warnings.map((text) => (metric === "sfid" ? `sFID: ${text}` : text)));
+    share(metric)(1);
+  }
+
+  const logits = vectors(samples, "logits");
+  if (wanted.includes("is") && logits !== undefined) {
+    const { scoreSplits: splits, scoreSeed: seed } = protocol;
+    if (typeof splits === "number" && count < splits) {
+      missing.push({ metric: "is", reason: `${count} pictures don't make the ${splits} parts of the protocol` });
+    } else {
+      const score = inceptionScore(logits.data, logits.dimensions, { splits, seed });
+      metrics.is = { value: score.mean, std: score.std, count };
+    }
+  }
+
+  const [pool, poolOfReference] = [vectors(samples, "pool"), vectors(reference, "pool")];
+  const manifold = wanted.filter((metric) => metric === "precision" || metric === "recall");
+  if (manifold.length > 0 && pool !== undefined && poolOfReference !== undefined) {
+    checkAborted(options.signal);
+    const { neighbors: k } = protocol;
+    const fewest = Math.min(count, reference?.count ?? 0);
+    if (fewest <= k) {
+      const reason = `${fewest} pictures have no ${k} neighbors each`;
+      missing.push(...manifold.map((metric) => ({ metric, reason })));
+    } else {
+      const onShare = share("precision and recall");
+      const values = await precisionRecall(poolOfReference, pool, { engine, k, onProgress: onShare });
+      for (const metric of manifold) metrics[metric] = { value: values[metric], count };
+    }
+  }
+
+  const [clip, clipOfReference] = [vectors(samples, "clip"), vectors(reference, "clip")];
+  if (wanted.includes("cmmd") && clip !== undefined && clipOfReference !== undefined) {
+    checkAborted(options.signal);
+    const result = await inFloat64(engine, (exact) =>
+      cmmd(clip, clipOfReference, { engine: exact, onProgress: share("CMMD") }),
+    );
+    const cut = result.count < Math.max(count, reference?.count ?? 0);
+    const note = `the first ${result.count} pictures of each set`;
+    metrics.cmmd = { value: result.value, count: result.count, ...(cut ? { note } : {}) };
+  }
+  return metrics;
+}
+
+/** Runs `task` on an engine that computes in float64: the given one if it is a CPU, else one of its own. */
+async function inFloat64<T>(engine: Engine, task: (engine: Engine) => Promise<T>): Promise<T> {
+  if (engine.device === "cpu") return task(engine);
+  const exact = await createEngine({ device: "cpu" });
+  try {
+    return await task(exact);
+  } finally {
+    await exact.dispose();
+  }
+}

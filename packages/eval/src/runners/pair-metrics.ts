@@ -1,0 +1,54 @@
+/** Metrics of picture pairs, batch by batch: PSNR here, SSIM and LPIPS on an engine. */
+import { type Image, psnr, Tensor } from "@dcae/core";
+import type { Weights } from "@dcae/core/checkpoint";
+import { lpipsProgram } from "../networks/lpips.js";
+import { picturesToTensor } from "../networks/pictures.js";
+import { ssimProgram } from "../networks/ssim-program.js";
+import type { Protocol } from "../protocols/protocol.js";
+import type { ProgramPool } from "./program-pool.js";
+
+/** Which pair metrics to compute; LPIPS needs its weights. */
+export interface PairMetrics {
+  readonly psnr: boolean;
+  readonly ssim: boolean;
+  readonly lpips: Weights | undefined;
+}
+
+const NO_WEIGHTS: Weights = { source: "none", entries: new Map(), close: async () => {} };
+
+/**
+ * One value per pair and metric, as tensors [n] named psnr, ssim and lpips.
+ *
+ * @param size batch of the programs; fewer pairs are filled up
+ */
+export async function computePairMetrics(
+  originals: readonly Image[],
+  reconstructions: readonly Image[],
+  metrics: PairMetrics,
+  protocol: Protocol,
+  size: number,
+  pool: ProgramPool,
+): Promise<Record<string, Tensor>> {
+  const count = originals.length;
+  const a = picturesToTensor(originals, size);
+  const b = picturesToTensor(reconstructions, size);
+  const [, height, width] = a.shape as [number, number, number];
+  const rows: Record<string, Tensor> = {};
+  const first = (tensor: Tensor) => tensor.slice([{ stop: count }]);
+  if (metrics.psnr) {
+    const values = originals.map((image, i) => psnr(image, reconstructions[i] as Image));
+    rows.psnr = new Tensor("float64", Float64Array.from(values), [count]);
+  }
+  if (metrics.ssim) {
+    const build = () => ssimProgram(size, height, width);
+    const result = await pool.run(`ssim ${a.shape.join("x")}`, build, NO_WEIGHTS, { a, b });
+    rows.ssim = first(result[protocol.ssimBorder] as Tensor);
+  }
+  if (metrics.lpips !== undefined) {
+    const { lpipsTrunk: trunk, lpipsNorm: norm } = protocol;
+    const build = () => lpipsProgram({ count: size, height, width, trunk, norm });
+    const { distance } = await pool.run(`lpips ${a.shape.join("x")}`, build, metrics.lpips, { a, b });
+    rows.lpips = first(distance as Tensor);
+  }
+  return rows;
+}

@@ -1,0 +1,104 @@
+/** What a reference gives for each metric: its statistics, its pictures, or a reason why neither can be used. */
+import type { GenerationMetric } from "../protocols/metrics.js";
+import type { Protocol } from "../protocols/protocol.js";
+import type { FeatureStatistics } from "../statistics/feature-statistics.js";
+import type { StatisticsFile } from "../statistics/statistics-file.node.js";
+import type { MissingMetric } from "./open-networks.node.js";
+import type { Reference } from "./open-reference.node.js";
+
+const OF_REFERENCE_PICTURES: ReadonlySet<GenerationMetric> = new Set(["precision", "recall", "cmmd"]);
+const PICTURES_HINT = "Give a folder of pictures or an archive that holds them as reference.";
+
+export interface ReferencePlan {
+  /** What can be computed. */
+  readonly metrics: readonly GenerationMetric[];
+  readonly missing: readonly MissingMetric[];
+  readonly warnings: readonly string[];
+  /** From a file; distances without an entry take the reference's pictures. */
+  readonly statistics: ReadonlyMap<GenerationMetric, FeatureStatistics>;
+}
+
+interface UsableStatistics {
+  readonly statistics: FeatureStatistics;
+  readonly warnings: readonly string[];
+}
+
+type StatisticsDecision = UsableStatistics | { readonly refused: string };
+
+/**
+ * Whether the FID statistics of a file fit the protocol's network input and the network's weights.
+ *
+ * @param networks SHA-256 of the files of the network that is used now
+ */
+function checkStatistics(
+  { path, statistics, info, hasPictures }: StatisticsFile,
+  protocol: Protocol,
+  networks: readonly string[],
+): StatisticsDecision {
+  // ADM's archives come from TensorFlow's pipeline; the official evaluation doesn't use their statistics.
+  const pipeline = info?.pipeline ?? (hasPictures ? "tf1" : undefined);
+  if (pipeline !== undefined && pipeline !== protocol.fidPipeline) {
+    return {
+      refused: `the statistics of ${path} were made with the ${pipeline} input, the protocol uses ${protocol.fidPipeline}`,
+    };
+  }
+  if (info !== undefined && info.networks.join() !== networks.join()) {
+    return { refused: `the statistics of ${path} were made with other network weights` };
+  }
+  const warnings = [...(info?.warnings ?? [])];
+  if (info === undefined && !hasPictures) {
+    warnings.push(
+      `${path} was written by another tool: which pictures, crop and network input it stands for isn't known here`,
+    );
+  }
+  return { statistics, warnings };
+}
+
+/**
+ * Decides for each metric what it is computed from.
+ *
+ * @param wanted metrics whose network is here
+ * @param networks SHA-256 of the files of the FID network
+ */
+export function planReference(
+  wanted: readonly GenerationMetric[],
+  reference: Reference | undefined,
+  protocol: Protocol,
+  networks: readonly string[],
+): ReferencePlan {
+  const missing: MissingMetric[] = [];
+  const warnings: string[] = [];
+  const statistics = new Map<GenerationMetric, FeatureStatistics>();
+  const refuse = (metric: GenerationMetric, reason: string, hint: string) => missing.push({ metric, reason, hint });
+  for (const metric of wanted) {
+    if (metric === "is") continue;
+    if (reference === undefined) {
+      refuse(metric, "there is no reference to compare with", PICTURES_HINT);
+    } else if (
+      OF_REFERENCE_PICTURES.has(metric) ||
+      (metric === "sfid" && reference.statistics?.spatial === undefined)
+    ) {
+      if (reference.pictures === undefined)
+        refuse(metric, `${reference.name} holds statistics, not pictures`, PICTURES_HINT);
+    } else if (metric === "sfid") {
+      statistics.set(metric, reference.statistics?.spatial as FeatureStatistics);
+      warnings.push("sFID to statistics of ADM wasn't verified against ADM's own evaluator");
+    } else if (reference.statistics !== undefined) {
+      const decision = checkStatistics(reference.statistics, protocol, networks);
+      if ("statistics" in decision) {
+        statistics.set(metric, decision.statistics);
+        warnings.push(...decision.warnings);
+      } else if (reference.pictures === undefined) {
+        refuse(metric, decision.refused, "Compute statistics of the same pictures with this protocol.");
+      } else {
+        warnings.push(`${decision.refused}; FID is taken to its ${reference.pictures.count} pictures instead`);
+      }
+    }
+  }
+  return {
+    metrics: wanted.filter((metric) => !missing.some((entry) => entry.metric === metric)),
+    missing,
+    warnings,
+    statistics,
+  };
+}
