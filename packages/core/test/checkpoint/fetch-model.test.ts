@@ -27,7 +27,10 @@ afterEach(async () => {
 
 /** A web server of the given files, as `fetch`. */
 const serve =
-  (contents: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>, headers: Record<string, string> = {}): typeof fetch =>
+  (
+    contents: Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>,
+    headers: Record<string, string> = {},
+  ): typeof fetch =>
   async (url) => {
     const body = contents[String(url)];
     return body === undefined ? new Response("missing", { status: 404 }) : new Response(body, { headers });
@@ -110,7 +113,9 @@ describe("from any web server", () => {
       "model",
       400_000,
     );
-    const contents: Record<string, string | Uint8Array<ArrayBuffer>> = { [`${base}/model.safetensors.index.json`]: plan.index?.text ?? "" };
+    const contents: Record<string, string | Uint8Array<ArrayBuffer>> = {
+      [`${base}/model.safetensors.index.json`]: plan.index?.text ?? "",
+    };
     for (const shard of plan.shards) contents[`${base}/${shard.fileName}`] = await encodeSafetensors(shard.entries);
     const model = await fetchModel(base, { fetch: serve(contents) });
     expect([...model.weights.entries.keys()]).toEqual(["a", "b"]);
