@@ -82,7 +82,7 @@ export function sanaBlock(scope: Scope, x: Value, activated: Value, config: Sana
   const [shift1, scale1, gate1, shift2, scale2, gate2] = pieces;
   const side = Math.sqrt(x.shape[1] as number);
   const image = (tokens: Value, shift: Value, scale: Value) =>
-    tokensToImage(modulate(tokens, shift, scale, ADALN_EPS), side);
+    tokensToImage(modulate(scope, tokens, shift, scale, ADALN_EPS), side);
   const y = add(x, mul(gate1, imageToTokens(attention(scope.at("attn"), image(x, shift1, scale1), config))));
   return add(y, mul(gate2, imageToTokens(feedForward(scope.at("ffn"), image(y, shift2, scale2), config))));
 }

@@ -1,4 +1,4 @@
-/** Published sizes end to end, with generated weights. The largest two are left to the benchmark (bench/preset-golden.ts). */
+/** Published sizes end to end, with generated weights. UViT-H and DiT-XL need 2.7 GB of weights and are left out. */
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildDenoiseProgram, denoiserParameters, parseOfficialDenoiser } from "../../src/index.js";

@@ -61,7 +61,7 @@ describe.each(differentiated)("%s", (name) => {
       const { "grad.$x": dx, ...rest } = parameterGradients(loss, new Map([...trainable(loss), ["$x", values.x!]]));
       return { ...rest, "grad_in.x": dx! };
     };
-    expectGradients(golden, await runGraph(engine, tensors, forward, golden.weights));
+    expectGradients(golden, await runGraph(engine, tensors, forward, golden.weights, { training: true }));
   });
 });
 
@@ -93,6 +93,7 @@ describe.each(goldenNames("loss"))("%s", (name) => {
         return parameterGradients(loss, trainable(loss), { constants });
       },
       golden.weights,
+      { training: true },
     );
     expectGradients(golden, outputs);
   });

@@ -11,8 +11,9 @@ export async function runGraph<K extends string>(
   inputs: Readonly<Record<K, Tensor>>,
   forward: (scope: Scope, values: Readonly<Record<K, Value>>) => Readonly<Record<string, Value>>,
   weights: Weights = NO_WEIGHTS,
+  options: { readonly training?: boolean } = {},
 ): Promise<Record<string, Tensor>> {
-  const scope = createScope();
+  const scope = createScope(options);
   const tensors = Object.entries(inputs) as [K, Tensor][];
   const values = Object.fromEntries(tensors.map(([name, { shape, dtype }]) => [name, input(name, shape, dtype)]));
   const outputs = forward(scope, values as Record<K, Value>);
