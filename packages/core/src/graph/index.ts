@@ -15,6 +15,7 @@ export type { Initializer, ParameterSpec } from "./parameter.js";
 export { philox4x32, type Words2, type Words4 } from "./philox.js";
 export { createProgram, type Program } from "./program.js";
 export { createRandom, type Random, streamNumber } from "./random.js";
+export { type OptimizeOptions, optimize } from "./rewrite/optimize.js";
 export { createScope, ONES, type ParameterOptions, type RootScope, type Scope, ZEROS } from "./scope.js";
 export { type NestedNumbers, rowMajorStrides, type SliceRange, sizeOf, Tensor } from "./tensor.js";
 export { inputsOf, parametersOf, topologicalOrder } from "./traverse.js";

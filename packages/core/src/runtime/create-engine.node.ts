@@ -78,7 +78,7 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
  * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
  */
 export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
-  const { device = "auto", dtype = "float32", threads } = options;
+  const { device = "auto", dtype = "float32", threads, optimize } = options;
   if (device !== "auto" && !DEVICES.includes(device)) {
     throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
   }
@@ -95,7 +95,13 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
     if (problem !== undefined) {
       throw new EngineError(`device "${chosen}" doesn't work here: ${problem}`, { hint: INSTALL_HINTS[chosen] });
     }
-    return new OnnxEngine(host, { device: chosen, dtype, threads: threads ?? availableParallelism(), locate });
+    return new OnnxEngine(host, {
+      device: chosen,
+      dtype,
+      threads: threads ?? availableParallelism(),
+      optimize,
+      locate,
+    });
   } catch (error) {
     await host.close();
     throw error;

@@ -20,6 +20,12 @@ export interface EngineOptions {
   readonly dtype?: ComputeDType;
   /** Threads that one operator may use on the CPU. Default: as many as the machine offers. */
   readonly threads?: number;
+  /**
+   * Whether programs are rewritten into faster ones before they run (see graph/rewrite/optimize.ts). Outputs differ by
+   * rounding, up to 1e-4 of the largest value for a whole model; the weights of many convolutions take up to four times
+   * their memory. Default: true for float32 on the CPU, false elsewhere. Programs with state are never rewritten.
+   */
+  readonly optimize?: boolean;
 }
 
 export type NamedTensors = Readonly<Record<string, Tensor>>;

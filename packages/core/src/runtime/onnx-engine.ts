@@ -8,6 +8,7 @@ import { EngineError, errorMessage } from "../errors.js";
 import { shapeEqual, shapeToString } from "../graph/dim.js";
 import type { Program } from "../graph/program.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
+import { optimize } from "../graph/rewrite/optimize.js";
 import type { Tensor } from "../graph/tensor.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
@@ -20,6 +21,8 @@ export interface OnnxEngineOptions {
   readonly device: Device;
   readonly dtype?: ComputeDType | undefined;
   readonly threads?: number | undefined;
+  /** See `EngineOptions`. */
+  readonly optimize?: boolean | undefined;
   /** Lets models refer to weight files; needs a host that reads files. */
   readonly locate?: LocateFile | undefined;
 }
@@ -52,15 +55,31 @@ export class OnnxEngine implements Engine {
   async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
     if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
     const binding = this.#bindState(original, options.state);
-    const program = this.#options.dtype === "float16" ? toHalfPrecision(original) : original;
+    const program = this.#rewrite(original, binding);
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
     // What wasn't bound just before lies in the state.
     const model = encodeModel(lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input"));
-    const session = await this.#create(program, model, { externalFolder: folder, externalBuffers: buffers, binding });
+    const session = await this.#create(program, model, {
+      externalFolder: folder,
+      externalBuffers: buffers,
+      binding,
+      arena: program !== original && this.#optimizes,
+    });
     const loaded = loadedProgram(original, session, this.name, () => this.#programs.delete(loaded));
     this.#programs.add(loaded);
     return loaded;
+  }
+
+  get #optimizes(): boolean {
+    const { device, dtype } = this.#options;
+    return this.#options.optimize ?? (device === "cpu" && dtype !== "float16");
+  }
+
+  #rewrite(original: Program, binding: StateBinding | undefined): Program {
+    const program = this.#options.dtype === "float16" ? toHalfPrecision(original) : original;
+    // Weights in a state change between runs, so what is computed from them can't be computed once.
+    return this.#optimizes && binding === undefined ? optimize(program) : program;
   }
 
   /** Which parameters of `program` the state holds, and where its updates go. */
@@ -100,7 +119,7 @@ export class OnnxEngine implements Engine {
   async #create(
     program: Program,
     model: Uint8Array,
-    options: Pick<SessionOptions, "externalFolder" | "externalBuffers" | "binding">,
+    options: Pick<SessionOptions, "externalFolder" | "externalBuffers" | "binding" | "arena">,
   ): Promise<Session> {
     const { device, threads } = this.#options;
     try {

@@ -31,6 +31,11 @@ export interface SessionOptions {
   /** External data held in memory, by its name in the model. The host takes the buffers: don't use them afterwards. */
   readonly externalBuffers: ReadonlyMap<string, Uint8Array>;
   readonly binding?: StateBinding | undefined;
+  /**
+   * Keep freed memory for the next operator instead of giving it back to the system (default false). Costs memory; saves
+   * the time of getting hundreds of megabytes of fresh pages for each operator.
+   */
+  readonly arena?: boolean | undefined;
 }
 
 export interface Session {

@@ -1,26 +1,28 @@
 /** Every golden block of the reference: outputs, and the buffers that training changes. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Tensor } from "../../src/graph/tensor.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
+import type { Engine } from "../../src/runtime/index.js";
 import { BLOCK_TOLERANCE, expectClose } from "../support/compare.js";
 import { goldenInfo, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
 import { buildGoldenBlock, isBlockKind } from "../support/golden-blocks.js";
+import { createRewritingEngine, REWRITES, type Rewrites } from "../support/rewrite-engines.js";
 import { runGraph } from "../support/run-graph.js";
 
 const names = goldenNames().filter((name) => isBlockKind(goldenInfo(name).kind));
 
-let engine: Engine;
+const engines = new Map<Rewrites, Engine>();
 beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
+  for (const rewrites of REWRITES) engines.set(rewrites, await createRewritingEngine(rewrites));
 });
-afterAll(() => engine.dispose());
+afterAll(() => Promise.all([...engines.values()].map((engine) => engine.dispose())));
 
 test("the block cases are there", () => {
   expect(names.length).toBeGreaterThan(60);
 });
 
 describe.each(names)("%s", (name) => {
-  test("forward", async () => {
+  test.each(REWRITES)("forward, rewrites %s", async (rewrites) => {
+    const engine = engines.get(rewrites) as Engine;
     const golden = await loadGolden(name);
     const forward = buildGoldenBlock(golden);
     const training = golden.mode === "train";

@@ -1,0 +1,211 @@
+/** Every rewrite computes what the plain graph computes, at any size. */
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { averagingShortcut, duplicatingShortcut } from "../../src/blocks/index.js";
+import {
+  add,
+  constant,
+  conv2d,
+  createProgram,
+  createRandom,
+  input,
+  mul,
+  type Padding2d,
+  type Program,
+  parameter,
+  pixelShuffle,
+  pixelUnshuffle,
+  reduceMean,
+  relu,
+  sub,
+  Tensor,
+  topologicalOrder,
+  upsampleNearest2d,
+  type Value,
+  ZEROS,
+} from "../../src/graph/index.js";
+import { channelMeansAsProducts } from "../../src/graph/rewrite/channel-mean.js";
+import { fastShuffles, simplifyShortcuts } from "../../src/graph/rewrite/fast-shuffles.js";
+import { foldAffine } from "../../src/graph/rewrite/fold-affine.js";
+import { splitUpsampling } from "../../src/graph/rewrite/upsample-phases.js";
+import { toWinograd } from "../../src/graph/rewrite/winograd.js";
+import type { WinogradTile } from "../../src/graph/rewrite/winograd-matrices.js";
+import { createEngine, type Engine } from "../../src/runtime/index.js";
+import { relativeError } from "../support/compare.js";
+import { randomWeights } from "../support/random-weights.js";
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1, optimize: false });
+});
+afterAll(() => engine.dispose());
+
+function random(shape: readonly number[], name: string): Tensor {
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  createRandom(5, name).normal(data);
+  return Tensor.float32(data, shape);
+}
+
+const weight = (name: string, shape: readonly number[]) =>
+  parameter({ name, shape, dtype: "float32", init: ZEROS, trainable: true });
+
+function ops(program: Program): string[] {
+  return topologicalOrder([...program.outputs.values()]).map(({ op }) => op);
+}
+
+/** Largest relative difference of `rewrite(program)` from `program` at random weights and input `x`. */
+async function difference(program: Program, rewritten: Program): Promise<number> {
+  const x = random(program.inputs.get("x")?.shape as number[], "x");
+  const weights = randomWeights(program, 11);
+  const [plain, fast] = [await engine.load(program, weights), await engine.load(rewritten, weights)];
+  const [expected, actual] = [await plain.run({ x }), await fast.run({ x })];
+  await Promise.all([plain.dispose(), fast.dispose()]);
+  return relativeError(actual.y as Tensor, expected.y as Tensor);
+}
+
+const size = fc.integer({ min: 1, max: 13 });
+const channels = fc.integer({ min: 1, max: 5 });
+const options = { numRuns: 30, seed: 20, endOnFailure: true } as const;
+
+describe("Winograd", () => {
+  const paddings = fc.record({
+    top: fc.integer({ min: 0, max: 2 }),
+    left: fc.integer({ min: 0, max: 2 }),
+    bottom: fc.integer({ min: 0, max: 2 }),
+    right: fc.integer({ min: 0, max: 2 }),
+  });
+
+  test.each<[WinogradTile, number]>([
+    [2, 1e-6],
+    [4, 2e-5],
+  ])("F(%dx...) equals the direct convolution for any size, batch and padding", async (tile, tolerance) => {
+    const property = fc.asyncProperty(
+      fc.tuple(fc.integer({ min: 1, max: 3 }), channels, channels, size, size),
+      paddings,
+      fc.boolean(),
+      async ([batch, inChannels, outChannels, height, width], padding: Padding2d, withBias) => {
+        fc.pre(height + padding.top + padding.bottom >= 3 && width + padding.left + padding.right >= 3);
+        const x = input("x", [batch, inChannels, height, width]);
+        const bias = withBias ? weight("b", [outChannels]) : undefined;
+        const y = relu(conv2d(x, weight("w", [outChannels, inChannels, 3, 3]), { bias, padding }));
+        const program = createProgram("test", { y });
+        const rewritten = toWinograd(program, () => tile);
+        expect(ops(rewritten)).toContain("matmul");
+        expect(await difference(program, rewritten)).toBeLessThanOrEqual(tolerance);
+      },
+    );
+    await fc.assert(property, options);
+  });
+
+  test.each<WinogradTile>([2, 4])("F(%dx...) takes upsampling in", async (tile) => {
+    const property = fc.asyncProperty(channels, size, size, fc.boolean(), async (inChannels, height, width, two) => {
+      const x = upsampleNearest2d(input("x", [two ? 2 : 1, inChannels, height, width]), 2);
+      const program = createProgram("test", { y: conv2d(x, weight("w", [3, inChannels, 3, 3]), { padding: 1 }) });
+      const rewritten = toWinograd(program, () => tile);
+      expect(ops(rewritten)).not.toContain("upsampleNearest2d");
+      expect(await difference(program, rewritten)).toBeLessThanOrEqual(2e-5);
+    });
+    await fc.assert(property, options);
+  });
+
+  test("leaves other convolutions alone", () => {
+    const x = input("x", [1, 4, 8, 8]);
+    const others: Value[] = [
+      conv2d(x, weight("w", [4, 4, 3, 3]), { stride: 2, padding: 1 }),
+      conv2d(x, weight("w", [4, 2, 3, 3]), { groups: 2, padding: 1 }),
+      conv2d(x, weight("w", [4, 4, 3, 3]), { dilation: 2, padding: 2 }),
+      conv2d(x, weight("w", [4, 4, 1, 1])),
+      conv2d(x, weight("w", [4, 4, 5, 5]), { padding: 2 }),
+      conv2d(x, input("given", [4, 4, 3, 3]), { padding: 1 }),
+    ];
+    for (const y of others) expect(ops(toWinograd(createProgram("test", { y }), () => 4))).not.toContain("matmul");
+  });
+});
+
+test("upsampling and convolution as phases", async () => {
+  const property = fc.asyncProperty(channels, channels, size, size, fc.boolean(), async (inC, outC, h, w, withBias) => {
+    const x = upsampleNearest2d(input("x", [2, inC, h, w]), 2);
+    const bias = withBias ? weight("b", [outC]) : undefined;
+    const program = createProgram("test", { y: conv2d(x, weight("w", [outC, inC, 3, 3]), { bias, padding: 1 }) });
+    const rewritten = splitUpsampling(program);
+    expect(ops(rewritten)).not.toContain("upsampleNearest2d");
+    expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-6);
+  });
+  await fc.assert(property, options);
+});
+
+describe("shuffles and shortcuts", () => {
+  const cases: readonly [string, readonly number[], (x: Value) => Value][] = [
+    ["pixelShuffle 2", [2, 8, 3, 5], (x) => pixelShuffle(x, 2)],
+    ["pixelShuffle 4", [1, 32, 2, 3], (x) => pixelShuffle(x, 4)],
+    ["pixelUnshuffle 2", [2, 3, 6, 10], (x) => pixelUnshuffle(x, 2)],
+    ["pixelUnshuffle 4", [1, 2, 8, 12], (x) => pixelUnshuffle(x, 4)],
+    ["averaging, 2 of a cell", [2, 4, 6, 10], (x) => averagingShortcut(x, 8, 2)],
+    ["averaging, a cell", [2, 4, 6, 10], (x) => averagingShortcut(x, 4, 2)],
+    ["averaging, two cells", [2, 4, 6, 10], (x) => averagingShortcut(x, 2, 2)],
+    ["averaging, factor 4", [1, 4, 8, 12], (x) => averagingShortcut(x, 8, 4)],
+    ["averaging, part of a row", [1, 2, 8, 12], (x) => averagingShortcut(x, 16, 4)],
+    ["averaging without change", [1, 2, 8, 12], (x) => averagingShortcut(x, 8, 2)],
+    ["averaging without shuffle", [1, 8, 3, 3], (x) => averagingShortcut(x, 4, 1)],
+    ["duplicating, a row", [2, 8, 3, 5], (x) => duplicatingShortcut(x, 4, 2)],
+    ["duplicating, a cell", [2, 4, 3, 5], (x) => duplicatingShortcut(x, 4, 2)],
+    ["duplicating, two cells", [2, 4, 3, 5], (x) => duplicatingShortcut(x, 8, 2)],
+    ["duplicating, factor 4", [1, 8, 3, 5], (x) => duplicatingShortcut(x, 4, 4)],
+    ["duplicating, once", [1, 16, 3, 5], (x) => duplicatingShortcut(x, 4, 2)],
+  ];
+  test.each(cases)("%s", async (_, shape, forward) => {
+    const program = createProgram("test", { y: mul(forward(input("x", shape)), 1) });
+    const rewritten = fastShuffles(simplifyShortcuts(program));
+    expect(ops(rewritten)).not.toContain("pixelShuffle");
+    expect(ops(rewritten)).not.toContain("pixelUnshuffle");
+    expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-6);
+  });
+
+  test("shortcuts of the published widths need no full shuffle", () => {
+    const down = createProgram("test", { y: averagingShortcut(input("x", [1, 4, 8, 8]), 8, 2) });
+    expect(ops(simplifyShortcuts(down))).not.toContain("pixelUnshuffle");
+    const up = createProgram("test", { y: duplicatingShortcut(input("x", [1, 8, 4, 4]), 4, 2) });
+    expect(ops(simplifyShortcuts(up))).not.toContain("pixelShuffle");
+  });
+});
+
+describe("folding a scale and a shift into a convolution", () => {
+  const x = input("x", [2, 3, 5, 6]);
+  const conv = (bias?: Value) => conv2d(x, weight("w", [4, 3, 3, 3]), { bias, padding: 1 });
+  const [scale, shift] = [weight("s", [4, 1, 1]), weight("t", [1, 4, 1, 1])];
+  const folded: readonly [string, Value][] = [
+    ["scale and shift", add(mul(conv(), scale), shift)],
+    ["with a bias", add(mul(conv(weight("b", [4])), scale), shift)],
+    ["a number, from the left", mul(constant(Tensor.float32([3], [])), conv(weight("b", [4])))],
+    ["a difference", sub(conv(), shift)],
+  ];
+  test.each(folded)("%s", async (_, y) => {
+    const program = createProgram("test", { y: relu(y) });
+    const rewritten = foldAffine(program);
+    const last = (rewritten.outputs.get("y") as Value).inputs[0] as Value;
+    expect(last.op).toBe("conv2d");
+    expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-6);
+  });
+
+  const shared = conv();
+  const kept: readonly [string, Value][] = [
+    ["the convolution is used twice", add(mul(shared, scale), shared)],
+    ["the operand varies", mul(conv(), reduceMean(x, [0, 1, 2, 3], { keepDims: true }))],
+    ["the operand differs between pixels", add(conv(), weight("m", [4, 5, 6]))],
+    ["the convolution is subtracted", sub(shift, conv())],
+  ];
+  test.each(kept)("not when %s", async (_, y) => {
+    const program = createProgram("test", { y });
+    expect(ops(foldAffine(program))).toEqual(ops(program));
+  });
+});
+
+test("means over channels as products", async () => {
+  const x = input("x", [2, 7, 3, 4]);
+  const program = createProgram("test", { y: add(reduceMean(x, 1, { keepDims: true }), mul(x, 0)) });
+  const rewritten = channelMeansAsProducts(program);
+  expect(ops(rewritten)).toContain("matmul");
+  expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-6);
+  const flat = createProgram("test", { y: reduceMean(x, 1) });
+  expect((channelMeansAsProducts(flat).outputs.get("y") as Value).shape).toEqual([2, 3, 4]);
+});
