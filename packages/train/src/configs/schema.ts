@@ -1,0 +1,192 @@
+/**
+ * A training as data: model, data, phases. Files (JSON) and the recipes of this folder have the same form, checked here.
+ *
+ * Defaults are those of training.md: published values where there are any, otherwise its choices.
+ */
+import { ConfigError } from "@dcae/core/graph";
+import { SCENE_CLASSES } from "@dcae/core/image";
+import { z } from "zod";
+import { CROPS } from "../data/index.js";
+
+const count = z.int().min(1);
+const rate = z.number().min(0);
+
+const schedule = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("constant"), lr: rate }),
+  z.strictObject({ kind: z.literal("constant-warmup"), lr: rate, warmupLr: rate, warmupSteps: z.int().min(0) }),
+  z.strictObject({
+    kind: z.literal("cosine-warmup"),
+    lr: rate,
+    warmupLr: rate,
+    warmupSteps: z.int().min(0),
+    decaySteps: z.array(count).min(1),
+  }),
+  z.strictObject({
+    kind: z.literal("warmup-stable-decay"),
+    lr: rate,
+    warmupLr: rate,
+    warmupSteps: z.int().min(0),
+    stableSteps: z.int().min(0),
+    totalSteps: count,
+  }),
+  z.strictObject({ kind: z.literal("cosine"), lr: rate, maxSteps: count }),
+]);
+
+const optimizer = z.strictObject({
+  schedule,
+  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
+  eps: z.number().positive().default(1e-8),
+  weightDecay: rate.default(0),
+  /** Largest norm of all gradients together; null doesn't clip. */
+  clipNorm: z.number().positive().nullable().default(null),
+});
+
+const weight = z.number().min(0).optional();
+const source = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("folder"), path: z.string().min(1), weight }),
+  z.strictObject({ kind: z.literal("shards"), path: z.string().min(1), weight }),
+  z.strictObject({
+    kind: z.literal("scenes"),
+    seed: z.int().min(0).default(0),
+    count: count.optional(),
+    classes: z
+      .array(z.enum(SCENE_CLASSES as readonly [string, ...string[]]))
+      .min(1)
+      .optional(),
+    weight,
+  }),
+]);
+
+const data = z.strictObject({
+  sources: z.array(source).min(1),
+  shuffle: z.boolean().default(true),
+  crop: z.enum(CROPS).default("center"),
+  flip: z.boolean().default(false),
+  /** Different unreadable pictures after which a run stops. */
+  maxCorrupt: z.int().min(0).default(100),
+  /** Batches made ahead. */
+  prefetch: z.int().min(0).default(2),
+  /** Threads that make pictures. */
+  workers: z.int().min(0).max(64).optional(),
+});
+
+const trains = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("phase"),
+    phase: z.union([z.literal(1), z.literal(2), z.literal(3)]),
+    /** Phase 2: 0 is the narrow set, 1 the default. */
+    stagesEachSide: z.int().min(0).default(1),
+    /** Phase 3: 0 is the narrow set, 1 the default. */
+    decoderStages: z.int().min(0).default(1),
+  }),
+  /** Names or beginnings of names, "*" for anything. */
+  z.strictObject({ kind: z.literal("names"), names: z.array(z.string().min(1)).min(1) }),
+]);
+
+const gan = z.strictObject({
+  /** `disc_weight`. */
+  weight: rate.default(0.5),
+  adaptive: z.boolean().default(true),
+  /** Update (from 0) at which the adversarial losses set in. */
+  start: z.int().min(0).default(0),
+  loss: z.enum(["hinge", "vanilla"]).default("hinge"),
+  schedule: z.enum(["both", "alternate"]).default("both"),
+  width: count.default(64),
+  layers: count.default(3),
+  optimizer,
+});
+
+const phase = z
+  .strictObject({
+    /** Also the name of its folder. */
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+    trains,
+    /** Side of the pictures. */
+    size: count,
+    /** Pictures per batch; an update sees `batch * accumulate`. */
+    batch: count,
+    accumulate: count.default(1),
+    steps: count,
+    l1Weight: rate.default(1),
+    /** Has an effect where `perceptual` gives LPIPS. */
+    lpipsWeight: rate.default(1),
+    gan: gan.nullable().default(null),
+    optimizer,
+    ema: z
+      .strictObject({ decay: z.number().gt(0).lt(1), warmupSteps: z.int().min(0).default(2000) })
+      .nullable()
+      .default(null),
+    /** What the next phase starts from. */
+    carry: z.enum(["weights", "ema"]).default("weights"),
+    /** Keep few activations and compute the others again. */
+    recompute: z.boolean().default(false),
+    checkpointEvery: count.default(1000),
+    keep: count.default(3),
+    evaluateEvery: count.default(1000),
+    logEvery: count.default(1),
+  })
+  .refine(({ carry, ema }) => carry !== "ema" || ema !== null, { message: 'carry "ema" needs `ema`', path: ["carry"] })
+  .refine(({ gan: adversarial, accumulate }) => adversarial?.schedule !== "alternate" || accumulate === 1, {
+    message: "alternating updates don't accumulate gradients",
+    path: ["accumulate"],
+  });
+
+const measured = z.strictObject({
+  /** What it was measured on: hardware, commit, data. */
+  on: z.string(),
+  seconds: z.number(),
+  metrics: z.record(z.string(), z.number()),
+});
+
+export const trainingConfigSchema = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
+    about: z.string(),
+    /** How to run it. */
+    command: z.string().optional(),
+    /** How long it should take, and where; null where nobody has tried. */
+    expectedTime: z.string().nullable().default(null),
+    /** What came out; null: not yet measured. */
+    results: measured.nullable().default(null),
+    /** A preset's name, or a DC-AE configuration as `resolveDcAeConfig` takes it. */
+    model: z.union([z.string().min(1), z.record(z.string(), z.unknown())]),
+    /** Checkpoint to start from: hub id, folder or file; null trains from scratch. */
+    init: z.string().min(1).nullable().default(null),
+    seed: z.int().min(0).default(0),
+    data,
+    /** Pictures to evaluate on. Default: scenes that training doesn't see, or the first pictures of `data`. */
+    validation: z.strictObject({ sources: z.array(source).min(1).optional(), count: count.default(32) }).prefault({}),
+    /** LPIPS: "none", or its files ({} looks at the environment; see `openLpipsWeights`). */
+    perceptual: z
+      .union([z.literal("none"), z.strictObject({ trunk: z.string().optional(), linear: z.string().optional() })])
+      .default({}),
+    phases: z.array(phase).min(1),
+  })
+  .refine(({ phases }) => new Set(phases.map(({ name }) => name)).size === phases.length, {
+    message: "two phases have the same name",
+    path: ["phases"],
+  });
+
+/** A checked training with all defaults filled in. */
+export type TrainingConfig = z.output<typeof trainingConfigSchema>;
+/** What may be written: everything with a default can be left out. */
+export type TrainingConfigInput = z.input<typeof trainingConfigSchema>;
+export type TrainingPhase = TrainingConfig["phases"][number];
+export type DataConfig = TrainingConfig["data"];
+export type DataSourceConfig = DataConfig["sources"][number];
+
+const MAX_REPORTED = 5;
+
+/**
+ * Checks a training and fills in what it leaves out.
+ *
+ * @param source for messages: the file
+ * @throws ConfigError naming each wrong field
+ */
+export function parseTrainingConfig(input: unknown, source = "training config"): TrainingConfig {
+  const result = trainingConfigSchema.safeParse(input);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "config"}: ${message}`);
+  const more = problems.length > MAX_REPORTED ? `; and ${problems.length - MAX_REPORTED} more` : "";
+  throw new ConfigError(`${source}: ${problems.slice(0, MAX_REPORTED).join("; ")}${more}`);
+}

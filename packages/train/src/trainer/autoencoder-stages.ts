@@ -1,0 +1,95 @@
+/** A phase of autoencoder training as the programs of its updates: objective, gradients, optimizer. */
+import type { Scope, Value } from "@dcae/core/graph";
+import { type DcAeConfig, dcAeDecode, dcAeEncode } from "@dcae/core/models";
+import { namePatterns } from "../configs/name-patterns.js";
+import type { TrainingPhase } from "../configs/schema.js";
+import {
+  type AdversarialOptions,
+  adversarialGradients,
+  adversarialStep,
+  lastLayerName,
+  phasePrefixes,
+  type ReconstructionOptions,
+  reconstructionObjective,
+  startsWithAny,
+} from "../phases/index.js";
+import {
+  accumulationPrograms,
+  gradientStep,
+  type OptimizerOptions,
+  stateProgram,
+  stepProgram,
+  type TrainingRule,
+} from "../step/index.js";
+import type { UpdateStage } from "./update-stage.js";
+
+/** What of the model trains. */
+export function trainingRule({ trains }: Pick<TrainingPhase, "trains">, model: DcAeConfig): TrainingRule {
+  return trains.kind === "names"
+    ? namePatterns(trains.names)
+    : startsWithAny(phasePrefixes(trains.phase, model, trains));
+}
+
+/** Picture to reconstruction. */
+export function reconstructor(model: DcAeConfig): (scope: Scope, x: Value) => Value {
+  return (scope, x) => dcAeDecode(scope, dcAeEncode(scope, x, model), model);
+}
+
+/** @param perceptual whether LPIPS is a part of the loss (its weights are there) */
+export function reconstructionOptions(
+  phase: TrainingPhase,
+  model: DcAeConfig,
+  perceptual: boolean,
+): ReconstructionOptions {
+  return {
+    reconstruct: reconstructor(model),
+    images: [phase.batch, model.inChannels, phase.size, phase.size],
+    l1Weight: phase.l1Weight,
+    lpipsWeight: perceptual ? phase.lpipsWeight : 0,
+  };
+}
+
+/** The updates of a phase; several batches per update where it accumulates. */
+export function autoencoderStages(phase: TrainingPhase, model: DcAeConfig, perceptual: boolean): UpdateStage[] {
+  const { gan, accumulate, recompute } = phase;
+  const trains = trainingRule(phase, model);
+  const options = reconstructionOptions(phase, model, perceptual);
+  const optimizer: OptimizerOptions = {
+    name: "autoencoder",
+    adamW: phase.optimizer,
+    averages: phase.ema === null ? [] : [phase.ema],
+  };
+  if (gan === null) {
+    const step = gradientStep(reconstructionObjective(options), trains, { recompute });
+    return [
+      { run: accumulate === 1 ? stepProgram(step, optimizer) : accumulationPrograms(step, optimizer, accumulate) },
+    ];
+  }
+  const adversarial: AdversarialOptions = {
+    ...options,
+    trains,
+    lastLayer: gan.adaptive ? lastLayerName(model) : null,
+    weight: gan.weight,
+    start: gan.start,
+    loss: gan.loss,
+    discriminator: { width: gan.width, layers: gan.layers },
+    generatorOptimizer: optimizer,
+    discriminatorOptimizer: { name: "discriminator", adamW: gan.optimizer },
+    recompute,
+  };
+  if (gan.schedule === "both" && accumulate === 1) {
+    const { metrics, updates } = adversarialStep(adversarial);
+    return [{ run: stateProgram(`${phase.name} step`, metrics, updates) }];
+  }
+  const { generator, discriminator } = adversarialGradients(adversarial);
+  if (gan.schedule === "alternate") {
+    return [
+      { run: stepProgram(generator, adversarial.generatorOptimizer), every: 2, turn: 0 },
+      { run: stepProgram(discriminator, adversarial.discriminatorOptimizer), every: 2, turn: 1 },
+    ];
+  }
+  return [
+    { run: accumulationPrograms(generator, adversarial.generatorOptimizer, accumulate) },
+    { run: accumulationPrograms(discriminator, adversarial.discriminatorOptimizer, accumulate) },
+  ];
+}

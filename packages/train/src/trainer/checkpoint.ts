@@ -1,0 +1,142 @@
+/**
+ * Checkpoints of a run: one folder per checkpoint with everything that changes while training.
+ *
+ * `state.safetensors` holds what the engine updates (weights that train, moments, averages, counters, running statistics);
+ * `checkpoint.json` the step, the position in the data, the best score, and what the run was made of. Randomness needs no state of
+ * its own: it is a function of the seed and the position. A folder appears whole or not at all, so that a run killed at any
+ * moment goes on from its newest one.
+ */
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  errorCode,
+  fileError,
+  findNonFinite,
+  openSafetensorsFile,
+  readSmallFile,
+  type Weights,
+  writeDirectoryAtomic,
+  writeFileAtomic,
+  writeSafetensorsFile,
+} from "@dcae/core/checkpoint";
+import { CheckpointError, errorMessage, type Tensor } from "@dcae/core/graph";
+import type { EngineState } from "@dcae/core/runtime";
+import { z } from "zod";
+import { TrainingError } from "./training-error.js";
+
+const VERSION = 1;
+const STATE_FILE = "state.safetensors";
+const NOTES_FILE = "checkpoint.json";
+const MAX_NOTES_BYTES = 64 * 2 ** 20;
+const NAME = /^step-(\d{8,})$/;
+/** What a killed process leaves behind, by `writeDirectoryAtomic`'s names. */
+const LEFTOVER = /^\.step-\d{8,}\.[0-9a-f]+\.tmp$/;
+
+const notesSchema = z.strictObject({
+  version: z.literal(VERSION),
+  step: z.int().min(1),
+  /** Where the next batch starts; the loader's own. */
+  position: z.unknown(),
+  /** The best evaluation so far. */
+  best: z.strictObject({ step: z.int(), score: z.number() }).nullable(),
+  /** What the run is made of: nothing of it may change under a resumed run. */
+  identity: z.record(z.string(), z.unknown()),
+  /** Hash of the tensors that the programs read and don't change. */
+  frozen: z.string(),
+});
+
+export type CheckpointNotes = z.infer<typeof notesSchema>;
+
+export interface OpenCheckpoint {
+  readonly path: string;
+  readonly notes: CheckpointNotes;
+  readonly state: Weights;
+}
+
+const nameOf = (step: number) => `step-${String(step).padStart(8, "0")}`;
+
+/** Steps of the checkpoints in `folder`, ascending. */
+export async function listCheckpoints(folder: string): Promise<number[]> {
+  try {
+    const steps = (await readdir(folder)).map((name) => Number(NAME.exec(name)?.[1] ?? Number.NaN));
+    return steps.filter((step) => !Number.isNaN(step)).sort((a, b) => a - b);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw fileError(error, folder, "read");
+  }
+}
+
+export function checkpointPath(folder: string, step: number): string {
+  return join(folder, nameOf(step));
+}
+
+/**
+ * Saves the state as it is after update `notes.step`, one tensor at a time.
+ *
+ * @throws TrainingError when the state isn't finite (nothing is written then), DataError when it can't be written
+ */
+export async function writeCheckpoint(
+  folder: string,
+  state: EngineState,
+  notes: Omit<CheckpointNotes, "version">,
+): Promise<string> {
+  const path = checkpointPath(folder, notes.step);
+  const entries = [...state.specs].map(([name, { dtype, shape }]) => ({
+    name,
+    dtype,
+    shape,
+    read: async () => requireFinite(await state.read(name), name, notes.step),
+  }));
+  const text = `${JSON.stringify({ version: VERSION, ...notes }, undefined, 2)}\n`;
+  await writeDirectoryAtomic(
+    path,
+    async (temporary) => {
+      await writeSafetensorsFile(join(temporary, STATE_FILE), entries);
+      await writeFileAtomic(join(temporary, NOTES_FILE), (file) => file.write(new TextEncoder().encode(text)));
+    },
+    { overwrite: true, isOldContent: () => true },
+  );
+  return path;
+}
+
+function requireFinite(tensor: Tensor, name: string, step: number): Tensor {
+  const found = findNonFinite(tensor);
+  if (found === undefined) return tensor;
+  throw new TrainingError(`"${name}" has ${found.count} values that are NaN or infinite`, step);
+}
+
+/**
+ * Opens a checkpoint; close its `state` when done.
+ *
+ * @throws CheckpointError when it is damaged or of another version
+ */
+export async function openCheckpointFolder(path: string): Promise<OpenCheckpoint> {
+  const hint = "Remove this folder to go on from the checkpoint before it.";
+  try {
+    const text = new TextDecoder().decode(await readSmallFile(join(path, NOTES_FILE), MAX_NOTES_BYTES));
+    const notes = notesSchema.parse(JSON.parse(text));
+    return { path, notes, state: await openSafetensorsFile(join(path, STATE_FILE)) };
+  } catch (error) {
+    throw new CheckpointError(`${path}: not a usable checkpoint: ${errorMessage(error)}`, { cause: error, hint });
+  }
+}
+
+/** Removes old checkpoints but the newest `keep`, and what a killed process left. */
+export async function pruneCheckpoints(folder: string, keep: number): Promise<void> {
+  const steps = await listCheckpoints(folder);
+  for (const step of steps.slice(0, Math.max(steps.length - keep, 0))) {
+    await rm(checkpointPath(folder, step), { recursive: true, force: true });
+  }
+}
+
+/** Makes the folder of checkpoints, without what a killed process left in it. */
+export async function prepareCheckpoints(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    for (const name of await readdir(folder)) {
+      if (LEFTOVER.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+    }
+  } catch (error) {
+    throw fileError(error, folder, "write");
+  }
+}

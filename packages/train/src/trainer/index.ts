@@ -1,0 +1,25 @@
+/** Public names of the trainer. */
+export { autoencoderStages, reconstructor, trainingRule } from "./autoencoder-stages.js";
+export { type CheckpointNotes, listCheckpoints, type OpenCheckpoint, openCheckpointFolder } from "./checkpoint.js";
+export { type ReconstructionEvaluation, reconstructionEvaluation } from "./evaluate-reconstruction.js";
+export {
+  type Evaluation,
+  type FitOptions,
+  type FitResult,
+  fit,
+  runFiles,
+  type TrainingBatch,
+  type TrainingBatches,
+} from "./fit.js";
+export { openBatches, openSources } from "./open-data.js";
+export { type StopSignals, stopSignals } from "./stop-signals.js";
+export {
+  type DcAeDescription,
+  describeModel,
+  type PhaseResult,
+  type TrainAutoencoderOptions,
+  trainAutoencoder,
+} from "./train-autoencoder.js";
+export { saveTrainedModel } from "./trained-model.js";
+export { TrainingError } from "./training-error.js";
+export { type Metrics, stagePrograms, type UpdateStage } from "./update-stage.js";

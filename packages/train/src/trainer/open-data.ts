@@ -1,0 +1,99 @@
+/** Pictures as a training's configuration names them. */
+import { ConfigError } from "@dcae/core/graph";
+import { SCENE_CLASSES, type SceneClass } from "@dcae/core/image";
+import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import {
+  createPictureLoader,
+  folderSource,
+  type LoaderPosition,
+  type PictureLoader,
+  sceneSource,
+  shardSource,
+  type WeightedSource,
+} from "../data/index.js";
+import type { TrainingBatches } from "./fit.js";
+
+/** Far from the seeds of any training: 2^40. */
+const HELD_OUT_SCENES = 2 ** 40;
+
+async function openSource(source: DataSourceConfig): Promise<WeightedSource> {
+  const { weight } = source;
+  if (source.kind === "folder") return { source: await folderSource(source.path), weight };
+  if (source.kind === "shards") return { source: await shardSource(source.path), weight };
+  const { seed, count, classes } = source;
+  const scenes = sceneSource({
+    seed,
+    ...(count === undefined ? {} : { count }),
+    classes: (classes as readonly SceneClass[] | undefined) ?? SCENE_CLASSES,
+  });
+  return { source: scenes, weight };
+}
+
+/**
+ * Opens all sources.
+ *
+ * @throws DataError when one can't be read; ConfigError when only some have a weight
+ */
+export async function openSources(sources: readonly DataSourceConfig[]): Promise<WeightedSource[]> {
+  const weighted = sources.filter(({ weight }) => weight !== undefined).length;
+  if (weighted !== 0 && weighted !== sources.length) {
+    throw new ConfigError("data: some sources have a weight and others don't", {
+      hint: "Give all of them one, or none: then each counts by its number of pictures.",
+    });
+  }
+  // Scenes have no end: beside real pictures their number says nothing about how many of them are wanted.
+  if (
+    weighted === 0 &&
+    sources.length > 1 &&
+    sources.some(({ kind, ...rest }) => kind === "scenes" && !("count" in rest))
+  ) {
+    throw new ConfigError("data: scenes beside other sources need a weight (for all sources) or a count");
+  }
+  return Promise.all(sources.map(openSource));
+}
+
+/** Batches of a phase, as the loop takes them. */
+export async function openBatches(
+  data: DataConfig,
+  phase: Pick<TrainingPhase, "size" | "batch">,
+  seed: number,
+  position: unknown,
+  onCorrupt: (name: string, problem: string) => void,
+): Promise<TrainingBatches> {
+  const { sources, shuffle, crop, flip, maxCorrupt, prefetch, workers } = data;
+  const loader: PictureLoader = createPictureLoader(
+    {
+      sources: await openSources(sources),
+      batch: phase.batch,
+      size: phase.size,
+      seed,
+      shuffle,
+      crop,
+      flip,
+      maxCorrupt,
+      prefetch,
+      workers,
+      onCorrupt,
+    },
+    position as LoaderPosition | undefined,
+  );
+  return {
+    async next() {
+      const batch = await loader.next();
+      return { inputs: { x: batch.images }, images: phase.batch, position: batch.position };
+    },
+    close: () => loader.close(),
+  };
+}
+
+/** The pictures to evaluate on, and what to call them. */
+export function validationSources({ data, validation }: Pick<TrainingConfig, "data" | "validation">): {
+  readonly sources: readonly DataSourceConfig[];
+  readonly what: string;
+} {
+  if (validation.sources !== undefined) return { sources: validation.sources, what: "the validation pictures" };
+  if (data.sources.every(({ kind }) => kind === "scenes")) {
+    return { sources: [{ kind: "scenes", seed: HELD_OUT_SCENES }], what: "scenes that training doesn't see" };
+  }
+  return { sources: data.sources, what: "the first pictures of the training data (give `validation` to change that)" };
+}

@@ -1,0 +1,223 @@
+/**
+ * Trains an autoencoder as a configuration says: its phases one after the other, each a run of its own in
+ * `<directory>/<phase>`.
+ *
+ * Between phases only weights are carried over; moments, schedule, averages and step counter start anew (training.md section 9). Each
+ * run leaves its result as a checkpoint in the official format in `model` (and `model-ema`).
+ */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { openCheckpoint } from "@dcae/core";
+import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { ConfigError } from "@dcae/core/graph";
+import {
+  type DcAeConfig,
+  describePreset,
+  getPreset,
+  type ModelDescription,
+  modelParameters,
+  resolveDcAeConfig,
+} from "@dcae/core/models";
+import type { Engine } from "@dcae/core/runtime";
+import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import type { Progress } from "../logging/index.js";
+import { openLpipsWeights } from "../losses/index.js";
+import { autoencoderStages, reconstructionOptions, trainingRule } from "./autoencoder-stages.js";
+import { listCheckpoints } from "./checkpoint.js";
+import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
+import { type FitResult, fit, runFiles } from "./fit.js";
+import { openBatches, openSources, validationSources } from "./open-data.js";
+import { saveTrainedModel } from "./trained-model.js";
+
+/** A DC-AE without its weights. */
+export type DcAeDescription = Extract<ModelDescription, { kind: "dc-ae" }>;
+
+export interface TrainAutoencoderOptions {
+  readonly config: TrainingConfig;
+  /** Where runs are kept. */
+  readonly directory: string;
+  readonly engine: Engine;
+  /** Names of the phases to run, by default all. Phases that have finished are passed over. */
+  readonly phases?: readonly string[] | undefined;
+  /** Go on with what the folder holds (default); otherwise folders with checkpoints are refused. */
+  readonly resume?: boolean;
+  /** The weights of LPIPS (`lpips.*`), in place of the files that the configuration names. Not closed here. */
+  readonly lpips?: Weights | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: ((phase: TrainingPhase) => Progress) | undefined;
+  readonly onMessage?: ((text: string) => void) | undefined;
+}
+
+export interface PhaseResult extends FitResult {
+  readonly phase: string;
+  /** Folder of the run. */
+  readonly directory: string;
+  /** The result as a checkpoint in the official format; undefined when the phase was stopped. */
+  readonly model: string | undefined;
+}
+
+/** The model that a configuration names. @throws ConfigError when it is no DC-AE */
+export function describeModel({ model }: Pick<TrainingConfig, "model">): DcAeDescription {
+  if (typeof model !== "string") {
+    return { kind: "dc-ae", config: resolveDcAeConfig(model), scalingFactor: null, shiftFactor: null };
+  }
+  const description = describePreset(getPreset(model));
+  if (description.kind === "dc-ae") return description;
+  throw new ConfigError(`model: ${model} is an SD-VAE, only DC-AE is trained here`);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What the next phase starts from. */
+const carried = (directory: string, { name, carry }: TrainingPhase) =>
+  join(directory, name, carry === "ema" ? "model-ema" : "model");
+
+/** Whether the phase made all of its updates and left its model. */
+async function isFinished(directory: string, phase: TrainingPhase): Promise<boolean> {
+  const files = runFiles(join(directory, phase.name));
+  const step = (await listCheckpoints(files.checkpoints)).at(-1) ?? 0;
+  return step >= phase.steps && (await exists(join(carried(directory, phase), "config.json")));
+}
+
+/** The weights that phase number `index` starts from. */
+async function openStart(options: TrainAutoencoderOptions, index: number, model: DcAeDescription): Promise<Weights> {
+  const { config, directory, onMessage } = options;
+  const before = config.phases[index - 1];
+  const path = before === undefined ? undefined : carried(directory, before);
+  const start = path !== undefined && (await exists(path)) ? path : config.init;
+  if (start !== null) {
+    onMessage?.(`starting from ${start}`);
+    const checkpoint = await openCheckpoint(start, typeof config.model === "string" ? {} : { config: config.model });
+    const [expected, found] = [modelParameters(model), [...checkpoint.weights.entries.values()]];
+    const shapes = new Map(found.map(({ name, shape }) => [name, shape.join()]));
+    if (expected.every(({ name, shape }) => shapes.get(name) === shape.join())) return checkpoint.weights;
+    await checkpoint.weights.close();
+    throw new ConfigError(`${start}: holds another model than the configuration describes`);
+  }
+  if (before !== undefined) {
+    throw new ConfigError(`${config.phases[index]?.name}: there is no model of ${before.name} to start from`, {
+      hint: `Run ${before.name} first, or name a checkpoint with \`init\`.`,
+    });
+  }
+  onMessage?.(`starting from a fresh model of seed ${config.seed}`);
+  return initialWeights(modelParameters(model), config.seed);
+}
+
+/** The scaling factor goes on to hold where the encoder doesn't change. */
+function describeResult(model: DcAeDescription, phase: TrainingPhase): DcAeDescription {
+  const trains = trainingRule(phase, model.config);
+  const moves = modelParameters(model).some(({ name }) => name.startsWith("encoder.") && trains(name));
+  const { preset: _, ...rest } = model;
+  return moves ? { ...rest, scalingFactor: null } : rest;
+}
+
+async function trainPhase(
+  options: TrainAutoencoderOptions,
+  index: number,
+  model: DcAeDescription,
+  lpips: Weights | undefined,
+): Promise<PhaseResult> {
+  const { config, engine, resume, signal, onMessage } = options;
+  const phase = config.phases[index] as TrainingPhase;
+  const directory = join(options.directory, phase.name);
+  const architecture: DcAeConfig = model.config;
+  const perceptual = lpips !== undefined && phase.lpipsWeight !== 0;
+  const start = await openStart(options, index, model);
+  const result = describeResult(model, phase);
+  const validation = validationSources(config);
+  onMessage?.(`${phase.name}: evaluated on ${validation.what}`);
+  try {
+    const weights: Weights = {
+      ...start,
+      entries: new Map([...start.entries, ...(perceptual ? lpips.entries : [])]),
+    };
+    // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
+    const done = await fit({
+      directory,
+      engine,
+      stages: autoencoderStages(phase, architecture, perceptual),
+      chunks: phase.accumulate,
+      weights,
+      seed: config.seed,
+      batches: (position) =>
+        openBatches(config.data, phase, config.seed, position, (name, problem) =>
+          onMessage?.(problem.startsWith(name) ? problem : `${name}: ${problem}`),
+        ),
+      steps: phase.steps,
+      identity: identityOf(config, phase, perceptual),
+      checkpointEvery: phase.checkpointEvery,
+      keep: phase.keep,
+      logEvery: phase.logEvery,
+      evaluateEvery: phase.evaluateEvery,
+      evaluate: reconstructionEvaluation({
+        engine,
+        reconstruction: reconstructionOptions(phase, architecture, perceptual),
+        sources: await openSources(validation.sources),
+        count: config.validation.count,
+        seed: config.seed,
+        ema: phase.ema,
+        workers: config.data.workers,
+      }),
+      async exportModel(state, current, folder) {
+        await saveTrainedModel(result, state, current, folder);
+        if (phase.ema !== null) await saveTrainedModel(result, state, current, `${folder}-ema`, phase.ema);
+      },
+      ...(resume === undefined ? {} : { resume }),
+      signal,
+      progress: options.progress?.(phase),
+      shown: ["loss", "l1", "lpips", "g_loss", "d_loss"],
+      onMessage,
+    });
+    const finished = done.status === "finished";
+    return { ...done, phase: phase.name, directory, model: finished ? runFiles(directory).model : undefined };
+  } finally {
+    await start.close();
+  }
+}
+
+/** What decides the bits of a run: all but how long it goes on and how it is watched. */
+function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: boolean): Record<string, unknown> {
+  const { steps, checkpointEvery, keep, evaluateEvery, logEvery, carry, name, ...numbers } = phase;
+  const { workers, prefetch, maxCorrupt, sources, ...data } = config.data;
+  return { model: config.model, seed: config.seed, perceptual, data, ...numbers };
+}
+
+/**
+ * Trains the phases of a configuration.
+ *
+ * @returns the results of the phases that ran; the last one may have been stopped by the signal
+ * @throws TrainingError when training diverges; DataError, CheckpointError and ConfigError for what can't be used
+ */
+export async function trainAutoencoder(options: TrainAutoencoderOptions): Promise<PhaseResult[]> {
+  const { config, directory, phases, resume = true, signal, onMessage } = options;
+  const unknown = (phases ?? []).filter((name) => !config.phases.some((phase) => phase.name === name));
+  if (unknown.length > 0) {
+    throw new ConfigError(`${config.name}: there is no phase ${unknown.join(", ")}`, {
+      hint: `There are ${config.phases.map(({ name }) => name).join(", ")}.`,
+    });
+  }
+  const model = describeModel(config);
+  const wantsLpips = config.perceptual !== "none" && config.phases.some(({ lpipsWeight }) => lpipsWeight !== 0);
+  if (!wantsLpips) onMessage?.("training without the perceptual loss");
+  const lpips = wantsLpips ? (options.lpips ?? (await openLpipsWeights(config.perceptual as object))) : undefined;
+  const results: PhaseResult[] = [];
+  try {
+    for (const [index, phase] of config.phases.entries()) {
+      if (phases !== undefined && !phases.includes(phase.name)) continue;
+      if (resume && (await isFinished(directory, phase))) {
+        onMessage?.(`${phase.name}: has finished already, ${join(directory, phase.name)}`);
+        continue;
+      }
+      results.push(await trainPhase(options, index, model, lpips));
+      if (signal?.aborted === true) break;
+    }
+    return results;
+  } finally {
+    if (lpips !== options.lpips) await lpips?.close();
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What one update runs: one or several stages, each a step program or a pair of programs that gathers gradients over chunks.
+ *
+ * Plain training has one stage. A GAN has one joint stage; two that take turns ("alternate"); or two that see the same chunks,
+ * each with gradients of its own, when gradients are accumulated (training.md section 6).
+ */
+import type { Weights } from "@dcae/core/checkpoint";
+import { ConfigError, type Program, type Tensor } from "@dcae/core/graph";
+import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
+import type { AccumulationPrograms } from "../step/index.js";
+
+export interface UpdateStage {
+  readonly run: Program | AccumulationPrograms;
+  /** Runs at updates whose number from 0 is `turn` modulo `every`. Default: every update. */
+  readonly every?: number;
+  readonly turn?: number;
+}
+
+export type Metrics = Record<string, number>;
+
+export interface LoadedStages {
+  /** Batches that one update consumes. */
+  readonly chunks: number;
+  /** Runs update number `step` (from 1). @returns the means over its chunks */
+  update(step: number, batches: readonly NamedTensors[]): Promise<Metrics>;
+  dispose(): Promise<void>;
+}
+
+const isAccumulated = (run: UpdateStage["run"]): run is AccumulationPrograms => "apply" in run;
+
+/** All programs of the stages. */
+export function stagePrograms(stages: readonly UpdateStage[]): Program[] {
+  return stages.flatMap(({ run }) => (isAccumulated(run) ? [run.accumulate, run.apply] : [run]));
+}
+
+function toNumbers(outputs: Readonly<Record<string, Tensor>>): Metrics {
+  return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, Number(tensor.at())]));
+}
+
+function addTo(sums: Metrics, metrics: Metrics, share: number): void {
+  for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value * share;
+}
+
+/**
+ * Loads the stages' programs against the state.
+ *
+ * @param chunks batches per update; more than 1 only where every stage accumulates
+ */
+export async function loadStages(
+  engine: Engine,
+  stages: readonly UpdateStage[],
+  chunks: number,
+  weights: Weights,
+  state: EngineState,
+): Promise<LoadedStages> {
+  if (chunks !== 1 && !stages.every(({ run }) => isAccumulated(run))) {
+    throw new ConfigError(`${chunks} batches per update need stages that accumulate gradients`);
+  }
+  const loaded = new Map<Program, LoadedProgram>();
+  for (const program of stagePrograms(stages)) loaded.set(program, await engine.load(program, weights, { state }));
+  const runProgram = async (program: Program, inputs: NamedTensors) =>
+    toNumbers(await (loaded.get(program) as LoadedProgram).run(inputs));
+
+  return {
+    chunks,
+    async update(step, batches) {
+      const metrics: Metrics = {};
+      for (const { run, every = 1, turn = 0 } of stages) {
+        if ((step - 1) % every !== turn) continue;
+        if (!isAccumulated(run)) {
+          addTo(metrics, await runProgram(run, batches[0] as NamedTensors), 1);
+          continue;
+        }
+        for (const batch of batches) addTo(metrics, await runProgram(run.accumulate, batch), 1 / batches.length);
+        addTo(metrics, await runProgram(run.apply, {}), 1);
+      }
+      return metrics;
+    },
+    async dispose() {
+      await Promise.all([...loaded.values()].map((program) => program.dispose()));
+    },
+  };
+}

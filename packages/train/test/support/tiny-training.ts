@@ -1,0 +1,61 @@
+/** A training of seconds: a small f4 autoencoder on scenes of 16x16. */
+import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "../../src/index.js";
+
+const optimizer = (lr: number) => ({ schedule: { kind: "constant" as const, lr }, clipNorm: 1 });
+
+export const TINY_MODEL = {
+  latentChannels: 4,
+  encoder: { widthList: [4, 8, 8], depthList: [0, 1, 1] },
+  decoder: { widthList: [4, 8, 8], depthList: [0, 1, 1], norm: ["trms2d", "bn2d", "trms2d"] },
+};
+
+type PhaseInput = TrainingConfigInput["phases"][number];
+
+export const TINY_PHASES = {
+  one: {
+    name: "phase1",
+    trains: { kind: "phase", phase: 1 },
+    size: 16,
+    batch: 2,
+    steps: 6,
+    optimizer: optimizer(2e-3),
+    ema: { decay: 0.9, warmupSteps: 4 },
+    checkpointEvery: 2,
+    keep: 2,
+    evaluateEvery: 3,
+  },
+  two: {
+    name: "phase2",
+    trains: { kind: "phase", phase: 2 },
+    size: 32,
+    batch: 1,
+    accumulate: 2,
+    steps: 3,
+    optimizer: optimizer(1e-3),
+  },
+  three: {
+    name: "phase3",
+    trains: { kind: "phase", phase: 3 },
+    size: 32,
+    batch: 2,
+    steps: 4,
+    optimizer: optimizer(1e-3),
+    gan: { width: 4, layers: 2, optimizer: optimizer(1e-3) },
+  },
+} as const satisfies Record<string, PhaseInput>;
+
+export function tinyTraining(
+  phases: readonly PhaseInput[] = Object.values(TINY_PHASES),
+  more: Partial<TrainingConfigInput> = {},
+): TrainingConfig {
+  return parseTrainingConfig({
+    name: "tiny",
+    about: "for tests",
+    model: TINY_MODEL,
+    perceptual: "none",
+    data: { sources: [{ kind: "scenes", count: 9 }], workers: 0, flip: true },
+    validation: { count: 2 },
+    phases,
+    ...more,
+  });
+}

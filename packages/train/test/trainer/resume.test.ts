@@ -1,0 +1,149 @@
+/** Stopping, resuming and divergence: what a run leaves, and with which bits it goes on. */
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { createEngine, type Engine } from "@dcae/core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  openCheckpointFolder,
+  readMetrics,
+  stopSignals,
+  type TrainAutoencoderOptions,
+  type TrainingConfig,
+  TrainingError,
+} from "../../src/index.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
+import { hashFile, statePath, train } from "../support/train.js";
+
+const folder = await temporaryFolder();
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+const begin = (name: string, config?: TrainingConfig, more?: Partial<TrainAutoencoderOptions>) =>
+  train(engine, join(folder, name), config, more);
+
+describe("stopping and resuming", () => {
+  const phases = [
+    { ...TINY_PHASES.one, steps: 8 },
+    { ...TINY_PHASES.three, steps: 4 },
+  ];
+
+  test("ends with the same bits as a run that was never stopped", async () => {
+    const whole = await begin("uninterrupted", tinyTraining(phases));
+    for (let stops = 0; ; stops++) {
+      expect(stops).toBeLessThan(20);
+      const controller = new AbortController();
+      let updates = 0;
+      const progress = () => ({
+        show: () => ++updates === (stops % 3) + 1 && controller.abort(),
+        clear: () => undefined,
+      });
+      const { results } = await begin("interrupted", tinyTraining(phases), { signal: controller.signal, progress });
+      const last = results.at(-1)!;
+      if (last.phase === "phase3" && last.status === "finished") break;
+      if (last.status === "stopped") expect(last.checkpoint).toContain(`step-${String(last.step).padStart(8, "0")}`);
+    }
+    for (const [i, { phase, directory }] of whole.results.entries()) {
+      const other = join(folder, "interrupted", phase);
+      expect(await hashFile(statePath(other, phases[i]!.steps))).toBe(
+        await hashFile(statePath(directory, phases[i]!.steps)),
+      );
+      expect(await hashFile(join(other, "best", "model.safetensors"))).toBe(
+        await hashFile(join(directory, "best", "model.safetensors")),
+      );
+      const clean = async (path: string) =>
+        (await readMetrics(join(path, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
+      expect(await clean(other)).toEqual(await clean(directory));
+    }
+  });
+
+  test("other settings, other data and other frozen weights are refused, more updates aren't", async () => {
+    const changed = (phase: object, more = {}) => tinyTraining([{ ...phases[0]!, ...phase }], more);
+    await expect(begin("uninterrupted", changed({ steps: 9, l1Weight: 2 }))).rejects.toThrow(
+      /other settings: l1Weight/,
+    );
+    await expect(begin("uninterrupted", changed({ steps: 9 }, { seed: 3 }))).rejects.toThrow(/other settings: seed/);
+    const data = { sources: [{ kind: "scenes", count: 10 }], workers: 0, flip: true };
+    await expect(begin("uninterrupted", changed({ steps: 9 }, { data }))).rejects.toThrow(/scenes changed since/);
+    const longer = await begin("uninterrupted", changed({ steps: 9 }));
+    expect(longer.results[0]).toMatchObject({ status: "finished", step: 9 });
+    expect(longer.messages.some((text) => text.startsWith("resuming after update 8 of 9"))).toBe(true);
+    const two = [phases[0]!, { ...TINY_PHASES.two, steps: 2 }];
+    await begin("frozen", tinyTraining(two));
+    await rm(join(folder, "frozen", "phase1"), { recursive: true });
+    await begin("frozen", tinyTraining(two, { seed: 1 }), { phases: ["phase1"] });
+    await expect(
+      begin("frozen", tinyTraining([two[0]!, { ...two[1]!, steps: 3 }]), { phases: ["phase2"] }),
+    ).rejects.toThrow(/weights that don't train differ/);
+  });
+
+  test("a damaged checkpoint is named, and what a killed process left is removed", async () => {
+    const { directory } = await begin("damaged", tinyTraining([{ ...phases[0]!, steps: 4 }]));
+    const checkpoints = join(directory, "phase1", "checkpoints");
+    await mkdir(join(checkpoints, ".step-00000006.0123456789ab.tmp"));
+    await writeFile(join(checkpoints, "step-00000004", "checkpoint.json"), "{");
+    await expect(begin("damaged", tinyTraining([{ ...phases[0]!, steps: 5 }]))).rejects.toThrow(
+      /step-00000004: not a usable/,
+    );
+    expect(await readdir(checkpoints)).toEqual(["step-00000002", "step-00000004"]);
+    await rm(join(checkpoints, "step-00000004"), { recursive: true });
+    const { results } = await begin("damaged", tinyTraining([{ ...phases[0]!, steps: 5 }]));
+    expect(results[0]?.step).toBe(5);
+  });
+
+  test("two processes don't share a run", async () => {
+    await mkdir(join(folder, "locked", "phase1"), { recursive: true });
+    const lock = join(folder, "locked", "phase1", "run.lock");
+    await writeFile(lock, JSON.stringify({ pid: process.pid, host: hostname(), started: null }));
+    await expect(begin("locked", tinyTraining(phases))).rejects.toThrow(/process \d+ on .* is training in this folder/);
+    // The same process number, but of a process that started at another time.
+    await writeFile(lock, JSON.stringify({ pid: process.pid, host: hostname(), started: "1" }));
+    if (process.platform === "linux") await begin("locked", tinyTraining([{ ...phases[0]!, steps: 1 }]));
+  });
+});
+
+test("a run that diverges names the update and the last good checkpoint, and leaves it alone", async () => {
+  const schedule = { kind: "constant" as const, lr: 1e30 };
+  const good = { ...TINY_PHASES.one, checkpointEvery: 2, evaluateEvery: 100, ema: null };
+  const start = await begin("good", tinyTraining([{ ...good, steps: 2 }]));
+  const before = await hashFile(statePath(join(start.directory, "phase1"), 2));
+  // The same run with a learning rate that no model survives.
+  const path = join(start.directory, "phase1", "checkpoints", "step-00000002", "checkpoint.json");
+  const notes = JSON.parse(await readFile(path, "utf8"));
+  notes.identity.optimizer.schedule = schedule;
+  await writeFile(path, JSON.stringify(notes));
+  const bad = tinyTraining([{ ...good, steps: 50, optimizer: { schedule, clipNorm: 1 } }]);
+  const error = await begin("good", bad).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(TrainingError);
+  expect((error as TrainingError).message).toMatch(
+    /diverged at update \d+: .* the last good checkpoint: .*step-00000002$/,
+  );
+  expect((error as TrainingError).step).toBeLessThan(8);
+  expect(await readdir(join(start.directory, "phase1", "checkpoints"))).toEqual(["step-00000002"]);
+  expect(await hashFile(statePath(join(start.directory, "phase1"), 2))).toBe(before);
+});
+
+test("checkpoints say what a run needs to go on", async () => {
+  const { results } = await begin("notes", tinyTraining([{ ...TINY_PHASES.one, steps: 2 }]));
+  const { notes, state } = await openCheckpointFolder(results[0]!.checkpoint);
+  expect(notes).toMatchObject({ version: 1, step: 2, position: { samples: 4, corrupt: [] } });
+  expect([...state.entries.keys()].filter((name) => name.startsWith("ema.0.9.")).length).toBeGreaterThan(5);
+  await state.close();
+});
+
+test("the first signal asks to stop, the second isn't held back", () => {
+  const heard: string[] = [];
+  const { signal, dispose } = stopSignals((name) => heard.push(name));
+  const before = process.listenerCount("SIGTERM");
+  process.emit("SIGTERM", "SIGTERM");
+  expect([signal.aborted, heard]).toEqual([true, ["SIGTERM"]]);
+  expect(process.listenerCount("SIGTERM")).toBe(before - 1);
+  dispose();
+});
