@@ -141,3 +141,35 @@ it("knows its names", () => {
   expect(isNarrowFloat("float32")).toBe(false);
   expect(isNarrowFloat("constructor")).toBe(false);
 });
+
+describe.each(["float16", "bfloat16"] as const)("%s from float32", (name) => {
+  it("gives the same bits as from doubles: around every boundary, and at random", () => {
+    // Every code's value, the midpoint to the next one, and the neighbors of both.
+    const codes = codesOf(name);
+    const words = new Uint32Array(decodeFloats(name, codes).buffer);
+    const half = name === "float16" ? 0x1000 : 0x8000;
+    const around = [...words].flatMap((word) => [
+      word - 1,
+      word,
+      word + 1,
+      word + half - 1,
+      word + half,
+      word + half + 1,
+    ]);
+    // Below the smallest normal float16, midpoints lie elsewhere: all words of a coarse grid, with neighbors.
+    for (let word = 0x32000000; word < 0x39000000; word += 0x800) around.push(word - 1, word, word + 1);
+    let state = 1;
+    for (let i = 0; i < 200_000; i++) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      around.push(state);
+    }
+    const values = new Float32Array(Uint32Array.from(around).buffer);
+    const doubles = Array.from(values);
+    const fast = encodeFloats(name, values);
+    const general = encodeFloats(name, doubles);
+    const differing = doubles.filter((value, i) => fast[i] !== general[i] && !Number.isNaN(value));
+    expect(differing).toEqual([]);
+    // NaN stays NaN; its payload isn't specified.
+    expect(decodeFloats(name, fast).every((value, i) => Number.isNaN(value) === Number.isNaN(doubles[i]))).toBe(true);
+  });
+});
