@@ -1,6 +1,6 @@
 /** The loss of a denoiser as one graph function of a scope and named inputs, as a trainer takes it. */
 import { ConfigError } from "@dcae/core";
-import { input, type Scope, type Value } from "@dcae/core/graph";
+import { input, reduceMean, type Scope, type Value } from "@dcae/core/graph";
 import { denoise } from "../denoisers/denoise.js";
 import type { DenoiserConfig } from "../denoisers/denoiser-config.js";
 import type { Recipe } from "../denoisers/recipe.js";
@@ -58,4 +58,29 @@ export function diffusionLoss(
   if (latents === undefined || noise === undefined) throw new ConfigError("diffusionLoss: needs latents and noise");
   const predict = (noisy: Value, time: Value) => denoise(scope, noisy, time, labels, config);
   return objective.loss(predict, latents, noise, perSample);
+}
+
+export interface TrainingLoss {
+  readonly loss: Value;
+  /** Means over the batch, scalars. */
+  readonly metrics: Readonly<Record<string, Value>>;
+  readonly constants: readonly Value[];
+}
+
+/**
+ * The loss as a function of a scope alone, which makes its own inputs (`diffusionInputs`): what a trainer takes.
+ *
+ * @param batch samples per step
+ */
+export function trainingLoss(
+  config: DenoiserConfig,
+  objective: Objective,
+  batch: number,
+): (scope: Scope) => TrainingLoss {
+  return (scope) => {
+    const inputs = diffusionInputs(config, objective, batch);
+    const { loss, terms, constants } = diffusionLoss(scope, config, objective, inputs);
+    const means = Object.entries(terms).map(([name, value]) => [name, reduceMean(value)] as const);
+    return { loss, metrics: Object.fromEntries(means), constants };
+  };
 }

@@ -1,5 +1,5 @@
 /** Public names of the objectives. */
-export { diffusionInputs, diffusionLoss, objectiveOf } from "./diffusion-loss.js";
+export { diffusionInputs, diffusionLoss, objectiveOf, type TrainingLoss, trainingLoss } from "./diffusion-loss.js";
 export { type FlowMatchingOptions, type FlowPrediction, flowMatching } from "./flow-matching.js";
 export { type GaussianDiffusionOptions, gaussianDiffusion } from "./gaussian-diffusion.js";
 export { dropLabels } from "./label-dropout.js";

@@ -14,6 +14,8 @@ export interface ObjectiveValue {
   readonly loss: Value;
   /** Scalars to report, by name. */
   readonly metrics: Readonly<Record<string, Value>>;
+  /** Values that count as constants: no gradient flows through them. */
+  readonly constants?: readonly Value[];
 }
 
 export type Objective = (scope: Scope) => ObjectiveValue;
@@ -64,14 +66,14 @@ export function gradientStep(
 ): GradientStep {
   const root = createScope();
   const buffers = new Map<string, Value>();
-  const { loss, metrics } = objective(trainingScope(root, trains, buffers));
+  const { loss, metrics, constants = [] } = objective(trainingScope(root, trains, buffers));
   const weights = trainedWeights(root, trains);
   return {
     weights,
     gradients: gradients(
       loss,
       weights.map(({ value }) => value),
-      recompute ? { replay: recomputation(loss) } : {},
+      { constants, ...(recompute ? { replay: recomputation(loss) } : {}) },
     ),
     buffers,
     metrics: { loss, ...metrics },
