@@ -12,6 +12,7 @@ export interface EngineFlags {
   readonly device: Device | "auto";
   readonly dtype: "float32" | "float16";
   readonly threads?: number;
+  readonly optimize?: boolean;
 }
 
 /** Devices of Node; wasm is the browser's. */
@@ -23,7 +24,8 @@ export function addEngineOptions(command: Command): Command {
     .addOption(
       new Option("--dtype <type>", "type that is computed in").choices(["float32", "float16"]).default("float32"),
     )
-    .option("--threads <n>", "CPU threads (default: all cores)", parseCount);
+    .option("--threads <n>", "CPU threads (default: all cores)", parseCount)
+    .option("--optimize", "rewrite the model into a form that is faster on a CPU and takes several times the memory");
 }
 
 /** Loads a model, lets `work` use it, and frees it. */
@@ -32,8 +34,8 @@ export async function withModel<T>(
   io: CliIo,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { device, dtype, threads, scalingFactor } = flags;
-  const options = { ...(await openOptions(flags, io)), device, dtype, scalingFactor };
+  const { device, dtype, threads, optimize = false, scalingFactor } = flags;
+  const options = { ...(await openOptions(flags, io)), device, dtype, optimize, scalingFactor };
   io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
   const source = await modelSource(flags.model, flags);
   return withLoaded(() => loadAutoencoder(source, threads === undefined ? options : { ...options, threads }), io, work);

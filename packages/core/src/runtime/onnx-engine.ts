@@ -72,8 +72,7 @@ export class OnnxEngine implements Engine {
   }
 
   get #optimizes(): boolean {
-    const { device, dtype } = this.#options;
-    return this.#options.optimize ?? (device === "cpu" && dtype !== "float16");
+    return this.#options.optimize ?? false;
   }
 
   #rewrite(original: Program, binding: StateBinding | undefined): Program {
