@@ -38,20 +38,34 @@ export interface GaussianDiffusionOptions {
   readonly loss?: "mse" | "rescaled-mse" | "rescaled-kl";
 }
 
-const INPUTS = [
-  "time",
-  "signal",
-  "noiseScale",
-  "recip",
-  "recipm1",
-  "meanCoef1",
-  "meanCoef2",
-  "logBeta",
-  "posteriorLogVariance",
-  "fixedLogVariance",
-  "first",
-] as const;
-type Inputs = Readonly<Record<(typeof INPUTS)[number], Value>>;
+type InputName =
+  | "time"
+  | "signal"
+  | "noiseScale"
+  | "recip"
+  | "recipm1"
+  | "meanCoef1"
+  | "meanCoef2"
+  | "logBeta"
+  | "posteriorLogVariance"
+  | "fixedLogVariance"
+  | "first";
+type Inputs = Readonly<Record<InputName, Value>>;
+
+/** The numbers per sample that a mode needs; a program has no input that it doesn't use. */
+function inputNames(bounded: boolean, learned: boolean, target: "noise" | "data"): readonly InputName[] {
+  const shared = ["time", "signal", "noiseScale"] as const;
+  if (!bounded) return shared;
+  return [
+    ...shared,
+    ...(target === "noise" ? (["recip", "recipm1"] as const) : []),
+    "meanCoef1",
+    "meanCoef2",
+    ...(learned ? (["logBeta"] as const) : (["fixedLogVariance"] as const)),
+    "posteriorLogVariance",
+    "first",
+  ];
+}
 
 const LN2 = Math.LN2;
 
@@ -59,7 +73,7 @@ const LN2 = Math.LN2;
 export function gaussianDiffusion(options: GaussianDiffusionOptions = {}): Objective {
   const { schedule = gaussianSchedule(), predict: target = "noise", variance = "learned", loss = "mse" } = options;
   const fixed = fixedLogVariance(schedule, variance === "fixed-small" ? "fixed-small" : "fixed-large");
-  const tables: Readonly<Record<(typeof INPUTS)[number], (i: number) => number | undefined>> = {
+  const tables: Readonly<Record<InputName, (i: number) => number | undefined>> = {
     time: (i) => schedule.timestepMap[i],
     signal: (i) => schedule.sqrtAlphasCumprod[i],
     noiseScale: (i) => schedule.sqrtOneMinusAlphasCumprod[i],
@@ -72,25 +86,29 @@ export function gaussianDiffusion(options: GaussianDiffusionOptions = {}): Objec
     fixedLogVariance: (i) => fixed[i],
     first: (i) => (i === 0 ? 1 : 0),
   };
+  const learned = variance === "learned";
+  const bounded = learned || loss === "rescaled-kl";
+  const inputs = inputNames(bounded, learned, target);
   return {
     name: "Gaussian diffusion",
-    inputs: INPUTS,
+    inputs,
     sampleTimes: (random, batch) => uniformSteps(random, batch, 0, schedule.steps - 1),
     coefficients: (times) =>
-      Object.fromEntries(INPUTS.map((key) => [key, Float32Array.from(times, (i) => tables[key](i) as number)])),
+      Object.fromEntries(inputs.map((key) => [key, Float32Array.from(times, (i) => tables[key](i) as number)])),
     loss(predict, latents, noise, perSample) {
-      // Every name of `inputs` is given.
-      const inputs = perSample as Inputs;
-      const at = (key: (typeof INPUTS)[number]) => perSampleFactor(inputs[key]);
+      // Every name that this mode reads is given.
+      const numbers = perSample as Inputs;
+      const at = (key: InputName) => perSampleFactor(numbers[key]);
       const noisy = add(mul(at("signal"), latents), mul(at("noiseScale"), noise));
-      const prediction = predict(noisy, inputs.time);
+      const prediction = predict(noisy, numbers.time);
       const channels = latents.shape[1] as number;
-      const learned = variance === "learned";
       const output = slice(prediction, 1, 0, channels);
+      const mse = reduceMean(square(sub(target === "data" ? latents : noise, output)), [1, 2, 3]);
+      if (!bounded) return { loss: reduceMean(mse), terms: { mse }, constants: [], noisy, prediction };
       // A value of its own, so that gradients can be stopped here and still reach `output` in the squared error.
       const frozen = loss === "rescaled-kl" ? output : mul(output, 1);
       const constants = frozen === output ? [] : [frozen];
-      const vb = variationalBound(inputs, {
+      const vb = variationalBound(numbers, {
         latents,
         noisy,
         cleaned: target === "data" ? frozen : sub(mul(at("recip"), noisy), mul(at("recipm1"), frozen)),
@@ -102,8 +120,6 @@ export function gaussianDiffusion(options: GaussianDiffusionOptions = {}): Objec
         const scaled = mul(vb, schedule.steps);
         return { loss: reduceMean(scaled), terms: { vb: scaled }, constants, noisy, prediction };
       }
-      const mse = reduceMean(square(sub(target === "data" ? latents : noise, output)), [1, 2, 3]);
-      if (!learned) return { loss: reduceMean(mse), terms: { mse }, constants: [], noisy, prediction };
       const bound = loss === "mse" ? vb : mul(vb, schedule.steps / 1000);
       return { loss: reduceMean(add(mse, bound)), terms: { mse, vb: bound }, constants, noisy, prediction };
     },

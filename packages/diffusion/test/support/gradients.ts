@@ -15,3 +15,6 @@ export function parameterGradients(
   const results = gradients(loss, [...parameters.values()], options);
   return Object.fromEntries(names.map((name, i) => [`grad.${name}`, results[i] as Value]));
 }
+
+/** Training steps, for tests only, for the same reason. */
+export { completeWeights, createTrainingState, gradientStep, stepProgram } from "../../../train/src/step/index.js";
