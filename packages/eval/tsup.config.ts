@@ -1,3 +1,4 @@
 import { library } from "../../tsup.shared.js";
 
-export default library({ entry: ["src/index.ts"] });
+// The child process of isolated measurements stands beside the bundle, which starts it by its file name.
+export default library({ entry: { index: "src/index.ts", "bench-child": "src/bench/bench-child.ts" } });

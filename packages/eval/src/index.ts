@@ -1,6 +1,22 @@
 /**
  * Evaluation of autoencoders and generators: runners, metrics, networks, statistics, protocols, reports, throughput.
  */
+export {
+  type BenchOptions,
+  type BenchProgress,
+  benchAutoencoder,
+  benchCases,
+} from "./bench/bench-autoencoder.node.js";
+export type {
+  BenchCase,
+  BenchEntry,
+  BenchMeasurement,
+  BenchPart,
+  BenchPeak,
+  BenchResult,
+  BenchTimes,
+} from "./bench/bench-result.js";
+export { formatBench } from "./bench/format-bench.js";
 export { type NpzArray, type NpzFile, openNpz } from "./files/npz-reader.node.js";
 export { type NpzWriteOptions, writeNpz } from "./files/npz-writer.node.js";
 export { type CmmdOptions, type CmmdResult, cmmd } from "./metrics/cmmd.js";

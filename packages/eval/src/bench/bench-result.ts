@@ -1,0 +1,72 @@
+/** What a throughput run gives, as plain data: the docs site renders it, and two files can be compared. */
+import type { ComputeDType, Device } from "@dcae/core/runtime";
+import type { Machine } from "../results/evaluation-result.js";
+
+export type BenchPart = "encode" | "decode";
+
+/** One measurement: a direction of one model, at one size, on one device. */
+export interface BenchCase {
+  readonly model: string;
+  readonly part: BenchPart;
+  /** Side of the square pictures in pixels. */
+  readonly size: number;
+  readonly batch: number;
+  readonly device: Device;
+  readonly dtype: ComputeDType;
+  /** CPU threads per operator. */
+  readonly threads: number;
+}
+
+/** Times of the runs behind the warm-up, in seconds. */
+export interface BenchTimes {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  /** Half of the middle half's width over the median: how steady the machine was. */
+  readonly spread: number;
+  readonly runs: number;
+}
+
+export interface BenchMeasurement {
+  readonly times: BenchTimes;
+  /** Building, optimizing and packing the program, in seconds. */
+  readonly loadSeconds: number;
+  /** Multiply-accumulates of one run, as papers count them: convolutions and matrix products of the model as it is written. */
+  readonly macs: number;
+  /** Largest resident memory of the process that ran this case alone, in MiB; it includes the weights and Node itself. */
+  readonly peakRssMiB: number;
+  /** Picture shape and latent shape. */
+  readonly shapes: { readonly input: readonly number[]; readonly output: readonly number[] };
+}
+
+export interface BenchEntry extends BenchCase {
+  /** Undefined where the case failed. */
+  readonly measurement?: BenchMeasurement;
+  /** Why it failed, one line. */
+  readonly problem?: string;
+  /** Twice the MACs over the median time, as a share of the machine's rate in float32 matrix products. Rewrites that save
+   * multiplications (Winograd), or float16, can bring it above 1. */
+  readonly shareOfPeak?: number;
+}
+
+/** Rate of large float32 matrix products in one setting. */
+export interface BenchPeak {
+  readonly device: Device;
+  readonly threads: number;
+  readonly gflops: number;
+}
+
+export interface BenchResult {
+  readonly formatVersion: 1;
+  readonly kind: "autoencoder-throughput";
+  /** ISO 8601. */
+  readonly date: string;
+  readonly machine: Machine;
+  readonly runtime: string;
+  readonly warmup: number;
+  readonly iterations: number;
+  /** What the times contain, in words. */
+  readonly conditions: readonly string[];
+  readonly peaks: readonly BenchPeak[];
+  readonly entries: readonly BenchEntry[];
+}

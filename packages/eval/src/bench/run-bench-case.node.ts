@@ -1,0 +1,134 @@
+/**
+ * One measurement in this process: load the model, build one direction for one shape, warm up, time.
+ *
+ * The protocol is that of the official script (evaluation.md section 9): evaluation mode, random normal input, encode and
+ * decode apart. Outputs are read back to the host in every run, which is also what synchronizes with a GPU.
+ */
+import {
+  buildDecodeProgram,
+  buildEncodeProgram,
+  buildKlDecodeProgram,
+  buildKlEncodeProgram,
+  createRandom,
+  EngineError,
+  openCheckpoint,
+  Tensor,
+} from "@dcae/core";
+import { countMacs, createProgram, input, matmul, type Program, parameter } from "@dcae/core/graph";
+import { type ModelDescription, sdVaeSpatialCompression, spatialCompression } from "@dcae/core/models";
+import { createEngine, type Engine, type LoadedProgram } from "@dcae/core/runtime";
+import type { BenchCase, BenchMeasurement, BenchPart } from "./bench-result.js";
+import { summarizeTimes } from "./summarize-times.js";
+
+export interface BenchRuns {
+  readonly warmup: number;
+  readonly iterations: number;
+}
+
+/** A model case with the place of its weights, or the matrix products that everything is compared with. */
+export type BenchTask =
+  | (BenchCase & BenchRuns & { readonly kind: "model"; readonly checkpoint: string })
+  | (Pick<BenchCase, "device" | "dtype" | "threads"> & BenchRuns & { readonly kind: "peak" });
+
+/** Products in a row: long enough that moving the first factor to a device and the result back doesn't count. */
+const PEAK_CHAIN = 8;
+const PEAK_SIZE = 2048;
+
+/** Measures a case. */
+export async function runBenchCase(task: BenchTask): Promise<BenchMeasurement> {
+  const { device, dtype, threads } = task;
+  const engine = await createEngine({ device, dtype, threads });
+  try {
+    return task.kind === "peak" ? await measurePeak(engine, task) : await measureModel(engine, task);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+async function measureModel(
+  engine: Engine,
+  task: Extract<BenchTask, { readonly kind: "model" }>,
+): Promise<BenchMeasurement> {
+  const { model, weights } = await openCheckpoint(task.checkpoint);
+  try {
+    const program = buildPart(model, task.part, task.batch, task.size);
+    const started = performance.now();
+    const loaded = await engine.load(program, weights);
+    return await measure(loaded, program, (performance.now() - started) / 1000, task);
+  } finally {
+    await weights.close();
+  }
+}
+
+/** One direction of a model for square pictures. */
+export function buildPart(model: ModelDescription, part: BenchPart, batch: number, size: number): Program {
+  const { config } = model;
+  const factor = model.kind === "dc-ae" ? spatialCompression(model.config) : sdVaeSpatialCompression(model.config);
+  if (part === "encode") {
+    const shape = [batch, config.inChannels, size, size];
+    return model.kind === "dc-ae" ? buildEncodeProgram(model.config, shape) : buildKlEncodeProgram(model.config, shape);
+  }
+  const shape = [batch, config.latentChannels, size / factor, size / factor];
+  return model.kind === "dc-ae" ? buildDecodeProgram(model.config, shape) : buildKlDecodeProgram(model.config, shape);
+}
+
+async function measurePeak(engine: Engine, runs: BenchRuns): Promise<BenchMeasurement> {
+  const shape = [PEAK_SIZE, PEAK_SIZE];
+  const weight = parameter({
+    name: "w",
+    shape,
+    dtype: "float32",
+    init: { kind: "constant", value: 0 },
+    trainable: false,
+  });
+  let value = input("x", shape);
+  for (let i = 0; i < PEAK_CHAIN; i++) value = matmul(value, weight);
+  const program = createProgram("matrix products", { value });
+  // Entries of size 1 / sqrt(n) keep the products at the size of the first factor.
+  const tensor = normal(shape, 1 / Math.sqrt(PEAK_SIZE));
+  const entry = { name: "w", dtype: tensor.dtype, shape, read: async () => tensor };
+  const started = performance.now();
+  const weights = { source: "random matrix", entries: new Map([["w", entry]]), close: async () => {} };
+  const loaded = await engine.load(program, weights);
+  return measure(loaded, program, (performance.now() - started) / 1000, runs);
+}
+
+function normal(shape: readonly number[], scale = 1): Tensor<"float32"> {
+  const data = new Float32Array(shape.reduce((size, dim) => size * dim, 1));
+  createRandom(0).normal(data);
+  return Tensor.float32(scale === 1 ? data : data.map((value) => value * scale), shape);
+}
+
+async function measure(
+  loaded: LoadedProgram,
+  program: Program,
+  loadSeconds: number,
+  { warmup, iterations }: BenchRuns,
+): Promise<BenchMeasurement> {
+  const [[name, { shape }]] = program.inputs as unknown as [[string, { shape: readonly number[] }]];
+  const [[outputName, output]] = program.outputs as unknown as [[string, { shape: readonly number[] }]];
+  const inputs = { [name]: normal(shape) };
+  const times: number[] = [];
+  for (let i = 0; i < warmup + iterations; i++) {
+    const started = performance.now();
+    const result = await loaded.run(inputs);
+    if (i >= warmup) times.push((performance.now() - started) / 1000);
+    if (i === 0) checkFinite(result[outputName] as Tensor, program.name);
+  }
+  await loaded.dispose();
+  return {
+    times: summarizeTimes(times),
+    loadSeconds,
+    macs: countMacs(program),
+    // Node gives KiB on every platform.
+    peakRssMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    shapes: { input: shape, output: output.shape },
+  };
+}
+
+/** A fast run that computes NaN measures nothing. */
+function checkFinite(tensor: Tensor, name: string): void {
+  if (!tensor.toFloat32().every(Number.isFinite)) {
+    throw new EngineError(`"${name}" computed numbers that aren't finite`, { hint: "Use float32." });
+  }
+}

@@ -1,0 +1,120 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { countMacs } from "@dcae/core/graph";
+import { describe, expect, it } from "vitest";
+import { benchAutoencoder, benchCases } from "../../src/bench/bench-autoencoder.node.js";
+import { formatBench } from "../../src/bench/format-bench.js";
+import { type BenchTask, buildPart } from "../../src/bench/run-bench-case.node.js";
+import { runIsolated } from "../../src/bench/run-isolated.node.js";
+import { summarizeTimes } from "../../src/bench/summarize-times.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { saveTinyModel, tinyModel } from "../support/tiny-model.js";
+
+const folder = temporaryFolder();
+
+describe("benchCases", () => {
+  it("makes every combination", () => {
+    const cases = benchCases({ models: ["a", "b"], sizes: [256, 512], batches: [1, 4], threads: [1, 2] });
+    expect(cases).toHaveLength(2 * 2 * 2 * 2 * 2);
+    expect(new Set(cases.map((entry) => JSON.stringify(entry))).size).toBe(32);
+    expect(cases[0]).toEqual({
+      model: "a",
+      device: "cpu",
+      dtype: "float32",
+      threads: 1,
+      size: 256,
+      batch: 1,
+      part: "encode",
+    });
+  });
+
+  it("refuses what makes no sense", () => {
+    expect(() => benchCases({ models: [] })).toThrow(/models: the list is empty/);
+    expect(() => benchCases({ models: ["a"], sizes: [0.5] })).toThrow(/sizes: 0\.5 isn't a positive integer/);
+  });
+});
+
+describe("benchAutoencoder", () => {
+  it("measures both directions and reports a case that can't be", async () => {
+    const model = await saveTinyModel(join(folder, "tiny"));
+    const labels: string[] = [];
+    const result = await benchAutoencoder({
+      models: [model],
+      sizes: [16, 18],
+      iterations: 2,
+      warmup: 1,
+      threads: [1],
+      isolate: false,
+      onProgress: ({ label }) => labels.push(label),
+    });
+    expect(result.entries).toHaveLength(4);
+    const [encode, decode, odd] = result.entries;
+    expect(encode?.measurement?.shapes).toEqual({ input: [1, 3, 16, 16], output: [1, 8, 4, 4] });
+    expect(decode?.measurement?.shapes).toEqual({ input: [1, 8, 4, 4], output: [1, 3, 16, 16] });
+    expect(encode?.measurement?.macs).toBe(countMacs(buildPart(tinyModel(), "encode", 1, 16)));
+    expect(encode?.measurement?.times.runs).toBe(2);
+    expect(encode?.shareOfPeak).toBeGreaterThan(0);
+    expect(odd?.problem).toMatch(/multiple/);
+    expect(odd?.measurement).toBeUndefined();
+    expect(result.peaks).toHaveLength(1);
+    expect(labels).toContain("matrix products on cpu, 1 threads");
+    const text = formatBench(result);
+    expect(text).toMatch(/tiny\s+encode\s+16\s+1\s+cpu\s+float32\s+1/);
+    expect(text).toMatch(/failed: /);
+  });
+
+  it("knows a preset's name from a path, and suggests the nearest", async () => {
+    await expect(benchAutoencoder({ models: ["dc-ae-f32c32-in"] })).rejects.toThrow(/unknown preset "dc-ae-f32c32-in"/);
+  });
+});
+
+describe("runIsolated", () => {
+  const task: BenchTask = { kind: "peak", device: "cpu", dtype: "float32", threads: 1, warmup: 0, iterations: 1 };
+
+  /** A child that runs `body` when its task comes. */
+  function child(name: string, body: string): URL {
+    const path = join(folder, `${name}.mjs`);
+    writeFileSync(path, `process.once("message", (task) => { ${body} });\n`);
+    return pathToFileURL(path);
+  }
+
+  it("passes the task and takes the measurement", async () => {
+    const echo = child("echo", "process.send({ measurement: { task } }, () => process.disconnect());");
+    expect(await runIsolated(task, { child: echo })).toEqual({ task });
+  });
+
+  it("says what went wrong in the child", async () => {
+    const problem = child("problem", 'process.send({ problem: "no such device" }, () => process.disconnect());');
+    await expect(runIsolated(task, { child: problem })).rejects.toThrow("no such device");
+  });
+
+  it("says how the child ended", async () => {
+    const ended = child("ended", "process.exit(3);");
+    await expect(runIsolated(task, { child: ended })).rejects.toThrow(/ended with status 3 and without a result/);
+    const killed = child("killed", 'process.kill(process.pid, "SIGKILL");');
+    await expect(runIsolated(task, { child: killed })).rejects.toThrow(
+      /was killed, most likely because memory ran out/,
+    );
+  });
+
+  it("ends the child when the run is stopped", async () => {
+    const stop = new AbortController();
+    const endless = child("endless", "setInterval(() => {}, 1000);");
+    const run = runIsolated(task, { child: endless, signal: stop.signal });
+    setTimeout(() => stop.abort(new Error("enough")), 50);
+    await expect(run).rejects.toThrow("enough");
+  });
+
+  it("says when the script isn't built", async () => {
+    const absent = pathToFileURL(join(folder, "absent.js"));
+    await expect(runIsolated(task, { child: absent })).rejects.toThrow(/script of isolated measurements isn't there/);
+  });
+});
+
+describe("summarizeTimes", () => {
+  it("gives median, extremes and half the middle half's width", () => {
+    expect(summarizeTimes([5, 1, 3, 2, 4])).toEqual({ median: 3, min: 1, max: 5, spread: 1 / 3, runs: 5 });
+    expect(summarizeTimes([2])).toEqual({ median: 2, min: 2, max: 2, spread: 0, runs: 1 });
+  });
+});
