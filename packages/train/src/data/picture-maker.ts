@@ -9,7 +9,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { DataError, EngineError } from "@dcae/core/graph";
+import { ConfigError, DataError, EngineError } from "@dcae/core/graph";
 import type { Image } from "@dcae/core/image";
 import { makePicture } from "./make-picture.js";
 import type { PictureRecipe, PictureView } from "./picture-recipe.js";
@@ -36,9 +36,11 @@ export interface PictureAnswer {
 
 const SCRIPT = new URL("./picture-worker.js", import.meta.url);
 
+const hasScript = (): boolean => existsSync(fileURLToPath(SCRIPT));
+
 /** Half of the cores, at most 8: the engine needs the others. */
 function defaultWorkers(): number {
-  return existsSync(fileURLToPath(SCRIPT)) ? Math.min(8, Math.ceil(availableParallelism() / 2)) : 0;
+  return hasScript() ? Math.min(8, Math.ceil(availableParallelism() / 2)) : 0;
 }
 
 interface Pending {
@@ -47,9 +49,14 @@ interface Pending {
   readonly worker: Worker;
 }
 
-/** @param workers threads to use; by default half of the cores */
+/** @param workers threads to use; by default half of the cores. @throws ConfigError where there is no script for them */
 export function createPictureMaker(workers: number = defaultWorkers()): PictureMaker {
   if (workers === 0) return { threads: 0, make: makePicture, close: async () => {} };
+  if (!hasScript()) {
+    throw new ConfigError(`data: ${workers} threads can't be started, there is no ${fileURLToPath(SCRIPT)}`, {
+      hint: "Build the package, or set workers to 0.",
+    });
+  }
   const pending = new Map<number, Pending>();
   const load = new Map<Worker, number>();
   let nextId = 0;

@@ -1,0 +1,104 @@
+/** Processes that are killed: whatever moment it happens, the run can be resumed and ends with the same bits. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createRandom } from "@dcae/core";
+import { beforeAll, expect, test } from "vitest";
+import { readMetrics } from "../../src/index.js";
+import { bundleSources } from "../support/bundle-sources.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
+import { hashFile, statePath } from "../support/train.js";
+
+const STEPS = 24;
+const folder = await temporaryFolder();
+// Threads make the pictures here, unlike in the tests of the sources.
+const config = JSON.stringify(
+  tinyTraining([{ ...TINY_PHASES.one, steps: STEPS, checkpointEvery: 1, keep: 2, evaluateEvery: 10 }], {
+    data: { sources: [{ kind: "scenes", count: 9 }], workers: 2, flip: true },
+  }),
+);
+let script: string;
+
+interface Ended {
+  readonly output: string;
+  readonly errors: string;
+  readonly code: number | null;
+}
+
+/** Trains in a process of its own; `watch` sees it and what it has printed so far. */
+function train(name: string, watch: (child: ChildProcess, output: string) => void = () => undefined): Promise<Ended> {
+  const child = spawn(process.execPath, [script, config, join(folder, name)], { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  let errors = "";
+  child.stderr.on("data", (data) => {
+    errors += String(data);
+  });
+  child.stdout.on("data", (data) => {
+    output += String(data);
+    watch(child, output);
+  });
+  child.on("spawn", () => watch(child, output));
+  return new Promise((resolve) => child.on("close", (code) => resolve({ output, errors, code })));
+}
+
+async function outcome(name: string) {
+  const run = join(folder, name, "phase1");
+  const rows = (await readMetrics(join(run, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
+  const hashes = [
+    statePath(run, STEPS),
+    ...["model", "model-ema", "best"].map((kind) => join(run, kind, "model.safetensors")),
+  ];
+  return { rows, hashes: await Promise.all(hashes.map(hashFile)) };
+}
+
+let expected: Awaited<ReturnType<typeof outcome>>;
+beforeAll(async () => {
+  script = await bundleSources(
+    fileURLToPath(new URL("../support/train-child.ts", import.meta.url)),
+    join(folder, "code"),
+  );
+  const { errors, output } = await train("whole");
+  expect([errors, output.trim().split("\n").at(-1)]).toEqual(["", "finished"]);
+  expected = await outcome("whole");
+}, 120_000);
+
+test("SIGKILL at random moments", async () => {
+  const random = createRandom(11, "kills");
+  let kills = 0;
+  for (let runs = 0; ; runs++) {
+    expect(runs).toBeLessThan(40);
+    // While it starts or resumes; or after a few updates and then some: in an update, an evaluation, the writing of files.
+    const updates = random.nextInteger(5);
+    const delay = random.nextInteger(updates === 0 ? 800 : 30);
+    let scheduled = kills >= 7;
+    const { output, errors } = await train("killed", (child, printed) => {
+      if (scheduled || printed.split("\n").length <= updates) return;
+      scheduled = true;
+      setTimeout(() => child.kill("SIGKILL"), delay);
+    });
+    expect(errors).toBe("");
+    if (output.endsWith("finished\n")) break;
+    kills++;
+  }
+  expect(kills).toBeGreaterThanOrEqual(3);
+  expect(await outcome("killed")).toEqual(expected);
+  const left = await readdir(join(folder, "killed", "phase1", "checkpoints"));
+  expect(left).toEqual(["step-00000023", "step-00000024"]);
+}, 240_000);
+
+test("SIGTERM and SIGINT save and end the process by itself", async () => {
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    let sent = false;
+    const { output, errors, code } = await train("stopped", (child, printed) => {
+      if (!sent && printed !== "") child.kill(name);
+      sent = printed !== "";
+    });
+    expect([errors, code]).toEqual(["", 0]);
+    expect(output).toMatch(/stopped\n$/);
+  }
+  const { output } = await train("stopped");
+  expect(output).toMatch(/finished\n$/);
+  expect(await outcome("stopped")).toEqual(expected);
+}, 120_000);
