@@ -1,6 +1,8 @@
 /** Public names of trainings as data. */
+export { loadTrainingConfig } from "./load-config.js";
 export { namePatterns } from "./name-patterns.js";
 export { overrideConfig } from "./override.js";
+export { TRAINING_RECIPES, trainingRecipe } from "./recipes.js";
 export {
   type DataConfig,
   type DataSourceConfig,

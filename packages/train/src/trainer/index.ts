@@ -1,6 +1,7 @@
 /** Public names of the trainer. */
 export { autoencoderStages, reconstructor, trainingRule } from "./autoencoder-stages.js";
 export { type CheckpointNotes, listCheckpoints, type OpenCheckpoint, openCheckpointFolder } from "./checkpoint.js";
+export { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
 export { type ReconstructionEvaluation, reconstructionEvaluation } from "./evaluate-reconstruction.js";
 export {
   type Evaluation,
@@ -12,6 +13,7 @@ export {
   type TrainingBatches,
 } from "./fit.js";
 export { openBatches, openSources } from "./open-data.js";
+export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./plan-training.js";
 export { type StopSignals, stopSignals } from "./stop-signals.js";
 export {
   type DcAeDescription,

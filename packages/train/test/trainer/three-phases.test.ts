@@ -2,8 +2,10 @@
 import { cp, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AutoencoderDC, createEngine, type Engine, openCheckpoint, Tensor } from "@dcae/core";
+import type { Weights } from "@dcae/core/checkpoint";
+import { createScope, input, sizeOf } from "@dcae/core/graph";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readMetrics, type TrainAutoencoderOptions, type TrainingConfig } from "../../src/index.js";
+import { lpips, readMetrics, type TrainAutoencoderOptions, type TrainingConfig } from "../../src/index.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 import { TINY_MODEL, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, tensorBytes, train } from "../support/train.js";
@@ -135,4 +137,33 @@ test("fine-tuning starts from a checkpoint and moves what the names say", async 
   await expect(begin("other", tinyTraining([phase], { init: start, model: other }))).rejects.toThrow(
     /latent|don't fit/,
   );
+});
+
+/** Weights of LPIPS that nobody published: small, of both signs where the published ones are. */
+function anyLpips(): Weights {
+  const scope = createScope();
+  const image = input("image", [1, 3, 16, 16]);
+  lpips(scope, image, image);
+  const entries = [...scope.parameters.values()].map(({ name, shape, dtype }) => {
+    const offset = name.startsWith("lin") ? 0 : 0.5;
+    const draw = (_: number, i: number) => (((i * 2654435761) % 2 ** 32) / 2 ** 32 - offset) * 0.1;
+    const read = async () => Tensor.float32(new Float32Array(sizeOf(shape)).map(draw), shape);
+    return [`lpips.${name}`, { name: `lpips.${name}`, shape, dtype, read }] as const;
+  });
+  return { source: "made up", entries: new Map(entries), close: async () => {} };
+}
+
+test("the perceptual loss takes part where its weights are given, and its weights don't train", async () => {
+  const phase = { ...TINY_PHASES.one, steps: 1, evaluateEvery: 1, ema: null };
+  const { results, directory } = await begin("perceptual", tinyTraining([phase], { perceptual: {} }), {
+    lpips: anyLpips(),
+  });
+  const { loss, l1, lpips: term } = results[0]!.metrics as Record<string, number>;
+  expect(term).toBeGreaterThan(0);
+  expect(loss).toBeCloseTo(l1! + term!, 5);
+  const saved = await tensorBytes(join(directory, "phase1", "checkpoints", "step-00000001", "state.safetensors"));
+  expect([...saved.keys()].filter((name) => name.includes("lpips"))).toEqual([]);
+  expect((await readMetrics(join(directory, "phase1", "metrics.jsonl")))[1]).toMatchObject({
+    eval_lpips: expect.any(Number),
+  });
 });

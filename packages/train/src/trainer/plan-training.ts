@@ -1,0 +1,91 @@
+/** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
+import { sizeOf } from "@dcae/core/graph";
+import { modelParameters } from "@dcae/core/models";
+import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { autoencoderStages, trainingRule } from "./autoencoder-stages.js";
+import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
+import { describeModel } from "./train-autoencoder.js";
+import { stagePrograms } from "./update-stage.js";
+
+export interface TrainedGroup {
+  /** A child of the encoder or decoder, as in "decoder.stages.1". */
+  readonly name: string;
+  readonly tensors: number;
+  readonly values: number;
+}
+
+export interface PhasePlan {
+  readonly name: string;
+  /** Parameters of the model that train, by place. */
+  readonly trained: readonly TrainedGroup[];
+  readonly trainedValues: number;
+  /** Learnable values of the whole model. */
+  readonly modelValues: number;
+  readonly steps: number;
+  /** Pictures per update. */
+  readonly picturesPerUpdate: number;
+  readonly size: number;
+  readonly memory: MemoryEstimate;
+  /** Where the perceptual and adversarial losses take part. */
+  readonly losses: readonly string[];
+}
+
+/** The place a parameter belongs to: `decoder.stages.1`, `encoder.project_in`. */
+function placeOf(name: string): string {
+  return name
+    .split(".")
+    .slice(0, name.split(".")[1] === "stages" ? 3 : 2)
+    .join(".");
+}
+
+function planPhase(config: TrainingConfig, phase: TrainingPhase): PhasePlan {
+  const model = describeModel(config);
+  const learnable = modelParameters(model).filter(({ trainable }) => trainable);
+  const trains = trainingRule(phase, model.config);
+  const groups = new Map<string, TrainedGroup>();
+  for (const { name, shape } of learnable.filter((spec) => trains(spec.name))) {
+    const place = placeOf(name);
+    const { tensors, values } = groups.get(place) ?? { tensors: 0, values: 0 };
+    groups.set(place, { name: place, tensors: tensors + 1, values: values + sizeOf(shape) });
+  }
+  const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
+  const trained = [...groups.values()];
+  return {
+    name: phase.name,
+    trained,
+    trainedValues: trained.reduce((sum, { values }) => sum + values, 0),
+    modelValues: learnable.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+    steps: phase.steps,
+    picturesPerUpdate: phase.batch * phase.accumulate,
+    size: phase.size,
+    memory: estimateMemory(stagePrograms(autoencoderStages(phase, model.config, perceptual))),
+    losses: ["L1", ...(perceptual ? ["LPIPS"] : []), ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`])],
+  };
+}
+
+/**
+ * The plan of each phase. Nothing is read or computed: the programs are built and looked at.
+ *
+ * @throws ConfigError when nothing would train or the model isn't a DC-AE
+ */
+export function planTraining(config: TrainingConfig, phases?: readonly string[]): PhasePlan[] {
+  return config.phases
+    .filter(({ name }) => phases === undefined || phases.includes(name))
+    .map((phase) => planPhase(config, phase));
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+const grouped = (value: number) => value.toLocaleString("en-US");
+
+/** A plan as lines of text. */
+export function formatPlan(plan: PhasePlan): string {
+  const { name, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
+  const width = Math.max(...trained.map((group) => group.name.length));
+  return [
+    `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
+    `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters:`,
+    ...trained.map((group) => `    ${group.name.padEnd(width)}  ${grouped(group.values)} in ${group.tensors} tensors`),
+    `  memory, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
+      `state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,
+  ].join("\n");
+}
