@@ -5,6 +5,8 @@ export default defineConfig({
   description: "The Deep Compression Autoencoder for TypeScript",
   lang: "en-US",
   cleanUrls: true,
+  // Specifications for people who read the sources, cited there by section; plain Markdown, no pages of the site.
+  srcExclude: ["reference/**", "scripts/**"],
   themeConfig: {
     nav: [
       { text: "Guide", link: "/getting-started" },
