@@ -83,7 +83,7 @@ function threePhases(sizes: Sizes): Phase[] {
   ];
 }
 
-/** A small f32 model: 32 latent channels, about 2 million parameters. */
+/** A small f32 model: 32 latent channels, 3.7 million parameters. */
 const SMALL_F32 = {
   latentChannels: 32,
   encoder: { widthList: [16, 32, 64, 128, 128, 128], depthList: [0, 1, 1, 1, 1, 1] },
@@ -99,10 +99,10 @@ const SMALL_F32_PLAIN = {
 
 const SMALL: Sizes = {
   low: 64,
-  high: 256,
+  high: 128,
   batch: 16,
   highBatch: 4,
-  steps: 20_000,
+  steps: 10_000,
   warmup: 1000,
   lrScale: 10,
   evaluateEvery: 500,

@@ -49,18 +49,25 @@ export function reconstructionOptions(
   };
 }
 
+/** Metrics without that of a loss that takes no part: a curve of zeros would look like a perfect one. */
+function reported<T extends { readonly metrics: Readonly<Record<string, Value>> }>(step: T, perceptual: boolean): T {
+  const { lpips, ...others } = step.metrics;
+  return perceptual || lpips === undefined ? step : { ...step, metrics: others };
+}
+
 /** The updates of a phase; several batches per update where it accumulates. */
 export function autoencoderStages(phase: TrainingPhase, model: DcAeConfig, perceptual: boolean): UpdateStage[] {
   const { gan, accumulate, recompute } = phase;
   const trains = trainingRule(phase, model);
   const options = reconstructionOptions(phase, model, perceptual);
+  const usesLpips = options.lpipsWeight !== 0;
   const optimizer: OptimizerOptions = {
     name: "autoencoder",
     adamW: phase.optimizer,
     averages: phase.ema === null ? [] : [phase.ema],
   };
   if (gan === null) {
-    const step = gradientStep(reconstructionObjective(options), trains, { recompute });
+    const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute }), usesLpips);
     return [
       { run: accumulate === 1 ? stepProgram(step, optimizer) : accumulationPrograms(step, optimizer, accumulate) },
     ];
@@ -78,10 +85,12 @@ export function autoencoderStages(phase: TrainingPhase, model: DcAeConfig, perce
     recompute,
   };
   if (gan.schedule === "both" && accumulate === 1) {
-    const { metrics, updates } = adversarialStep(adversarial);
+    const { metrics, updates } = reported(adversarialStep(adversarial), usesLpips);
     return [{ run: stateProgram(`${phase.name} step`, metrics, updates) }];
   }
-  const { generator, discriminator } = adversarialGradients(adversarial);
+  const gradients = adversarialGradients(adversarial);
+  const generator = reported(gradients.generator, usesLpips);
+  const { discriminator } = gradients;
   if (gan.schedule === "alternate") {
     return [
       { run: stepProgram(generator, adversarial.generatorOptimizer), every: 2, turn: 0 },

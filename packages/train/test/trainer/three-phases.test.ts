@@ -61,6 +61,7 @@ test("metrics, curves, event files, sheets and the newest checkpoints are there"
   const losses = rows.filter((row) => "loss" in row);
   expect(losses.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
   expect(losses[0]).toMatchObject({ l1: expect.any(Number), learning_rate: 2e-3, gradient_norm: expect.any(Number) });
+  expect(losses[0]).not.toHaveProperty("lpips");
   const evaluations = rows.filter((row) => "eval_psnr" in row);
   expect(evaluations.map(({ step }) => step)).toEqual([3, 6]);
   expect(await readdir(join(files, "checkpoints"))).toEqual(["step-00000004", "step-00000006"]);
