@@ -15,11 +15,13 @@ import { dcAeDecode, dcAeEncode } from "../models/dc-ae.js";
 import { type DcAeConfig, spatialCompression } from "../models/dc-ae-config.js";
 import type { Engine } from "../runtime/engine.js";
 import { checkFinite } from "./check-finite.js";
+import { runExact } from "./exact-tiling.js";
+import { planExactTiling } from "./exact-tiling-plan.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
 import { checkBatch, checkPicture } from "./model-tensors.js";
 import { padToMultiple } from "./pad-to-multiple.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
-import { checkTiling, runTiled, type TilingOptions, tilePass } from "./tiling.js";
+import { checkTiling, join, runTiled, type TilingOptions, tilePass } from "./tiling.js";
 
 /** What a model is made of. `dispose` of the model also disposes the engine and closes the weights. */
 export interface ModelParts<Config> {
@@ -45,6 +47,12 @@ export interface CodecOptions {
   readonly scaled?: boolean;
   /** Blended tiles of this size instead of the whole picture at once (see `blendedTiling`). Changes the result. */
   readonly tiling?: TilingOptions;
+  /**
+   * Bytes that the process may take at its peak. Pictures that need more run partly in tiles, one picture at a time, with the
+   * same result (see `planExactTiling`); those that can't fit are refused before work starts. Programs that stay loaded from
+   * calls without a limit aren't counted. Default: no limit.
+   */
+  readonly maxMemory?: number;
 }
 
 export interface EncodeDcOptions extends CodecOptions {
@@ -71,6 +79,8 @@ export class AutoencoderDCModel {
   /** Pixels per latent position along each axis, f. */
   readonly compression: number;
   readonly #programs: ProgramCache;
+  /** One at a time: under a memory limit a second program may not fit beside the first. */
+  readonly #bounded: ProgramCache;
 
   constructor(parts: ModelParts<DcAeConfig>) {
     this.name = parts.name;
@@ -80,6 +90,7 @@ export class AutoencoderDCModel {
     this.scalingFactor = parts.scalingFactor;
     this.compression = spatialCompression(parts.config);
     this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
+    this.#bounded = createProgramCache(parts.engine, parts.weights, 1);
   }
 
   get latentChannels(): number {
@@ -100,9 +111,10 @@ export class AutoencoderDCModel {
    */
   async encode(x: Tensor, options: EncodeDcOptions = {}): Promise<Tensor> {
     this.#checkLatentChannels(options.latentChannels);
+    checkMemoryOption(options);
     const latent =
       options.tiling === undefined
-        ? await this.#encode(checkPicture(x, this.config.inChannels, this.compression), options.latentChannels)
+        ? await this.#encode(checkPicture(x, this.config.inChannels, this.compression), options)
         : await this.#encodeTiled(checkBatch(x, "encode", this.config.inChannels), options, options.tiling);
     return options.scaled === true ? this.scaleLatent(latent) : latent;
   }
@@ -126,7 +138,8 @@ export class AutoencoderDCModel {
   async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor> {
     const checked = checkBatch(latent, "decode");
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
-    return options.tiling === undefined ? this.#decode(z) : this.#decodeTiled(z, options.tiling);
+    checkMemoryOption(options);
+    return options.tiling === undefined ? this.#decode(z, options.maxMemory) : this.#decodeTiled(z, options.tiling);
   }
 
   /** decode(encode(x)) in the size of x where the policy pads, of the crop where it crops. */
@@ -139,6 +152,7 @@ export class AutoencoderDCModel {
   /** Frees the programs, the engine and the weights' file handles. */
   async dispose(): Promise<void> {
     await this.#programs.dispose();
+    await this.#bounded.dispose();
     await this.engine.dispose();
     await this.weights.close();
   }
@@ -158,23 +172,52 @@ export class AutoencoderDCModel {
     }
   }
 
-  async #encode(x: Tensor, latentChannels: number | undefined): Promise<Tensor> {
+  async #encode(x: Tensor, { latentChannels, maxMemory }: EncodeDcOptions): Promise<Tensor> {
+    if (maxMemory !== undefined) {
+      const build = (shape: readonly number[]) => buildEncodeProgram(this.config, shape, { latentChannels });
+      const latent = await this.#runBounded(x, `encode ${latentChannels ?? ""}`, build, maxMemory);
+      return checkFinite(latent, x, this.weights, "encode");
+    }
     const build = () => buildEncodeProgram(this.config, x.shape, { latentChannels });
     const { latent } = await this.#programs.run(`encode ${x.shape.join("x")} ${latentChannels ?? ""}`, build, { x });
     return checkFinite(latent as Tensor, x, this.weights, "encode");
   }
 
-  async #decode(latent: Tensor): Promise<Tensor> {
+  async #decode(latent: Tensor, maxMemory?: number): Promise<Tensor> {
+    if (maxMemory !== undefined) {
+      const build = (shape: readonly number[]) => buildDecodeProgram(this.config, shape);
+      const picture = await this.#runBounded(latent, "decode", build, maxMemory);
+      return checkFinite(picture, latent, this.weights, "decode");
+    }
     const build = () => buildDecodeProgram(this.config, latent.shape);
     const { picture } = await this.#programs.run(`decode ${latent.shape.join("x")}`, build, { latent });
     return checkFinite(picture as Tensor, latent, this.weights, "decode");
   }
 
-  async #encodeTiled(x: Tensor, { latentChannels }: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {
+  /** Picture by picture, in tiles where one doesn't fit. */
+  async #runBounded(
+    x: Tensor,
+    label: string,
+    build: (shape: readonly number[]) => Program,
+    maxMemory: number,
+  ): Promise<Tensor> {
+    const shape = [1, ...x.shape.slice(1)];
+    const prepare = (program: Program) => this.engine.rewrite?.(program) ?? program;
+    const plan = planExactTiling(build(shape), this.compression, { maxMemory, prepare });
+    const results: Tensor[] = [];
+    for (let i = 0; i < (x.shape[0] as number); i++) {
+      const picture = x.slice([{ start: i, stop: i + 1 }]);
+      const run = this.#bounded.run.bind(this.#bounded);
+      results.push(await runExact(plan, picture, run, `${label} ${shape.join("x")} in ${maxMemory}`));
+    }
+    return join(results, 0);
+  }
+
+  async #encodeTiled(x: Tensor, options: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {
     checkTiling(tiling, this.compression);
     const f = this.compression;
     const pass = tilePass(tiling, (pixels) => Math.floor(pixels / f));
-    const joined = await runTiled(x, pass, (tile) => this.#encode(padToMultiple(tile, f), latentChannels));
+    const joined = await runTiled(x, pass, (tile) => this.#encode(padToMultiple(tile, f), options));
     const [height, width] = x.shape.slice(2) as [number, number];
     const crop = [undefined, undefined, { stop: Math.floor(height / f) }, { stop: Math.floor(width / f) }];
     if (Math.floor(height / f) === 0 || Math.floor(width / f) === 0) {
@@ -194,6 +237,14 @@ export class AutoencoderDCModel {
     const blend = [tiling.tile[0] - tiling.stride[0], tiling.tile[1] - tiling.stride[1]] as const;
     return runTiled(latent, { tile, stride, blend, keep: tiling.stride }, (part) => this.#decode(part));
   }
+}
+
+function checkMemoryOption({ tiling, maxMemory }: CodecOptions): void {
+  if (maxMemory === undefined) return;
+  if (tiling !== undefined) {
+    throw new ConfigError("maxMemory: it chooses exact tiles itself; leave out the option tiling (blended tiles)");
+  }
+  if (!(maxMemory > 0)) throw new ConfigError(`maxMemory: ${maxMemory} isn't a positive number of bytes`);
 }
 
 /** The encoder for pictures of one shape as a program: input `x`, output `latent`. */

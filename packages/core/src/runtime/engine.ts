@@ -78,6 +78,11 @@ export interface Engine {
   readonly name: string;
   readonly device: Device;
   /**
+   * The form in which `load` would run a program without state, for predictions of its memory. Absent where programs run as
+   * they are.
+   */
+  rewrite?(program: Program): Program;
+  /**
    * Prepares a program. Parameters are constants from `weights`, except those that `options.state` holds.
    *
    * @param weights must hold every parameter that the state doesn't, in its shape; float types are converted

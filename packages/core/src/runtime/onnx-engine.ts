@@ -55,7 +55,8 @@ export class OnnxEngine implements Engine {
   async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
     if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
     const binding = this.#bindState(original, options.state);
-    const program = this.#rewrite(original, binding);
+    // Weights in a state change between runs, so what is computed from them can't be computed once.
+    const program = binding === undefined ? this.rewrite(original) : original;
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
     // What wasn't bound just before lies in the state.
@@ -75,10 +76,9 @@ export class OnnxEngine implements Engine {
     return this.#options.optimize ?? false;
   }
 
-  #rewrite(original: Program, binding: StateBinding | undefined): Program {
+  rewrite(original: Program): Program {
     const program = this.#options.dtype === "float16" ? toHalfPrecision(original) : original;
-    // Weights in a state change between runs, so what is computed from them can't be computed once.
-    return this.#optimizes && binding === undefined ? optimize(program) : program;
+    return this.#optimizes ? optimize(program) : program;
   }
 
   /** Which parameters of `program` the state holds, and where its updates go. */
