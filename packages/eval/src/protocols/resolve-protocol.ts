@@ -45,8 +45,15 @@ function checkSize({ crop, size }: Protocol): void {
   }
 }
 
-/** The protocol in lines of "what: value", for terminals and reports. */
-export function describeProtocol(protocol: Protocol): [what: string, value: string][] {
+/**
+ * The protocol in lines of "what: value", for terminals and reports.
+ *
+ * @param kind leaves out what doesn't matter to this kind of evaluation
+ */
+export function describeProtocol(
+  protocol: Protocol,
+  kind: "reconstruction" | "generation" | "all" = "all",
+): [what: string, value: string][] {
   const { size, scoreSplits, scoreSeed } = protocol;
   const pixels = size === null ? "as they are" : `${size[1]}x${size[0]}`;
   const crop =
@@ -54,20 +61,24 @@ export function describeProtocol(protocol: Protocol): [what: string, value: stri
       ? "dm-crop (box halving, one antialiased 8-bit bicubic resize with a = -0.5, center cut)"
       : "none";
   const splits = typeof scoreSplits === "number" ? `${scoreSplits} parts` : `parts of ${scoreSplits.size} images`;
+  const shuffle = scoreSeed === null ? "in order" : `seed ${scoreSeed}`;
+  const ofPairs: [string, string][] = [
+    ["rounding to 8 bits", protocol.rounding],
+    ["SSIM border", protocol.ssimBorder],
+    ["LPIPS", `${protocol.lpipsTrunk}, norm of ${protocol.lpipsNorm}`],
+  ];
+  const ofSets: [string, string][] = [
+    ["inception score", `${protocol.scorePipeline}, ${splits}, ${shuffle}`],
+    ["neighbors", `${protocol.neighbors} (precision and recall)`],
+  ];
   return [
     ["protocol", protocol.name],
     ["split", protocol.split],
     ["crop", crop],
     ["size", pixels],
     ["decoding", protocol.decoding],
-    ["rounding to 8 bits", protocol.rounding],
     ["FID input", protocol.fidPipeline],
-    [
-      "inception score",
-      `${protocol.scorePipeline}, ${splits}, ${scoreSeed === null ? "in order" : `seed ${scoreSeed}`}`,
-    ],
-    ["SSIM border", protocol.ssimBorder],
-    ["LPIPS", `${protocol.lpipsTrunk}, norm of ${protocol.lpipsNorm}`],
-    ["neighbors", String(protocol.neighbors)],
+    ...(kind === "generation" ? [] : ofPairs),
+    ...(kind === "reconstruction" ? [] : ofSets),
   ];
 }

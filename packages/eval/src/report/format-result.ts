@@ -6,7 +6,7 @@ import { formatSeconds, formatSpread, formatValue } from "./format-value.js";
 
 /** The result in plain text. */
 export function formatResult(result: EvaluationResult): string {
-  const { subject, pictures, metrics, missing, warnings, protocol, seconds, engine } = result;
+  const { subject, kind, pictures, metrics, missing, warnings, protocol, seconds, engine } = result;
   const rows = (Object.entries(metrics) as [Metric, MetricValue][]).map(([metric, value]) => {
     const spread = formatSpread(metric, value);
     const arrow = METRICS[metric].better === "higher" ? "higher is better" : "lower is better";
@@ -25,7 +25,7 @@ export function formatResult(result: EvaluationResult): string {
     );
   }
   if (warnings.length > 0) lines.push("", ...warnings.map((text) => `warning: ${text}`));
-  lines.push("", ...table(describeProtocol(protocol)), "", `${formatSeconds(seconds)} on ${engine}`);
+  lines.push("", ...table(describeProtocol(protocol, kind)), "", `${formatSeconds(seconds)} on ${engine}`);
   return lines.join("\n");
 }
 

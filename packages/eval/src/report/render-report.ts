@@ -30,7 +30,7 @@ async function dataUri(image: Image): Promise<string> {
 function metricTable({ metrics, missing }: EvaluationResult): Markup {
   const rows = (Object.entries(metrics) as [Metric, MetricValue][]).map(([metric, value]) => {
     const { label, better } = METRICS[metric];
-    return html`<tr><th>${label}</th><td class="number">${formatValue(metric, value.value)}</td><td class="number">${formatSpread(metric, value)}</td><td class="number">${value.count}</td><td class="muted">${better} is better${value.note !== undefined && html`; ${value.note}`}</td></tr>`;
+    return html`<tr><th>${label}</th><td class="number">${formatValue(metric, value.value)}</td><td class="number">${formatSpread(metric, value)}</td><td class="number">${value.count}</td><td class="direction">${better} is better${value.note !== undefined && html`; ${value.note}`}</td></tr>`;
   });
   const absent = missing.map(
     ({ metric, reason, hint }) =>
@@ -51,10 +51,11 @@ async function exampleFigure(example: Example): Promise<Markup> {
   const numbers = (Object.entries(values) as [ReconstructionMetric, number][])
     .map(([metric, value]) => `${METRICS[metric].label} ${formatValue(metric, value)}`)
     .join(", ");
-  return html`<div class="example"><figure>${sources.map(
+  const columns = sources.map(
     (source, i) =>
-      html`<img src="${source}" alt="${labels[i]} of ${name}" width="${original.width}" height="${original.height}">`,
-  )}<figcaption><code>${name}</code> ${numbers}</figcaption></figure><div class="labels">${labels.map((label) => html`<span>${label}</span>`)}</div></div>`;
+      html`<div><img src="${source}" alt="${labels[i]} of ${name}" width="${original.width}" height="${original.height}"><span class="label">${labels[i]}</span></div>`,
+  );
+  return html`<figure class="example"><figcaption><code>${name}</code><span>${numbers}</span></figcaption><div class="row">${columns}</div></figure>`;
 }
 
 async function exampleSection(examples: readonly Example[], rank: "worst" | "best"): Promise<Markup> {
@@ -133,7 +134,7 @@ ${warnings.length > 0 && html`<div class="warnings">${warnings.map((text) => htm
 ${metricTable(result)}
 <h2>Protocol</h2>
 <p class="muted">Numbers are comparable only where all of this is equal.</p>
-${plainTable(describeProtocol(protocol))}
+${plainTable(describeProtocol(protocol, kind))}
 <h2>Pictures</h2>
 ${pictureTable(result)}
 ${distributions(result)}

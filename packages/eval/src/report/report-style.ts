@@ -14,18 +14,19 @@ th { font-weight: 600; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
 td.number { font-size: 1.05rem; }
+td.direction { min-width: 8rem; overflow-wrap: normal; color: var(--muted); }
 table.plain th { width: 13rem; font-weight: 400; color: var(--muted); }
 .scroll { overflow-x: auto; }
 .warnings { margin: 1rem 0; padding: .75rem 1rem; border-left: 4px solid var(--warn); background: var(--warn-back); }
 .warnings p { color: var(--warn); overflow-wrap: anywhere; }
 .example { margin: 0 0 1.5rem; padding: .75rem; background: var(--card); border-radius: .5rem; }
-.example figure { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; margin: 0; }
-.example img { width: 100%; height: auto; display: block; image-rendering: auto; }
-.example .labels { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; font-size: .8rem; color: var(--muted); }
-.example figcaption { grid-column: 1 / -1; font-size: .9rem; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.example .row { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; }
+.example img { width: 100%; height: auto; display: block; }
+.example .label { font-size: .8rem; color: var(--muted); }
+.example figcaption { display: flex; flex-wrap: wrap; gap: .25rem 1rem; justify-content: space-between; margin-bottom: .5rem; font-size: .9rem; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .5rem; }
 .grid img { width: 100%; display: block; }
-svg.histogram { width: 100%; height: 5.5rem; display: block; }
+svg.histogram { width: 100%; height: auto; display: block; }
 svg.histogram rect { fill: var(--accent); }
 svg.histogram text { fill: var(--muted); font-size: 11px; }
 code { font-family: ui-monospace, monospace; font-size: .85em; }

@@ -79,7 +79,8 @@ export async function folderSource(folder: string, options: FolderOptions): Prom
       const { crop, size } = protocol;
       return { index, name, image: crop === "none" || size === null ? image : dmCrop(image, size) };
     } catch (error) {
-      return { index, name, image: undefined, problem: errorMessage(error) };
+      // The name stands beside the problem already.
+      return { index, name, image: undefined, problem: errorMessage(error).replace(`${join(folder, name)}: `, "") };
     }
   }
 

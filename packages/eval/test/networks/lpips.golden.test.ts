@@ -68,11 +68,10 @@ describe("LPIPS at full width with closed-form weights", () => {
     );
     expectGolden(golden, "out.distance", (distance as Tensor).toFloat32());
 
-    const toUnit = (image: Image) => image.data.map((value) => value);
     const planes = (list: readonly Image[]) => {
       const data = new Float32Array(list.length * 3 * width * height);
       list.forEach((image, n) => {
-        toUnit(image).forEach((value, i) => {
+        image.data.forEach((value, i) => {
           data[(n * 3 + (i % 3)) * width * height + Math.floor(i / 3)] = value / 127.5 - 1;
         });
       });
