@@ -18,7 +18,7 @@ export type {
 } from "./bench/bench-result.js";
 export { formatBench } from "./bench/format-bench.js";
 export { type NpzArray, type NpzFile, openNpz } from "./files/npz-reader.node.js";
-export { type NpzWriteOptions, writeNpz } from "./files/npz-writer.node.js";
+export { type NpzWriteOptions, type StreamedArray, writeNpz } from "./files/npz-writer.node.js";
 export { type CmmdOptions, type CmmdResult, cmmd } from "./metrics/cmmd.js";
 export { type FrechetResult, frechetDistance } from "./metrics/frechet-distance.js";
 export { type InceptionScore, type InceptionScoreOptions, inceptionScore } from "./metrics/inception-score.js";
@@ -96,6 +96,7 @@ export { type FolderOptions, folderSource, listPictures } from "./sources/folder
 export { type GeneratedOptions, generatedSource, memorySource } from "./sources/memory-source.js";
 export { npzSource } from "./sources/npz-source.node.js";
 export type { Picture, PictureSource, Shard } from "./sources/picture-source.js";
+export { writePictures } from "./sources/write-pictures.node.js";
 export {
   createFeatureAccumulator,
   type FeatureAccumulator,

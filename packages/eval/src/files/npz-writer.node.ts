@@ -1,9 +1,20 @@
 /**
- * Writes .npz archives that `numpy.load` reads, atomically. Members are stored or deflated; zip64 where sizes need it.
+ * Writes .npz archives that `numpy.load` reads, atomically. Members are stored or deflated, or streamed, for arrays that
+ * don't fit into memory. Sizes are written as zip64.
  */
 import { crc32, deflateRawSync } from "node:zlib";
-import type { Tensor } from "@dcae/core";
-import { type AtomicFile, encodeNpy, writeFileAtomic } from "@dcae/core/checkpoint";
+import { DataError, type DType, type Tensor } from "@dcae/core";
+import { type AtomicFile, encodeNpy, encodeNpyHeader, writeFileAtomic } from "@dcae/core/checkpoint";
+
+/** An array that is made while it is written; always stored. */
+export interface StreamedArray {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Size of the content in bytes, which must be that of the shape. */
+  readonly byteLength: number;
+  /** The little-endian elements in C order. */
+  readonly content: AsyncIterable<Uint8Array>;
+}
 
 export interface NpzWriteOptions {
   /** Deflate the arrays (default false, as `numpy.savez`). */
@@ -12,6 +23,7 @@ export interface NpzWriteOptions {
 
 interface Written {
   readonly name: Uint8Array;
+  readonly flags: number;
   readonly method: number;
   readonly checksum: number;
   readonly storedSize: number;
@@ -23,45 +35,87 @@ interface Written {
 const DOS_DATE = 0x21;
 const ZIP64_VERSION = 45;
 const UTF8_NAME = 1 << 11;
+/** The checksum follows the content, because it wasn't known before. */
+const DESCRIPTOR_FOLLOWS = 1 << 3;
 const MAX_32 = 0xffffffff;
 
 /**
  * Writes `arrays` as members "<name>.npy".
  *
- * @throws DataError when the file can't be written
+ * @throws DataError when the file can't be written, or a stream has another length than announced
  */
 export async function writeNpz(
   path: string,
-  arrays: Readonly<Record<string, Tensor>>,
+  arrays: Readonly<Record<string, Tensor | StreamedArray>>,
   { compress = false }: NpzWriteOptions = {},
 ): Promise<void> {
   await writeFileAtomic(path, async (file) => {
     const written: Written[] = [];
-    for (const [name, tensor] of Object.entries(arrays)) {
-      const content = encodeNpy(tensor);
-      const stored = compress ? deflateRawSync(content) : content;
-      const member: Written = {
-        name: new TextEncoder().encode(`${name}.npy`),
-        method: compress ? 8 : 0,
-        checksum: crc32(content),
-        storedSize: stored.length,
-        size: content.length,
-        offset: file.position,
-      };
-      await file.write(localHeader(member));
-      await file.write(stored);
-      written.push(member);
+    for (const [name, array] of Object.entries(arrays)) {
+      written.push(
+        "content" in array ? await writeStream(file, name, array) : await writeTensor(file, name, array, compress),
+      );
     }
     await writeDirectory(file, written);
   });
 }
 
+async function writeTensor(file: AtomicFile, name: string, tensor: Tensor, compress: boolean): Promise<Written> {
+  const content = encodeNpy(tensor);
+  const stored = compress ? deflateRawSync(content) : content;
+  const member: Written = {
+    name: new TextEncoder().encode(`${name}.npy`),
+    flags: UTF8_NAME,
+    method: compress ? 8 : 0,
+    checksum: crc32(content),
+    storedSize: stored.length,
+    size: content.length,
+    offset: file.position,
+  };
+  await file.write(localHeader(member));
+  await file.write(stored);
+  return member;
+}
+
+async function writeStream(file: AtomicFile, name: string, array: StreamedArray): Promise<Written> {
+  const head = encodeNpyHeader(array.dtype, array.shape);
+  const size = head.length + array.byteLength;
+  const member: Written = {
+    name: new TextEncoder().encode(`${name}.npy`),
+    flags: UTF8_NAME | DESCRIPTOR_FOLLOWS,
+    method: 0,
+    checksum: 0,
+    storedSize: size,
+    size,
+    offset: file.position,
+  };
+  await file.write(localHeader(member));
+  await file.write(head);
+  let checksum = crc32(head);
+  let done = head.length;
+  for await (const piece of array.content) {
+    checksum = crc32(piece, checksum);
+    done += piece.length;
+    await file.write(piece);
+  }
+  if (done !== size) {
+    throw new DataError(`array "${name}" has ${done - head.length} bytes, ${array.byteLength} were announced`);
+  }
+  const descriptor = new DataView(new ArrayBuffer(24));
+  descriptor.setUint32(0, 0x08074b50, true);
+  descriptor.setUint32(4, checksum, true);
+  descriptor.setBigUint64(8, BigInt(size), true);
+  descriptor.setBigUint64(16, BigInt(size), true);
+  await file.write(new Uint8Array(descriptor.buffer));
+  return { ...member, checksum };
+}
+
 /** NumPy writes the zip64 field in every local header, so it is always there. */
-function localHeader({ name, method, checksum, storedSize, size }: Written): Uint8Array {
+function localHeader({ name, flags, method, checksum, storedSize, size }: Written): Uint8Array {
   const header = new DataView(new ArrayBuffer(30 + name.length + 20));
   header.setUint32(0, 0x04034b50, true);
   header.setUint16(4, ZIP64_VERSION, true);
-  header.setUint16(6, UTF8_NAME, true);
+  header.setUint16(6, flags, true);
   header.setUint16(8, method, true);
   header.setUint16(12, DOS_DATE, true);
   header.setUint32(14, checksum, true);
@@ -78,12 +132,12 @@ function localHeader({ name, method, checksum, storedSize, size }: Written): Uin
   return bytes;
 }
 
-function centralHeader({ name, method, checksum, storedSize, size, offset }: Written): Uint8Array {
+function centralHeader({ name, flags, method, checksum, storedSize, size, offset }: Written): Uint8Array {
   const header = new DataView(new ArrayBuffer(46 + name.length + 28));
   header.setUint32(0, 0x02014b50, true);
   header.setUint16(4, ZIP64_VERSION, true);
   header.setUint16(6, ZIP64_VERSION, true);
-  header.setUint16(8, UTF8_NAME, true);
+  header.setUint16(8, flags, true);
   header.setUint16(10, method, true);
   header.setUint16(14, DOS_DATE, true);
   header.setUint32(16, checksum, true);

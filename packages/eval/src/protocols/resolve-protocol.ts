@@ -26,6 +26,8 @@ export function resolveProtocol(choice: ProtocolChoice = {}): Protocol {
     ...base,
     ...Object.fromEntries(given),
     name: changed.length === 0 ? base.name : `${base.name} with other ${changed.map(([key]) => key).join(", ")}`,
+    // Without a size there is nothing to crop to.
+    crop: choice.crop ?? (size === undefined ? "none" : base.crop),
     split: split ?? base.split,
     size: size === undefined ? base.size : typeof size === "number" ? [size, size] : [...size],
   };
@@ -34,7 +36,10 @@ export function resolveProtocol(choice: ProtocolChoice = {}): Protocol {
 }
 
 function checkSize({ crop, size }: Protocol): void {
-  if (size === null) return;
+  if (size === null) {
+    if (crop === "none") return;
+    throw new ConfigError(`crop: ${crop} needs a size`, { hint: "Give the size, or choose crop none." });
+  }
   if (!size.every((side) => Number.isSafeInteger(side) && side >= 1)) {
     throw new ConfigError(`size: ${size.join("x")} isn't made of positive integers`);
   }

@@ -19,6 +19,12 @@ export async function writeResult(path: string, result: object): Promise<void> {
   await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(`${stringifyResult(result)}\n`)));
 }
 
+/** The number that `stringifyResult` wrote as text. */
+function revive(value: unknown): unknown {
+  const found = [...WORDS].find(([, word]) => word === value);
+  return found === undefined ? value : found[0];
+}
+
 /**
  * Reads a result back.
  *
@@ -27,15 +33,21 @@ export async function writeResult(path: string, result: object): Promise<void> {
 export async function readResult(path: string): Promise<EvaluationResult> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(await readFile(path, "utf8"), (_, item) =>
-      item === "Infinity" ? Number.POSITIVE_INFINITY : item === "-Infinity" ? Number.NEGATIVE_INFINITY : item,
-    );
+    parsed = JSON.parse(await readFile(path, "utf8"));
   } catch (error) {
     throw new DataError(`${path}: can't be read as a result: ${errorMessage(error)}`, { cause: error });
   }
-  const { formatVersion, kind, metrics, protocol } = (parsed ?? {}) as Partial<EvaluationResult>;
+  const result = (parsed ?? {}) as EvaluationResult;
+  const { formatVersion, kind, metrics, protocol, perPicture } = result as Partial<EvaluationResult>;
   if (formatVersion !== 1 || (kind !== "reconstruction" && kind !== "generation") || !metrics || !protocol) {
     throw new DataError(`${path}: isn't a result of an evaluation (format version 1)`);
   }
-  return parsed as EvaluationResult;
+  const mapped = <T>(record: Readonly<Record<string, T>>, map: (item: T) => unknown) =>
+    Object.fromEntries(Object.entries(record).map(([name, item]) => [name, map(item)]));
+  const values = perPicture && mapped(perPicture.values, (list) => list.map(revive));
+  return {
+    ...result,
+    metrics: mapped(metrics, (metric) => ({ ...metric, value: revive(metric.value) })),
+    ...(perPicture === undefined ? {} : { perPicture: { ...perPicture, values } }),
+  } as EvaluationResult;
 }

@@ -136,8 +136,8 @@ async function computeMetrics(
       continue;
     }
     share(metric)(0);
-    const other = known ?? (sums as NonNullable<typeof sums>).statistics("the reference");
-    const own = samples.store.sums(feature)?.statistics("the samples") as FeatureStatistics;
+    const other = known ?? (sums as NonNullable<typeof sums>).statistics("the reference set");
+    const own = samples.store.sums(feature)?.statistics("the sample set") as FeatureStatistics;
     const result: FrechetResult = frechetDistance(other, own);
     metrics[metric] = { value: result.distance, count };
     warnings.push(...result.warnings.map((text) => (metric === "sfid" ? `sFID: ${text}` : text)));

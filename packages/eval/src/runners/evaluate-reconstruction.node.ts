@@ -104,7 +104,10 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
       if (before.count < 2) missing.push({ metric: "rfid", reason: "a distance of sets needs at least 2 pictures" });
       else {
         options.onProgress?.({ stage: "rFID", done: 0, total: 1, unit: "share" });
-        const result = frechetDistance(before.statistics("the originals"), after.statistics("the reconstructions"));
+        const result = frechetDistance(
+          before.statistics("the original set"),
+          after.statistics("the reconstructed set"),
+        );
         metrics.rfid = { value: result.distance, count: before.count };
         warnings.push(...result.warnings);
         options.onProgress?.({ stage: "rFID", done: 1, total: 1, unit: "share" });

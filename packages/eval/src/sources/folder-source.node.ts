@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join, relative, sep } from "node:path";
+import { extname, join, relative, sep } from "node:path";
 import { DataError, decodeImage, dmCrop, errorMessage, PILLOW_DECODE } from "@dcae/core";
 import type { Protocol } from "../protocols/protocol.js";
 import { type Picture, type PictureSource, readAhead, type Shard, shardBounds } from "./picture-source.js";
@@ -24,7 +24,7 @@ export interface FolderOptions {
 }
 
 /**
- * Paths of the picture files below `folder`, relative to it and sorted. Hidden files are left out.
+ * Paths of the picture files below `folder`, relative to it and sorted. Hidden files and folders are left out.
  *
  * @throws DataError when the folder can't be read or has no pictures
  */
@@ -36,9 +36,11 @@ export async function listPictures(folder: string): Promise<string[]> {
     throw new DataError(`${folder}: can't be read as a folder of pictures: ${errorMessage(error)}`, { cause: error });
   }
   const found = files
-    .filter((file) => (file.isFile() || file.isSymbolicLink()) && !file.name.startsWith("."))
-    .filter(({ name }) => EXTENSIONS.has(name.slice(name.lastIndexOf(".") + 1).toLowerCase()))
-    .map((file) => relative(folder, join(file.parentPath, file.name)).split(sep).join("/"))
+    .filter((file) => file.isFile() || file.isSymbolicLink())
+    .filter(({ name }) => EXTENSIONS.has(extname(name).slice(1).toLowerCase()))
+    .map((file) => relative(folder, join(file.parentPath, file.name)).split(sep))
+    .filter((parts) => !parts.some((part) => part.startsWith(".")))
+    .map((parts) => parts.join("/"))
     .sort();
   if (found.length === 0) {
     throw new DataError(`${folder}: there are no pictures in it`, {

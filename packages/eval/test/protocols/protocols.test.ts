@@ -28,6 +28,8 @@ describe("resolveProtocol", () => {
     expect(() => resolveProtocol({ preset: "toString" })).toThrow(/unknown/);
     expect(() => resolveProtocol({ crop: "none", size: 256 })).toThrow(/256x256 has no effect/);
     expect(() => resolveProtocol({ size: [0, 4] })).toThrow(/positive integers/);
+    expect(() => resolveProtocol({ crop: "dm-crop" })).toThrow(/crop: dm-crop needs a size/);
+    expect(resolveProtocol()).toMatchObject({ name: "dc-ae", crop: "none", size: null });
   });
 
   it("describes every part", () => {
