@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type LpipsOptions, lpips, lpipsProgram } from "../../src/networks/lpips.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, type GoldenCase, goldenJson, loadGolden, tensorOf } from "../support/golden.js";
+import { expectGolden, type GoldenCase, goldenJson, loadGolden, tensorOf, weightsOf } from "../support/golden.js";
 import { formulaImage, hashFilledWeights } from "../support/hash-fill.js";
 
 const engine = useEngine();
@@ -104,5 +104,46 @@ describe("LPIPS at full width with closed-form weights", () => {
   it("refuses pictures that are too small, with the size it needs", () => {
     const build = () => lpipsProgram({ count: 1, height: 64, width: 30, trunk: "alex", norm: "lpips" });
     expect(build).toThrow(/LPIPS \(alex\) needs pictures of at least 31 pixels/);
+  });
+});
+
+describe("the two places of the epsilon", () => {
+  // Where features are as small as the epsilon; the golden cases have larger ones and agree with either.
+  it.each(["lpips", "official-evaluation"] as const)("%s", async (norm) => {
+    const golden = await loadGolden("lpips_alex_tiny");
+    const scaled = new Map<string, Tensor>();
+    for (const entry of golden.weights.entries.values()) {
+      const values = (await entry.read())
+        .toFloat32()
+        .map((value) => (entry.name.startsWith("net.slice1") ? value * 1e-4 : value));
+      scaled.set(entry.name, Tensor.float32(values, entry.shape));
+    }
+    const [a, b] = [tensorOf(golden, "in.img0"), tensorOf(golden, "in.img1")];
+    const options = { ...optionsOf(golden), norm };
+    const scope = createScope();
+    const { perTap, taps } = lpips(scope, input("a", a.shape), input("b", a.shape), options);
+    const program = createProgram("tap", { part: perTap[0] as Value, tap: taps[0] as Value });
+    const weights = weightsOf("small features", scaled);
+    const forward = await runOnce(engine.current, program, { a, b }, weights);
+    const swapped = await runOnce(engine.current, program, { a: b, b: a }, weights);
+    const [, channels, height, width] = (forward.tap as Tensor).shape as [number, number, number, number];
+    const [x, y] = [forward, swapped].map(({ tap }) => (tap as Tensor).toFloat32()) as [Float32Array, Float32Array];
+    const lin = (scaled.get("lin0.model.1.weight") as Tensor).toFloat32();
+    const positions = height * width;
+    const normOf = (values: Float32Array, p: number) => {
+      let sum = 0;
+      for (let c = 0; c < channels; c++) sum += (values[c * positions + p] as number) ** 2;
+      return norm === "lpips" ? Math.sqrt(sum) + 1e-10 : Math.sqrt(sum + 1e-8);
+    };
+    let expected = 0;
+    for (let p = 0; p < positions; p++) {
+      const [nx, ny] = [normOf(x, p), normOf(y, p)];
+      for (let c = 0; c < channels; c++) {
+        const difference = (x[c * positions + p] as number) / nx - (y[c * positions + p] as number) / ny;
+        expected += ((lin[c] as number) * difference ** 2) / positions;
+      }
+    }
+    expect((forward.part as Tensor).toFloat32()[0]).toBeCloseTo(expected, 5);
+    expect(expected).toBeGreaterThan(1e-3);
   });
 });
