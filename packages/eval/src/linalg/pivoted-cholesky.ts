@@ -35,40 +35,24 @@ export function pivotedCholesky(
   const scale = largestDiagonal(matrix, size, name);
   // float64: Higham's bound. float32 files carry independent rounding of each element, which adds up as a random walk.
   const tolerance = scale * noise * (noise > 2 ** -50 ? Math.sqrt(size) : size);
-  // Row i of `rows` is row i of the factor while it grows; columns are computed one after the other (left-looking).
   const rows = new Float64Array(size * size);
-  const remaining = new Float64Array(size);
-  for (let i = 0; i < size; i++) remaining[i] = matrix[i * size + i] as number;
   const extent = new Int32Array(size);
-  const open = Int32Array.from({ length: size }, (_, i) => i);
+  let open = wholeMatrix(matrix, size);
   let rank = 0;
-  for (; rank < size; rank++) {
-    const at = largestRemaining(remaining, open, rank);
-    const pivot = open[at] as number;
-    const variance = remaining[pivot] as number;
-    if (variance <= tolerance) break;
-    open[at] = open[rank] as number;
-    open[rank] = pivot;
-    const root = Math.sqrt(variance);
-    const pivotRow = rows.subarray(pivot * size, pivot * size + rank + 1);
-    for (let p = rank + 1; p < size; p++) {
-      const i = open[p] as number;
-      const start = i * size;
-      const sum = dot(rows, start, pivotRow, rank);
-      const element = ((matrix[start + pivot] as number) + (matrix[pivot * size + i] as number)) / 2;
-      const value = (element - sum) / root;
-      rows[start + rank] = value;
-      remaining[i] = (remaining[i] as number) - value * value;
-    }
-    pivotRow[rank] = root;
-    extent[pivot] = rank + 1;
+  for (let full = true; full && open.size > 0; ) {
+    const block = factorBlock(open, tolerance);
+    block.pivots.forEach((pivot, k) => {
+      for (let i = 0; i < open.size; i++) {
+        rows[(open.ids[i] as number) * size + rank + k] = block.columns[i * BLOCK + k] as number;
+      }
+      extent[open.ids[pivot] as number] = rank + k + 1;
+    });
+    rank += block.pivots.length;
+    full = block.pivots.length === BLOCK;
+    open = withoutBlock(open, block);
   }
-  let lowest = 0;
-  for (let p = rank; p < size; p++) {
-    const i = open[p] as number;
-    extent[i] = rank;
-    lowest = Math.min(lowest, remaining[i] as number);
-  }
+  for (const id of open.ids) extent[id] = rank;
+  const lowest = open.remaining.reduce((least, value) => Math.min(least, value), 0);
   if (-lowest > INDEFINITE * scale) {
     throw new DataError(
       `${name} isn't a covariance: it has a negative eigenvalue of at least ${lowest.toExponential(2)} ` +
@@ -92,29 +76,117 @@ function largestDiagonal(matrix: Float64Array, size: number, name: string): numb
   return largest;
 }
 
-function largestRemaining(remaining: Float64Array, open: Int32Array, from: number): number {
-  let best = from;
-  for (let p = from + 1; p < open.length; p++) {
-    if ((remaining[open[p] as number] as number) > (remaining[open[best] as number] as number)) best = p;
-  }
-  return best;
+/** What isn't factored yet: the Schur complement of the pivots so far, its lower triangle only. */
+interface OpenMatrix {
+  readonly size: number;
+  /** [size, size], row-major. */
+  readonly lower: Float64Array;
+  /** Its diagonal, kept up to date while a block is factored. */
+  readonly remaining: Float64Array;
+  /** Original indices. */
+  readonly ids: Int32Array;
 }
 
-/** Four sums side by side, since one would wait for itself at each addition. */
-function dot(a: Float64Array, start: number, b: Float64Array, length: number): number {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let j = 0;
-  for (; j + 3 < length; j += 4) {
-    s0 += (a[start + j] as number) * (b[j] as number);
-    s1 += (a[start + j + 1] as number) * (b[j + 1] as number);
-    s2 += (a[start + j + 2] as number) * (b[j + 2] as number);
-    s3 += (a[start + j + 3] as number) * (b[j + 3] as number);
+interface FactoredBlock {
+  /** Positions in the open matrix, in order; fewer than BLOCK at the end. */
+  readonly pivots: readonly number[];
+  /** Elements of the factor, [size, BLOCK]. */
+  readonly columns: Float64Array;
+}
+
+/** Columns that are factored before the rest of the matrix is updated, which then stays in the cache. */
+const BLOCK = 64;
+
+function wholeMatrix(matrix: Float64Array, size: number): OpenMatrix {
+  const lower = new Float64Array(size * size);
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j <= i; j++) {
+      lower[i * size + j] = ((matrix[i * size + j] as number) + (matrix[j * size + i] as number)) / 2;
+    }
   }
-  for (; j < length; j++) s0 += (a[start + j] as number) * (b[j] as number);
-  return s0 + s1 + (s2 + s3);
+  const remaining = Float64Array.from({ length: size }, (_, i) => lower[i * size + i] as number);
+  return { size, lower, remaining, ids: Int32Array.from({ length: size }, (_, i) => i) };
+}
+
+/** Up to BLOCK columns of the factor, largest remaining variance first. */
+function factorBlock({ size, lower, remaining }: OpenMatrix, tolerance: number): FactoredBlock {
+  const columns = new Float64Array(size * BLOCK);
+  const used = new Uint8Array(size);
+  const pivots: number[] = [];
+  for (let k = 0; k < Math.min(BLOCK, size); k++) {
+    let pivot = -1;
+    for (let i = 0; i < size; i++) {
+      if (used[i] === 0 && (pivot < 0 || (remaining[i] as number) > (remaining[pivot] as number))) pivot = i;
+    }
+    const variance = remaining[pivot] as number;
+    if (!(variance > tolerance)) break;
+    used[pivot] = 1;
+    pivots.push(pivot);
+    const root = Math.sqrt(variance);
+    const pivotStart = pivot * BLOCK;
+    for (let i = 0; i < size; i++) {
+      if (used[i] === 1) continue;
+      let value = (i > pivot ? lower[i * size + pivot] : lower[pivot * size + i]) as number;
+      const start = i * BLOCK;
+      for (let j = 0; j < k; j++) value -= (columns[start + j] as number) * (columns[pivotStart + j] as number);
+      value /= root;
+      columns[start + k] = value;
+      remaining[i] = (remaining[i] as number) - value * value;
+    }
+    columns[pivotStart + k] = root;
+  }
+  return { pivots, columns };
+}
+
+/** The open matrix without the pivots of a block, less what the block explains. Four elements at a time. */
+function withoutBlock(open: OpenMatrix, { pivots, columns }: FactoredBlock): OpenMatrix {
+  const chosen = new Set(pivots);
+  const kept = Int32Array.from(open.ids.keys()).filter((i) => !chosen.has(i));
+  const size = kept.length;
+  const lower = new Float64Array(size * size);
+  // Rows of the kept columns side by side.
+  const part = new Float64Array(size * BLOCK);
+  kept.forEach((from, i) => {
+    part.set(columns.subarray(from * BLOCK, (from + 1) * BLOCK), i * BLOCK);
+  });
+  for (let i = 0; i < size; i++) {
+    const source = (kept[i] as number) * open.size;
+    const row = i * BLOCK;
+    let c = 0;
+    for (; c + 3 <= i; c += 4) {
+      const c0 = c * BLOCK;
+      const c1 = c0 + BLOCK;
+      const c2 = c1 + BLOCK;
+      const c3 = c2 + BLOCK;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let j = 0; j < BLOCK; j++) {
+        const value = part[row + j] as number;
+        s0 += value * (part[c0 + j] as number);
+        s1 += value * (part[c1 + j] as number);
+        s2 += value * (part[c2 + j] as number);
+        s3 += value * (part[c3 + j] as number);
+      }
+      const to = i * size + c;
+      lower[to] = (open.lower[source + (kept[c] as number)] as number) - s0;
+      lower[to + 1] = (open.lower[source + (kept[c + 1] as number)] as number) - s1;
+      lower[to + 2] = (open.lower[source + (kept[c + 2] as number)] as number) - s2;
+      lower[to + 3] = (open.lower[source + (kept[c + 3] as number)] as number) - s3;
+    }
+    for (; c <= i; c++) {
+      let sum = 0;
+      for (let j = 0; j < BLOCK; j++) sum += (part[row + j] as number) * (part[c * BLOCK + j] as number);
+      lower[i * size + c] = (open.lower[source + (kept[c] as number)] as number) - sum;
+    }
+  }
+  return {
+    size,
+    lower,
+    remaining: Float64Array.from(kept, (i) => open.remaining[i] as number),
+    ids: Int32Array.from(kept, (i) => open.ids[i] as number),
+  };
 }
 
 function compact(rows: Float64Array, size: number, rank: number): Float64Array {

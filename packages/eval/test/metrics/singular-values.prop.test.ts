@@ -1,4 +1,5 @@
 /** Laws of the decompositions behind the Frechet distance. */
+import { createRandom } from "@dcae/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { pivotedCholesky } from "../../src/linalg/pivoted-cholesky.js";
@@ -80,6 +81,35 @@ describe("pivotedCholesky", () => {
       }),
       options,
     );
+  });
+
+  it("does so across blocks, for a singular matrix of 150 dimensions and rank 100", () => {
+    const [n, r] = [150, 100];
+    const g = new Float64Array(n * r);
+    createRandom(5).normal(g);
+    const matrix = new Float64Array(n * n);
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) for (let k = 0; k < r; k++) matrix[i * n + j]! += g[i * r + k]! * g[j * r + k]!;
+    }
+    const { factor, rank, extent } = pivotedCholesky(matrix, n);
+    expect(rank).toBe(r);
+    for (let i = 0; i < n; i++) {
+      // Elements behind a row's extent are 0, which the products rely on.
+      for (let k = extent[i]!; k < rank; k++) expect(factor[i * rank + k]).toBe(0);
+      for (let j = 0; j < n; j++) {
+        let value = 0;
+        for (let k = 0; k < rank; k++) value += factor[i * rank + k]! * factor[j * rank + k]!;
+        expect(Math.abs(value - matrix[i * n + j]!)).toBeLessThan(1e-11);
+      }
+    }
+    const set = (name: string) => ({
+      name,
+      count: undefined,
+      mean: new Float64Array(n),
+      covariance: matrix,
+      stored: "float64" as const,
+    });
+    expect(frechetDistance(set("a"), set("b")).distance).toBeLessThan(1e-9);
   });
 
   it("says what is wrong with a matrix that is no covariance", () => {
