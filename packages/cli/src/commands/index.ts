@@ -10,6 +10,7 @@ import { exportCommand } from "./export.js";
 import { infoCommand } from "./info.js";
 import { initCommand } from "./init.js";
 import { reconstructCommand } from "./reconstruct.js";
+import { scenesCommand } from "./scenes.js";
 
 export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   infoCommand,
@@ -19,6 +20,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   initCommand,
   convertCommand,
   exportCommand,
+  scenesCommand,
   doctorCommand,
   demoCommand,
 ];

@@ -4,7 +4,16 @@ import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
 import { fileError } from "@dcae/core/checkpoint";
 import { DataError, DcaeError, errorMessage } from "@dcae/core/graph";
-import { createImage, cropImage, decodeImage, dmCrop, drawScene, type Image, PILLOW_DECODE } from "@dcae/core/image";
+import {
+  createImage,
+  cropImage,
+  decodeImage,
+  dmCrop,
+  drawScene,
+  type Image,
+  PILLOW_DECODE,
+  resizeImage,
+} from "@dcae/core/image";
 import { type PictureRecipe, type PictureView, recipeName } from "./picture-recipe.js";
 
 const inflate = promisify(inflateRaw);
@@ -75,11 +84,20 @@ async function readRange(path: string, offset: number, length: number): Promise<
 }
 
 /** The view's square. A picture without room for a random one is scaled to it, as by DMCrop. */
-function cut(image: Image, { size, corner }: PictureView): Image {
+function cut(image: Image, { size, corner, scale = 1 }: PictureView): Image {
   if (corner === null || image.width < size || image.height < size) return dmCrop(image, size);
+  const scaled = shrink(image, size, scale);
   const place = (fraction: number, room: number) => Math.floor(fraction * (room + 1));
   const [x, y] = corner;
-  return cropImage(image, place(x, image.width - size), place(y, image.height - size), size, size);
+  return cropImage(scaled, place(x, scaled.width - size), place(y, scaled.height - size), size, size);
+}
+
+/** The picture at a scale between "the shorter side is `size`" (0) and its own (1), in equal ratios. */
+function shrink(image: Image, size: number, scale: number): Image {
+  if (scale >= 1) return image;
+  const ratio = (size / Math.min(image.width, image.height)) ** (1 - scale);
+  const side = (length: number) => Math.max(size, Math.round(length * ratio));
+  return resizeImage(image, side(image.width), side(image.height));
 }
 
 function mirror(image: Image, flip: boolean): Image {

@@ -72,7 +72,7 @@ interface Job {
 }
 
 /** Words of the augmentation stream that belong to one sample. */
-const WORDS_PER_SAMPLE = 5;
+const WORDS_PER_SAMPLE = 6;
 /** Share of center crops under "center-or-random": the public sampler takes one normal and compares it with 0.5. */
 const CENTER_BELOW = 0.5;
 
@@ -83,7 +83,8 @@ function drawView(options: PictureLoaderOptions, number: number): PictureView {
   const mirrored = random.nextUniform() < 0.5;
   const corner = [random.nextUniform(), random.nextUniform()] as const;
   const centered = crop === "center" || (crop === "center-or-random" && random.nextNormal() < CENTER_BELOW);
-  return { size, corner: centered ? null : corner, flip: flip && mirrored };
+  const view = { size, corner: centered ? null : corner, flip: flip && mirrored };
+  return crop === "random-resized" ? { ...view, scale: random.nextUniform() } : view;
 }
 
 /**

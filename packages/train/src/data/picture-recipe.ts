@@ -25,8 +25,11 @@ export type PictureRecipe =
   | { readonly kind: "scene"; readonly seed: number; readonly scene?: SceneClass | undefined };
 
 /** How the square that training sees is cut from a picture (training.md section 8). */
-export const CROPS = ["center", "random", "center-or-random"] as const;
-/** "center" is DMCrop, the official default; "random" a random square at native scale. */
+export const CROPS = ["center", "random", "center-or-random", "random-resized"] as const;
+/**
+ * "center" is DMCrop, the official default; "random" a random square at native scale; "random-resized" a random square of a
+ * random scale, from native down to the whole shorter side (this project's choice, for small sets of large pictures).
+ */
 export type Crop = (typeof CROPS)[number];
 
 /** The square of a picture that training sees; everything random about it is drawn already. */
@@ -35,6 +38,11 @@ export interface PictureView {
   readonly size: number;
   /** null: DMCrop. Otherwise the place of the square as fractions in [0, 1) of the room there is. */
   readonly corner: readonly [x: number, y: number] | null;
+  /**
+   * Scale of the picture before the square is cut, in [0, 1]: 0 shrinks the shorter side to `size`, 1 leaves the picture as it
+   * is, and in between the scale grows geometrically. Has no meaning without a corner. Default 1.
+   */
+  readonly scale?: number;
   /** Mirrored left to right. */
   readonly flip: boolean;
 }

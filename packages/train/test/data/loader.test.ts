@@ -1,7 +1,7 @@
 /** Sequences, batches, resuming, and pictures that can't be read. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createImage, encodeImage, imageToTensor } from "@dcae/core";
+import { createImage, cropImage, drawScene, encodeImage, imageToTensor, resizeImage } from "@dcae/core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -144,6 +144,19 @@ describe("loader", () => {
     expect(new Set(whole.map(({ images }) => Buffer.from(images.bytes).toString("base64"))).size).toBe(8);
   });
 
+  test("random resized crops differ in scale, and resume at the exact picture", async () => {
+    const place = join(folder, "textured");
+    await mkdir(place);
+    const scene = drawScene({ width: 64, height: 48, seed: 1 });
+    for (let i = 0; i < 8; i++) await writeFile(join(place, `${i}.png`), await encodeImage(scene, "png"));
+    const settings = options({ sources: [{ source: await folderSource(place) }], crop: "random-resized" });
+    const whole = await take(createPictureLoader(settings), 3);
+    const rest = await take(createPictureLoader(settings, whole[0]!.position), 2);
+    rest.forEach(({ images }, i) => void expect(images.bytes).toEqual(whole[i + 1]!.images.bytes));
+    const native = await take(createPictureLoader({ ...settings, crop: "random" }), 1);
+    expect(native[0]!.images.bytes).not.toEqual(whole[0]!.images.bytes);
+  });
+
   test("unreadable pictures are named once, counted and passed over, also after resuming", async () => {
     const named: string[] = [];
     const settings = options({ sources: [{ source: spoiled }], onCorrupt: (name) => named.push(name.slice(-5)) });
@@ -184,5 +197,16 @@ describe("loader", () => {
       ...gradient.data.slice(33, 36),
       ...gradient.data.slice(30, 33),
     ]);
+  });
+
+  test("a view's scale goes from the whole shorter side to the picture's own", async () => {
+    const recipe = { kind: "file", path: join(folder, "steps.png") } as const;
+    const steps = createImage(32, 16);
+    steps.data.set(steps.data.map((_, i) => (Math.floor(i / 3) % 32) * 8));
+    await writeFile(recipe.path, await encodeImage(steps, "png"));
+    const at = (scale: number, x: number) => makePicture(recipe, { size: 4, corner: [x, 0], scale, flip: false });
+    expect(await at(1, 0)).toEqual(cropImage(steps, 0, 0, 4, 4));
+    expect(await at(0, 0)).toEqual(cropImage(resizeImage(steps, 8, 4), 0, 0, 4, 4));
+    expect(await at(0.5, 0.999)).toEqual(cropImage(resizeImage(steps, 16, 8), 12, 0, 4, 4));
   });
 });

@@ -1,0 +1,84 @@
+/**
+ * `dcae scenes`: procedural pictures as files, one folder per class: a data set for whoever has none, with labels for
+ * diffusion models and fixed pictures for evaluation.
+ */
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { drawScene, SCENE_CLASSES, type SceneClass, saveImage } from "@dcae/core";
+import { Command } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { outputKind } from "../files/output-target.js";
+import { makeFolder } from "../files/write-array-file.js";
+import { addExamples } from "../options/examples.js";
+import { parseCount, parseListOf, parseSeed, parseSize, type Size } from "../options/parse-values.js";
+
+interface SceneFlags {
+  readonly out: string;
+  readonly count: number;
+  readonly classes?: readonly SceneClass[];
+  readonly size?: Size;
+  readonly seed?: bigint;
+  readonly json?: boolean;
+}
+
+export function scenesCommand(io: CliIo): Command {
+  const command = new Command("scenes")
+    .summary("draw a data set of procedural pictures")
+    .description(
+      "Draws pictures with the procedural painters, one folder per class, as `train`, `latents` and `eval` read them. The same\n" +
+        "seed gives the same pictures on every machine. Pictures that are there already are kept, so that an interrupted run\n" +
+        "goes on where it stopped.",
+    )
+    .requiredOption("-o, --out <dir>", "folder of the data set")
+    .option("--count <n>", "pictures per class", parseCount, 100)
+    .option("--classes <list>", `of ${SCENE_CLASSES.join(", ")} (default: all)`, parseListOf<SceneClass>(SCENE_CLASSES))
+    .option("--size <n|WxH>", "size of the pictures (default: 256)", parseSize)
+    .option("--seed <n>", "seed of the first picture of each class; the others follow (default: 0)", parseSeed)
+    .option("--json", "print the result as JSON");
+  addExamples(command, [
+    { does: "a data set to train on", command: "dcae scenes --count 200 --size 512 -o data/scenes" },
+    {
+      does: "other pictures of two classes",
+      command: "dcae scenes --classes planet,forest --seed 1000000 -o data/test",
+    },
+  ]);
+  return command.action((flags: SceneFlags) => drawScenes(flags, io));
+}
+
+async function drawScenes(
+  { out, count, classes = SCENE_CLASSES, size = [256, 256], seed = 0n, json }: SceneFlags,
+  io: CliIo,
+): Promise<void> {
+  const [height, width] = size;
+  await outputKind(out, ["folder"]);
+  const total = count * classes.length;
+  let drawn = 0;
+  for (const [label, kind] of classes.entries()) {
+    await makeFolder(join(out, kind));
+    for (let i = 0; i < count; i++) {
+      io.signal.throwIfAborted();
+      io.progress.show({ label: "draw", done: label * count + i, total, detail: kind });
+      // The name holds the seed, so that sets of other seeds can join the folder.
+      const at = seed + BigInt(i);
+      const path = join(out, kind, `${kind}-${String(at).padStart(8, "0")}.png`);
+      if (await exists(path)) continue;
+      await saveImage(drawScene({ width, height, seed: at, kind }), path);
+      drawn += 1;
+    }
+  }
+  io.progress.clear();
+  const summary = { out, classes, pictures: total, drawn, width, height, seed: String(seed) };
+  const kept = drawn === total ? "" : `, ${total - drawn} of them were there already`;
+  io.out(
+    json === true
+      ? JSON.stringify(summary, undefined, 2)
+      : `${out}: ${total} pictures of ${classes.length} classes, ${width}x${height}${kept}`,
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,40 @@
+/** `dcae scenes`: procedural data sets. */
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { decodeImage, drawScene, SCENE_CLASSES } from "@dcae/core";
+import { expect, test } from "vitest";
+import { failWith, succeed } from "./support/cli.js";
+import { temporaryFolder } from "./support/temporary-folder.js";
+
+const folder = temporaryFolder();
+
+test("one folder per class, every picture from its own seed", async () => {
+  const out = join(folder, "all");
+  const text = await succeed("scenes", "-o", out, "--count", "2", "--size", "32x24", "--seed", "7");
+  expect(text).toBe(`${out}: 24 pictures of 12 classes, 32x24\n`);
+  expect(readdirSync(out).sort()).toEqual([...SCENE_CLASSES].sort());
+  expect(readdirSync(join(out, "still-life"))).toEqual(["still-life-00000007.png", "still-life-00000008.png"]);
+  const { data } = await decodeImage(join(out, "still-life", "still-life-00000008.png"));
+  expect(data).toEqual(drawScene({ width: 32, height: 24, seed: 8, kind: "still-life" }).data);
+});
+
+test("goes on where it stopped, and leaves what is there", async () => {
+  const out = join(folder, "resumed");
+  const args = ["scenes", "-o", out, "--classes", "wall,page", "--count", "3", "--size", "16", "--json"];
+  expect(JSON.parse(await succeed(...args))).toMatchObject({ pictures: 6, drawn: 6, width: 16, height: 16 });
+  const [kept, missing] = ["wall/wall-00000000.png", "page/page-00000002.png"].map((name) => join(out, name)) as [
+    string,
+    string,
+  ];
+  const before = readFileSync(missing);
+  rmSync(missing);
+  writeFileSync(kept, "mine");
+  expect(JSON.parse(await succeed(...args))).toMatchObject({ pictures: 6, drawn: 1 });
+  expect(readFileSync(missing).equals(before)).toBe(true);
+  expect(statSync(kept).size).toBe(4);
+});
+
+test("bad options are one line", async () => {
+  expect(await failWith(2, "scenes", "-o", folder, "--classes", "wall,wallpaper")).toContain("--classes");
+  expect(await failWith(2, "scenes", "-o", join(folder, "a.png"))).toContain("doesn't write picture files");
+});
