@@ -5,11 +5,11 @@
  * Moments and the counter are state named `adamw.<optimizer>.{step,m.<p>,v.<p>}`. Clipping only changes two scalar
  * factors: no clipped gradient is ever stored.
  */
-import { add, ConfigError, cast, div, mul, neg, scalar, sqrt, sub, type Value } from "@dcae/core/graph";
+import { add, ConfigError, cast, div, mul, neg, reshape, scalar, sqrt, sub, type Value } from "@dcae/core/graph";
 import { clipScale, globalNorm } from "./clip.js";
 import { expm1 } from "./expm1.js";
 import { learningRate, type Schedule } from "./schedule.js";
-import { type NamedValue, stateLike, stateParameter } from "./state-parameter.js";
+import { flat, type NamedValue, stateLike, stateParameter } from "./state-parameter.js";
 
 /** Parameters whose name contains one of these don't decay (official trainer). */
 export const NO_DECAY: readonly string[] = ["norm.weight", "bias"];
@@ -79,16 +79,18 @@ export function adamW(
 
   const updates = new Map<string, Value>([[`${prefix}.step`, next]]);
   weights.forEach((weight, i) => {
-    const gradient = gradients[i] as Value;
-    const { name, value } = weight;
-    const m = add(mul(stateLike(`${prefix}.m`, weight), betas[0]), mul(gradient, first));
+    const { name } = weight;
+    const [value, gradient] = [flat(weight.value), flat(gradients[i] as Value)];
+    const m = add(mul(flat(stateLike(`${prefix}.m`, weight)), betas[0]), mul(gradient, first));
     const scaled = mul(gradient, second);
-    const v = add(mul(stateLike(`${prefix}.v`, weight), betas[1]), mul(scaled, scaled));
+    const v = add(mul(flat(stateLike(`${prefix}.v`, weight)), betas[1]), mul(scaled, scaled));
     const decays = weightDecay !== 0 && !noDecay.some((part) => name.includes(part));
     const decayed = decays ? mul(value, kept) : value;
-    updates.set(`${prefix}.m.${name}`, m);
-    updates.set(`${prefix}.v.${name}`, v);
-    updates.set(name, sub(decayed, mul(stepSize, div(m, add(mul(sqrt(v), rootScale), eps)))));
+    const moved = sub(decayed, mul(stepSize, div(m, add(mul(sqrt(v), rootScale), eps))));
+    const shaped = (value: Value) => reshape(value, weight.value.shape);
+    updates.set(`${prefix}.m.${name}`, shaped(m));
+    updates.set(`${prefix}.v.${name}`, shaped(v));
+    updates.set(name, shaped(moved));
   });
   return { updates, learningRate: rate, gradientNorm, count };
 }

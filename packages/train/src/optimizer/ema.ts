@@ -6,8 +6,8 @@
  *
  * Averages exist only of tensors that change: the average of a frozen one is itself.
  */
-import { add, ConfigError, exp, mul, scalar, sub, type Value } from "@dcae/core/graph";
-import { type NamedValue, stateLike } from "./state-parameter.js";
+import { add, ConfigError, exp, mul, reshape, scalar, sub, type Value } from "@dcae/core/graph";
+import { flat, type NamedValue, stateLike } from "./state-parameter.js";
 
 export interface EmaOptions {
   /** In (0, 1), as 0.9999. */
@@ -34,8 +34,9 @@ export function emaUpdates(values: readonly NamedValue[], count: Value, options:
   const prefix = emaPrefix(options);
   return new Map(
     values.map((named) => {
-      const shadow = stateLike(prefix, named);
-      return [`${prefix}.${named.name}`, add(shadow, mul(sub(named.value, shadow), share))];
+      const shadow = flat(stateLike(prefix, named));
+      const moved = add(shadow, mul(sub(flat(named.value), shadow), share));
+      return [`${prefix}.${named.name}`, reshape(moved, named.value.shape)];
     }),
   );
 }
