@@ -67,14 +67,10 @@ function shuffleRepeated(x: Value, times: number, r: number): Value | undefined 
   const copies = Math.max(1, times / (r * r));
   // Each channel fills `rows` rows of a cell; with r rows it fills it alone.
   const rows = Math.min(r, times / r);
-  const spread = expand(reshape(x, [batch * channels, 1, height, 1, width, 1]), [
-    batch * channels,
-    copies,
-    height,
-    rows,
-    width,
-    r,
-  ]);
+  // Copies are made as whole rows: an expansion of the last axis would write element by element.
+  const beside = expand(reshape(x, [batch * channels, 1, height * width]), [batch * channels, r, height * width]);
+  const lines = reshape(transpose(beside, [0, 2, 1]), [batch * channels, 1, height, 1, width * r]);
+  const spread = expand(lines, [batch * channels, copies, height, rows, width * r]);
   const filled = reshape(spread, [batch, channels * copies, height * rows, width * r]);
   if (rows === r) return filled;
   // The rest of the cell's rows are other channels: [C, H, rows, W] of r/rows neighbors interleaved.
