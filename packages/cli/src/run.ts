@@ -37,13 +37,21 @@ function createProgram(io: CliIo): Command {
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
     .addHelpText("after", "\n`dcae <command> --help` shows options and examples.")
     .showSuggestionAfterError(true);
-  prepare(program, io);
-  for (const create of COMMANDS) {
-    const command = create(io).copyInheritedSettings(program);
-    prepare(command, io);
-    program.addCommand(command);
-  }
+  for (const create of COMMANDS) program.addCommand(create(io));
+  prepareTree(program, io);
   return program;
+}
+
+/** `prepare` for a command and those below it, which also inherit its settings. */
+function prepareTree(command: Command, io: CliIo): void {
+  prepare(command, io);
+  for (const child of command.commands) prepareTree(child.copyInheritedSettings(command), io);
+}
+
+/** The words that call a command, as in "bench autoencoder"; empty for `dcae` itself. */
+function pathOf(command: Command): string {
+  if (command.parent === null) return "";
+  return `${pathOf(command.parent)} ${command.name()}`.trimStart();
 }
 
 /** Sends a command's words to `io`, and makes its usage errors ours: one line, with the way to its help. */
@@ -56,9 +64,9 @@ function prepare(command: Command, io: CliIo): void {
   command.exitOverride((error) => {
     const isHelp = error.exitCode === 0 || error.code === "commander.help";
     if (isHelp) throw error;
-    const name = command.parent === null ? "" : `${command.name()}: `;
-    const help = command.parent === null ? "dcae --help" : `dcae ${command.name()} --help`;
+    const path = pathOf(command);
     const message = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
+    const [name, help] = path === "" ? ["", "dcae --help"] : [`${path}: `, `dcae ${path} --help`];
     throw new UsageError(`${name}${message}`, { cause: error, hint: `See \`${help}\`.` });
   });
 }

@@ -1,12 +1,11 @@
 /** What every command has in common: help with examples, one-line errors, exit statuses. */
 import { describe, expect, test } from "vitest";
-import { createCliIo } from "../src/cli-io.js";
-import { COMMANDS } from "../src/commands/index.js";
 import { VERSION } from "../src/package-info.js";
 import { cli, failWith, succeed } from "./support/cli.js";
+import { COMMAND_TREE } from "./support/command-tree.js";
 
-const io = createCliIo({ stdout: () => {}, stderr: () => {} });
-const names = COMMANDS.map((create) => create(io).name());
+const paths = COMMAND_TREE.map(({ path }) => path);
+const names = paths.filter((path) => !path.includes(" "));
 
 test("--help lists every command, on stdout", async () => {
   const help = await succeed("--help");
@@ -22,18 +21,39 @@ test("no command: help on stderr, and a usage failure", async () => {
 
 test("--version", async () => expect(await succeed("--version")).toBe(`${VERSION}\n`));
 
-describe.each(names)("%s", (name) => {
+describe.each(paths)("%s", (path) => {
+  const words = path.split(" ");
+
   test("--help shows options and examples of this command", async () => {
-    const help = await succeed(name, "--help");
-    expect(help).toContain(`Usage: dcae ${name}`);
-    expect(help).toMatch(new RegExp(`Examples:\\n  # .+\\n  \\$ dcae ${name} ?`));
-    expect(await succeed("help", name)).toBe(help);
+    const help = await succeed(...words, "--help");
+    expect(help).toContain(`Usage: dcae ${path}`);
+    expect(help).toMatch(new RegExp(`Examples:\\n  # .+\\n  \\$ dcae ${path} ?`));
+    expect(await succeed(...words.slice(0, -1), "help", words.at(-1) as string)).toBe(help);
   });
 
   test("an unknown option is one line, and a usage failure", async () => {
-    const line = await failWith(2, name, "--no-such-option");
-    expect(line).toContain(`dcae: ${name}: `);
-    expect(line).toContain(`See \`dcae ${name} --help\`.`);
+    const line = await failWith(2, ...words, "--no-such-option");
+    expect(line).toContain(`dcae: ${path}: `);
+    expect(line).toContain(`See \`dcae ${path} --help\`.`);
+  });
+});
+
+describe.each(COMMAND_TREE.filter(({ isGroup }) => isGroup))("group $path", ({ path, command }) => {
+  test("its help lists its commands", async () => {
+    const help = await succeed(path, "--help");
+    for (const child of command.commands) expect(help).toMatch(new RegExp(`^  ${child.name()} `, "m"));
+  });
+
+  test("without a command: its help on stderr, and a usage failure", async () => {
+    const { status, stdout, stderr } = await cli([path]);
+    expect(status).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(`Usage: dcae ${path} `);
+  });
+
+  test("an unknown command is one line", async () => {
+    const line = await failWith(2, path, "nothing-like-it");
+    expect(line).toContain(`dcae: ${path}: unknown command 'nothing-like-it'. See \`dcae ${path} --help\`.`);
   });
 });
 
@@ -61,6 +81,9 @@ describe("usage errors name what is wrong", () => {
     [["export", "-m", "m", "-o", "x", "--parts", "encoder,middle"], "Give a list of encoder, decoder"],
     [["export", "-m", "m", "-o", "x", "--parts", "encoder,encoder"], "Give a list of encoder, decoder"],
     [["info", "dc-ae-f32c32-in-1.0", "--size", "0"], "Give one side or WIDTHxHEIGHT"],
+    [["bench", "autoencoder", "--threads", "1,1"], "Give positive integers, separated by commas, each once."],
+    [["bench", "autoencoder", "--optimize", "yes"], "Give a list of off, on"],
+    [["bench", "autoencoder", "-o", "bench.html"], "give a name that ends with .json"],
     [["demo", "-o", "x", "--size", "20x30"], "sides must be multiples of 8"],
   ])("%j", async (argv, message) => {
     expect(await failWith(2, ...argv)).toContain(message);

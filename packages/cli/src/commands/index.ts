@@ -1,6 +1,10 @@
-/** All commands, in the order of `dcae --help`. A new command is a file in this folder and a line in this list. */
+/**
+ * All commands, in the order of `dcae --help`. A new command is a file in this folder and a line in this list; a group of
+ * commands is a folder with such a list of its own (see `commandGroup`).
+ */
 import type { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { benchCommand } from "./bench/index.js";
 import { convertCommand } from "./convert.js";
 import { decodeCommand } from "./decode.js";
 import { demoCommand } from "./demo.js";
@@ -21,6 +25,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   convertCommand,
   exportCommand,
   scenesCommand,
+  benchCommand,
   doctorCommand,
   demoCommand,
 ];

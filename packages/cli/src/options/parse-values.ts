@@ -20,6 +20,14 @@ export function parseCount(text: string): number {
   throw new InvalidArgumentError("Give a positive integer.");
 }
 
+/** A list such as "1,4" of positive integers, each once. */
+export function parseCounts(text: string): number[] {
+  const counts = text.split(",").map((item) => Number(item));
+  const isCount = (value: number) => value >= 1 && Number.isSafeInteger(value);
+  if (/^[\d, ]+$/.test(text) && counts.every(isCount) && new Set(counts).size === counts.length) return counts;
+  throw new InvalidArgumentError("Give positive integers, separated by commas, each once.");
+}
+
 /** Seeds have 64 bits, more than a JavaScript number holds exactly. */
 export function parseSeed(text: string): bigint {
   if (/^\d{1,20}$/.test(text)) {

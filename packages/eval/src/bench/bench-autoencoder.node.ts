@@ -38,6 +38,8 @@ export interface BenchOptions {
   readonly threads?: readonly number[];
   /** Default both. */
   readonly parts?: readonly BenchPart[];
+  /** Graphs as they are, rewritten into faster ones, or both: then the ratio is given too. Default [false]. */
+  readonly optimize?: readonly boolean[];
   /** Default 3, with another device than cpu 20. */
   readonly warmup?: number | undefined;
   /** Default 10, with another device than cpu 100. */
@@ -55,9 +57,10 @@ type Measure = (task: BenchTask) => Promise<BenchMeasurement>;
 /** Every combination, cheap ones first within a model. */
 export function benchCases(options: BenchOptions): BenchCase[] {
   const { models, sizes = [256], batches = [1], devices = ["cpu"], dtypes = ["float32"] } = options;
-  const { threads = [availableParallelism()], parts = ["encode", "decode"] } = options;
-  for (const [name, list] of Object.entries({ models, sizes, batches, devices, dtypes, threads, parts })) {
+  const { threads = [availableParallelism()], parts = ["encode", "decode"], optimize = [false] } = options;
+  for (const [name, list] of Object.entries({ models, sizes, batches, devices, dtypes, threads, parts, optimize })) {
     if (list.length === 0) throw new ConfigError(`${name}: the list is empty`);
+    if (new Set<unknown>(list).size < list.length) throw new ConfigError(`${name}: an entry stands there twice`);
   }
   for (const [name, list] of Object.entries({ sizes, batches, threads })) {
     const wrong = list.find((value) => !Number.isSafeInteger(value) || value < 1);
@@ -73,6 +76,11 @@ export function benchCases(options: BenchOptions): BenchCase[] {
   vary("size", sizes);
   vary("batch", batches);
   vary("part", parts);
+  // Innermost, and plain first: the two that are compared run one after the other.
+  vary(
+    "optimize",
+    [...optimize].sort((a, b) => Number(a) - Number(b)),
+  );
   return cases;
 }
 
@@ -115,7 +123,8 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
         warmup,
         iterations,
       };
-      const entry = await measureEntry(measure, bench, task, peaks.get(setting), signal);
+      const measured = await measureEntry(measure, bench, task, peaks.get(setting), signal);
+      const entry = withSpeedup(measured, entries.at(-1));
       entries.push(entry);
       onProgress?.({ label: labelOf(bench), done: entries.length, total: cases.length, entry });
     }
@@ -131,6 +140,7 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
         "random normal input, one program per shape",
         "the peak is that of float32 matrix products of 2048x2048, best of all runs",
         "times include moving input and output between host and device",
+        "GFLOP/s are direct-equivalent: twice the multiply-accumulates of the plain graph over the median time",
         isolate
           ? "each case ran in a process of its own; peak memory is that of the process"
           : "all cases ran in one process; peak memory is that of all cases so far",
@@ -143,8 +153,18 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
   }
 }
 
-function labelOf({ model, part, size, batch, device, dtype, threads }: BenchCase): string {
-  return `${model} ${part} ${batch} x ${size}x${size} on ${device} ${dtype}, ${threads} threads`;
+function labelOf({ model, part, size, batch, device, dtype, threads, optimize }: BenchCase): string {
+  const graph = optimize ? ", optimized" : "";
+  return `${model} ${part} ${batch} x ${size}x${size} on ${device} ${dtype}, ${threads} threads${graph}`;
+}
+
+/** Adds what an optimized case gained over the plain one, which ran right before it if at all. */
+function withSpeedup(entry: BenchEntry, before: BenchEntry | undefined): BenchEntry {
+  const plain = before?.measurement?.times.median;
+  const own = entry.measurement?.times.median;
+  if (!entry.optimize || before === undefined || plain === undefined || own === undefined) return entry;
+  const isSameCase = labelOf({ ...entry, optimize: false }) === labelOf(before);
+  return isSameCase ? { ...entry, speedup: plain / own } : entry;
 }
 
 async function measurePeak(
@@ -154,7 +174,8 @@ async function measurePeak(
 ): Promise<BenchPeak | undefined> {
   try {
     const runs = { warmup: 1, iterations: Math.min(iterations, 10) };
-    const { macs, times } = await measure({ kind: "peak", ...setting, dtype: "float32", ...runs });
+    const task: BenchTask = { kind: "peak", ...setting, dtype: "float32", optimize: false, ...runs };
+    const { macs, times } = await measure(task);
     // The best run: a yardstick should not depend on what else the machine does.
     return { ...setting, gflops: (2 * macs) / times.min / 1e9 };
   } catch {
@@ -173,7 +194,7 @@ async function measureEntry(
   try {
     const measurement = await measure(task);
     const gflops = (2 * measurement.macs) / measurement.times.median / 1e9;
-    return { ...bench, measurement, ...(peak === undefined ? {} : { shareOfPeak: gflops / peak.gflops }) };
+    return { ...bench, measurement, gflops, ...(peak === undefined ? {} : { shareOfPeak: gflops / peak.gflops }) };
   } catch (error) {
     if (signal?.aborted === true) throw error;
     return { ...bench, problem: errorMessage(error) };

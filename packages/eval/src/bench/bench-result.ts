@@ -15,6 +15,8 @@ export interface BenchCase {
   readonly dtype: ComputeDType;
   /** CPU threads per operator. */
   readonly threads: number;
+  /** Whether the engine rewrote the graph into a faster one (`optimize` of core's engines). */
+  readonly optimize: boolean;
 }
 
 /** Times of the runs behind the warm-up, in seconds. */
@@ -44,9 +46,15 @@ export interface BenchEntry extends BenchCase {
   readonly measurement?: BenchMeasurement;
   /** Why it failed, one line. */
   readonly problem?: string;
-  /** Twice the MACs over the median time, as a share of the machine's rate in float32 matrix products. Rewrites that save
-   * multiplications (Winograd), or float16, can bring it above 1. */
+  /**
+   * Twice the MACs over the median time, in 10^9 per second: the rate of a direct computation that takes as long. MACs are
+   * those of the plain graph, so rewrites that save multiplications (Winograd) raise it above what the hardware does.
+   */
+  readonly gflops?: number;
+  /** `gflops` as a share of the machine's rate in float32 matrix products; rewrites or float16 can bring it above 1. */
   readonly shareOfPeak?: number;
+  /** Where `optimize`, and the same case ran plain in this run: the plain median over this one. */
+  readonly speedup?: number;
 }
 
 /** Rate of large float32 matrix products in one setting. */

@@ -1,60 +1,84 @@
 /** A throughput result as lines for a terminal. */
 import type { BenchEntry, BenchResult } from "./bench-result.js";
 
-const HEADER = [
-  "model",
-  "part",
-  "size",
-  "batch",
-  "device",
-  "dtype",
-  "threads",
-  "ms/image",
-  "images/s",
-  "spread",
-  "GMAC/image",
-  "of peak",
-  "RSS MiB",
-];
-
-function cells({
-  model,
-  part,
-  size,
-  batch,
-  device,
-  dtype,
-  threads,
-  measurement,
-  problem,
-  shareOfPeak,
-}: BenchEntry): string[] {
-  const setting = [model, part, String(size), String(batch), device, dtype, String(threads)];
-  if (measurement === undefined) return [...setting, `failed: ${problem}`];
-  const { times, macs, peakRssMiB } = measurement;
-  return [
-    ...setting,
-    ((1000 * times.median) / batch).toPrecision(4),
-    (batch / times.median).toPrecision(4),
-    `${(100 * times.spread).toFixed(0)} %`,
-    (macs / batch / 1e9).toFixed(1),
-    shareOfPeak === undefined ? "" : `${(100 * shareOfPeak).toFixed(0)} %`,
-    String(peakRssMiB),
-  ];
+interface Column {
+  readonly title: string;
+  /** Undefined where a failed case has no number. */
+  readonly cell: (entry: BenchEntry) => string | undefined;
+  readonly isNumber?: boolean;
 }
 
-/** The table, with the machine and the conditions below. */
+/** What is varied. A column in which all rows are equal moves above the table. */
+const SETTINGS: readonly Column[] = [
+  { title: "model", cell: ({ model }) => model },
+  { title: "part", cell: ({ part }) => part },
+  { title: "size", cell: ({ size }) => String(size), isNumber: true },
+  { title: "batch", cell: ({ batch }) => String(batch), isNumber: true },
+  { title: "device", cell: ({ device }) => device },
+  { title: "dtype", cell: ({ dtype }) => dtype },
+  { title: "threads", cell: ({ threads }) => String(threads), isNumber: true },
+  { title: "graph", cell: ({ optimize }) => (optimize ? "optimized" : "plain") },
+];
+
+const percent = (share: number | undefined) => (share === undefined ? "" : `${(100 * share).toFixed(0)} %`);
+
+/** What was measured: numbers all of them. */
+const NUMBERS: readonly Column[] = [
+  {
+    title: "ms/image",
+    cell: ({ measurement: m, batch }) => m && ((1000 * m.times.median) / batch).toPrecision(4),
+  },
+  { title: "images/s", cell: ({ measurement: m, batch }) => m && (batch / m.times.median).toPrecision(4) },
+  { title: "spread", cell: ({ measurement: m }) => m && percent(m.times.spread) },
+  { title: "GMAC/image", cell: ({ measurement: m, batch }) => m && (m.macs / batch / 1e9).toFixed(1) },
+  { title: "GFLOP/s", cell: ({ gflops }) => gflops?.toFixed(0) },
+  { title: "of peak", cell: ({ shareOfPeak }) => percent(shareOfPeak) },
+  { title: "plain/opt.", cell: ({ speedup }) => speedup?.toFixed(2) ?? "" },
+  { title: "RSS MiB", cell: ({ measurement: m }) => m && String(m.peakRssMiB) },
+];
+
+/** Settings that differ, which the rows need, and those that are the same everywhere. */
+function splitSettings(entries: readonly BenchEntry[]): { readonly varied: Column[]; readonly common: string[] } {
+  const varied: Column[] = [];
+  const common: string[] = [];
+  for (const column of SETTINGS) {
+    const values = new Set(entries.map(column.cell));
+    // A row without model and direction says nothing.
+    if (values.size > 1 || column.title === "model" || column.title === "part") varied.push(column);
+    else for (const value of values) common.push(`${column.title} ${value}`);
+  }
+  return { varied, common };
+}
+
+/** The table, with the common settings above, and the machine and the conditions below. */
 export function formatBench({ entries, peaks, machine, runtime, warmup, iterations, conditions }: BenchResult): string {
-  const rows = [HEADER, ...entries.map(cells)];
-  const widths = HEADER.map((_, column) =>
-    rows.reduce((width, row) => (row.length < HEADER.length ? width : Math.max(width, row[column]?.length ?? 0)), 0),
+  const { varied, common } = splitSettings(entries);
+  const hasSpeedup = entries.some(({ speedup }) => speedup !== undefined);
+  const numbers = NUMBERS.filter(({ title }) => hasSpeedup || title !== "plain/opt.");
+  const columns = [...varied, ...numbers.map((column) => ({ ...column, isNumber: true }))];
+  const rows = entries.map((entry) =>
+    entry.measurement === undefined
+      ? [...varied.map(({ cell }) => cell(entry) ?? ""), `failed: ${entry.problem}`]
+      : columns.map(({ cell }) => cell(entry) ?? ""),
   );
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => (column < 6 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join("  ");
+  // A reason may be long; it doesn't widen a column.
+  const measured = rows.filter((row) => row.length === columns.length);
+  const widths = columns.map(({ title }, i) => {
+    const cells = (i < varied.length ? rows : measured).map((row) => row[i] as string);
+    return Math.max(title.length, ...cells.map((cell) => cell.length));
+  });
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, i) => {
+        const alignsRight = columns[i]?.isNumber === true && !cell.startsWith("failed: ");
+        return alignsRight ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number);
+      })
+      .join("  ")
+      .trimEnd();
   return [
-    ...rows.map((row) => line(row).trimEnd()),
+    ...(common.length > 0 ? [common.join(", "), ""] : []),
+    line(columns.map(({ title }) => title)),
+    ...rows.map(line),
     "",
     ...peaks.map(
       ({ device, threads, gflops }) =>

@@ -28,7 +28,7 @@ export interface BenchRuns {
 /** A model case with the place of its weights, or the matrix products that everything is compared with. */
 export type BenchTask =
   | (BenchCase & BenchRuns & { readonly kind: "model"; readonly checkpoint: string })
-  | (Pick<BenchCase, "device" | "dtype" | "threads"> & BenchRuns & { readonly kind: "peak" });
+  | (Pick<BenchCase, "device" | "dtype" | "threads" | "optimize"> & BenchRuns & { readonly kind: "peak" });
 
 /** Products in a row: long enough that moving the first factor to a device and the result back doesn't count. */
 const PEAK_CHAIN = 8;
@@ -36,8 +36,8 @@ const PEAK_SIZE = 2048;
 
 /** Measures a case. */
 export async function runBenchCase(task: BenchTask): Promise<BenchMeasurement> {
-  const { device, dtype, threads } = task;
-  const engine = await createEngine({ device, dtype, threads });
+  const { device, dtype, threads, optimize } = task;
+  const engine = await createEngine({ device, dtype, threads, optimize });
   try {
     return task.kind === "peak" ? await measurePeak(engine, task) : await measureModel(engine, task);
   } finally {

@@ -1,10 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { countMacs } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
 import { benchAutoencoder, benchCases } from "../../src/bench/bench-autoencoder.node.js";
 import { formatBench } from "../../src/bench/format-bench.js";
+import { prepareCheckpoint } from "../../src/bench/prepare-checkpoints.node.js";
 import { type BenchTask, buildPart } from "../../src/bench/run-bench-case.node.js";
 import { runIsolated } from "../../src/bench/run-isolated.node.js";
 import { summarizeTimes } from "../../src/bench/summarize-times.js";
@@ -15,9 +16,10 @@ const folder = temporaryFolder();
 
 describe("benchCases", () => {
   it("makes every combination", () => {
-    const cases = benchCases({ models: ["a", "b"], sizes: [256, 512], batches: [1, 4], threads: [1, 2] });
-    expect(cases).toHaveLength(2 * 2 * 2 * 2 * 2);
-    expect(new Set(cases.map((entry) => JSON.stringify(entry))).size).toBe(32);
+    const lists = { models: ["a", "b"], sizes: [256, 512], batches: [1, 4], threads: [1, 2], optimize: [true, false] };
+    const cases = benchCases(lists);
+    expect(cases).toHaveLength(2 * 2 * 2 * 2 * 2 * 2);
+    expect(new Set(cases.map((entry) => JSON.stringify(entry))).size).toBe(64);
     expect(cases[0]).toEqual({
       model: "a",
       device: "cpu",
@@ -26,12 +28,16 @@ describe("benchCases", () => {
       size: 256,
       batch: 1,
       part: "encode",
+      optimize: false,
     });
+    // The optimized case stands right behind its plain one.
+    expect(cases[1]).toEqual({ ...cases[0], optimize: true });
   });
 
   it("refuses what makes no sense", () => {
     expect(() => benchCases({ models: [] })).toThrow(/models: the list is empty/);
     expect(() => benchCases({ models: ["a"], sizes: [0.5] })).toThrow(/sizes: 0\.5 isn't a positive integer/);
+    expect(() => benchCases({ models: ["a"], batches: [2, 2] })).toThrow(/batches: an entry stands there twice/);
   });
 });
 
@@ -60,17 +66,64 @@ describe("benchAutoencoder", () => {
     expect(result.peaks).toHaveLength(1);
     expect(labels).toContain("matrix products on cpu, 1 threads");
     const text = formatBench(result);
-    expect(text).toMatch(/tiny\s+encode\s+16\s+1\s+cpu\s+float32\s+1/);
+    expect(text).toMatch(/^batch 1, device cpu, dtype float32, threads 1, graph plain$/m);
+    expect(text).toMatch(/tiny {2}encode {4}16 {2}/);
     expect(text).toMatch(/failed: /);
+    expect(text).not.toContain("plain/opt.");
   });
 
-  it("knows a preset's name from a path, and suggests the nearest", async () => {
-    await expect(benchAutoencoder({ models: ["dc-ae-f32c32-in"] })).rejects.toThrow(/unknown preset "dc-ae-f32c32-in"/);
+  it("gives the ratio of a plain graph to the optimized one, and direct-equivalent GFLOP/s", async () => {
+    const model = await saveTinyModel(join(folder, "both"));
+    const runs = { iterations: 3, warmup: 1, threads: [1], isolate: false };
+    const options = { models: [model], sizes: [32], optimize: [false, true], ...runs };
+    const { entries, ...rest } = await benchAutoencoder(options);
+    expect(entries.map(({ part, optimize }) => [part, optimize])).toEqual([
+      ["encode", false],
+      ["encode", true],
+      ["decode", false],
+      ["decode", true],
+    ]);
+    for (const [plain, optimized] of [entries.slice(0, 2), entries.slice(2)]) {
+      const [before, after] = [plain?.measurement, optimized?.measurement];
+      if (before === undefined || after === undefined) throw new Error("a case failed");
+      // The work is that of the model as it is written, whatever the rewritten graph multiplies.
+      expect(after.macs).toBe(before.macs);
+      expect(optimized?.speedup).toBe(before.times.median / after.times.median);
+      expect(optimized?.gflops).toBe((2 * after.macs) / after.times.median / 1e9);
+      expect(plain?.speedup).toBeUndefined();
+    }
+    const text = formatBench({ entries, ...rest });
+    expect(text).toContain("plain/opt.");
+    expect(text).toMatch(/encode {2}optimized/);
+  });
+
+  it("knows a preset's name from a path, and says what to give instead", async () => {
+    const bench = (model: string) => benchAutoencoder({ models: [model] });
+    await expect(bench("dc-ae-f32c32-in")).rejects.toThrow(/unknown preset "dc-ae-f32c32-in"/);
+    await expect(bench("mit-han-lab/dc-ae-f32c32-in-1.0")).rejects.toThrow(/there is no such checkpoint here/);
+    await expect(bench("./absent")).rejects.toThrow(/\.\/absent: there is no such checkpoint here/);
+  });
+
+  it("keeps random weights in a work folder", async () => {
+    const work = join(folder, "work");
+    const path = await prepareCheckpoint("sd-vae-ft-ema", work);
+    expect(path).toBe(join(work, "sd-vae-ft-ema"));
+    const before = statSync(join(path, "config.json")).mtimeMs;
+    expect(await prepareCheckpoint("sd-vae-ft-ema", work)).toBe(path);
+    expect(statSync(join(path, "config.json")).mtimeMs).toBe(before);
   });
 });
 
 describe("runIsolated", () => {
-  const task: BenchTask = { kind: "peak", device: "cpu", dtype: "float32", threads: 1, warmup: 0, iterations: 1 };
+  const task: BenchTask = {
+    kind: "peak",
+    device: "cpu",
+    dtype: "float32",
+    threads: 1,
+    optimize: false,
+    warmup: 0,
+    iterations: 1,
+  };
 
   /** A child that runs `body` when its task comes. */
   function child(name: string, body: string): URL {

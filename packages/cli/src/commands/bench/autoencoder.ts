@@ -1,0 +1,107 @@
+/** `dcae bench autoencoder`: encode and decode, models x sizes x batches x devices x dtypes x threads. */
+import {
+  type BenchOptions,
+  type BenchPart,
+  benchAutoencoder,
+  formatBench,
+  stringifyResult,
+  writeResult,
+} from "@dcae/eval";
+import { Command } from "commander";
+import type { CliIo } from "../../cli-io.js";
+import { prepareOutFile } from "../../files/prepare-out-file.js";
+import { NODE_DEVICES } from "../../options/engine-options.js";
+import { addExamples } from "../../options/examples.js";
+import { parseCount, parseCounts, parseListOf } from "../../options/parse-values.js";
+
+interface BenchAutoencoderFlags {
+  readonly size?: number[];
+  readonly batchSize?: number[];
+  readonly device?: (typeof NODE_DEVICES)[number][];
+  readonly dtype?: ("float32" | "float16")[];
+  readonly threads?: number[];
+  readonly parts?: BenchPart[];
+  readonly optimize?: ("off" | "on")[];
+  readonly warmup?: number;
+  readonly iterations?: number;
+  readonly inProcess?: boolean;
+  readonly workFolder?: string;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** DC-AE at its mildest compression, and what it is compared with. */
+const DEFAULT_MODELS = ["dc-ae-f32c32-in-1.0", "sd-vae-ft-ema"];
+
+export function benchAutoencoderCommand(io: CliIo): Command {
+  const command = new Command("autoencoder")
+    .summary("encode and decode of autoencoders")
+    .description(
+      "Measures encode and decode, each combination of the lists below in a process of its own. The name of a published " +
+        "model means its architecture with random weights, which are as fast as trained ones.",
+    )
+    .argument(
+      "[models...]",
+      `names of published models, or checkpoints on disk (default: ${DEFAULT_MODELS.join(", ")})`,
+    )
+    .option("--size <list>", "sides of the square pictures in pixels (default: 256)", parseCounts)
+    .option("--batch-size <list>", "pictures per run (default: 1)", parseCounts)
+    .option("--device <list>", `of ${NODE_DEVICES.join(", ")} (default: cpu)`, parseListOf(NODE_DEVICES))
+    .option(
+      "--dtype <list>",
+      "float32, float16 or both: what is computed in (default: float32)",
+      parseListOf(["float32", "float16"]),
+    )
+    .option("--threads <list>", "CPU threads (default: all cores)", parseCounts)
+    .option("--parts <list>", "encode, decode or both (default: encode,decode)", parseListOf(["encode", "decode"]))
+    .option(
+      "--optimize <list>",
+      "graphs as they are (off), rewritten for speed (on), or both with their ratio (default: off)",
+      parseListOf(["off", "on"]),
+    )
+    .option("--warmup <n>", "runs that don't count (default: 3, with another device than cpu 20)", parseCount)
+    .option("--iterations <n>", "timed runs (default: 10, with another device than cpu 100)", parseCount)
+    .option("--in-process", "measure everything in this process: peak memory is then that of all cases so far")
+    .option("--work-folder <dir>", "keep random weights here for the next time (default: a temporary folder)")
+    .option("-o, --out <file>", "also write the result as JSON to this file")
+    .option("--json", "print the result as JSON");
+  addExamples(command, [
+    { does: "what is the default, on this machine", command: "dcae bench autoencoder" },
+    {
+      does: "what rewriting the graph for speed brings",
+      command: "dcae bench autoencoder dc-ae-f32c32-in-1.0 --size 256,512 --optimize off,on -o bench.json",
+    },
+    {
+      does: "how speed grows with threads and batches",
+      command: "dcae bench autoencoder ./dc-ae-f64c128 --size 512 --threads 1,2,4,8 --batch-size 1,4 --parts decode",
+    },
+  ]);
+  return command.action((models: string[], flags: BenchAutoencoderFlags) => bench(models, flags, io));
+}
+
+async function bench(models: readonly string[], flags: BenchAutoencoderFlags, io: CliIo): Promise<void> {
+  const { size, batchSize, device, dtype, threads, parts, optimize, warmup, iterations, inProcess, workFolder } = flags;
+  const out = flags.out === undefined ? undefined : await prepareOutFile(flags.out, ".json");
+  const lists = {
+    ...(size && { sizes: size }),
+    ...(batchSize && { batches: batchSize }),
+    ...(device && { devices: device }),
+    ...(dtype && { dtypes: dtype }),
+    ...(threads && { threads }),
+    ...(parts && { parts }),
+    ...(optimize && { optimize: optimize.map((value) => value === "on") }),
+  } satisfies Partial<BenchOptions>;
+  const result = await benchAutoencoder({
+    models: models.length === 0 ? DEFAULT_MODELS : models,
+    ...lists,
+    warmup,
+    iterations,
+    isolate: inProcess !== true,
+    workFolder,
+    signal: io.signal,
+    onProgress: ({ label, done, total }) => io.progress.show({ label: "bench", done, total, detail: label }),
+  });
+  io.progress.clear();
+  if (out !== undefined) await writeResult(out, result);
+  io.out(flags.json === true ? stringifyResult(result) : formatBench(result));
+}
