@@ -13,8 +13,12 @@ export interface Step {
 }
 
 export interface ProgressLine {
+  /** Whether there is a terminal to show anything on. */
+  readonly isVisible: boolean;
   /** Shows a step in place of the last one. */
   show(step: Step): void;
+  /** Shows a text in place of the last one; an important one isn't left out when many come. */
+  showText(text: string, isImportant: boolean): void;
   /** Removes the line; the next step brings it back. */
   clear(): void;
 }
@@ -33,17 +37,22 @@ export function createProgressLine(
   let visible = false;
   let last = Number.NEGATIVE_INFINITY;
   let label = "";
+  function showText(text: string, isImportant: boolean): void {
+    if (write === undefined) return;
+    const time = now();
+    if (!isImportant && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
+    last = time;
+    visible = true;
+    // One column stays free: a full line would wrap on some terminals.
+    write(`${ERASE_LINE}${text.slice(0, Math.max(columns() - 1, 0))}`);
+  }
   return {
+    isVisible: write !== undefined,
+    showText,
     show(step) {
-      if (write === undefined) return;
-      const time = now();
       const isEdge = step.label !== label || step.done === step.total;
-      if (!isEdge && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
-      last = time;
       label = step.label;
-      visible = true;
-      // One column stays free: a full line would wrap on some terminals.
-      write(`${ERASE_LINE}${formatStep(step).slice(0, Math.max(columns() - 1, 0))}`);
+      showText(formatStep(step), isEdge);
     },
     clear() {
       if (visible) write?.(ERASE_LINE);

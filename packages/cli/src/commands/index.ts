@@ -15,6 +15,7 @@ import { infoCommand } from "./info.js";
 import { initCommand } from "./init.js";
 import { reconstructCommand } from "./reconstruct.js";
 import { scenesCommand } from "./scenes.js";
+import { trainCommand } from "./train.js";
 
 export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   infoCommand,
@@ -25,6 +26,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   convertCommand,
   exportCommand,
   scenesCommand,
+  trainCommand,
   benchCommand,
   doctorCommand,
   demoCommand,

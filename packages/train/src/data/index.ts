@@ -1,4 +1,5 @@
 /** Public names of training data. */
+export { detectSource } from "./detect-source.js";
 export { folderSource } from "./folder-source.js";
 export { makePicture } from "./make-picture.js";
 export {

@@ -77,6 +77,8 @@ export interface FitOptions {
   readonly exportModel?: ((state: EngineState, weights: Weights, directory: string) => Promise<void>) | undefined;
   /** Go on with what the folder holds (default); otherwise a folder with checkpoints is refused. */
   readonly resume?: boolean;
+  /** Called when nothing speaks against the run: its folder is locked, and a checkpoint in it fits. */
+  readonly onStart?: (() => Promise<void>) | undefined;
   /** Stops after the current update, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
@@ -89,8 +91,8 @@ export interface FitOptions {
 export interface FitResult {
   readonly status: "finished" | "stopped";
   readonly step: number;
-  /** The newest checkpoint. */
-  readonly checkpoint: string;
+  /** The newest checkpoint; null when the run was stopped before its first one. */
+  readonly checkpoint: string | null;
   readonly best: CheckpointNotes["best"];
   /** Of the last update that this call made. */
   readonly metrics: Metrics;
@@ -158,6 +160,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
       });
     }
     const weights = resumed === undefined ? fresh : restoredWeights(programs, fresh, resumed);
+    await options.onStart?.();
     const state = await createTrainingState(engine, programs, weights);
     opened.push(() => state.dispose());
     const loaded = await loadStages(engine, stages, chunks, weights, state);
@@ -258,7 +261,8 @@ export async function fit(options: FitOptions): Promise<FitResult> {
     await save();
     if (step >= steps) await options.exportModel?.(state, weights, files.model);
     const status = step >= steps ? "finished" : "stopped";
-    return { status, step, checkpoint: checkpointPath(files.checkpoints, saved), best, metrics };
+    const checkpoint = saved === 0 ? null : checkpointPath(files.checkpoints, saved);
+    return { status, step, checkpoint, best, metrics };
   } finally {
     progress?.clear();
     for (const close of opened.reverse()) await close();

@@ -21,6 +21,7 @@ export {
   type PhaseResult,
   type TrainAutoencoderOptions,
   trainAutoencoder,
+  trainingFile,
 } from "./train-autoencoder.js";
 export { saveTrainedModel } from "./trained-model.js";
 export { TrainingError } from "./training-error.js";

@@ -8,7 +8,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openCheckpoint } from "@dcae/core";
-import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { initialWeights, type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
 import {
   type DcAeConfig,
@@ -54,6 +54,11 @@ export interface PhaseResult extends FitResult {
   readonly directory: string;
   /** The result as a checkpoint in the official format; undefined when the phase was stopped. */
   readonly model: string | undefined;
+}
+
+/** Where a folder of runs keeps the configuration that they were started with. */
+export function trainingFile(directory: string): string {
+  return join(directory, "training.json");
 }
 
 /** The model that a configuration names. @throws ConfigError when it is no DC-AE */
@@ -168,6 +173,10 @@ async function trainPhase(
         if (phase.ema !== null) await saveTrainedModel(result, state, current, `${folder}-ema`, phase.ema);
       },
       ...(resume === undefined ? {} : { resume }),
+      onStart: () => {
+        const text = `${JSON.stringify(config, undefined, 2)}\n`;
+        return writeFileAtomic(trainingFile(options.directory), (file) => file.write(new TextEncoder().encode(text)));
+      },
       signal,
       progress: options.progress?.(phase),
       shown: ["loss", "l1", "lpips", "g_loss", "d_loss"],

@@ -132,7 +132,7 @@ test("a run that diverges names the update and the last good checkpoint, and lea
 
 test("checkpoints say what a run needs to go on", async () => {
   const { results } = await begin("notes", tinyTraining([{ ...TINY_PHASES.one, steps: 2 }]));
-  const { notes, state } = await openCheckpointFolder(results[0]!.checkpoint);
+  const { notes, state } = await openCheckpointFolder(results[0]!.checkpoint!);
   expect(notes).toMatchObject({ version: 1, step: 2, position: { samples: 4, corrupt: [] } });
   expect([...state.entries.keys()].filter((name) => name.startsWith("ema.0.9.")).length).toBeGreaterThan(5);
   await state.close();

@@ -1,0 +1,78 @@
+/** `dcae train`: an autoencoder from pictures, through the phases of a recipe or of a file. */
+import { type DataSourceConfig, TRAINING_RECIPES, type TrainingConfig } from "@dcae/train";
+import { Command } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { addExamples } from "../options/examples.js";
+import { choosePhases } from "../training/choose-phases.js";
+import { chooseTraining } from "../training/choose-training.js";
+import { runTraining } from "../training/run-training.js";
+import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
+
+interface TrainFlags extends TrainingFlags {
+  readonly config?: string;
+  readonly phase?: readonly string[];
+  readonly list?: boolean;
+  readonly showConfig?: boolean;
+}
+
+export function trainCommand(io: CliIo): Command {
+  const command = new Command("train")
+    .summary("an autoencoder from pictures, in phases")
+    .description(
+      "Trains a DC-AE as a recipe or a JSON file says: phase 1 (low resolution, everything), phase 2 (high resolution, the\n" +
+        "middle), phase 3 (low resolution, decoder head, with a GAN). Each phase leaves metrics, curves, pictures, checkpoints\n" +
+        "and a model that all commands load. Ctrl-C saves and stops; --resume goes on with the same bits.",
+    )
+    .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
+    .option("--phase <phase...>", "only these phases: 1, 2, 3 or their names (default: all)");
+  addTrainingOptions(command)
+    .option("--list", "list the recipes and what they need, and stop")
+    .option("--show-config", "print the training as JSON with all of its values, and stop");
+  addExamples(command, [
+    { does: "without any data", command: "dcae train --config small-f32-scenes" },
+    {
+      does: "on a folder of pictures, without the weights of LPIPS",
+      command: "dcae train --config small-f32-scenes --data photos/ --perceptual none --out runs/photos",
+    },
+    { does: "look before you leap", command: "dcae train --config f32c32-imagenet --dry-run" },
+    { does: "go on after Ctrl-C, a crash or a reboot", command: "dcae train --resume --out runs/photos" },
+    { does: "shorter", command: "dcae train --config small-f32-scenes --set phases.phase1.steps=2000" },
+    { does: "a training of your own", command: "dcae train --config small-f32-scenes --show-config > mine.json" },
+  ]);
+  return command.action(async (flags: TrainFlags) => {
+    if (flags.list === true) return listRecipes(flags, io);
+    const chosen = await chooseTraining(flags);
+    if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
+    const phases = flags.phase === undefined ? undefined : choosePhases(chosen.config, flags.phase);
+    return runTraining(chosen, phases, flags, io);
+  });
+}
+
+function listRecipes({ json }: TrainFlags, io: CliIo): void {
+  if (json === true) {
+    io.out(JSON.stringify(TRAINING_RECIPES, undefined, 2));
+    return;
+  }
+  const entries = TRAINING_RECIPES.map(({ name, about, ...recipe }) =>
+    [name, `  ${about}`, `  needs ${needsOf(recipe).join(", ") || "nothing"}`, timeOf(recipe)].join("\n"),
+  );
+  io.out(entries.join("\n\n"));
+}
+
+const placeOf = (source: DataSourceConfig) => (source.kind === "scenes" ? [] : [`pictures in ${source.path}`]);
+
+function needsOf(recipe: Pick<TrainingConfig, "data" | "init" | "perceptual" | "validation">): string[] {
+  const { data, init, perceptual, validation } = recipe;
+  return [
+    ...[...data.sources, ...(validation.sources ?? [])].flatMap(placeOf),
+    ...(init === null ? [] : [`the model ${init}`]),
+    ...(perceptual === "none" ? [] : ["the weights of LPIPS"]),
+  ];
+}
+
+function timeOf({ expectedTime, results }: Pick<TrainingConfig, "expectedTime" | "results">): string {
+  const time = `  time: ${expectedTime ?? "not measured"}`;
+  if (results === null) return time;
+  const metrics = Object.entries(results.metrics).map(([name, value]) => `${name} ${value}`);
+  return `${time}\n  results: ${metrics.join(", ")} (${results.on})`;
+}

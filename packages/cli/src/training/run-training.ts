@@ -1,0 +1,67 @@
+/** Carries out a training: says what will train, trains, says what came out. */
+import { formatPlan, type PhaseResult, planTraining, trainAutoencoder } from "@dcae/train";
+import type { CliIo } from "../cli-io.js";
+import { formatCount } from "../format-number.js";
+import type { ChosenTraining } from "./choose-training.js";
+import { checkEngineFlags, openTrainingEngine } from "./training-engine.js";
+import type { TrainingFlags } from "./training-options.js";
+import { trainingProgress } from "./training-progress.js";
+
+/**
+ * @param phases names, all if undefined
+ * @throws the reason of `io.signal` when a signal stopped the run, after it was saved
+ */
+export async function runTraining(
+  { config, directory }: ChosenTraining,
+  phases: readonly string[] | undefined,
+  flags: TrainingFlags,
+  io: CliIo,
+): Promise<void> {
+  checkEngineFlags(flags);
+  const plans = planTraining(config, phases);
+  if (flags.dryRun === true) {
+    io.out(
+      flags.json === true
+        ? JSON.stringify({ training: config.name, directory, phases: plans }, undefined, 2)
+        : plans.map(formatPlan).join("\n"),
+    );
+    return;
+  }
+  io.note(`${config.name}, in ${directory}`);
+  for (const plan of plans) io.note(formatPlan(plan));
+  const engine = await openTrainingEngine(flags);
+  const onAbort = () => io.note("dcae: stopping after this update; again to stop at once, without saving");
+  io.signal.addEventListener("abort", onAbort, { once: true });
+  let results: PhaseResult[];
+  try {
+    io.note(`engine: ${engine.name} on ${engine.device}`);
+    results = await trainAutoencoder({
+      config,
+      directory,
+      engine,
+      phases,
+      resume: flags.resume ?? false,
+      signal: io.signal,
+      progress: ({ name }) => trainingProgress(name, io),
+      onMessage: (text) => io.note(text),
+    });
+  } finally {
+    io.signal.removeEventListener("abort", onAbort);
+    io.progress.clear();
+    await engine.dispose();
+  }
+  if (flags.json === true) {
+    io.out(JSON.stringify({ training: config.name, directory, phases: results }, undefined, 2));
+  } else {
+    for (const result of results) io.out(formatResult(result));
+  }
+  if (!io.signal.aborted) return;
+  io.note(`dcae: go on with \`dcae train --resume --out ${directory}\``);
+  throw io.signal.reason;
+}
+
+function formatResult({ phase, status, step, checkpoint, model, best }: PhaseResult): string {
+  const at = `${phase}: ${status} after update ${formatCount(step)}`;
+  if (status === "stopped") return `${at}, saved as ${checkpoint ?? "nothing: it had not begun"}`;
+  return `${at}, model in ${model}${best === null ? "" : `, best score ${best.score.toPrecision(5)} at update ${formatCount(best.step)}`}`;
+}

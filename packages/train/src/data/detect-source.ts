@@ -1,0 +1,30 @@
+/** Whether a path holds picture files or shards, for users who name it without saying so. */
+import { readdir, stat } from "node:fs/promises";
+import { fileError } from "@dcae/core/checkpoint";
+import { DataError } from "@dcae/core/graph";
+import { isPictureName } from "./folder-source.js";
+
+const isArchive = (name: string) => /\.(tar|zip)$/i.test(name);
+
+/**
+ * Looks at the names at the top of a folder, at the ending of a file.
+ *
+ * @throws DataError when there is nothing, or a folder has both
+ */
+export async function detectSource(path: string): Promise<"folder" | "shards"> {
+  let names: string[];
+  try {
+    if (!(await stat(path)).isDirectory()) {
+      if (isArchive(path) || /\.json$/i.test(path)) return "shards";
+      throw new DataError(`${path}: neither a folder of pictures, nor a .tar or .zip shard or the .json index of some`);
+    }
+    names = await readdir(path);
+  } catch (error) {
+    throw fileError(error, path, "read");
+  }
+  if (!names.some(isArchive)) return "folder";
+  if (names.some(isPictureName)) {
+    throw new DataError(`${path}: has both pictures and archives`, { hint: "Put them into folders of their own." });
+  }
+  return "shards";
+}
