@@ -1,5 +1,5 @@
 /** `dcae train`: an autoencoder from pictures, through the phases of a recipe or of a file. */
-import { type DataSourceConfig, TRAINING_RECIPES, type TrainingConfig } from "@dcae/train";
+import { type DataSourceConfig, type TrainingConfig, trainingRecipes } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { addExamples } from "../options/examples.js";
@@ -50,10 +50,10 @@ export function trainCommand(io: CliIo): Command {
 
 function listRecipes({ json }: TrainFlags, io: CliIo): void {
   if (json === true) {
-    io.out(JSON.stringify(TRAINING_RECIPES, undefined, 2));
+    io.out(JSON.stringify(trainingRecipes(), undefined, 2));
     return;
   }
-  const entries = TRAINING_RECIPES.map(({ name, about, ...recipe }) =>
+  const entries = trainingRecipes().map(({ name, about, ...recipe }) =>
     [name, `  ${about}`, `  needs ${needsOf(recipe).join(", ") || "nothing"}`, timeOf(recipe)].join("\n"),
   );
   io.out(entries.join("\n\n"));

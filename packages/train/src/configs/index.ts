@@ -2,7 +2,7 @@
 export { loadTrainingConfig } from "./load-config.js";
 export { namePatterns } from "./name-patterns.js";
 export { overrideConfig } from "./override.js";
-export { TRAINING_RECIPES, trainingRecipe } from "./recipes.js";
+export { recipeNames, trainingRecipe, trainingRecipes } from "./recipes.js";
 export {
   type DataConfig,
   type DataSourceConfig,

@@ -1,5 +1,5 @@
 /**
- * A training as data: model, data, phases. Files (JSON) and the recipes of this folder have the same form, checked here.
+ * A training as data: model, data, phases. Recipes (the package's folder `configs/`) and files of users have the same form, checked here.
  *
  * Defaults are those of training.md: published values where there are any, otherwise its choices.
  */
