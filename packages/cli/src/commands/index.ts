@@ -8,12 +8,15 @@ import { benchCommand } from "./bench/index.js";
 import { convertCommand } from "./convert.js";
 import { decodeCommand } from "./decode.js";
 import { demoCommand } from "./demo.js";
+import { denoiseCommand } from "./denoise.js";
 import { doctorCommand } from "./doctor.js";
 import { encodeCommand } from "./encode.js";
 import { exportCommand } from "./export.js";
 import { infoCommand } from "./info.js";
 import { initCommand } from "./init.js";
+import { latentsCommand } from "./latents.js";
 import { reconstructCommand } from "./reconstruct.js";
+import { sampleCommand } from "./sample.js";
 import { scenesCommand } from "./scenes.js";
 import { trainCommand } from "./train.js";
 
@@ -27,6 +30,9 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   exportCommand,
   scenesCommand,
   trainCommand,
+  latentsCommand,
+  sampleCommand,
+  denoiseCommand,
   benchCommand,
   doctorCommand,
   demoCommand,

@@ -4,7 +4,17 @@ import { extname } from "node:path";
 export type ArrayFormat = "npy" | "safetensors";
 
 /** Endings of pictures that a folder is searched for. A file that is named itself is read whatever its ending. */
-const PICTURE_ENDINGS = new Set([".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".svg"]);
+export const PICTURE_ENDINGS: ReadonlySet<string> = new Set([
+  ".jpg",
+  ".jpeg",
+  ".png",
+  ".webp",
+  ".avif",
+  ".tif",
+  ".tiff",
+  ".gif",
+  ".svg",
+]);
 
 export function isPictureName(path: string): boolean {
   return PICTURE_ENDINGS.has(extname(path).toLowerCase());

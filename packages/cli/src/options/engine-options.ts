@@ -18,14 +18,22 @@ export interface EngineFlags {
 /** Devices of Node; wasm is the browser's. */
 export const NODE_DEVICES = DEVICES.filter((device) => device !== "wasm");
 
-export function addEngineOptions(command: Command): Command {
+/** Adds where a model runs. */
+export function addDeviceOptions(command: Command): Command {
   return command
     .addOption(new Option("--device <name>", "where to compute").choices(["auto", ...NODE_DEVICES]).default("auto"))
     .addOption(
       new Option("--dtype <type>", "type that is computed in").choices(["float32", "float16"]).default("float32"),
     )
-    .option("--threads <n>", "CPU threads (default: all cores)", parseCount)
-    .option("--optimize", "rewrite the model into a form that is faster on a CPU and takes several times the memory");
+    .option("--threads <n>", "CPU threads (default: all cores)", parseCount);
+}
+
+/** The same, and the rewriting that autoencoders gain from. */
+export function addEngineOptions(command: Command): Command {
+  return addDeviceOptions(command).option(
+    "--optimize",
+    "rewrite the model into a form that is faster on a CPU and takes several times the memory",
+  );
 }
 
 /** Loads a model, lets `work` use it, and frees it. */

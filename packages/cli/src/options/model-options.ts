@@ -39,8 +39,13 @@ export function addHubOptions(command: Command): Command {
 
 /** Options for `openCheckpoint` and `loadAutoencoder`; downloads show on the progress line. */
 export async function openOptions(flags: HubFlags, io: CliIo): Promise<OpenOptions> {
+  const config = flags.config === undefined ? undefined : await chooseConfig(flags.config);
+  return { ...hubOptions(flags, io), config };
+}
+
+/** What all models are fetched with. */
+export function hubOptions(flags: HubFlags, io: CliIo): Omit<OpenOptions, "config"> {
   return {
-    config: flags.config === undefined ? undefined : await chooseConfig(flags.config),
     revision: flags.revision,
     subfolder: flags.subfolder,
     offline: flags.offline,

@@ -43,6 +43,46 @@ export function parsePositiveNumber(text: string): number {
   throw new InvalidArgumentError("Give a positive number.");
 }
 
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("Give a number.");
+}
+
+/** "200,800" as two numbers in ascending order. */
+export function parseInterval(text: string): readonly [low: number, high: number] {
+  const [low, high, ...more] = text.split(",").map(parseNumber);
+  if (low !== undefined && high !== undefined && more.length === 0 && low <= high) return [low, high];
+  throw new InvalidArgumentError("Give two numbers in ascending order, as in 200,800.");
+}
+
+/** Entries of a list, without the spaces around them. */
+export function parseNames(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => name !== "")) return names;
+  throw new InvalidArgumentError("Give a list separated by commas.");
+}
+
+/** A positive number, or "measure". */
+export function parseScale(text: string): number | "measure" {
+  return text === "measure" ? text : parsePositiveNumber(text);
+}
+
+/** Which of several processes this is. */
+export interface Part {
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+}
+
+/** "1/4" is the first of four. */
+export function parsePart(text: string): Part {
+  const [, number = "0", count = "0"] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  const part = { index: Number(number) - 1, count: Number(count) };
+  if (part.index >= 0 && part.index < part.count) return part;
+  throw new InvalidArgumentError("Give i/n with i from 1 to n, as in 1/4.");
+}
+
 /** A list such as "encoder,decoder" with entries out of `allowed`, each once. */
 export function parseListOf<Item extends string>(allowed: readonly Item[]): (text: string) => Item[] {
   return (text) => {

@@ -1,8 +1,22 @@
 /** Public names of latent folders. */
 export { type BatchOrder, batchesPerEpoch, batchIndices } from "./latent-batches.js";
 export type { LatentBatch, LatentDataset } from "./latent-dataset.js";
-export { type LatentItem, type LatentLayout, type LatentManifest, latentCount } from "./latent-manifest.js";
+export {
+  type LatentItem,
+  type LatentLayout,
+  type LatentManifest,
+  latentCount,
+  MANIFEST_NAME,
+  parseManifest,
+  shardCount,
+} from "./latent-manifest.js";
 export type { LatentStatistics } from "./latent-statistics.js";
 export { type ClassFolders, listClassFolders } from "./list-pictures.node.js";
 export { openLatents, writeLatentStatistics } from "./open-latents.node.js";
-export { type EncodeItems, type WriteLatentsOptions, type WriteProgress, writeLatents } from "./write-latents.node.js";
+export {
+  type EncodeItems,
+  missingUnits,
+  type WriteLatentsOptions,
+  type WriteProgress,
+  writeLatents,
+} from "./write-latents.node.js";

@@ -20,6 +20,10 @@ export interface LatentDataset {
   readonly length: number;
   /** Names of the classes; labels are positions in this list. */
   readonly classes: readonly string[];
+  /** The autoencoder that made them, as `LatentManifest.source`; null in folders of the reference, which don't say. */
+  readonly source: string | null;
+  /** What they were multiplied by; null where the folder doesn't say. */
+  readonly scalingFactor: number | null;
   /**
    * Latents by number.
    *

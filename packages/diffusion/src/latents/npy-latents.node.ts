@@ -32,21 +32,30 @@ export async function openReferenceLatents(folder: string): Promise<LatentDatase
   const first = join(folder, files[0] as string);
   const { shape } = await readNpyFile(first);
   if (shape.length !== 3) throw new DataError(`${first}: is [${shape.join(", ")}], not a latent [C, S, S]`);
-  return npyDataset(folder, files, classes, shape as unknown as [number, number, number]);
+  return npyDataset({
+    folder,
+    files,
+    classes,
+    shape: shape as unknown as [number, number, number],
+    source: null,
+    scalingFactor: null,
+  });
 }
 
 /** Opens a folder whose manifest says what there must be. */
 export async function openNpyLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
   const files = Array.from({ length: latentCount(manifest) }, (_, i) => npyName(latentItem(manifest, i)));
-  return npyDataset(folder, files, manifest.classes, manifest.shape);
+  const { classes, shape, source, scalingFactor } = manifest;
+  return npyDataset({ folder, files, classes, shape, source, scalingFactor });
 }
 
-async function npyDataset(
-  folder: string,
-  files: readonly string[],
-  classes: readonly string[],
-  shape: readonly [number, number, number],
-): Promise<LatentDataset> {
+interface NpyFolder extends Pick<LatentDataset, "folder" | "classes" | "shape" | "source" | "scalingFactor"> {
+  /** In the order of the latents. */
+  readonly files: readonly string[];
+}
+
+async function npyDataset({ files, ...about }: NpyFolder): Promise<LatentDataset> {
+  const { folder, classes, shape } = about;
   await checkSizes(folder, files);
   const numbers = new Map(classes.map((name, label) => [name, label]));
   const labelOf = (file: string) => numbers.get(file.slice(0, file.indexOf("/"))) as number;
@@ -64,11 +73,9 @@ async function npyDataset(
     return { latents: Tensor.float32(values, [names.length, ...shape]), labels };
   };
   return {
-    folder,
+    ...about,
     layout: "npy",
-    shape,
     length: files.length,
-    classes,
     read,
     async statistics() {
       const total = channelSums(new Float32Array(), shape);

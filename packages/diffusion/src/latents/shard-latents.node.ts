@@ -60,7 +60,7 @@ interface Shard {
 
 /** Opens a folder: every shard is checked, and its labels are read. */
 export async function openShardLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
-  const { shape, dtype, classes, shardSize } = manifest;
+  const { shape, dtype, classes, shardSize, source, scalingFactor } = manifest;
   const shards: Shard[] = [];
   const total = channelSums(new Float32Array(), shape);
   for (let i = 0; i < shardCount(manifest); i++) {
@@ -99,6 +99,8 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
     shape,
     length,
     classes,
+    source,
+    scalingFactor,
     async read(indices) {
       const items = await Promise.all(Array.from(indices, readOne));
       const values = new Float32Array(items.length * size);

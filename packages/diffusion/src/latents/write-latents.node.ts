@@ -110,6 +110,15 @@ async function isWhole(folder: string, manifest: LatentManifest, unit: number): 
   }
 }
 
+/** How many units (shards) of a folder aren't there, or not whole. */
+export async function missingUnits(folder: string, manifest: LatentManifest): Promise<number> {
+  let missing = 0;
+  for (let unit = 0; unit < shardCount(manifest); unit++) {
+    if (!(await isWhole(folder, manifest, unit))) missing++;
+  }
+  return missing;
+}
+
 async function writeUnit(
   folder: string,
   manifest: LatentManifest,

@@ -27,8 +27,11 @@ import { chooseSampler, type SamplerName } from "./sampler-choice.js";
 export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode" | "dispose">;
 
 export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
-  /** Repository, folder or file of the autoencoder; by default the one in the checkpoint, or that its config names. */
-  readonly autoencoder?: string | undefined;
+  /**
+   * Repository, folder or file of the autoencoder; by default the one in the checkpoint, or that its config names. Null: none,
+   * latents are all that is wanted.
+   */
+  readonly autoencoder?: string | null | undefined;
   /** Instead of the published factor. */
   readonly scalingFactor?: number | undefined;
 }
@@ -46,7 +49,7 @@ export interface GenerateOptions {
   /** See `chooseSampler` (default: the sampler's). */
   readonly steps?: number;
   /** Picture i gets its noise from (seed, i), whatever the batches are (default 0). */
-  readonly seed?: number;
+  readonly seed?: number | bigint;
   /** Pictures at once (default 8; guidance doubles what the denoiser sees). dopri5 couples the pictures of a batch. */
   readonly batchSize?: number;
   /** Called after every step of a batch that begins with picture `first`. */
@@ -90,7 +93,8 @@ export class ClassConditionalPipeline {
     const { description, weights, autoencoderWeights } = await openDenoiser(idOrPath, options);
     let engine: Engine | undefined;
     try {
-      engine = await createEngine(options);
+      // Rewriting is about convolutions: the autoencoder's.
+      engine = await createEngine(engineOptions(options));
       const decoder = await loadDecoder(description, autoencoderWeights, options);
       const scalingFactor = options.scalingFactor ?? description.scalingFactor;
       return new ClassConditionalPipeline({ name: idOrPath, description, weights, engine, decoder, scalingFactor });
@@ -203,15 +207,19 @@ async function loadDecoder(
   description: DenoiserDescription,
   bundled: Weights | undefined,
   options: PipelineOptions,
-): Promise<Decoder> {
-  if (options.autoencoder !== undefined) return loadAutoencoder(options.autoencoder, engineOptions(options));
+): Promise<Decoder | null> {
+  if (options.autoencoder === null) return null;
+  if (options.autoencoder !== undefined) {
+    return loadAutoencoder(options.autoencoder, { ...options, revision: undefined, subfolder: undefined });
+  }
   if (bundled !== undefined) return bundledAutoencoder(description, bundled, engineOptions(options));
   if (description.autoencoder === null) {
     throw new ConfigError("the checkpoint doesn't say which autoencoder its latents are of", {
       hint: "Pass autoencoder: a repository, a folder or a file.",
     });
   }
-  return loadAutoencoder(description.autoencoder, options);
+  // Revision and subfolder are those of the denoiser.
+  return loadAutoencoder(description.autoencoder, { ...options, revision: undefined, subfolder: undefined });
 }
 
 const engineOptions = ({ device, dtype, threads }: EngineOptions): EngineOptions => ({

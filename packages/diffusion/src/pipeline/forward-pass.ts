@@ -1,12 +1,12 @@
 /**
  * One forward pass of a denoiser on an engine, with a program per batch size and channel count.
  */
-import { ShapeError } from "@dcae/core";
+import { ConfigError, ShapeError } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
 import type { Engine, LoadedProgram } from "@dcae/core/runtime";
 import { buildDenoiseProgram } from "../denoisers/denoise.js";
-import type { DenoiserConfig } from "../denoisers/denoiser-config.js";
+import { type DenoiserConfig, labelRows } from "../denoisers/denoiser-config.js";
 import type { ForwardPass } from "../samplers/guidance.js";
 
 /** Programs that stay loaded: guided (twice the batch) and unguided passes alternate under a guidance interval. */
@@ -18,7 +18,7 @@ export interface LoadedDenoiser {
   dispose(): Promise<void>;
 }
 
-/** @throws ShapeError when x, t and labels have different batch sizes */
+/** @throws ShapeError when x, t and labels have different batch sizes, ConfigError for labels that aren't classes */
 export function loadDenoiser(engine: Engine, weights: Weights, config: DenoiserConfig): LoadedDenoiser {
   const programs = new Map<string, LoadedProgram>();
   let last: Promise<unknown> = Promise.resolve();
@@ -52,6 +52,7 @@ export function loadDenoiser(engine: Engine, weights: Weights, config: DenoiserC
             `denoise: x has ${batch} samples, t is [${t.shape}] and labels [${labels?.shape ?? ""}]`,
           );
         }
+        checkLabels(labels, config);
         const program = await acquire(batch, channels);
         const { y } = await program.run({ x, t, ...(labels === undefined ? {} : { labels }) });
         return y as Tensor;
@@ -62,4 +63,16 @@ export function loadDenoiser(engine: Engine, weights: Weights, config: DenoiserC
         programs.clear();
       }),
   };
+}
+
+/** What lies outside of the table of labels would read other memory, or fail without saying why. */
+function checkLabels(labels: Tensor | undefined, config: DenoiserConfig): void {
+  const rows = labelRows(config);
+  if ((rows === 0) !== (labels === undefined)) {
+    throw new ConfigError(
+      `denoise: the model has ${config.numClasses} classes and ${rows === 0 ? "takes no" : "needs"} labels`,
+    );
+  }
+  const wrong = labels === undefined ? undefined : Array.from(labels.toFloat32()).find((y) => !(y >= 0 && y < rows));
+  if (wrong !== undefined) throw new ConfigError(`denoise: the label ${wrong} isn't one of 0 to ${rows - 1}`);
 }

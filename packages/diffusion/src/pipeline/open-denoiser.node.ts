@@ -1,8 +1,9 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
-import { extname, join } from "node:path";
+import { dirname, extname, join, resolve } from "node:path";
 import { AutoencoderDCModel, ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
 import {
   checkWeights,
+  type ModelFiles,
   openModel,
   openTorchFile,
   type ResolveModelOptions,
@@ -12,7 +13,6 @@ import {
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
 import { modelParameters } from "@dcae/core/models";
-import { parseOfficialDenoiser } from "../denoisers/official-config.js";
 import {
   checkDenoiserWeights,
   type DenoiserDescription,
@@ -23,8 +23,11 @@ import { inferDenoiser } from "./infer-denoiser.js";
 import { denoiserWeights, weightsBelow } from "./weight-view.js";
 
 export interface OpenDenoiserOptions extends ResolveModelOptions {
-  /** Official constructor arguments, instead of what the checkpoint says: `{ arch: "uvit", model: { ... } }`. */
-  readonly denoiser?: { readonly arch: string; readonly model: unknown } | undefined;
+  /**
+   * The configuration, instead of what the checkpoint says: an object as in config.json, with official constructor arguments
+   * (`{ arch: "uvit", model: { ... } }`) or a published name (`{ model_name: "..." }`).
+   */
+  readonly denoiser?: Readonly<Record<string, unknown>> | undefined;
   /** Gets what the user should know; default: a process warning. */
   readonly onNotice?: ((notice: string) => void) | undefined;
 }
@@ -51,18 +54,18 @@ export async function openDenoiser(idOrPath: string, options: OpenDenoiserOption
   const { denoiser, onNotice = (notice) => process.emitWarning(notice) } = options;
   const isTorch = TORCH_EXTENSIONS.includes(extname(idOrPath).toLowerCase());
   const opened = isTorch
-    ? { weights: await openTorchFile(idOrPath), config: undefined, configPath: undefined, notice: undefined }
-    : await openModel(idOrPath, options).then((model) => ({ ...model, configPath: model.files.configPath }));
+    ? { weights: await openTorchFile(idOrPath), config: undefined, files: undefined, notice: undefined }
+    : await openModel(idOrPath, options);
   if (opened.notice !== undefined) onNotice(opened.notice);
   try {
     const own = denoiserWeights(opened.weights);
-    const unnamed = { autoencoder: null, scalingFactor: null, classes: null };
+    const { config, files } = opened;
     const description =
       denoiser !== undefined
-        ? { ...unnamed, ...parseOfficialDenoiser(denoiser.arch, denoiser.model, "denoiser") }
-        : opened.config !== undefined
-          ? parseDenoiserConfig(opened.config, opened.configPath ?? idOrPath)
-          : { ...unnamed, ...inferDenoiser(own) };
+        ? parseDenoiserConfig(denoiser, "denoiser")
+        : config !== undefined
+          ? locateAutoencoder(parseDenoiserConfig(config, files?.configPath ?? idOrPath), files)
+          : { ...inferDenoiser(own), autoencoder: null, scalingFactor: null, classes: null };
     const autoencoderWeights = weightsBelow(opened.weights, AUTOENCODER_PREFIX);
     return {
       description,
@@ -73,6 +76,26 @@ export async function openDenoiser(idOrPath: string, options: OpenDenoiserOption
     await opened.weights.close();
     throw error;
   }
+}
+
+/**
+ * An autoencoder named by a relative path ("../autoencoder") lies there as seen from the config.json, so that a folder with both
+ * can be moved.
+ *
+ * @throws ConfigError for such a path in a repository of the hub, which has no business outside of it
+ */
+function locateAutoencoder(description: DenoiserDescription, files: ModelFiles | undefined): DenoiserDescription {
+  const { autoencoder } = description;
+  if (autoencoder === null || !/^\.\.?[/\\]/.test(autoencoder) || files?.configPath === undefined) return description;
+  if (files.origin !== "local") {
+    throw new ConfigError(
+      `${files.configPath}: autoencoder is the path "${autoencoder}", which leaves the repository`,
+      {
+        hint: "Pass autoencoder: a repository, a folder or a file.",
+      },
+    );
+  }
+  return { ...description, autoencoder: resolve(dirname(files.configPath), autoencoder) };
 }
 
 /**

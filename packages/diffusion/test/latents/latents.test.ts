@@ -72,7 +72,14 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
   it("gives back latents and labels in any order, with the statistics of all", async () => {
     const folder = await written({ layout });
     const dataset = await openLatents(folder);
-    expect(dataset).toMatchObject({ layout, length: 5, shape: [3, 2, 2], classes: ["cat", "dog", "empty"] });
+    expect(dataset).toMatchObject({
+      layout,
+      length: 5,
+      shape: [3, 2, 2],
+      classes: ["cat", "dog", "empty"],
+      source: "test",
+      scalingFactor: 0.5,
+    });
     const { latents, labels } = await dataset.read([4, 0, 2]);
     expect([...labels.data]).toEqual([1, 0, 0]);
     const expected = ["dog/e", "cat/a", "cat/deep/c"].flatMap((picture) => [
@@ -237,7 +244,7 @@ describe("folders of the reference", () => {
       writeFileSync(join(folder, name), encodeNpy(Tensor.full([2, 1, 1], i)));
     }
     const dataset = await openLatents(folder);
-    expect(dataset.classes).toEqual(["n01", "n02"]);
+    expect(dataset).toMatchObject({ classes: ["n01", "n02"], source: null, scalingFactor: null });
     const { latents, labels } = await dataset.read([0, 1, 2]);
     expect([...latents.data]).toEqual([2, 2, 1, 1, 0, 0]);
     expect([...labels.data]).toEqual([0, 0, 1]);

@@ -1,0 +1,151 @@
+/** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
+import {
+  type LatentManifest,
+  type LatentStatistics,
+  latentCount,
+  missingUnits,
+  openLatents,
+  shardCount,
+  writeLatentStatistics,
+  writeLatents,
+} from "@dcae/diffusion";
+import { Command, Option } from "commander";
+import type { CliIo } from "../cli-io.js";
+import { createCodec } from "../codec.js";
+import { outputKind } from "../files/output-target.js";
+import { formatCount, plural } from "../format-number.js";
+import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latents/describe-latents.js";
+import { encodePictures, scaleLatents } from "../latents/encode-pictures.js";
+import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set.js";
+import { addEngineOptions, withModel } from "../options/engine-options.js";
+import { addExamples } from "../options/examples.js";
+import { addHubOptions, modelOption } from "../options/model-options.js";
+import { parseCount, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
+
+export function latentsCommand(io: CliIo): Command {
+  const command = new Command("latents")
+    .summary("a training set of latents for diffusion models")
+    .description(
+      "Encodes pictures in class folders (<class>/<picture>) to a folder of scaled latents with labels.\n" +
+        "It goes on where an earlier run stopped, and may be shared among processes by --shard.",
+    )
+    .requiredOption("--data <dir>", `folder of class folders, or "${SYNTHETIC}": procedural scenes of 12 classes`)
+    .addOption(modelOption())
+    .requiredOption("-o, --out <dir>", "folder of the latents")
+    .option("--size <n>", "side of the pictures, scaled and cut as the reference prepares data sets", parseCount, 512)
+    .addOption(
+      new Option("--layout <layout>", "shards: files of many latents; npy: the reference's, one file per picture")
+        .choices(["shards", "npy"])
+        .default("shards"),
+    )
+    .addOption(
+      new Option("--latent-dtype <type>", "type that latents are stored in")
+        .choices(["float32", "float16"])
+        .default("float32"),
+    )
+    .option("--shard-size <n>", "latents per shard, and per unit of work", parseCount, 1024)
+    .option("--flips", "also the latents of the mirrored pictures")
+    .option(
+      "--scaling-factor <x|measure>",
+      "instead of the model's factor; measure: 1 / RMS of the latents of 256 of the pictures",
+      parseScale,
+    )
+    .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
+    .option("--count <n>", `with --data ${SYNTHETIC}: number of scenes`, parseCount)
+    .option("--seed <n>", "of the scenes, and of the noise of an SD-VAE (default: 0)", parseSeed)
+    .option("--shard <i/n>", "only part i of n, from 1/n to n/n", parsePart)
+    .option("--batch-size <n>", "pictures that go through the model together", parseCount, 16);
+  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  addExamples(command, [
+    {
+      does: "latents of ImageNet, as the published diffusion models were trained on",
+      command: "dcae latents --data imagenet/train -m mit-han-lab/dc-ae-f64c128-in-1.0 --size 512 -o latents/",
+    },
+    {
+      does: "the first of four processes that share the work",
+      command: "dcae latents --data imagenet/train -m ./dc-ae-f64c128 -o latents/ --shard 1/4",
+    },
+    {
+      does: "no pictures at hand: scenes of 12 classes",
+      command: "dcae latents --data synthetic --count 12000 -m ./small --size 128 --scaling-factor measure -o latents/",
+    },
+  ]);
+  return command.action((flags: LatentsFlags) => latents(flags, io));
+}
+
+async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
+  const { data, out, size, count, seed, shard, batchSize, scalingFactor: _, ...loading } = flags;
+  checkLatentsFlags(flags);
+  await outputKind(out, ["folder"]);
+  const pictures = data === SYNTHETIC ? scenePictures(count as number, seed ?? 0n) : await folderPictures(data);
+  const manifest = await withModel(loading, io, async (model) => {
+    checkLatentsFlags(flags, model);
+    const { latentChannels } = flags;
+    const noise = model.kind === "sd-vae" ? { sample: true, ...(seed === undefined ? {} : { seed }) } : {};
+    const codec = createCodec(
+      model,
+      { ...noise, ...(latentChannels === undefined ? {} : { latentChannels }) },
+      io.signal,
+    );
+    const described = await describeLatents(model, codec, pictures, flags, io);
+    const progress = { label: "encode", total: latentCount(described) };
+    let done = 0;
+    await writeLatents(
+      out,
+      described,
+      async (items) => {
+        const encoded = await encodePictures(codec, pictures, items, size);
+        done += items.length;
+        io.progress.show({ ...progress, done, detail: items.at(-1)?.picture ?? "" });
+        return scaleLatents(encoded, described.scalingFactor);
+      },
+      {
+        ...(shard === undefined ? {} : { part: shard }),
+        batchSize,
+        signal: io.signal,
+        onProgress({ skipped, unit }) {
+          if (skipped) done += Math.min(described.shardSize, progress.total - unit * described.shardSize);
+          io.progress.show({ ...progress, done });
+        },
+      },
+    );
+    return described;
+  });
+  const missing = shard === undefined ? 0 : await missingUnits(out, manifest);
+  const statistics = missing === 0 ? await measure(out) : undefined;
+  report(manifest, missing, statistics, flags, io);
+}
+
+async function measure(folder: string): Promise<LatentStatistics> {
+  const dataset = await openLatents(folder);
+  try {
+    return await writeLatentStatistics(dataset);
+  } finally {
+    await dataset.close();
+  }
+}
+
+function report(
+  manifest: LatentManifest,
+  missing: number,
+  statistics: LatentStatistics | undefined,
+  { out, json }: LatentsFlags,
+  io: CliIo,
+): void {
+  const { classes, shape, scalingFactor, source, layout, dtype } = manifest;
+  const count = latentCount(manifest);
+  if (json === true) {
+    const about = { out, source, layout, dtype, shape, count, classes: classes.length, scalingFactor };
+    io.out(JSON.stringify({ ...about, missingUnits: missing, statistics: statistics ?? null }, undefined, 2));
+    return;
+  }
+  const parts = `${plural(count, "latent")} of [${shape.join(", ")}] in ${formatCount(classes.length)} classes`;
+  if (statistics === undefined) {
+    const units = shardCount(manifest);
+    io.out(`${out}: ${units - missing} of ${plural(units, "part")} are there, of ${parts}`);
+    return;
+  }
+  const { mean, std, rms } = statistics;
+  const measured = Object.entries({ mean, std, rms }).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  io.out(`${out}: ${parts}, scaled by ${scalingFactor}: ${measured.join(", ")}`);
+}

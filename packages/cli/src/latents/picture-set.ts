@@ -1,0 +1,73 @@
+/**
+ * The pictures that latents are made of: class folders on disk, or procedural scenes that are drawn when their turn comes.
+ */
+import { extname, join } from "node:path";
+import {
+  DataError,
+  drawScene,
+  imageToTensor,
+  loadImage,
+  SCENE_CLASSES,
+  type SceneClass,
+  type Tensor,
+} from "@dcae/core";
+import { listClassFolders } from "@dcae/diffusion";
+import { PICTURE_ENDINGS } from "../files/file-kind.js";
+
+/** What `--data` means procedural scenes. */
+export const SYNTHETIC = "synthetic";
+
+export interface PictureSet {
+  /** Names of the classes; labels are positions in this list. */
+  readonly classes: readonly string[];
+  /** `<class>/<name>`, without ending, class by class. */
+  readonly names: readonly string[];
+  /** A picture as float32 [1, 3, size, size] in [-1, 1]. @throws DataError naming the file */
+  load(name: string, size: number): Promise<Tensor>;
+}
+
+/**
+ * Pictures in class folders, found by the endings of their names.
+ *
+ * @throws DataError when there are none, or two would share a latent
+ */
+export async function folderPictures(folder: string): Promise<PictureSet> {
+  const { classes, files } = await listClassFolders(folder, [...PICTURE_ENDINGS]);
+  const paths = new Map<string, string>();
+  for (const file of files) {
+    const name = file.slice(0, file.length - extname(file).length);
+    const other = paths.get(name);
+    if (other !== undefined) {
+      throw new DataError(`${join(folder, other)} and ${file} would share one latent, ${name}`, {
+        hint: "Rename one of them: latents are named like their pictures, without the ending.",
+      });
+    }
+    paths.set(name, file);
+  }
+  return {
+    classes,
+    names: [...paths.keys()],
+    load: (name, size) => loadImage(join(folder, paths.get(name) as string), { size }),
+  };
+}
+
+/**
+ * Scenes of all classes in equal shares: number i is of class i mod 12 and drawn from `seed + i`, as those that autoencoders
+ * are trained on.
+ */
+export function scenePictures(count: number, seed: bigint): PictureSet {
+  const digits = String(count - 1).length;
+  const numbers = Array.from({ length: count }, (_, i) => i);
+  return {
+    classes: SCENE_CLASSES,
+    names: SCENE_CLASSES.flatMap((kind, label) =>
+      numbers
+        .filter((i) => i % SCENE_CLASSES.length === label)
+        .map((i) => `${kind}/${String(i).padStart(digits, "0")}`),
+    ),
+    async load(name, size) {
+      const [kind, number] = name.split("/") as [SceneClass, string];
+      return imageToTensor(drawScene({ width: size, height: size, seed: seed + BigInt(number), kind }));
+    },
+  };
+}

@@ -1,0 +1,258 @@
+/** `dcae latents`: from class folders to a folder that diffusion models train on. */
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { AutoencoderDC, loadImage, type Tensor } from "@dcae/core";
+import { readNpyFile } from "@dcae/core/checkpoint";
+import { type LatentDataset, openLatents } from "@dcae/diffusion";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Interrupted } from "../src/interrupted.js";
+import { cli, failWith, succeed } from "./support/cli.js";
+import { makePicture } from "./support/pictures.js";
+import { temporaryFolder } from "./support/temporary-folder.js";
+import { makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
+
+const folder = temporaryFolder();
+const place = (name: string) => join(folder, name);
+const data = place("data");
+let model: string;
+
+beforeAll(async () => {
+  model = await makeModel(folder, "tiny");
+  for (const [name, count] of [
+    ["dog", 3],
+    ["cat", 2],
+  ] as const) {
+    mkdirSync(join(data, name), { recursive: true });
+    for (let i = 0; i < count; i++) await makePicture(join(data, name), `${i}.png`, 20, 16 + i, i);
+  }
+  mkdirSync(join(data, "dog", "more"));
+  await makePicture(join(data, "dog", "more"), "x.jpg", 40, 32, 9);
+});
+
+const opened: LatentDataset[] = [];
+afterEach(async () => {
+  for (const dataset of opened.splice(0)) await dataset.close();
+});
+async function open(out: string): Promise<LatentDataset> {
+  const dataset = await openLatents(out);
+  opened.push(dataset);
+  return dataset;
+}
+
+const common = ["--size", "16", "--threads", "1", "--scaling-factor", "0.25"];
+const write = (out: string, ...flags: string[]) =>
+  succeed("latents", "--data", data, "-m", model, "-o", out, ...common, ...flags);
+
+async function encoded(path: string): Promise<Tensor> {
+  const autoencoder = await AutoencoderDC.fromPretrained(model, { device: "cpu", threads: 1 });
+  const latent = await autoencoder.encode(await loadImage(join(data, path), { size: 16 }));
+  await autoencoder.dispose();
+  return latent;
+}
+
+const difference = (a: Tensor, b: Tensor) => {
+  const other = b.toFloat32();
+  return a.toFloat32().reduce((max, value, i) => Math.max(max, Math.abs(value - (other[i] as number))), 0);
+};
+
+describe("what is written", () => {
+  test("shards: labels by sorted folders, the model's latents times the factor, statistics", async () => {
+    const out = place("shards");
+    const line = await write(out, "--shard-size", "4", "--batch-size", "3");
+    expect(line).toMatch(/shards: 6 latents of \[8, 4, 4\] in 2 classes, scaled by 0.25: mean -?\d/);
+    const dataset = await open(out);
+    expect(dataset).toMatchObject({ length: 6, classes: ["cat", "dog"], source: model, scalingFactor: 0.25 });
+    const { latents, labels } = await dataset.read([0, 1, 2, 3, 4, 5]);
+    expect([...labels.data]).toEqual([0, 0, 1, 1, 1, 1]);
+    const last = await encoded("dog/more/x.jpg");
+    const scaled = last.toFloat32().map((value) => value * 0.25);
+    expect(difference(latents.row(5), { toFloat32: () => scaled } as Tensor)).toBeLessThan(1e-5);
+    const statistics = JSON.parse(readFileSync(join(out, "statistics.json"), "utf8")) as { rms: number; count: number };
+    const values = latents.toFloat32();
+    const rms = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+    expect(statistics.count).toBe(6);
+    expect(statistics.rms).toBeCloseTo(rms, 6);
+  });
+
+  test("npy: the reference's layout, and mirrored pictures", async () => {
+    const out = place("npy");
+    await write(out, "--layout", "npy", "--flips", "--latent-dtype", "float16");
+    const [plain, mirrored] = await Promise.all(
+      ["cat/1.npy", "cat/1.mirrored.npy"].map((name) => readNpyFile(join(out, name))),
+    );
+    expect(plain).toMatchObject({ dtype: "float16", shape: [8, 4, 4] });
+    expect((mirrored as Tensor).data).not.toEqual((plain as Tensor).data);
+    const dataset = await open(out);
+    expect(dataset.length).toBe(12);
+    expect([...(await dataset.read([0, 3, 4, 11])).labels.data]).toEqual([0, 0, 1, 1]);
+  });
+
+  test("mirrored latents are those of mirrored pictures", async () => {
+    const symmetric = place("symmetric");
+    mkdirSync(join(symmetric, "a"), { recursive: true });
+    writeFileSync(
+      join(symmetric, "a", "s.svg"),
+      '<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><rect x="6" y="2" width="4" height="9"/></svg>',
+    );
+    await succeed("latents", "--data", symmetric, "-m", model, "-o", place("symmetric-z"), ...common, "--flips");
+    const { latents } = await (await open(place("symmetric-z"))).read([0, 1]);
+    expect(difference(latents.row(0), latents.row(1))).toBeLessThan(1e-6);
+  });
+
+  test("in parts by several processes, the same as by one", async () => {
+    const out = place("parts");
+    const parts = ["--shard-size", "2", "--shard"];
+    expect(await write(out, ...parts, "2/2")).toContain("1 of 3 parts are there, of 6 latents");
+    expect(existsSync(join(out, "statistics.json"))).toBe(false);
+    expect(await write(out, ...parts, "1/2")).toContain("6 latents of [8, 4, 4]");
+    const [whole, joined] = [await open(place("shards")), await open(out)];
+    const all = [0, 1, 2, 3, 4, 5];
+    expect(difference((await joined.read(all)).latents, (await whole.read(all)).latents)).toBeLessThan(1e-6);
+  });
+
+  test("a measured factor makes their mean square 1, and stays that of the folder", async () => {
+    const out = place("measured");
+    const argv = ["latents", "--data", data, "-m", model, "-o", out, "--size", "16", "--threads", "1", "--json"];
+    const first = JSON.parse(await succeed(...argv, "--scaling-factor", "measure")) as {
+      scalingFactor: number;
+      statistics: { rms: number };
+    };
+    expect(first.statistics.rms).toBeCloseTo(1, 3);
+    expect(String(first.scalingFactor)).toBe(String(Number(first.scalingFactor.toPrecision(4))));
+    const again = JSON.parse(await succeed(...argv, "--scaling-factor", "measure")) as typeof first;
+    expect(again.scalingFactor).toBe(first.scalingFactor);
+  });
+
+  test("scenes without any files, and the noise of an SD-VAE from the seed", async () => {
+    const kl = await makeModel(folder, "kl", TINY_KL_CONFIG);
+    const scenes = ["latents", "--data", "synthetic", "--count", "14", "-m", kl, "--size", "8", "--threads", "1"];
+    await succeed(...scenes, "-o", place("scenes-1"), "--seed", "5");
+    await succeed(...scenes, "-o", place("scenes-2"), "--seed", "5", "--batch-size", "3");
+    await succeed(...scenes, "-o", place("scenes-3"), "--seed", "6");
+    const all = Array.from({ length: 14 }, (_, i) => i);
+    const [one, two, three] = await Promise.all(
+      [1, 2, 3].map(async (i) => (await open(place(`scenes-${i}`))).read(all)),
+    );
+    expect([...one!.labels.data]).toEqual([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    expect(difference(one!.latents, two!.latents)).toBeLessThan(1e-6);
+    expect(difference(one!.latents, three!.latents)).toBeGreaterThan(0.1);
+  });
+});
+
+describe("going on", () => {
+  test("what is there and whole isn't made again; what was cut off is", async () => {
+    const out = place("again");
+    await write(out, "--shard-size", "2");
+    const shard = (i: number) => join(out, `latents-00000${i}.safetensors`);
+    const old = new Date(1e12);
+    for (const i of [0, 1, 2]) utimesSync(shard(i), old, old);
+    truncateSync(shard(1), statSync(shard(1)).size - 3);
+    utimesSync(shard(1), old, old);
+    rmSync(shard(2));
+    await write(out, "--shard-size", "2");
+    expect(statSync(shard(0)).mtime).toEqual(old);
+    expect(statSync(shard(1)).mtime).not.toEqual(old);
+    expect((await open(out)).length).toBe(6);
+  });
+
+  test("an interruption leaves whole shards only", async () => {
+    const out = place("interrupted");
+    const controller = new AbortController();
+    const argv = [
+      "latents",
+      "--data",
+      data,
+      "-m",
+      model,
+      "-o",
+      out,
+      ...common,
+      "--shard-size",
+      "2",
+      "--batch-size",
+      "2",
+    ];
+    const { status } = await cli(argv, {
+      signal: controller.signal,
+      onTerminal: (text) => {
+        if (text.includes("encode") && text.includes("2/6")) controller.abort(new Interrupted("SIGINT"));
+      },
+    });
+    expect(status).toBe(130);
+    expect(existsSync(join(out, "statistics.json"))).toBe(false);
+    expect(await write(out, "--shard-size", "2")).toContain("6 latents");
+  });
+
+  test("another set of pictures is refused", async () => {
+    const line = await failWith(
+      1,
+      "latents",
+      "--data",
+      data,
+      "-m",
+      model,
+      "-o",
+      place("shards"),
+      "--size",
+      "16",
+      "--scaling-factor",
+      "1",
+    );
+    expect(line).toContain("describes other latents");
+  });
+});
+
+describe("refused, with what is wrong", () => {
+  const args = (...flags: string[]) => [
+    "latents",
+    "--data",
+    data,
+    "-m",
+    model,
+    "-o",
+    place("no"),
+    "--size",
+    "16",
+    ...flags,
+  ];
+
+  test.each([
+    [[], "no scaling factor is known for"],
+    [["--scaling-factor", "-1"], "Give a positive number"],
+    [["--scaling-factor", "1", "--count", "3"], "--count has no effect"],
+    [["--scaling-factor", "1", "--seed", "3"], "--seed has no effect"],
+    [["--scaling-factor", "1", "--size", "18"], "must be a multiple of 4"],
+    [["--scaling-factor", "1", "--shard", "0/2"], "Give i/n with i from 1 to n"],
+    [["--scaling-factor", "1", "--shard", "3/2"], "Give i/n with i from 1 to n"],
+    [["--scaling-factor", "1", "--data", "synthetic"], "needs --count"],
+  ])("%j", async (flags, message) => {
+    expect(await failWith(2, ...args(...flags))).toContain(message);
+    expect(existsSync(place("no"))).toBe(false);
+  });
+
+  test("a picture that can't be read, by name", async () => {
+    const broken = place("broken");
+    mkdirSync(join(broken, "a"), { recursive: true });
+    writeFileSync(join(broken, "a", "b.png"), "not a picture");
+    const line = await failWith(1, "latents", "--data", broken, "-m", model, "-o", place("broken-z"), ...common);
+    expect(line).toContain(join(broken, "a", "b.png"));
+  });
+
+  test("two pictures that would share a latent", async () => {
+    const twins = place("twins");
+    mkdirSync(join(twins, "a"), { recursive: true });
+    await makePicture(join(twins, "a"), "b.png");
+    await makePicture(join(twins, "a"), "b.jpg");
+    const line = await failWith(1, "latents", "--data", twins, "-m", model, "-o", place("twins-z"), ...common);
+    expect(line).toContain("would share one latent, a/b");
+  });
+});

@@ -1,0 +1,202 @@
+/** `dcae sample` and `dcae denoise`: diffusion models from the command line. */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { decodeImage, Tensor } from "@dcae/core";
+import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
+import { createRandom } from "@dcae/core/graph";
+import { ClassConditionalPipeline } from "@dcae/diffusion";
+import { beforeAll, describe, expect, test } from "vitest";
+import { Interrupted } from "../src/interrupted.js";
+import { cli, failWith, succeed } from "./support/cli.js";
+import { temporaryFolder } from "./support/temporary-folder.js";
+import { makeDenoiser } from "./support/tiny-denoisers.js";
+import { makeModel } from "./support/tiny-models.js";
+
+const folder = temporaryFolder();
+const place = (name: string) => join(folder, name);
+let model: string;
+let dit: string;
+
+beforeAll(async () => {
+  await makeModel(folder, "autoencoder");
+  model = await makeDenoiser(folder, "uvit", { autoencoder: "../autoencoder" });
+  dit = await makeDenoiser(folder, "dit", { arch: "dit", classes: null });
+});
+
+const fast = ["--steps", "3", "--threads", "1"];
+const sample = (out: string, ...flags: string[]) =>
+  succeed("sample", "-m", model, "--labels", "dog,2", "-o", place(out), ...fast, ...flags);
+
+describe("dcae sample", () => {
+  test("one picture of all samples, a row per class", async () => {
+    expect(await sample("grid.png", "--per-label", "3", "--cfg", "2")).toContain("6 pictures, guidance 2");
+    const grid = await decodeImage(place("grid.png"));
+    expect([grid.width, grid.height]).toEqual([3 * 18 + 2, 2 * 18 + 2]);
+  });
+
+  test("the same seed gives the same file; another seed, scale or sampler another one", async () => {
+    const flags = { again: [], same: ["--batch-size", "1"], seed: ["--seed", "1"], scale: ["--cfg", "3"] };
+    for (const [name, more] of Object.entries(flags)) await sample(`${name}.npy`, ...more);
+    const bytes = (name: string) => readFileSync(place(`${name}.npy`));
+    const values = async (name: string) => (await readNpyFile(place(`${name}.npy`))).toFloat32();
+    await sample("again-2.npy");
+    expect(bytes("again").equals(bytes("again-2"))).toBe(true);
+    const [one, single] = [await values("again"), await values("same")];
+    expect(Math.max(...one.map((value, i) => Math.abs(value - (single[i] as number))))).toBeLessThan(1e-4);
+    expect(bytes("seed").equals(bytes("again"))).toBe(false);
+    expect(bytes("scale").equals(bytes("again"))).toBe(false);
+  });
+
+  test("labels are folder names first, then numbers", async () => {
+    await succeed("sample", "-m", model, "--labels", "7,1", "-o", place("names.npy"), ...fast);
+    await succeed("sample", "-m", model, "--labels", "2,dog", "-o", place("numbers.npy"), ...fast);
+    expect(readFileSync(place("names.npy")).equals(readFileSync(place("numbers.npy")))).toBe(true);
+    expect(await failWith(2, "sample", "-m", model, "--labels", "cow", "-o", place("x.npy"))).toContain(
+      '"cow" isn\'t a class. Classes are 0 to 2: cat, dog, 7.',
+    );
+    expect(await failWith(2, "sample", "-m", model, "--labels", "4", "-o", place("x.npy"))).toContain("isn't a class");
+  });
+
+  test("a folder gets one file per sample, and JSON says what was done", async () => {
+    const text = await sample("files/", "--json");
+    expect(JSON.parse(text)).toMatchObject({ labels: ["dog", "7"], cfg: 1, steps: 3, seed: "0" });
+    expect(readdirSync(place("files")).sort()).toEqual(["0-dog.png", "1-7.png"]);
+  });
+
+  test("latents need no autoencoder, and an interval limits guidance", async () => {
+    const run = (out: string, ...flags: string[]) =>
+      succeed("sample", "-m", dit, "--labels", "0", "-o", place(out), ...fast, ...flags);
+    await run("plain.npy");
+    await run("guided.npy", "--cfg", "4");
+    await run("nowhere.npy", "--cfg", "4", "--guidance-interval", "5000,6000");
+    const values = async (name: string) => (await readNpyFile(place(name))).data;
+    expect(await values("nowhere.npy")).toEqual(await values("plain.npy"));
+    // A fresh DiT predicts zeros, with and without labels.
+    expect(await values("guided.npy")).toEqual(await values("plain.npy"));
+    const [shape] = [(await readNpyFile(place("plain.npy"))).shape];
+    expect(shape).toEqual([1, 8, 4, 4]);
+  });
+
+  test("steps show on a terminal; an interruption ends the command", async () => {
+    const controller = new AbortController();
+    const shown: string[] = [];
+    const outcome = await cli(["sample", "-m", model, "--labels", "0", "-o", place("never.png"), "--steps", "900"], {
+      signal: controller.signal,
+      onTerminal: (text) => {
+        shown.push(text);
+        if (text.includes("sample")) controller.abort(new Interrupted("SIGINT"));
+      },
+    });
+    expect(outcome.status).toBe(130);
+    expect(shown.join("")).toMatch(/sample {2}\[-+\] +0% {2}\d+\/301/);
+  });
+
+  test.each([
+    [["--labels", "0", "--sampler", "euler"], 1, "sampler euler doesn't fit a model trained by DPM_Solver"],
+    [["--labels", "0", "--sampler", "plms"], 2, "Allowed choices are dpm-solver++"],
+    [["--labels", "0,,1"], 2, "Give a list separated by commas"],
+    [["--labels", "0", "--guidance-interval", "1,2"], 2, "have no effect without guidance"],
+    [["--labels", "0", "--cfg", "2", "--guidance-interval", "2"], 2, "Give two numbers in ascending order"],
+    [["--labels", "0", "-o", "x.npy", "--columns", "2"], 2, "--columns has no effect"],
+    [["--labels", "0", "-o", "x.npy", "--autoencoder", "y"], 2, "--autoencoder has no effect"],
+  ])("refuses %j", async (flags, status, message) => {
+    expect(await failWith(status, "sample", "-m", model, "-o", place("x.png"), ...flags)).toContain(message);
+  });
+
+  test("models that aren't there, and those without an autoencoder", async () => {
+    const missing = await failWith(1, "sample", "-m", "dc-ae-uvit", "--labels", "0", "-o", place("x.png"));
+    expect(missing).toContain(
+      "not the name of a published diffusion model. Published: dc-ae-f32c32-in-1.0-dit-xl-in-512px",
+    );
+    const lone = await failWith(1, "sample", "-m", dit, "--labels", "0", "-o", place("x.png"), "--steps", "2");
+    expect(lone).toContain("doesn't say which autoencoder");
+    await succeed(
+      "sample",
+      "-m",
+      dit,
+      "--labels",
+      "0",
+      "-o",
+      place("own.png"),
+      ...fast,
+      "--autoencoder",
+      place("autoencoder"),
+    );
+  });
+});
+
+describe("dcae denoise", () => {
+  const random = createRandom(1);
+  const x = Tensor.float32(random.normal(new Float32Array(2 * 8 * 16)), [2, 8, 4, 4]);
+  const t = Tensor.float32(Float32Array.of(3.5, 900));
+  const labels = new Tensor("int32", Int32Array.of(1, 3), [2]);
+
+  beforeAll(async () => {
+    await writeNpyFile(place("x.npy"), x.cast("float64"));
+    await writeNpyFile(place("t.npy"), t);
+    await writeNpyFile(place("l.npy"), labels.cast("int64"));
+  });
+  const inputs = (changes: Readonly<Record<string, string>> = {}) =>
+    Object.entries({ "--x": "x.npy", "--t": "t.npy", "--labels": "l.npy", ...changes }).flatMap(([key, name]) => [
+      key,
+      place(name),
+    ]);
+
+  test("gives what the pipeline's forward pass gives", async () => {
+    const line = await succeed("denoise", "-m", model, ...inputs(), "-o", place("eps.npy"), "--threads", "1");
+    expect(line).toBe(`${place("eps.npy")}: [2, 8, 4, 4]\n`);
+    const pipeline = await ClassConditionalPipeline.fromPretrained(model, { device: "cpu", threads: 1 });
+    const expected = await pipeline.denoise(x, t, labels);
+    await pipeline.dispose();
+    expect((await readNpyFile(place("eps.npy"))).data).toEqual(expected.data);
+    await succeed("denoise", "-m", dit, ...inputs(), "-o", place("both.npy"), "--threads", "1");
+    expect((await readNpyFile(place("both.npy"))).shape).toEqual([2, 16, 4, 4]);
+  });
+
+  test("a configuration of one's own for bare weights", async () => {
+    const config = JSON.parse(readFileSync(join(model, "config.json"), "utf8")) as object;
+    writeFileSync(place("own.json"), JSON.stringify(config));
+    const bare = join(model, "model.safetensors");
+    const line = await failWith(
+      1,
+      "denoise",
+      "-m",
+      bare,
+      ...inputs(),
+      "-o",
+      place("y.npy"),
+      "--config",
+      place("t.npy"),
+    );
+    expect(line).toContain("--config");
+    await succeed("denoise", "-m", bare, ...inputs(), "-o", place("y.npy"), "--config", place("own.json"));
+    expect(readFileSync(place("y.npy")).length).toBe(readFileSync(place("eps.npy")).length);
+  });
+
+  test.each([
+    [{ "--x": "t.npy" }, "expected numbers of rank 4"],
+    [{ "--t": "x.npy" }, "expected numbers of rank 1"],
+    [{ "--labels": "t.npy" }, "expected integers of rank 1"],
+    [{ "--t": "gone.npy" }, "gone.npy"],
+  ])("refuses %j", async (changes, message) => {
+    const line = await failWith(
+      1,
+      "denoise",
+      "-m",
+      model,
+      ...inputs(changes as Record<string, string>),
+      "-o",
+      place("y.npy"),
+    );
+    expect(line).toContain(message);
+  });
+
+  test("refuses labels that are missing or no classes", async () => {
+    await writeNpyFile(place("far.npy"), new Tensor("int32", Int32Array.of(0, 4), [2]));
+    expect(
+      await failWith(1, "denoise", "-m", model, ...inputs({ "--labels": "far.npy" }), "-o", place("y.npy")),
+    ).toContain("the label 4 isn't one of 0 to 3");
+    const none = ["--x", place("x.npy"), "--t", place("t.npy"), "-o", place("y.npy")];
+    expect(await failWith(1, "denoise", "-m", model, ...none)).toContain("has 3 classes and needs labels");
+  });
+});
