@@ -36,6 +36,11 @@ export interface SessionOptions {
    * the time of getting hundreds of megabytes of fresh pages for each operator.
    */
   readonly arena?: boolean | undefined;
+  /**
+   * Lay out the intermediate values of a run in one block, planned at the first run (default true). The block is mapped anew
+   * at every run, or held beside the pieces that the first run took where there is an arena.
+   */
+  readonly planMemory?: boolean | undefined;
 }
 
 export interface Session {
