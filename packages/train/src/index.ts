@@ -7,5 +7,6 @@ export * from "./logging/index.js";
 export * from "./losses/index.js";
 export * from "./optimizer/index.js";
 export * from "./phases/index.js";
+export * from "./rewrite/index.js";
 export * from "./step/index.js";
 export * from "./trainer/index.js";

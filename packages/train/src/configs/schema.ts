@@ -120,6 +120,8 @@ const phase = z
     carry: z.enum(["weights", "ema"]).default("weights"),
     /** Keep few activations and compute the others again. */
     recompute: z.boolean().default(false),
+    /** Take the forms that are faster on a CPU, where the engine is one: about twice the speed, more memory. */
+    optimize: z.boolean().default(true),
     checkpointEvery: count.default(1000),
     keep: count.default(3),
     evaluateEvery: count.default(1000),

@@ -8,6 +8,7 @@ import { ConfigError, createScope, type RootScope, type Scope, type Value } from
 import { gradients, recomputation } from "../autodiff/index.js";
 import { overlayScope } from "../graph/overlay-scope.js";
 import type { NamedValue } from "../optimizer/index.js";
+import { type OptimizeForwardOptions, optimizeForward } from "../rewrite/index.js";
 
 export interface ObjectiveValue {
   /** What is minimized, a scalar. */
@@ -56,17 +57,29 @@ export function trainedWeights(root: RootScope, trains: TrainingRule): NamedValu
 export interface GradientStepOptions {
   /** Keep few activations and compute the others again: less memory, about a third more time (default false). */
   readonly recompute?: boolean;
+  /**
+   * Take the forms that are faster on a CPU (rewrite/optimize-forward.ts): half the time, more memory, other rounding. Default
+   * false, as for an engine's programs.
+   */
+  readonly optimize?: boolean | OptimizeForwardOptions;
+}
+
+/** `optimizeForward` where the option asks for it, and otherwise `values`. */
+export function forwardForm(values: readonly Value[], optimize: GradientStepOptions["optimize"]): readonly Value[] {
+  if (optimize === undefined || optimize === false) return values;
+  return optimizeForward(values, optimize === true ? {} : optimize);
 }
 
 /** Gradients of an objective with respect to what `trains` picks. */
 export function gradientStep(
   objective: Objective,
   trains: TrainingRule,
-  { recompute = false }: GradientStepOptions = {},
+  { recompute = false, optimize = false }: GradientStepOptions = {},
 ): GradientStep {
   const root = createScope();
-  const buffers = new Map<string, Value>();
-  const { loss, metrics, constants = [] } = objective(trainingScope(root, trains, buffers));
+  const updates = new Map<string, Value>();
+  const plain = objective(trainingScope(root, trains, updates));
+  const { loss, metrics, constants, buffers } = optimizeObjective(plain, updates, optimize);
   const weights = trainedWeights(root, trains);
   return {
     weights,
@@ -77,5 +90,23 @@ export function gradientStep(
     ),
     buffers,
     metrics: { loss, ...metrics },
+  };
+}
+
+/** The objective and the buffers it moves, in the form that `optimize` asks for. */
+function optimizeObjective(
+  { loss, metrics, constants = [] }: ObjectiveValue,
+  buffers: ReadonlyMap<string, Value>,
+  optimize: GradientStepOptions["optimize"],
+): Required<ObjectiveValue> & { readonly buffers: ReadonlyMap<string, Value> } {
+  const [metricNames, bufferNames] = [Object.keys(metrics), [...buffers.keys()]];
+  const [form, ...rest] = forwardForm([loss, ...Object.values(metrics), ...buffers.values(), ...constants], optimize);
+  const take = (count: number) => rest.splice(0, count);
+  const [metricForms, bufferForms] = [take(metricNames.length), take(bufferNames.length)];
+  return {
+    loss: form as Value,
+    metrics: Object.fromEntries(metricNames.map((name, i) => [name, metricForms[i] as Value])),
+    buffers: new Map(bufferNames.map((name, i) => [name, bufferForms[i] as Value])),
+    constants: rest,
   };
 }

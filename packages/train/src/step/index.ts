@@ -1,5 +1,6 @@
 /** Public names of training steps. */
 export {
+  forwardForm,
   type GradientStep,
   type GradientStepOptions,
   gradientStep,

@@ -1,6 +1,7 @@
 /** A phase of autoencoder training as the programs of its updates: objective, gradients, optimizer. */
 import type { Scope, Value } from "@dcae/core/graph";
 import { type DcAeConfig, dcAeDecode, dcAeEncode } from "@dcae/core/models";
+import type { Engine } from "@dcae/core/runtime";
 import { namePatterns } from "../configs/name-patterns.js";
 import type { TrainingPhase } from "../configs/schema.js";
 import {
@@ -55,8 +56,22 @@ function reported<T extends { readonly metrics: Readonly<Record<string, Value>> 
   return perceptual || lpips === undefined ? step : { ...step, metrics: others };
 }
 
-/** The updates of a phase; several batches per update where it accumulates. */
-export function autoencoderStages(phase: TrainingPhase, model: DcAeConfig, perceptual: boolean): UpdateStage[] {
+/** Whether programs of the phase take the forms that are faster on a CPU: not where something else runs them. */
+export function optimizesFor(engine: Engine, phase: TrainingPhase): boolean {
+  return phase.optimize && engine.device === "cpu" && engine.rewrite !== undefined;
+}
+
+/**
+ * The updates of a phase; several batches per update where it accumulates.
+ *
+ * @param optimize see `optimizesFor`
+ */
+export function autoencoderStages(
+  phase: TrainingPhase,
+  model: DcAeConfig,
+  perceptual: boolean,
+  optimize: boolean = phase.optimize,
+): UpdateStage[] {
   const { gan, accumulate, recompute } = phase;
   const trains = trainingRule(phase, model);
   const options = reconstructionOptions(phase, model, perceptual);
@@ -67,7 +82,7 @@ export function autoencoderStages(phase: TrainingPhase, model: DcAeConfig, perce
     averages: phase.ema === null ? [] : [phase.ema],
   };
   if (gan === null) {
-    const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute }), usesLpips);
+    const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute, optimize }), usesLpips);
     return [
       { run: accumulate === 1 ? stepProgram(step, optimizer) : accumulationPrograms(step, optimizer, accumulate) },
     ];
@@ -83,6 +98,7 @@ export function autoencoderStages(phase: TrainingPhase, model: DcAeConfig, perce
     generatorOptimizer: optimizer,
     discriminatorOptimizer: { name: "discriminator", adamW: gan.optimizer },
     recompute,
+    optimize,
   };
   if (gan.schedule === "both" && accumulate === 1) {
     const { metrics, updates } = reported(adversarialStep(adversarial), usesLpips);

@@ -1,5 +1,5 @@
 /** Public names of the trainer. */
-export { autoencoderStages, reconstructor, trainingRule } from "./autoencoder-stages.js";
+export { autoencoderStages, optimizesFor, reconstructor, trainingRule } from "./autoencoder-stages.js";
 export { type CheckpointNotes, listCheckpoints, type OpenCheckpoint, openCheckpointFolder } from "./checkpoint.js";
 export { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
 export { type ReconstructionEvaluation, reconstructionEvaluation } from "./evaluate-reconstruction.js";

@@ -22,7 +22,7 @@ import type { Engine } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import type { Progress } from "../logging/index.js";
 import { openLpipsWeights } from "../losses/index.js";
-import { autoencoderStages, reconstructionOptions, trainingRule } from "./autoencoder-stages.js";
+import { autoencoderStages, optimizesFor, reconstructionOptions, trainingRule } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit, runFiles } from "./fit.js";
@@ -145,7 +145,7 @@ async function trainPhase(
     const done = await fit({
       directory,
       engine,
-      stages: autoencoderStages(phase, architecture, perceptual),
+      stages: autoencoderStages(phase, architecture, perceptual, optimizesFor(engine, phase)),
       chunks: phase.accumulate,
       weights,
       seed: config.seed,

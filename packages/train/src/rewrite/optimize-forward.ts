@@ -1,0 +1,45 @@
+/**
+ * Values to values: a forward pass in the forms whose derivatives, too, are fast on a CPU.
+ *
+ * It happens before differentiation, because autodiff then gives the fast backward pass by itself: the adjoint of Winograd's
+ * form is Winograd's form of the input gradient (the transposed transforms around one batched product), its weight gradient is
+ * a batched product of the same transformed values, and the adjoint of a cheap shuffle is a cheap shuffle. Nothing is
+ * transformed twice.
+ *
+ * The rewrites are those of inference on a CPU (graph/rewrite in core) that don't rely on weights staying what they are.
+ */
+import {
+  type ChooseWinograd,
+  channelMeansAsProducts,
+  createProgram,
+  fastShuffles,
+  type Program,
+  simplifyShortcuts,
+  toWinograd,
+  type Value,
+} from "@dcae/core/graph";
+import { chooseTrainingWinograd } from "./winograd-training-cost.js";
+
+export interface OptimizeForwardOptions {
+  /** Which convolutions take Winograd's form (default: the measured rule of winograd-training-cost.ts). */
+  readonly chooseWinograd?: ChooseWinograd | undefined;
+}
+
+/**
+ * The same functions of the same inputs and parameters, up to rounding (1e-5 of the largest value for a convolution).
+ *
+ * @param values everything that is used further of one forward pass, together: what they share stays shared
+ */
+export function optimizeForward(values: readonly Value[], options: OptimizeForwardOptions = {}): Value[] {
+  const choose = options.chooseWinograd ?? chooseTrainingWinograd;
+  const passes: readonly ((program: Program) => Program)[] = [
+    // Recognizes shortcuts by their shuffles, so before these are rewritten.
+    simplifyShortcuts,
+    (program) => toWinograd(program, choose),
+    fastShuffles,
+    channelMeansAsProducts,
+  ];
+  const program = createProgram("forward", Object.fromEntries(values.map((value, i) => [`value ${i}`, value])));
+  const { outputs } = passes.reduce((current, pass) => pass(current), program);
+  return values.map((_, i) => outputs.get(`value ${i}`) as Value);
+}
