@@ -78,8 +78,14 @@ function denoiserInputs(config: DenoiserConfig, batch: number, channels: number)
  * One forward pass as a program: inputs `x` [B, C, S, S], `t` [B] and `labels` int32 [B] (where there are classes), output `y`.
  *
  * @param channels fewer than the model's for adaptive models
+ * @param scope where the parameters are, by default under their official names
  */
-export function buildDenoiseProgram(config: DenoiserConfig, batch: number, channels = config.inChannels): Program {
+export function buildDenoiseProgram(
+  config: DenoiserConfig,
+  batch: number,
+  channels = config.inChannels,
+  scope: Scope = createScope(),
+): Program {
   const [x, t, labels] = denoiserInputs(config, batch, channels);
-  return createProgram("denoise", { y: denoise(createScope(), x, t, labels, config) });
+  return createProgram("denoise", { y: denoise(scope, x, t, labels, config) });
 }

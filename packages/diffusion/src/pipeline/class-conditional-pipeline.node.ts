@@ -13,15 +13,12 @@ import {
   tensorToImages,
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
-import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
+import { Tensor } from "@dcae/core/graph";
 import { nullLabel } from "../denoisers/denoiser-config.js";
-import { latentShape } from "../denoisers/presets.js";
-import { guidedModel } from "../samplers/guidance.js";
-import type { SamplerStep } from "../samplers/sampler.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
 import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./open-denoiser.node.js";
-import { chooseSampler, type SamplerName } from "./sampler-choice.js";
+import { type SampleOptions, sampleLatents } from "./sample-latents.js";
 
 /** What the pipeline needs of an autoencoder. */
 export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode" | "dispose">;
@@ -36,25 +33,9 @@ export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
   readonly scalingFactor?: number | undefined;
 }
 
-export interface GenerateOptions {
+export interface GenerateOptions extends SampleOptions {
   /** One class per picture: numbers, or names where the model has them. */
   readonly labels: readonly (number | string)[];
-  /** Guidance scale; 1 (default) means none. */
-  readonly guidance?: number;
-  /** Output channels that are guided, and model times in which guidance acts (default: what the model's config says). */
-  readonly guidanceChannels?: number;
-  readonly guidanceInterval?: readonly [low: number, high: number];
-  /** By default the sampler that the model was published with. */
-  readonly sampler?: SamplerName;
-  /** See `chooseSampler` (default: the sampler's). */
-  readonly steps?: number;
-  /** Picture i gets its noise from (seed, i), whatever the batches are (default 0). */
-  readonly seed?: number | bigint;
-  /** Pictures at once (default 8; guidance doubles what the denoiser sees). dopri5 couples the pictures of a batch. */
-  readonly batchSize?: number;
-  /** Called after every step of a batch that begins with picture `first`. */
-  readonly onStep?: (step: SamplerStep, first: number) => void | Promise<void>;
-  readonly signal?: AbortSignal;
 }
 
 export interface PipelineParts {
@@ -111,33 +92,8 @@ export class ClassConditionalPipeline {
    * @returns float32 [N, C, S, S]
    */
   async sampleLatents(options: GenerateOptions): Promise<Tensor<"float32">> {
-    const { config, recipe } = this.description;
-    const { guidance = 1, sampler, steps, seed = 0, batchSize = 8, onStep, signal } = options;
     const labels = options.labels.map((label) => this.#labelNumber(label));
-    const { sample, variance } = chooseSampler(recipe, sampler, steps);
-    const shape = latentShape(config, labels.length);
-    const size = sizeOf(shape.slice(1));
-    const out = new Float32Array(labels.length * size);
-    for (let first = 0; first < labels.length; first += batchSize) {
-      const part = labels.slice(first, first + batchSize);
-      const randoms = part.map((_, i) => createRandom(seed, `sample ${first + i}`));
-      // Every picture draws from its own stream, so that batches don't change it.
-      const drawNoise = (total: number) => {
-        const noise = new Float32Array(total);
-        for (const [i, random] of randoms.entries()) random.normal(noise.subarray(i * size, (i + 1) * size));
-        return noise;
-      };
-      const noise = Tensor.float32(drawNoise(part.length * size), latentShape(config, part.length));
-      const model = guidedModel(this.#denoiser.forward, config, config.numClasses === 0 ? undefined : part, {
-        scale: guidance,
-        channels: options.guidanceChannels ?? recipe.cfgChannels,
-        interval: options.guidanceInterval ?? recipe.guidanceInterval,
-        keepVariance: variance,
-      });
-      const report = onStep === undefined ? undefined : (step: SamplerStep) => onStep(step, first);
-      out.set((await sample(model, noise, { drawNoise, onStep: report, signal })).toFloat32(), first * size);
-    }
-    return Tensor.float32(out, shape);
+    return sampleLatents(this.#denoiser.forward, this.description, labels, options);
   }
 
   /**

@@ -20,6 +20,20 @@ export interface LoadedDenoiser {
 
 /** @throws ShapeError when x, t and labels have different batch sizes, ConfigError for labels that aren't classes */
 export function loadDenoiser(engine: Engine, weights: Weights, config: DenoiserConfig): LoadedDenoiser {
+  return createDenoiser(config, (batch, channels) =>
+    engine.load(buildDenoiseProgram(config, batch, channels), weights),
+  );
+}
+
+/**
+ * The same with programs of another making, as those that read a state in training.
+ *
+ * @param load gives the loaded `buildDenoiseProgram` of a batch size and channel count
+ */
+export function createDenoiser(
+  config: DenoiserConfig,
+  load: (batch: number, channels: number) => Promise<LoadedProgram>,
+): LoadedDenoiser {
   const programs = new Map<string, LoadedProgram>();
   let last: Promise<unknown> = Promise.resolve();
 
@@ -32,7 +46,7 @@ export function loadDenoiser(engine: Engine, weights: Weights, config: DenoiserC
       programs.delete(oldest);
       await program.dispose();
     }
-    const program = known ?? (await engine.load(buildDenoiseProgram(config, batch, channels), weights));
+    const program = known ?? (await load(batch, channels));
     programs.set(key, program);
     return program;
   }

@@ -12,8 +12,9 @@ export {
   parseDenoiserConfig,
   toDenoiserConfig,
 } from "./denoiser-checkpoint.js";
-export { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
+export { createDenoiser, type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
 export { inferDenoiser } from "./infer-denoiser.js";
 export { type OpenDenoiserOptions, type OpenedDenoiser, openDenoiser, saveDenoiser } from "./open-denoiser.node.js";
+export { type SampleOptions, sampleLatents } from "./sample-latents.js";
 export { type ChosenSampler, chooseSampler, publishedSampler, SAMPLERS, type SamplerName } from "./sampler-choice.js";
 export { denoiserWeights } from "./weight-view.js";

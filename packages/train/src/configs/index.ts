@@ -1,11 +1,15 @@
 /** Public names of trainings as data. */
-export { loadTrainingConfig } from "./load-config.js";
+export { loadTrainingConfig, readJsonFile } from "./load-config.js";
 export { namePatterns } from "./name-patterns.js";
-export { overrideConfig } from "./override.js";
+export { applySettings, overrideConfig } from "./override.js";
 export { recipeNames, trainingRecipe, trainingRecipes } from "./recipes.js";
 export {
   type DataConfig,
   type DataSourceConfig,
+  emaSchema,
+  measuredSchema,
+  optimizerSchema,
+  parseConfig,
   parseTrainingConfig,
   type TrainingConfig,
   type TrainingConfigInput,

@@ -12,14 +12,15 @@ const MAX_CONFIG_BYTES = 4 * 2 ** 20;
  */
 export async function loadTrainingConfig(nameOrPath: string): Promise<TrainingConfig> {
   if (!/\.json$/i.test(nameOrPath)) return trainingRecipe(nameOrPath);
-  let value: unknown;
+  return parseTrainingConfig(await readJsonFile(nameOrPath), nameOrPath);
+}
+
+/** What a JSON file of a user holds. @throws ConfigError when it can't be read or isn't JSON */
+export async function readJsonFile(path: string): Promise<unknown> {
   try {
-    value = JSON.parse(new TextDecoder().decode(await readSmallFile(nameOrPath, MAX_CONFIG_BYTES)));
+    return JSON.parse(new TextDecoder().decode(await readSmallFile(path, MAX_CONFIG_BYTES))) as unknown;
   } catch (error) {
     const message = errorMessage(error);
-    throw new ConfigError(message.startsWith(nameOrPath) ? message : `${nameOrPath}: not JSON: ${message}`, {
-      cause: error,
-    });
+    throw new ConfigError(message.startsWith(path) ? message : `${path}: not JSON: ${message}`, { cause: error });
   }
-  return parseTrainingConfig(value, nameOrPath);
 }

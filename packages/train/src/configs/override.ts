@@ -27,17 +27,23 @@ function keyIn(node: unknown, key: string): string {
  * @throws ConfigError when a setting has no "=", or what it asks for isn't a training
  */
 export function overrideConfig(config: TrainingConfig, settings: readonly string[]): TrainingConfig {
-  const changed = structuredClone(config) as unknown as Node;
-  for (const setting of settings) {
-    const equals = setting.indexOf("=");
-    if (equals < 1) throw new ConfigError(`"${setting}": expected key=value, as in phases.0.steps=500`);
-    assign(changed, setting.slice(0, equals).split("."), parseValue(setting.slice(equals + 1)), setting);
-  }
+  const changed = applySettings(config, settings);
   try {
     return parseTrainingConfig(changed, "settings");
   } catch (error) {
     throw new ConfigError(errorMessage(error), { cause: error });
   }
+}
+
+/** A copy of any configuration with settings replaced, not checked. @throws ConfigError for paths that aren't there */
+export function applySettings(config: object, settings: readonly string[]): unknown {
+  const changed = structuredClone(config) as Node;
+  for (const setting of settings) {
+    const equals = setting.indexOf("=");
+    if (equals < 1) throw new ConfigError(`"${setting}": expected key=value, as in phases.0.steps=500`);
+    assign(changed, setting.slice(0, equals).split("."), parseValue(setting.slice(equals + 1)), setting);
+  }
+  return changed;
 }
 
 function assign(node: Node, [head, ...rest]: readonly string[], value: unknown, setting: string): void {

@@ -32,13 +32,22 @@ const schedule = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cosine"), lr: rate, maxSteps: count }),
 ]);
 
-const optimizer = z.strictObject({
+/** AdamW as data. */
+export const optimizerSchema = z.strictObject({
   schedule,
   betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
   eps: z.number().positive().default(1e-8),
   weightDecay: rate.default(0),
+  /** Parts of names that exempt from decay; default: those of the official trainer (`NO_DECAY`). */
+  noDecay: z.array(z.string().min(1)).optional(),
   /** Largest norm of all gradients together; null doesn't clip. */
   clipNorm: z.number().positive().nullable().default(null),
+});
+
+/** Averages of the weights. */
+export const emaSchema = z.strictObject({
+  decay: z.number().gt(0).lt(1),
+  warmupSteps: z.int().min(0).default(2000),
 });
 
 const weight = z.number().min(0).optional();
@@ -93,7 +102,7 @@ const gan = z.strictObject({
   schedule: z.enum(["both", "alternate"]).default("both"),
   width: count.default(64),
   layers: count.default(3),
-  optimizer,
+  optimizer: optimizerSchema,
 });
 
 const phase = z
@@ -111,11 +120,8 @@ const phase = z
     /** Has an effect where `perceptual` gives LPIPS. */
     lpipsWeight: rate.default(1),
     gan: gan.nullable().default(null),
-    optimizer,
-    ema: z
-      .strictObject({ decay: z.number().gt(0).lt(1), warmupSteps: z.int().min(0).default(2000) })
-      .nullable()
-      .default(null),
+    optimizer: optimizerSchema,
+    ema: emaSchema.nullable().default(null),
     /** What the next phase starts from. */
     carry: z.enum(["weights", "ema"]).default("weights"),
     /** Keep few activations and compute the others again. */
@@ -133,7 +139,8 @@ const phase = z
     path: ["accumulate"],
   });
 
-const measured = z.strictObject({
+/** What a training came to. */
+export const measuredSchema = z.strictObject({
   /** What it was measured on: hardware, commit, data. */
   on: z.string(),
   seconds: z.number(),
@@ -149,7 +156,7 @@ export const trainingConfigSchema = z
     /** How long it should take, and where; null where nobody has tried. */
     expectedTime: z.string().nullable().default(null),
     /** What came out; null: not yet measured. */
-    results: measured.nullable().default(null),
+    results: measuredSchema.nullable().default(null),
     /** A preset's name, or a DC-AE configuration as `resolveDcAeConfig` takes it. */
     model: z.union([z.string().min(1), z.record(z.string(), z.unknown())]),
     /** Checkpoint to start from: hub id, folder or file; null trains from scratch. */
@@ -186,7 +193,12 @@ const MAX_REPORTED = 5;
  * @throws ConfigError naming each wrong field
  */
 export function parseTrainingConfig(input: unknown, source = "training config"): TrainingConfig {
-  const result = trainingConfigSchema.safeParse(input);
+  return parseConfig(trainingConfigSchema, input, source);
+}
+
+/** The same for any schema. */
+export function parseConfig<T>(schema: z.ZodType<T>, input: unknown, source: string): T {
+  const result = schema.safeParse(input);
   if (result.success) return result.data;
   const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "config"}: ${message}`);
   const more = problems.length > MAX_REPORTED ? `; and ${problems.length - MAX_REPORTED} more` : "";

@@ -23,7 +23,7 @@ export interface AdamWOptions {
   /** Default 0. */
   readonly weightDecay?: number;
   /** Parts of names that exempt from decay. Default `NO_DECAY`. */
-  readonly noDecay?: readonly string[];
+  readonly noDecay?: readonly string[] | undefined;
   /** Largest norm over all gradients; null (default) doesn't clip. */
   readonly clipNorm?: number | null;
 }

@@ -4,14 +4,15 @@
  * Where averages are kept, they are what is evaluated: the parameters of the program are named as the averages are, so that it reads
  * them where they lie.
  */
-import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
-import { createProgram, createScope, input, type Program, type Scope, type Tensor } from "@dcae/core/graph";
+import type { Weights } from "@dcae/core/checkpoint";
+import { createProgram, createScope, input, type Program, type Tensor } from "@dcae/core/graph";
 import { type Image, makeGrid, psnr, tensorToImages } from "@dcae/core/image";
 import type { Engine, EngineState } from "@dcae/core/runtime";
 import { createPictureLoader, type WeightedSource } from "../data/index.js";
-import { type EmaOptions, emaPrefix } from "../optimizer/index.js";
+import type { EmaOptions } from "../optimizer/index.js";
 import { type ReconstructionOptions, reconstructionLoss } from "../phases/index.js";
 import type { Evaluation } from "./fit.js";
+import { averagedScope, withAverageNames } from "./state-weights.js";
 
 export interface ReconstructionEvaluation {
   readonly engine: Engine;
@@ -27,30 +28,12 @@ export interface ReconstructionEvaluation {
 /** Pictures on the sheet, each with its reconstruction below it. */
 const SHOWN = 8;
 
-/** A scope whose names are those of the averages, except below LPIPS, which has none. */
-function averagedScope(scope: Scope, ema: EmaOptions | null): Scope {
-  return ema === null ? scope : scope.at(emaPrefix(ema));
-}
-
 function evaluationProgram({ reconstruction, ema }: ReconstructionEvaluation): Program {
   const root = createScope();
   const x = input("x", reconstruction.images);
   const y = reconstruction.reconstruct(averagedScope(root, ema), x);
   const { l1, lpips } = reconstructionLoss(root, x, y, reconstruction);
   return createProgram("evaluate", { y, l1, lpips });
-}
-
-/** Tensors that have no average (what doesn't train, and counters) under the names of averages as well. */
-function withAverageNames(program: Program, weights: Weights, ema: EmaOptions | null): Weights {
-  if (ema === null) return weights;
-  const prefix = `${emaPrefix(ema)}.`;
-  const entries = new Map(weights.entries);
-  for (const name of program.parameters.keys()) {
-    if (!name.startsWith(prefix) || entries.has(name)) continue;
-    const plain = weights.entries.get(name.slice(prefix.length)) as WeightEntry;
-    entries.set(name, { ...plain, name });
-  }
-  return { ...weights, entries };
 }
 
 /** Makes the evaluation of a run: pictures are loaded at the first one and kept. */

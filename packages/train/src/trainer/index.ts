@@ -14,6 +14,7 @@ export {
 } from "./fit.js";
 export { openBatches, openSources } from "./open-data.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./plan-training.js";
+export { averagedScope, stateWeights, withAverageNames } from "./state-weights.js";
 export { type StopSignals, stopSignals } from "./stop-signals.js";
 export {
   type DcAeDescription,

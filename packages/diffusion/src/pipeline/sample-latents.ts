@@ -1,0 +1,68 @@
+/**
+ * Labels and seeded noise to latents, with any forward pass: that of a loaded model, or of one in training.
+ */
+import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
+import type { ParsedDenoiser } from "../denoisers/official-config.js";
+import { latentShape } from "../denoisers/presets.js";
+import { type ForwardPass, guidedModel } from "../samplers/guidance.js";
+import type { SamplerStep } from "../samplers/sampler.js";
+import { chooseSampler, type SamplerName } from "./sampler-choice.js";
+
+export interface SampleOptions {
+  /** Guidance scale; 1 (default) means none. */
+  readonly guidance?: number;
+  /** Output channels that are guided, and model times in which guidance acts (default: what the model's config says). */
+  readonly guidanceChannels?: number;
+  readonly guidanceInterval?: readonly [low: number, high: number];
+  /** By default the sampler that the model was published with. */
+  readonly sampler?: SamplerName | undefined;
+  /** See `chooseSampler` (default: the sampler's). */
+  readonly steps?: number | undefined;
+  /** Picture i gets its noise from (seed, i), whatever the batches are (default 0). */
+  readonly seed?: number | bigint;
+  /** Pictures at once (default 8; guidance doubles what the denoiser sees). dopri5 couples the pictures of a batch. */
+  readonly batchSize?: number;
+  /** Called after every step of a batch that begins with picture `first`. */
+  readonly onStep?: (step: SamplerStep, first: number) => void | Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Samples latents, in the scale that the denoiser works in.
+ *
+ * @param labels one class per latent (the null class too); their number alone counts for models without classes
+ * @returns float32 [N, C, S, S]
+ * @throws ConfigError for labels that aren't classes, samplers that don't fit, and guidance without a null class
+ */
+export async function sampleLatents(
+  forward: ForwardPass,
+  { config, recipe }: ParsedDenoiser,
+  labels: readonly number[],
+  options: SampleOptions = {},
+): Promise<Tensor<"float32">> {
+  const { guidance = 1, sampler, steps, seed = 0, batchSize = 8, onStep, signal } = options;
+  const { sample, variance } = chooseSampler(recipe, sampler, steps);
+  const shape = latentShape(config, labels.length);
+  const size = sizeOf(shape.slice(1));
+  const out = new Float32Array(labels.length * size);
+  for (let first = 0; first < labels.length; first += batchSize) {
+    const part = labels.slice(first, first + batchSize);
+    const randoms = part.map((_, i) => createRandom(seed, `sample ${first + i}`));
+    // Every picture draws from its own stream, so that batches don't change it.
+    const drawNoise = (total: number) => {
+      const noise = new Float32Array(total);
+      for (const [i, random] of randoms.entries()) random.normal(noise.subarray(i * size, (i + 1) * size));
+      return noise;
+    };
+    const noise = Tensor.float32(drawNoise(part.length * size), latentShape(config, part.length));
+    const model = guidedModel(forward, config, config.numClasses === 0 ? undefined : part, {
+      scale: guidance,
+      channels: options.guidanceChannels ?? recipe.cfgChannels,
+      interval: options.guidanceInterval ?? recipe.guidanceInterval,
+      keepVariance: variance,
+    });
+    const report = onStep === undefined ? undefined : (step: SamplerStep) => onStep(step, first);
+    out.set((await sample(model, noise, { drawNoise, onStep: report, signal })).toFloat32(), first * size);
+  }
+  return Tensor.float32(out, shape);
+}
