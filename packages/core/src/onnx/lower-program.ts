@@ -14,6 +14,7 @@ import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { topologicalOrder } from "../graph/traverse.js";
 import type { OpName, Value } from "../graph/value.js";
+import { blockedLayout } from "./blocked-layout.js";
 import type { AttributeLike, Lowering, LoweringContext } from "./lowering.js";
 import { elementwiseLowerings } from "./lowerings/elementwise.js";
 import { layoutLowerings } from "./lowerings/layout.js";
@@ -50,27 +51,48 @@ function toAttribute(value: AttributeLike): OnnxAttribute {
   return "type" in value ? value : { type: "ints", value };
 }
 
+export interface LowerOptions {
+  /**
+   * Channels per block of the runtime's own layout, for a model that only that runtime will ever see (see blocked-layout.ts).
+   * Default: the model keeps to ONNX's own operators.
+   */
+  readonly block?: number | undefined;
+}
+
 /**
  * Lowers `program`.
  *
  * @param bind says for each parameter whether it is stored in the model, referenced, or given at each run
  * @throws EngineError when a symbolic dimension can't be read off any input
  */
-export function lowerProgram(program: Program, bind: (spec: ParameterSpec) => ParameterBinding): OnnxModel {
+export function lowerProgram(
+  program: Program,
+  bind: (spec: ParameterSpec) => ParameterBinding,
+  { block }: LowerOptions = {},
+): OnnxModel {
   const nodes: OnnxNode[] = [];
   const initializers: OnnxInitializer[] = [];
   const inputs: OnnxValueInfo[] = [];
   const names = new Map<Value, string>();
+  /** Values that depend on what is given at a run. */
+  const varying = new Set<Value>();
   const intVectors = new Map<string, string>();
   const symbols = new Map<string, string>();
   let counter = 0;
   let prefix = "";
 
-  const emit: LoweringContext["emit"] = (opType, nodeInputs, attributes = {}) => {
+  const emit: LoweringContext["emit"] = (opType, nodeInputs, attributes = {}, domain = undefined) => {
     // Names carry the closest parameter, so that errors and profiles of the runtime point into the model.
     const name = `${prefix}${opType}_${counter++}`;
     const converted = Object.entries(attributes).map(([key, value]) => [key, toAttribute(value)] as const);
-    nodes.push({ opType, name, inputs: nodeInputs, outputs: [name], attributes: Object.fromEntries(converted) });
+    nodes.push({
+      opType,
+      domain,
+      name,
+      inputs: nodeInputs,
+      outputs: [name],
+      attributes: Object.fromEntries(converted),
+    });
     return name;
   };
   const constant: LoweringContext["constant"] = (tensor) => {
@@ -116,26 +138,41 @@ export function lowerProgram(program: Program, bind: (spec: ParameterSpec) => Pa
     if (unknown.length === 1) return ints(dims.map((dim) => (typeof dim === "number" ? dim : -1)));
     return emit("Concat", dims.map(dimVector), { axis: 0 });
   };
-  const context: LoweringContext = { emit, constant, ints, shape };
+  const blocked =
+    block === undefined
+      ? undefined
+      : blockedLayout(
+          { emit, ints },
+          {
+            block,
+            nameOf: (value) => names.get(value) as string,
+            isConstant: (value) => !varying.has(value),
+          },
+        );
+  const context: LoweringContext = { emit, constant, ints, shape, blocked };
 
   function lower(value: Value): string {
     switch (value.op) {
       case "input": {
         const { name, dtype } = value.attributes;
+        varying.add(value);
         inputs.push({ name, dtype, shape: value.shape });
         return name;
       }
       case "parameter": {
         const { name, dtype, shape: size } = value.attributes;
         const binding = bind(value.attributes);
-        if (binding === "input") inputs.push({ name, dtype, shape: size });
-        else initializers.push({ name, dtype, shape: size, data: binding });
+        if (binding === "input") {
+          varying.add(value);
+          inputs.push({ name, dtype, shape: size });
+        } else initializers.push({ name, dtype, shape: size, data: binding });
         return name;
       }
       case "constant":
         return constant(value.attributes.tensor);
       default: {
         prefix = value.path === "" ? "" : `${value.path}/`;
+        if (value.inputs.some((input) => varying.has(input))) varying.add(value);
         const inputNames = value.inputs.map((input) => names.get(input) as string);
         // The table's row fits the value by construction; TypeScript can't correlate the two unions.
         const row = lowerings[value.op] as Lowering<OpName>;

@@ -2,20 +2,32 @@
 import type { Dim } from "../graph/dim.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { OpName, ValueOf } from "../graph/value.js";
+import type { BlockedLayout } from "./blocked-layout.js";
 import type { OnnxAttribute } from "./model-proto.js";
 
 export type AttributeLike = number | string | readonly number[] | OnnxAttribute;
 
 /** Where a lowering puts its nodes. Names are those of ONNX tensors. */
 export interface LoweringContext {
-  /** Adds a node with one output and gives the output's name. Numbers become int attributes, lists ints. */
-  emit(opType: string, inputs: readonly string[], attributes?: Readonly<Record<string, AttributeLike>>): string;
+  /**
+   * Adds a node with one output and gives the output's name. Numbers become int attributes, lists ints.
+   *
+   * @param domain the operator set, if not ONNX's own
+   */
+  emit(
+    opType: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, AttributeLike>>,
+    domain?: string,
+  ): string;
   /** A constant stored in the model. */
   constant(tensor: Tensor): string;
   /** An int64 vector, as shapes, axes and pads are. */
   ints(values: readonly number[]): string;
   /** A shape as an int64 vector; symbolic dimensions are computed from the graph's inputs. */
   shape(dims: readonly Dim[]): string;
+  /** Absent where the model must keep to ONNX's own operators. */
+  readonly blocked?: BlockedLayout | undefined;
 }
 
 /** Turns a value of op `K`, whose inputs have the given ONNX names, into nodes; gives the name of its result. */

@@ -58,6 +58,8 @@ export type OnnxAttribute =
 
 export interface OnnxNode {
   readonly opType: string;
+  /** The operator set it belongs to, if not ONNX's own. Version 1 of it is meant. */
+  readonly domain?: string | undefined;
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -115,6 +117,7 @@ function encodeNode(node: OnnxNode): Encoded {
     stringField(3, node.name),
     stringField(4, node.opType),
     ...Object.entries(node.attributes).map(([name, value]) => messageField(5, encodeAttribute(name, value))),
+    ...(node.domain === undefined ? [] : [stringField(7, node.domain)]),
   );
 }
 
@@ -146,6 +149,7 @@ function encodeValueInfo({ name, dtype, shape }: OnnxValueInfo): Encoded {
 
 /** Serialized ModelProto. */
 export function encodeModel(model: OnnxModel): Uint8Array {
+  const domains = new Set(model.nodes.flatMap(({ domain }) => (domain === undefined ? [] : [domain])));
   const graph = message(
     ...model.nodes.map((node) => messageField(1, encodeNode(node))),
     stringField(2, model.graphName),
@@ -159,6 +163,7 @@ export function encodeModel(model: OnnxModel): Uint8Array {
       stringField(2, "dcae"),
       messageField(7, graph),
       messageField(8, message(stringField(1, ""), intField(2, ONNX_OPSET))),
+      ...[...domains].map((domain) => messageField(8, message(stringField(1, domain), intField(2, 1)))),
       ...Object.entries(model.metadata ?? {}).map(([name, value]) => messageField(14, encodeEntry(name, value))),
     ),
   );

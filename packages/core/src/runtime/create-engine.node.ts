@@ -78,7 +78,7 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
  * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
  */
 export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
-  const { device = "auto", dtype = "float32", threads, optimize } = options;
+  const { device = "auto", dtype = "float32", threads, optimize, blocked } = options;
   if (device !== "auto" && !DEVICES.includes(device)) {
     throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
   }
@@ -100,6 +100,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
       dtype,
       threads: threads ?? availableParallelism(),
       optimize,
+      blocked,
       locate,
     });
   } catch (error) {

@@ -27,6 +27,11 @@ export interface EngineOptions {
    * for a whole model. Programs with state are never rewritten. Default false.
    */
   readonly optimize?: boolean;
+  /**
+   * Whether programs with state compute depthwise convolutions in the blocked layout of the runtime's CPU kernels, where it has
+   * one (see onnx/blocked-layout.ts): several times the speed. Default true; false is for comparisons.
+   */
+  readonly blocked?: boolean;
 }
 
 export type NamedTensors = Readonly<Record<string, Tensor>>;

@@ -15,6 +15,7 @@ import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "./engine.js";
 import { createOnnxState, type OnnxState } from "./onnx-state.js";
+import { probeBlockSize } from "./probe-block-size.js";
 import type { Session, SessionHost, SessionOptions, StateBinding } from "./session-host.js";
 
 export interface OnnxEngineOptions {
@@ -23,6 +24,8 @@ export interface OnnxEngineOptions {
   readonly threads?: number | undefined;
   /** See `EngineOptions`. */
   readonly optimize?: boolean | undefined;
+  /** See `EngineOptions`. */
+  readonly blocked?: boolean | undefined;
   /** Lets models refer to weight files; needs a host that reads files. */
   readonly locate?: LocateFile | undefined;
 }
@@ -34,6 +37,7 @@ export class OnnxEngine implements Engine {
   readonly #options: OnnxEngineOptions;
   readonly #programs = new Set<LoadedProgram>();
   readonly #states = new WeakMap<EngineState, OnnxState>();
+  #block: Promise<number | undefined> | undefined;
   #disposed = false;
 
   constructor(host: SessionHost, options: OnnxEngineOptions) {
@@ -59,8 +63,9 @@ export class OnnxEngine implements Engine {
     const program = binding === undefined ? this.rewrite(original) : original;
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
+    const block = binding === undefined ? undefined : await this.#blockSize();
     // What wasn't bound just before lies in the state.
-    const model = encodeModel(lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input"));
+    const model = encodeModel(lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block }));
     const session = await this.#create(program, model, {
       externalFolder: folder,
       externalBuffers: buffers,
@@ -73,6 +78,14 @@ export class OnnxEngine implements Engine {
     const loaded = loadedProgram(original, session, this.name, () => this.#programs.delete(loaded));
     this.#programs.add(loaded);
     return loaded;
+  }
+
+  /** The layout for weights that change; the runtime sees to constant ones itself. */
+  #blockSize(): Promise<number | undefined> {
+    const { device, blocked = true } = this.#options;
+    if (device !== "cpu" || !blocked) return Promise.resolve(undefined);
+    this.#block ??= probeBlockSize(this.#host);
+    return this.#block;
   }
 
   get #optimizes(): boolean {

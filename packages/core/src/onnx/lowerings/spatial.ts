@@ -9,8 +9,13 @@ const pads = ({ top, left, bottom, right }: Padding2d) => [top, left, bottom, ri
 
 export const spatialLowerings = {
   matmul: (_, inputs, { emit }) => emit("MatMul", inputs),
-  conv2d: ({ attributes: { stride, padding, dilation, groups } }, inputs, { emit }) =>
-    emit("Conv", inputs, { strides: stride, pads: pads(padding), dilations: dilation, group: groups }),
+  conv2d: (value, inputs, { emit, blocked }) => {
+    const { stride, padding, dilation, groups } = value.attributes;
+    return (
+      blocked?.depthwise(value) ??
+      emit("Conv", inputs, { strides: stride, pads: pads(padding), dilations: dilation, group: groups })
+    );
+  },
   convTranspose2d: ({ attributes: { stride, padding, dilation, groups, outputPadding } }, inputs, { emit }) =>
     emit("ConvTranspose", inputs, {
       strides: stride,
