@@ -35,6 +35,7 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
+import type { GradientForms } from "./gradient-rule.js";
 import { reverse } from "./scatter.js";
 
 type Shape4 = readonly [number, number, number, number];
@@ -81,8 +82,18 @@ export function convolutionInputGradient(dy: Value, weight: Value, xShape: Shape
 }
 
 /** d loss / d weight of `conv2d(x, weight)`, in the shape of the weight [O, I/groups, kh, kw]. */
-export function convolutionWeightGradient(x: Value, dy: Value, weightShape: Shape4, attributes: ConvAttributes): Value {
+export function convolutionWeightGradient(
+  x: Value,
+  dy: Value,
+  weightShape: Shape4,
+  attributes: ConvAttributes,
+  forms: GradientForms,
+): Value {
   const { padding, stride, dilation, groups } = attributes;
+  const channels = x.shape[1] as number;
+  if (forms.depthwise === "convolution" && groups === channels && groups === weightShape[0]) {
+    return depthwiseConvolution(x, dy, weightShape, attributes);
+  }
   const padded = pad(x, { 2: [padding.top, padding.bottom], 3: [padding.left, padding.right] });
   const [step] = stride;
   if (step > 1 && step === stride[1] && groups === 1 && dilation[0] === 1 && dilation[1] === 1) {
@@ -91,6 +102,27 @@ export function convolutionWeightGradient(x: Value, dy: Value, weightShape: Shap
   return stride[0] === 1 && stride[1] === 1
     ? contiguousTaps(padded, dy, weightShape, attributes)
     : stridedTaps(padded, dy, weightShape, attributes);
+}
+
+/**
+ * Depthwise: each channel of each image is convolved with its gradient as the filter, whose steps are the forward pass's
+ * dilation and the other way round; then the images are added up.
+ */
+function depthwiseConvolution(x: Value, dy: Value, weightShape: Shape4, attributes: ConvAttributes): Value {
+  const { padding, stride, dilation } = attributes;
+  const [batch, channels, height, width] = shape4(x, "the gradient of conv2d");
+  const [, , outHeight, outWidth] = shape4(dy, "the gradient of conv2d");
+  const [, , kernelHeight, kernelWidth] = weightShape;
+  const groups = batch * channels;
+  const taps = conv2d(reshape(x, [1, groups, height, width]), reshape(dy, [groups, 1, outHeight, outWidth]), {
+    stride: dilation,
+    dilation: stride,
+    padding,
+    groups,
+  });
+  // Rows and columns that the last window of a stride didn't reach give taps beyond the kernel.
+  const kernel = slice(slice(taps, 2, 0, kernelHeight), 3, 0, kernelWidth);
+  return reshape(reduceSum(reshape(kernel, [batch, channels * kernelHeight * kernelWidth]), 0), weightShape);
 }
 
 /** A convolution of stride s is one of stride 1 on the input with s x s cells moved to channels. */

@@ -18,7 +18,7 @@ import {
   type Value,
 } from "@dcae/core/graph";
 
-import type { GradientRule } from "./gradient-rule.js";
+import type { GradientForms, GradientRule } from "./gradient-rule.js";
 import { elementwiseGradients } from "./rules/elementwise.js";
 import { layoutGradients } from "./rules/layout.js";
 import { spatialGradients } from "./rules/spatial.js";
@@ -36,12 +36,16 @@ export const NON_DIFFERENTIABLE = (Object.keys(rules) as OpName[]).filter((op) =
 export interface GradientOptions {
   /** Values that count as constants: no gradient flows through them. */
   readonly constants?: readonly Value[];
+  /** Default: those that run on every engine. */
+  readonly forms?: GradientForms;
   /**
    * Gives the value that stands for a forward value in the backward pass; called once per visited value, in reverse order, with
    * the gradient that arrived there and all gradients collected so far. Recomputation (recomputation.ts) hooks in here.
    */
   readonly replay?: (value: Value, dy: Value, collected: ReadonlyMap<Value, Value>) => Value;
 }
+
+const PORTABLE: GradientForms = { depthwise: "taps" };
 
 /**
  * d loss / d each of `wrt`, in their shapes; zeros where the loss doesn't depend on one.
@@ -69,7 +73,7 @@ export interface Seed {
 export function backpropagate(
   seeds: readonly Seed[],
   wrt: readonly Value[],
-  { constants = [], replay = (value) => value }: GradientOptions = {},
+  { constants = [], forms = PORTABLE, replay = (value) => value }: GradientOptions = {},
 ): Value[] {
   const stopped = new Set(constants);
   const order = topologicalOrder(seeds.map(({ value }) => value));
@@ -99,7 +103,7 @@ export function backpropagate(
     if (!visited || !value.inputs.some((input) => active.has(input))) continue;
     // The row fits the op by construction; TypeScript can't correlate the two unions.
     const rule = rules[value.op] as GradientRule<OpName>;
-    const gradientsOfInputs = rule?.(replay(value, dy, collected) as never, dy) ?? [];
+    const gradientsOfInputs = rule?.(replay(value, dy, collected) as never, dy, forms) ?? [];
     value.inputs.forEach((input, i) => {
       const gradient = gradientsOfInputs[i];
       if (active.has(input) && gradient) accumulate(input, gradient());

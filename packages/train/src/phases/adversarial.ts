@@ -35,6 +35,7 @@ import {
   forwardForm,
   type GradientStep,
   type GradientStepOptions,
+  gradientForms,
   type OptimizerOptions,
   optimizerStep,
   type StateUpdate,
@@ -133,7 +134,7 @@ function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptio
     gradients: backpropagate(
       [seed],
       weights.map(({ value }) => value),
-      options.recompute ? { replay: recomputation(y) } : {},
+      { ...gradientForms(options.optimize), ...(options.recompute ? { replay: recomputation(y) } : {}) },
     ),
     buffers,
     discriminatorBuffers,

@@ -5,7 +5,7 @@
  * What trains is a rule on names; everything else is frozen, gets no gradient, and keeps batch norm in inference mode.
  */
 import { ConfigError, createScope, type RootScope, type Scope, type Value } from "@dcae/core/graph";
-import { gradients, recomputation } from "../autodiff/index.js";
+import { type GradientForms, gradients, recomputation } from "../autodiff/index.js";
 import { overlayScope } from "../graph/overlay-scope.js";
 import type { NamedValue } from "../optimizer/index.js";
 import { type OptimizeForwardOptions, optimizeForward } from "../rewrite/index.js";
@@ -70,6 +70,11 @@ export function forwardForm(values: readonly Value[], optimize: GradientStepOpti
   return optimizeForward(values, optimize === true ? {} : optimize);
 }
 
+/** The forms of gradients that go with `forwardForm`. */
+export function gradientForms(optimize: GradientStepOptions["optimize"]): { readonly forms?: GradientForms } {
+  return optimize === undefined || optimize === false ? {} : { forms: { depthwise: "convolution" } };
+}
+
 /** Gradients of an objective with respect to what `trains` picks. */
 export function gradientStep(
   objective: Objective,
@@ -86,7 +91,7 @@ export function gradientStep(
     gradients: gradients(
       loss,
       weights.map(({ value }) => value),
-      { constants, ...(recompute ? { replay: recomputation(loss) } : {}) },
+      { constants, ...gradientForms(optimize), ...(recompute ? { replay: recomputation(loss) } : {}) },
     ),
     buffers,
     metrics: { loss, ...metrics },

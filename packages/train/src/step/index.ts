@@ -3,6 +3,7 @@ export {
   forwardForm,
   type GradientStep,
   type GradientStepOptions,
+  gradientForms,
   gradientStep,
   type Objective,
   type ObjectiveValue,

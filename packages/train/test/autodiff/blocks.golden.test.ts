@@ -8,7 +8,7 @@ import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden, tensorOf } from "../../../core/test/support/golden.js";
 import { buildGoldenBlock } from "../../../core/test/support/golden-blocks.js";
-import { gradients } from "../../src/autodiff/index.js";
+import { type GradientOptions, gradients } from "../../src/autodiff/index.js";
 import { optimizeForward } from "../../src/rewrite/index.js";
 import { expectClose, GRADIENT_TOLERANCE } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
@@ -33,12 +33,14 @@ test("the cases with gradients are there", () => {
   expect(names).toContain("ae_f32_in");
 });
 
-type Form = (loss: Value) => Value;
-const plain: Form = (loss) => loss;
-const optimized =
-  (tile: 2 | 4): Form =>
-  (loss) =>
-    optimizeForward([loss], { chooseWinograd: () => tile })[0] as Value;
+interface Form extends GradientOptions {
+  readonly of: (loss: Value) => Value;
+}
+const plain: Form = { of: (loss) => loss };
+const optimized = (tile: 2 | 4): Form => ({
+  of: (loss) => optimizeForward([loss], { chooseWinograd: () => tile })[0] as Value,
+  forms: { depthwise: "convolution" },
+});
 
 const CASES: readonly (readonly [engine: string, form: string, Form])[] = [
   ...Object.keys(ENGINES).map((engine) => [engine, "as written", plain] as const),
@@ -54,13 +56,13 @@ describe.each(names)("%s", (name) => {
     const [x, target] = [tensorOf(golden, inputName), tensorOf(golden, "in.target")];
     const xValue = input("x", x.shape);
     const y = forwardOf(golden)(scope, xValue);
-    const loss = form(reduceMean(abs(sub(y, input("target", target.shape)))));
+    const loss = form.of(reduceMean(abs(sub(y, input("target", target.shape)))));
     const weightNames = [...golden.tensors.keys()]
       .filter((key) => key.startsWith("grad.w."))
       .map((key) => key.slice(7));
     const spec = (key: string) => scope.parameters.get(key)!;
     const wrt: Value[] = [xValue, ...weightNames.map((key) => scope.parameter(key, spec(key).shape))];
-    const values = gradients(loss, wrt);
+    const values = gradients(loss, wrt, form);
     const outputs = Object.fromEntries(values.map((value, i) => [`gradient${i}`, value]));
     const results = await runValues(engines.get(engineName)!, { loss, ...outputs }, { x, target }, golden.weights);
     expectClose(results.loss as Tensor, tensorOf(golden, "out.loss"), GRADIENT_TOLERANCE);

@@ -6,6 +6,8 @@
  */
 import {
   add,
+  conv2d,
+  convTranspose2d,
   createRandom,
   input,
   mul,
@@ -19,7 +21,7 @@ import {
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { gradients, NON_DIFFERENTIABLE } from "../../src/autodiff/index.js";
+import { type GradientOptions, gradients, NON_DIFFERENTIABLE } from "../../src/autodiff/index.js";
 import { type OpCase, opCases, type Sizes } from "../support/op-cases.js";
 import { runValues } from "../support/run-values.js";
 
@@ -49,7 +51,7 @@ const axpy = (x: Tensor, factor: number, v: Tensor): Tensor =>
   );
 
 /** Compares <gradient, direction> with the central difference of the weighted sum of the function's result. */
-async function checkDirection(spec: OpCase, second: boolean): Promise<void> {
+async function checkDirection(spec: OpCase, second: boolean, options: GradientOptions = {}): Promise<void> {
   const { dtype = "float64", range = [-2, 2], linear = false } = spec;
   const [step, tolerance] = dtype === "float64" ? [1e-5, 1e-7] : linear ? [0.5, 2e-5] : [1e-2, 1e-3];
   const points = spec.shapes.map((shape, i) => draw(i + 1, shape, range));
@@ -61,13 +63,13 @@ async function checkDirection(spec: OpCase, second: boolean): Promise<void> {
   };
   let f = coefficients(spec.build(...xs), 100);
   if (second) {
-    const parts = gradients(f, xs).map((value, i) => coefficients(value, 200 + i));
+    const parts = gradients(f, xs, options).map((value, i) => coefficients(value, 200 + i));
     f = parts.reduce((sum, part) => add(sum, part));
   }
   const directions = spec.shapes.map((shape, i) => draw(i + 50, shape, [-1, 1]));
   const at = (factor: number) =>
     Object.fromEntries(points.map((x, i) => [`x${i}`, axpy(x, factor, directions[i] as Tensor).cast(dtype)]));
-  const named = Object.fromEntries(gradients(f, xs).map((value, i) => [`g${i}`, value]));
+  const named = Object.fromEntries(gradients(f, xs, options).map((value, i) => [`g${i}`, value]));
   const analytic = await runValues(engine, named, { ...inputs, ...at(0) });
   const values = await Promise.all([step, -step].map((h) => runValues(engine, { f }, { ...inputs, ...at(h) })));
   const [above, below] = values.map(({ f: value }) => Number(value!.cast("float64").data[0]));
@@ -103,6 +105,31 @@ describe.each(OP_NAMES as OpName[])("%s", (op) => {
       );
     });
   }
+});
+
+/** Channels that each have their own kernel, in the form of a convolution whose filter is dy. */
+test.each(["conv2d", "convTranspose2d"] as const)("%s by channel, as a convolution", async (op) => {
+  const spec = (stride: number, dilation: number, padding: number, { n, c, h, w }: Sizes): OpCase => ({
+    shapes: [
+      [n, c, h + 5, w + 5],
+      [c, 1, 2, 3],
+    ],
+    build: (x, weight) => {
+      const options = { stride, dilation, padding, groups: c };
+      return op === "conv2d"
+        ? conv2d(x as Value, weight as Value, options)
+        : convTranspose2d(x as Value, weight as Value, options);
+    },
+    dtype: "float32",
+    linear: true,
+  });
+  const steps = fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 }), fc.nat(2));
+  await fc.assert(
+    fc.asyncProperty(steps, sizes, async ([stride, dilation, padding], drawn) =>
+      checkDirection(spec(stride, dilation, padding, drawn), false, { forms: { depthwise: "convolution" } }),
+    ),
+    { numRuns: 20, seed: 1 },
+  );
 });
 
 test("ops without a derivative are listed", () => {

@@ -1,9 +1,10 @@
 /** Optimized forward passes make the updates of the plain ones, in every kind of step. */
-import { conv, downsampleBlock, norm, resBlock, upsampleBlock } from "@dcae/core/blocks";
+import { conv, downsampleBlock, gluMbConv, norm, resBlock, upsampleBlock } from "@dcae/core/blocks";
 import {
-  type createProgram,
+  add,
   createRandom,
   input,
+  type Program,
   type Scope,
   silu,
   sizeOf,
@@ -38,7 +39,7 @@ afterAll(() => engine.dispose());
 
 const IMAGES = [2, 3, 16, 16] as const;
 
-/** One of everything that is rewritten: 3x3 convolutions, both shortcuts, shuffles, a mean over channels. */
+/** One of everything that is rewritten: 3x3 convolutions, both shortcuts, shuffles, a mean over channels, depthwise convolutions. */
 function model(scope: Scope, x: Value): Value {
   const [encoder, decoder] = [scope.at("encoder"), scope.at("decoder")];
   const wide = conv(encoder.at("in"), x, { outChannels: 8 });
@@ -46,7 +47,12 @@ function model(scope: Scope, x: Value): Value {
   const mixed = resBlock(decoder.at("block"), down, { norm: "trms2d", act: "silu" });
   // Not on the sum itself: batch norm would cancel the biases, and their gradients would be rounding errors.
   const normalized = norm(decoder.at("norm"), silu(mixed), "bn2d");
-  const up = upsampleBlock(decoder.at("up"), normalized, 8, "ConvPixelShuffle", "duplicating");
+  // 16 channels per depthwise convolution and more, so that they take the runtime's blocked layout.
+  const gated = add(
+    gluMbConv(decoder.at("local"), normalized, { expansion: 1, norm: "trms2d", act: "silu" }),
+    normalized,
+  );
+  const up = upsampleBlock(decoder.at("up"), gated, 8, "ConvPixelShuffle", "duplicating");
   return conv(decoder.at("out"), up, { outChannels: 3 });
 }
 
@@ -56,8 +62,6 @@ const optimizer: OptimizerOptions = {
   adamW: { schedule: { kind: "constant", lr: 0.01 }, clipNorm: 0.5 },
 };
 const EVERYWHERE: OptimizeForwardOptions = { chooseWinograd: () => 4 };
-
-type Program = ReturnType<typeof createProgram>;
 
 /** The state after one update, and its metrics. */
 async function updateOnce(program: Program): Promise<Map<string, Tensor>> {

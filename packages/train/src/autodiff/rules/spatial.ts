@@ -31,22 +31,22 @@ export const spatialGradients = {
     const [a, b] = y.inputs;
     return [() => sumToShape(matmul(dy, transpose(b)), a.shape), () => matmulRight(a, b, dy)];
   },
-  conv2d: (y, dy) => {
+  conv2d: (y, dy, forms) => {
     const [x, weight] = y.inputs;
     const sizes = staticShape(x.shape, "the gradient of conv2d") as Shape4;
     return [
       () => convolutionInputGradient(dy, weight, sizes, y.attributes),
-      () => convolutionWeightGradient(x, dy, weight.shape as Shape4, y.attributes),
+      () => convolutionWeightGradient(x, dy, weight.shape as Shape4, y.attributes, forms),
       () => reduceSum(dy, [0, 2, 3]),
     ];
   },
   // The adjoint of an adjoint: dy and x change places.
-  convTranspose2d: (y, dy) => {
+  convTranspose2d: (y, dy, forms) => {
     const [x, weight] = y.inputs;
     const { stride, padding, dilation, groups } = y.attributes;
     return [
       () => conv2d(dy, weight, { stride, padding, dilation, groups }),
-      () => convolutionWeightGradient(dy, x, weight.shape as Shape4, y.attributes),
+      () => convolutionWeightGradient(dy, x, weight.shape as Shape4, y.attributes, forms),
     ];
   },
   maxPool2d: (y, dy) => [() => maxPoolGradient(y, dy)],
