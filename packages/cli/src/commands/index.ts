@@ -12,6 +12,7 @@ import { denoiseCommand } from "./denoise.js";
 import { doctorCommand } from "./doctor.js";
 import { encodeCommand } from "./encode.js";
 import { exportCommand } from "./export.js";
+import { finetuneCommand } from "./finetune.js";
 import { infoCommand } from "./info.js";
 import { initCommand } from "./init.js";
 import { latentsCommand } from "./latents.js";
@@ -30,6 +31,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   exportCommand,
   scenesCommand,
   trainCommand,
+  finetuneCommand,
   latentsCommand,
   sampleCommand,
   denoiseCommand,

@@ -3,6 +3,7 @@ import { type DataSourceConfig, type TrainingConfig, trainingRecipes } from "@dc
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { addExamples } from "../options/examples.js";
+import { cacheDirOption, offlineOption } from "../options/model-options.js";
 import { choosePhases } from "../training/choose-phases.js";
 import { chooseTraining } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
@@ -26,6 +27,8 @@ export function trainCommand(io: CliIo): Command {
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
     .option("--phase <phase...>", "only these phases: 1, 2, 3 or their names (default: all)");
   addTrainingOptions(command)
+    .addOption(offlineOption())
+    .addOption(cacheDirOption())
     .option("--list", "list the recipes and what they need, and stop")
     .option("--show-config", "print the training as JSON with all of its values, and stop");
   addExamples(command, [

@@ -33,8 +33,16 @@ export function addHubOptions(command: Command): Command {
     .option("--config <preset|file>", "the model's configuration, for weights that come without or with a wrong one")
     .option("--revision <name>", "branch, tag or commit on the hub")
     .option("--subfolder <path>", "folder inside of the repository or local folder")
-    .option("--offline", "make no requests, use the cache only (or set HF_HUB_OFFLINE=1)")
-    .option("--cache-dir <dir>", "cache folder of the hub (default: that of the Hugging Face libraries)");
+    .addOption(offlineOption())
+    .addOption(cacheDirOption());
+}
+
+export function offlineOption(): Option {
+  return new Option("--offline", "make no requests, use the cache only (or set HF_HUB_OFFLINE=1)");
+}
+
+export function cacheDirOption(): Option {
+  return new Option("--cache-dir <dir>", "cache folder of the hub (default: that of the Hugging Face libraries)");
 }
 
 /** Options for `openCheckpoint` and `loadAutoencoder`; downloads show on the progress line. */

@@ -39,8 +39,8 @@ export async function chooseTraining(flags: TrainingFlags & { readonly config?: 
   return { config: await applyFlags(await loadRun(out), flags), directory: out };
 }
 
-/** What the run in `directory` was started as. */
-async function loadRun(directory: string): Promise<TrainingConfig> {
+/** What the run in `directory` was started as. @throws UsageError when there is none */
+export async function loadRun(directory: string): Promise<TrainingConfig> {
   const path = trainingFile(directory);
   if ((await stat(path).catch(() => undefined)) === undefined) {
     throw new UsageError(`--resume: there is no run in ${directory}`, { hint: "Start one with --config." });
@@ -83,11 +83,11 @@ function perceptualOf(config: TrainingConfig, flags: TrainingFlags): TrainingCon
   return { ...(config.perceptual === "none" ? {} : config.perceptual), ...given };
 }
 
-async function parseSources(texts: readonly string[]): Promise<DataSourceConfig[]> {
+/** Sources from options: "synthetic", a path, or either with "=" and its share. */
+export async function parseSources(texts: readonly string[]): Promise<DataSourceConfig[]> {
   return Promise.all(texts.map(parseSource));
 }
 
-/** "synthetic", a path, or either with "=" and its share. */
 async function parseSource(text: string): Promise<DataSourceConfig> {
   const [, path = text, share] = /^(.+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
   const weight = share === undefined ? {} : { weight: Number(share) };

@@ -2,8 +2,9 @@
 import { formatPlan, type PhaseResult, planTraining, trainAutoencoder } from "@dcae/train";
 import type { CliIo } from "../cli-io.js";
 import { formatCount } from "../format-number.js";
+import { type HubFlags, openOptions } from "../options/model-options.js";
 import type { ChosenTraining } from "./choose-training.js";
-import { checkEngineFlags, openTrainingEngine } from "./training-engine.js";
+import { checkEngineFlags, describeEngine, openTrainingEngine } from "./training-engine.js";
 import type { TrainingFlags } from "./training-options.js";
 import { trainingProgress } from "./training-progress.js";
 
@@ -34,12 +35,15 @@ export async function runTraining(
   io.signal.addEventListener("abort", onAbort, { once: true });
   let results: PhaseResult[];
   try {
-    io.note(`engine: ${engine.name} on ${engine.device}`);
+    const computedBy = describeEngine(engine, flags);
+    io.note(`engine: ${computedBy}`);
     results = await trainAutoencoder({
       config,
       directory,
       engine,
+      computedBy,
       phases,
+      open: await openOptions(hubFlags(flags), io),
       resume: flags.resume ?? false,
       signal: io.signal,
       progress: ({ name }) => trainingProgress(name, io),
@@ -58,6 +62,11 @@ export async function runTraining(
   if (!io.signal.aborted) return;
   io.note(`dcae: go on with \`dcae train --resume --out ${directory}\``);
   throw io.signal.reason;
+}
+
+/** How the hub is asked; what is asked for stands in the training. */
+function hubFlags({ offline, cacheDir }: TrainingFlags): HubFlags {
+  return { ...(offline === undefined ? {} : { offline }), ...(cacheDir === undefined ? {} : { cacheDir }) };
 }
 
 function formatResult({ phase, status, step, checkpoint, model, best }: PhaseResult): string {

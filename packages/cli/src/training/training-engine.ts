@@ -1,11 +1,13 @@
 /** The engine that a training asks for. */
+import { availableParallelism } from "node:os";
 import { createEngine, type Device, type Engine } from "@dcae/core";
 import { createTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from "@dcae/train/tfjs";
+import { plural } from "../format-number.js";
 import { NODE_DEVICES } from "../options/engine-options.js";
 import { UsageError } from "../usage-error.js";
 import type { TrainingFlags } from "./training-options.js";
 
-type EngineFlags = Pick<TrainingFlags, "engine" | "device" | "threads">;
+type EngineFlags = Pick<TrainingFlags, "engine" | "device" | "threads" | "dtype">;
 
 const DEVICES: Readonly<Record<TrainingFlags["engine"], readonly string[]>> = {
   onnx: ["auto", ...NODE_DEVICES],
@@ -13,7 +15,7 @@ const DEVICES: Readonly<Record<TrainingFlags["engine"], readonly string[]>> = {
 };
 
 /** @throws UsageError for a device that the engine doesn't have, and for options without effect */
-export function checkEngineFlags({ engine, device, threads }: EngineFlags): void {
+export function checkEngineFlags({ engine, device, threads, dtype }: EngineFlags): void {
   if (!DEVICES[engine].includes(device)) {
     throw new UsageError(`--device ${device}: the ${engine} engine has no such device`, {
       hint: `Use one of ${DEVICES[engine].join(", ")}.`,
@@ -22,6 +24,19 @@ export function checkEngineFlags({ engine, device, threads }: EngineFlags): void
   if (engine === "tfjs" && threads !== undefined) {
     throw new UsageError("--threads has no effect on the tfjs engine");
   }
+  if (dtype !== "float32") {
+    throw new UsageError(`--dtype ${dtype}: training computes in float32`, {
+      hint:
+        "ONNX Runtime only converts float16 back and forth on a CPU, TensorFlow.js has no such tensors, and for GPUs " +
+        "nobody has built it yet.",
+    });
+  }
+}
+
+/** What decides the last bits of a run beside its settings. */
+export function describeEngine({ name }: Engine, { engine, threads }: EngineFlags): string {
+  if (engine === "tfjs") return name;
+  return `${name}, ${plural(threads ?? availableParallelism(), "thread")}`;
 }
 
 /** @throws EngineError when it doesn't start here; it says what to install */

@@ -5,6 +5,9 @@ import { parseCount } from "../options/parse-values.js";
 export const TRAINING_ENGINES = ["onnx", "tfjs"] as const;
 export type TrainingEngineName = (typeof TRAINING_ENGINES)[number];
 
+/** The second is refused, with the reason. */
+const DTYPES = ["float32", "float16"] as const;
+
 export interface TrainingFlags {
   readonly data?: readonly string[];
   readonly validation?: readonly string[];
@@ -13,9 +16,12 @@ export interface TrainingFlags {
   readonly engine: TrainingEngineName;
   readonly device: string;
   readonly threads?: number;
+  readonly dtype: (typeof DTYPES)[number];
   readonly perceptual?: "none" | "lpips";
   readonly vgg16?: string;
   readonly lpips?: string;
+  readonly offline?: boolean;
+  readonly cacheDir?: string;
   readonly set?: readonly string[];
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -41,6 +47,11 @@ export function addTrainingOptions(command: Command): Command {
       "auto",
     )
     .option("--threads <n>", "CPU threads of ONNX Runtime (default: all cores)", parseCount)
+    .addOption(
+      new Option("--dtype <type>", "type that is computed in: float32, there is no other yet")
+        .choices([...DTYPES])
+        .default("float32"),
+    )
     .addOption(
       new Option("--perceptual <loss>", "perceptual loss (default: what the training says)").choices(["none", "lpips"]),
     )

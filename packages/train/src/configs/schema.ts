@@ -137,6 +137,11 @@ const phase = z
   .refine(({ gan: adversarial, accumulate }) => adversarial?.schedule !== "alternate" || accumulate === 1, {
     message: "alternating updates don't accumulate gradients",
     path: ["accumulate"],
+  })
+  // Each layer halves the sides, and the two convolutions behind them need 3 positions.
+  .refine(({ gan: adversarial, size }) => adversarial === null || size >= 3 * 2 ** adversarial.layers, {
+    message: "too small for the discriminator, which needs 3 * 2^layers pixels",
+    path: ["size"],
   });
 
 /** What a training came to. */
@@ -159,8 +164,18 @@ export const trainingConfigSchema = z
     results: measuredSchema.nullable().default(null),
     /** A preset's name, or a DC-AE configuration as `resolveDcAeConfig` takes it. */
     model: z.union([z.string().min(1), z.record(z.string(), z.unknown())]),
-    /** Checkpoint to start from: hub id, folder or file; null trains from scratch. */
-    init: z.string().min(1).nullable().default(null),
+    /** Checkpoint to start from: hub id, folder or file, or one of these with the place inside of it; null trains from scratch. */
+    init: z
+      .union([
+        z.string().min(1),
+        z.strictObject({
+          model: z.string().min(1),
+          revision: z.string().min(1).optional(),
+          subfolder: z.string().min(1).optional(),
+        }),
+      ])
+      .nullable()
+      .default(null),
     seed: z.int().min(0).default(0),
     data,
     /** Pictures to evaluate on. Default: scenes that training doesn't see, or the first pictures of `data`. */

@@ -15,8 +15,8 @@ const LINEAR_URL = "https://github.com/richzhang/PerceptualSimilarity/raw/master
 const LINEAR_SUMS = [6.925991535186768, 8.8583345413208, 17.515005111694336, 51.521324157714844, 47.03485107421875];
 
 const HINT =
-  `Download ${TRUNK_URL} and ${LINEAR_URL}, and name the files with the options or with the environment variables ` +
-  "DCAE_VGG16 and DCAE_LPIPS_VGG; or train without the perceptual loss.";
+  `Download ${TRUNK_URL} and ${LINEAR_URL}, and name the files with the environment variables DCAE_VGG16 and DCAE_LPIPS_VGG ` +
+  "(`dcae train --vgg16 FILE --lpips FILE`); or do without the perceptual loss (`--perceptual none`).";
 
 export interface LpipsFiles {
   /** torchvision's VGG16, `.pth` or `.safetensors`. Default: the environment variable DCAE_VGG16. */

@@ -1,6 +1,6 @@
 /** A phase of autoencoder training as the programs of its updates: objective, gradients, optimizer. */
-import type { Scope, Value } from "@dcae/core/graph";
-import { type DcAeConfig, dcAeDecode, dcAeEncode } from "@dcae/core/models";
+import { ConfigError, type Scope, type Value } from "@dcae/core/graph";
+import { type DcAeConfig, dcAeDecode, dcAeEncode, modelParameters, spatialCompression } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import { namePatterns } from "../configs/name-patterns.js";
 import type { TrainingPhase } from "../configs/schema.js";
@@ -24,11 +24,38 @@ import {
 } from "../step/index.js";
 import type { UpdateStage } from "./update-stage.js";
 
-/** What of the model trains. */
-export function trainingRule({ trains }: Pick<TrainingPhase, "trains">, model: DcAeConfig): TrainingRule {
-  return trains.kind === "names"
-    ? namePatterns(trains.names)
-    : startsWithAny(phasePrefixes(trains.phase, model, trains));
+type Trains = Pick<TrainingPhase, "trains">;
+
+/** What of the model trains, for readers; "*" is everything. */
+export function trainingPatterns({ trains }: Trains, model: DcAeConfig): string[] {
+  if (trains.kind === "names") return [...trains.names];
+  return phasePrefixes(trains.phase, model, trains).map((prefix) => prefix.replace(/\.$/, "") || "*");
+}
+
+/**
+ * What of the model trains.
+ *
+ * @throws ConfigError for a pattern that no learnable parameter matches
+ */
+export function trainingRule({ trains }: Trains, model: DcAeConfig): TrainingRule {
+  if (trains.kind === "phase") return startsWithAny(phasePrefixes(trains.phase, model, trains));
+  const names = modelParameters({ kind: "dc-ae", config: model }).flatMap(({ name, trainable }) =>
+    trainable ? [name] : [],
+  );
+  for (const pattern of trains.names) {
+    if (names.some(namePatterns([pattern]))) continue;
+    const places = [...new Set(names.map(placeOf))];
+    throw new ConfigError(`trains: "${pattern}" matches no parameter of the model`, {
+      hint: `Its places are ${places.join(", ")}; "*" stands for anything.`,
+    });
+  }
+  return namePatterns(trains.names);
+}
+
+/** The place a parameter belongs to: `decoder.stages.1`, `encoder.project_in`. */
+export function placeOf(name: string): string {
+  const parts = name.split(".");
+  return parts.slice(0, parts[1] === "stages" ? 3 : 2).join(".");
 }
 
 /** Picture to reconstruction. */
@@ -65,6 +92,7 @@ export function optimizesFor(engine: Engine, phase: TrainingPhase): boolean {
  * The updates of a phase; several batches per update where it accumulates.
  *
  * @param optimize see `optimizesFor`
+ * @throws ConfigError when its pictures don't fit the model, or nothing trains
  */
 export function autoencoderStages(
   phase: TrainingPhase,
@@ -73,6 +101,12 @@ export function autoencoderStages(
   optimize: boolean = phase.optimize,
 ): UpdateStage[] {
   const { gan, accumulate, recompute } = phase;
+  const compression = spatialCompression(model);
+  if (phase.size % compression !== 0) {
+    throw new ConfigError(
+      `${phase.name}: size ${phase.size} isn't a multiple of ${compression}, the model's compression`,
+    );
+  }
   const trains = trainingRule(phase, model);
   const options = reconstructionOptions(phase, model, perceptual);
   const usesLpips = options.lpipsWeight !== 0;

@@ -43,6 +43,10 @@ const notesSchema = z.strictObject({
   identity: z.record(z.string(), z.unknown()),
   /** Hash of the tensors that the programs read and don't change. */
   frozen: z.string(),
+  /** What computed it: only there the run goes on with the same bits. */
+  computedBy: z.string().optional(),
+  /** The whole configuration, for readers. */
+  config: z.unknown().optional(),
 });
 
 export type CheckpointNotes = z.infer<typeof notesSchema>;
@@ -121,10 +125,11 @@ export async function openCheckpointFolder(path: string): Promise<OpenCheckpoint
   }
 }
 
-/** Removes old checkpoints but the newest `keep`, and what a killed process left. */
-export async function pruneCheckpoints(folder: string, keep: number): Promise<void> {
+/** Removes all checkpoints but the newest `keep` and that of the step `best`. */
+export async function pruneCheckpoints(folder: string, keep: number, best?: number): Promise<void> {
   const steps = await listCheckpoints(folder);
   for (const step of steps.slice(0, Math.max(steps.length - keep, 0))) {
+    if (step === best) continue;
     await rm(checkpointPath(folder, step), { recursive: true, force: true });
   }
 }

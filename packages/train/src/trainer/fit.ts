@@ -65,9 +65,13 @@ export interface FitOptions {
   readonly steps: number;
   /** What may not change when the run is resumed, as JSON. */
   readonly identity: Readonly<Record<string, unknown>>;
+  /** What each checkpoint tells its readers about the run, as JSON. */
+  readonly config?: unknown;
+  /** What decides the last bits beside the settings, as the engine and its threads. Default: the engine's name. */
+  readonly computedBy?: string | undefined;
   /** Updates between checkpoints; there is always one at the end. Default 1000. */
   readonly checkpointEvery?: number;
-  /** Checkpoints that are kept. Default 3. */
+  /** Checkpoints that are kept, beside that of the best evaluation if there is one. Default 3. */
   readonly keep?: number;
   /** Updates between lines of the log. Default 1. */
   readonly logEvery?: number;
@@ -144,6 +148,7 @@ async function newestCheckpoint(options: FitOptions, folder: string): Promise<Op
 export async function fit(options: FitOptions): Promise<FitResult> {
   const { directory, engine, stages, chunks = 1, seed, steps, keep = 3, logEvery = 1, signal, progress } = options;
   const { checkpointEvery = 1000, evaluateEvery = checkpointEvery, shown = ["loss"] } = options;
+  const { computedBy = engine.name } = options;
   const files = runFiles(directory);
   const programs = stagePrograms(stages);
   // What is opened is closed in reverse, whatever happens.
@@ -171,7 +176,15 @@ export async function fit(options: FitOptions): Promise<FitResult> {
     let best = resumed?.notes.best ?? null;
     let saved = step;
     let metrics: Metrics = {};
-    if (resumed !== undefined) options.onMessage?.(`resuming after update ${step} of ${steps}: ${resumed.path}`);
+    if (resumed !== undefined) {
+      options.onMessage?.(`resuming after update ${step} of ${steps}: ${resumed.path}`);
+      const before = resumed.notes.computedBy ?? computedBy;
+      if (before !== computedBy) {
+        options.onMessage?.(
+          `it was computed by ${before}, now by ${computedBy}: the last bits may differ from here on`,
+        );
+      }
+    }
     const batches = await options.batches(position);
     opened.push(() => batches.close());
     const log = await openMetricsLog(files.metrics, step);
@@ -198,7 +211,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
       const { metrics: found, pictures = {}, score } = await options.evaluate(state, weights);
       const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
       await record(step, values);
-      const wrong = Object.entries(found).find(([, value]) => Number.isNaN(value));
+      const wrong = Object.entries(found).find(([, value]) => !Number.isFinite(value));
       if (wrong !== undefined) throw diverged(step, `the evaluation's ${wrong[0]} is ${wrong[1]}`);
       for (const [name, image] of Object.entries(pictures)) {
         await mkdir(files.samples, { recursive: true });
@@ -206,21 +219,27 @@ export async function fit(options: FitOptions): Promise<FitResult> {
         const { width, height } = image;
         await events.picture(step, name, { png: await encodeImage(image, "png"), width, height });
       }
-      if (score === undefined || (best !== null && !(score < best.score))) return;
+      const isBest = score !== undefined && (best === null || score < best.score);
+      const texts = Object.entries(found).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`);
+      options.onMessage?.(
+        `update ${step} of ${steps}, evaluation: ${texts.join(", ")}${isBest ? ", the best so far" : ""}`,
+      );
+      if (!isBest) return;
       best = { step, score };
       await options.exportModel?.(state, weights, files.best);
     }
 
     async function save(): Promise<void> {
       if (step === saved) return;
-      const notes = { step, position, best, identity: { ...options.identity }, frozen };
+      const { identity, config } = options;
+      const notes = { step, position, best, identity: { ...identity }, frozen, computedBy, config };
       try {
         await writeCheckpoint(files.checkpoints, state, notes);
       } catch (error) {
         throw error instanceof TrainingError ? diverged(step, error.message) : error;
       }
       saved = step;
-      await pruneCheckpoints(files.checkpoints, keep);
+      await pruneCheckpoints(files.checkpoints, keep, best?.step);
       await saveCurves(files.metrics, files.curves, { title: directory });
     }
 

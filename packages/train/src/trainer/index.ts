@@ -13,12 +13,11 @@ export {
   type TrainingBatches,
 } from "./fit.js";
 export { openBatches, openSources } from "./open-data.js";
+export { type DcAeDescription, describeModel } from "./phase-start.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./plan-training.js";
 export { averagedScope, stateWeights, withAverageNames } from "./state-weights.js";
 export { type StopSignals, stopSignals } from "./stop-signals.js";
 export {
-  type DcAeDescription,
-  describeModel,
   type PhaseResult,
   type TrainAutoencoderOptions,
   trainAutoencoder,

@@ -2,9 +2,9 @@
 import { sizeOf } from "@dcae/core/graph";
 import { modelParameters } from "@dcae/core/models";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
-import { autoencoderStages, trainingRule } from "./autoencoder-stages.js";
+import { autoencoderStages, placeOf, trainingPatterns, trainingRule } from "./autoencoder-stages.js";
 import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
-import { describeModel } from "./train-autoencoder.js";
+import { describeModel } from "./phase-start.js";
 import { stagePrograms } from "./update-stage.js";
 
 export interface TrainedGroup {
@@ -16,6 +16,8 @@ export interface TrainedGroup {
 
 export interface PhasePlan {
   readonly name: string;
+  /** What trains, as beginnings or patterns of official names; "*" is everything. */
+  readonly rule: readonly string[];
   /** Parameters of the model that train, by place. */
   readonly trained: readonly TrainedGroup[];
   readonly trainedValues: number;
@@ -28,14 +30,6 @@ export interface PhasePlan {
   readonly memory: MemoryEstimate;
   /** Where the perceptual and adversarial losses take part. */
   readonly losses: readonly string[];
-}
-
-/** The place a parameter belongs to: `decoder.stages.1`, `encoder.project_in`. */
-function placeOf(name: string): string {
-  return name
-    .split(".")
-    .slice(0, name.split(".")[1] === "stages" ? 3 : 2)
-    .join(".");
 }
 
 function planPhase(config: TrainingConfig, phase: TrainingPhase): PhasePlan {
@@ -52,6 +46,7 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase): PhasePlan {
   const trained = [...groups.values()];
   return {
     name: phase.name,
+    rule: trainingPatterns(phase, model.config),
     trained,
     trainedValues: trained.reduce((sum, { values }) => sum + values, 0),
     modelValues: learnable.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
@@ -79,11 +74,11 @@ const grouped = (value: number) => value.toLocaleString("en-US");
 
 /** A plan as lines of text. */
 export function formatPlan(plan: PhasePlan): string {
-  const { name, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
+  const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
   const width = Math.max(...trained.map((group) => group.name.length));
   return [
     `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
-    `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters:`,
+    `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters (${rule.join(", ")}):`,
     ...trained.map((group) => `    ${group.name.padEnd(width)}  ${grouped(group.values)} in ${group.tensors} tensors`),
     `  memory, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
       `state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,

@@ -5,32 +5,22 @@
  * Between phases only weights are carried over; moments, schedule, averages and step counter start anew (training.md section 9). Each
  * run leaves its result as a checkpoint in the official format in `model` (and `model-ema`).
  */
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { openCheckpoint } from "@dcae/core";
-import { initialWeights, type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
+import type { OpenOptions } from "@dcae/core";
+import { type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
-import {
-  type DcAeConfig,
-  describePreset,
-  getPreset,
-  type ModelDescription,
-  modelParameters,
-  resolveDcAeConfig,
-} from "@dcae/core/models";
+import type { DcAeConfig } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import type { Progress } from "../logging/index.js";
 import { openLpipsWeights } from "../losses/index.js";
-import { autoencoderStages, optimizesFor, reconstructionOptions, trainingRule } from "./autoencoder-stages.js";
+import { autoencoderStages, optimizesFor, reconstructionOptions } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit, runFiles } from "./fit.js";
 import { openBatches, openSources, validationSources } from "./open-data.js";
+import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
 import { saveTrainedModel } from "./trained-model.js";
-
-/** A DC-AE without its weights. */
-export type DcAeDescription = Extract<ModelDescription, { kind: "dc-ae" }>;
 
 export interface TrainAutoencoderOptions {
   readonly config: TrainingConfig;
@@ -43,6 +33,10 @@ export interface TrainAutoencoderOptions {
   readonly resume?: boolean;
   /** The weights of LPIPS (`lpips.*`), in place of the files that the configuration names. Not closed here. */
   readonly lpips?: Weights | undefined;
+  /** How the checkpoint that a training starts from is found: cache, offline, progress of the download. */
+  readonly open?: OpenOptions | undefined;
+  /** See `FitOptions`. */
+  readonly computedBy?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: ((phase: TrainingPhase) => Progress) | undefined;
   readonly onMessage?: ((text: string) => void) | undefined;
@@ -61,64 +55,11 @@ export function trainingFile(directory: string): string {
   return join(directory, "training.json");
 }
 
-/** The model that a configuration names. @throws ConfigError when it is no DC-AE */
-export function describeModel({ model }: Pick<TrainingConfig, "model">): DcAeDescription {
-  if (typeof model !== "string") {
-    return { kind: "dc-ae", config: resolveDcAeConfig(model), scalingFactor: null, shiftFactor: null };
-  }
-  const description = describePreset(getPreset(model));
-  if (description.kind === "dc-ae") return description;
-  throw new ConfigError(`model: ${model} is an SD-VAE, only DC-AE is trained here`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** What the next phase starts from. */
-const carried = (directory: string, { name, carry }: TrainingPhase) =>
-  join(directory, name, carry === "ema" ? "model-ema" : "model");
-
 /** Whether the phase made all of its updates and left its model. */
 async function isFinished(directory: string, phase: TrainingPhase): Promise<boolean> {
   const files = runFiles(join(directory, phase.name));
   const step = (await listCheckpoints(files.checkpoints)).at(-1) ?? 0;
   return step >= phase.steps && (await exists(join(carried(directory, phase), "config.json")));
-}
-
-/** The weights that phase number `index` starts from. */
-async function openStart(options: TrainAutoencoderOptions, index: number, model: DcAeDescription): Promise<Weights> {
-  const { config, directory, onMessage } = options;
-  const before = config.phases[index - 1];
-  const path = before === undefined ? undefined : carried(directory, before);
-  const start = path !== undefined && (await exists(path)) ? path : config.init;
-  if (start !== null) {
-    onMessage?.(`starting from ${start}`);
-    const checkpoint = await openCheckpoint(start, typeof config.model === "string" ? {} : { config: config.model });
-    const [expected, found] = [modelParameters(model), [...checkpoint.weights.entries.values()]];
-    const shapes = new Map(found.map(({ name, shape }) => [name, shape.join()]));
-    if (expected.every(({ name, shape }) => shapes.get(name) === shape.join())) return checkpoint.weights;
-    await checkpoint.weights.close();
-    throw new ConfigError(`${start}: holds another model than the configuration describes`);
-  }
-  if (before !== undefined) {
-    throw new ConfigError(`${config.phases[index]?.name}: there is no model of ${before.name} to start from`, {
-      hint: `Run ${before.name} first, or name a checkpoint with \`init\`.`,
-    });
-  }
-  onMessage?.(`starting from a fresh model of seed ${config.seed}`);
-  return initialWeights(modelParameters(model), config.seed);
-}
-
-/** The scaling factor goes on to hold where the encoder doesn't change. */
-function describeResult(model: DcAeDescription, phase: TrainingPhase): DcAeDescription {
-  const trains = trainingRule(phase, model.config);
-  const moves = modelParameters(model).some(({ name }) => name.startsWith("encoder.") && trains(name));
-  const { preset: _, ...rest } = model;
-  return moves ? { ...rest, scalingFactor: null } : rest;
 }
 
 async function trainPhase(
@@ -133,13 +74,13 @@ async function trainPhase(
   const architecture: DcAeConfig = model.config;
   const perceptual = lpips !== undefined && phase.lpipsWeight !== 0;
   const start = await openStart(options, index, model);
-  const result = describeResult(model, phase);
+  const result = describeResult(model, phase, start);
   const validation = validationSources(config);
   onMessage?.(`${phase.name}: evaluated on ${validation.what}`);
   try {
     const weights: Weights = {
-      ...start,
-      entries: new Map([...start.entries, ...(perceptual ? lpips.entries : [])]),
+      ...start.weights,
+      entries: new Map([...start.weights.entries, ...(perceptual ? lpips.entries : [])]),
     };
     // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
     const done = await fit({
@@ -155,6 +96,8 @@ async function trainPhase(
         ),
       steps: phase.steps,
       identity: identityOf(config, phase, perceptual),
+      config,
+      computedBy: options.computedBy,
       checkpointEvery: phase.checkpointEvery,
       keep: phase.keep,
       logEvery: phase.logEvery,
@@ -180,12 +123,12 @@ async function trainPhase(
       signal,
       progress: options.progress?.(phase),
       shown: ["loss", "l1", "lpips", "g_loss", "d_loss"],
-      onMessage,
+      onMessage: (text) => onMessage?.(`${phase.name}: ${text}`),
     });
     const finished = done.status === "finished";
     return { ...done, phase: phase.name, directory, model: finished ? runFiles(directory).model : undefined };
   } finally {
-    await start.close();
+    await start.weights.close();
   }
 }
 

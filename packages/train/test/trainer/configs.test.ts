@@ -129,6 +129,12 @@ describe("files", () => {
     expect(() => tinyTraining([{ ...phase, ema: null, carry: "ema" }])).toThrow(/carry "ema" needs/);
     const gan = { ...TINY_PHASES.three.gan, schedule: "alternate" as const };
     expect(() => tinyTraining([{ ...TINY_PHASES.three, gan, accumulate: 2 }])).toThrow(/alternating updates/);
+    expect(() => tinyTraining([{ ...TINY_PHASES.three, size: 8 }])).toThrow(/phases\.0\.size: too small for the disc/);
+    expect(() => planTraining(tinyTraining([{ ...phase, size: 18 }]))).toThrow(/size 18 isn't a multiple of 4/);
+    const nowhere = { kind: "names" as const, names: ["decoder", "decoder.stages.7"] };
+    expect(() => planTraining(tinyTraining([{ ...phase, trains: nowhere }]))).toThrow(
+      /"decoder\.stages\.7" matches no/,
+    );
   });
 });
 

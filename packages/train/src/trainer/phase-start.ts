@@ -1,0 +1,112 @@
+/** What a phase of a training starts from: the phase before it, a checkpoint, or a fresh model. */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core";
+import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { CheckpointError, ConfigError } from "@dcae/core/graph";
+import {
+  describePreset,
+  getPreset,
+  type ModelDescription,
+  modelParameters,
+  resolveDcAeConfig,
+} from "@dcae/core/models";
+import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { trainingRule } from "./autoencoder-stages.js";
+
+/** A DC-AE without its weights. */
+export type DcAeDescription = Extract<ModelDescription, { kind: "dc-ae" }>;
+
+/** The model that a configuration names. @throws ConfigError when it is no DC-AE */
+export function describeModel({ model }: Pick<TrainingConfig, "model">): DcAeDescription {
+  if (typeof model !== "string") {
+    return { kind: "dc-ae", config: resolveDcAeConfig(model), scalingFactor: null, shiftFactor: null };
+  }
+  const description = describePreset(getPreset(model));
+  if (description.kind === "dc-ae") return description;
+  throw new ConfigError(`model: ${model} is an SD-VAE, only DC-AE is trained here`);
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What the next phase starts from. */
+export const carried = (directory: string, { name, carry }: TrainingPhase) =>
+  join(directory, name, carry === "ema" ? "model-ema" : "model");
+
+/** Where a phase starts: weights, and the factors that go with their latents. */
+export type PhaseStart = Pick<DcAeDescription, "scalingFactor" | "shiftFactor"> & { readonly weights: Weights };
+
+/**
+ * The checkpoint `source`. Its own configuration knows its scaling factor; where it has none or an unusable one, that of the
+ * training describes it.
+ */
+async function openAs(
+  model: TrainingConfig["model"],
+  source: NonNullable<TrainingConfig["init"]>,
+  options: OpenOptions = {},
+): Promise<Checkpoint> {
+  const { model: path, ...place } = typeof source === "string" ? { model: source } : source;
+  const found = { ...options, ...place };
+  try {
+    return await openCheckpoint(path, found);
+  } catch (error) {
+    if (!(error instanceof CheckpointError || error instanceof ConfigError)) throw error;
+    return openCheckpoint(path, { ...found, config: model });
+  }
+}
+
+export interface StartOptions {
+  readonly config: TrainingConfig;
+  /** Where runs are kept. */
+  readonly directory: string;
+  readonly open?: OpenOptions | undefined;
+  readonly onMessage?: ((text: string) => void) | undefined;
+}
+
+/**
+ * What phase number `index` starts from. Close its weights.
+ *
+ * @throws ConfigError when the phase before it left nothing, or a checkpoint is another model's
+ */
+export async function openStart(options: StartOptions, index: number, model: DcAeDescription): Promise<PhaseStart> {
+  const { config, directory, onMessage } = options;
+  const before = config.phases[index - 1];
+  const path = before === undefined ? undefined : carried(directory, before);
+  const goesOn = path !== undefined && (await exists(path));
+  const source = goesOn ? path : config.init;
+  if (source !== null) {
+    const name = typeof source === "string" ? source : source.model;
+    onMessage?.(`starting from ${name}`);
+    const { model: found, weights } = await openAs(config.model, source, goesOn ? {} : options.open);
+    const wrong = modelParameters(model).find(
+      ({ name: key, shape }) => weights.entries.get(key)?.shape.join() !== shape.join(),
+    );
+    if (wrong === undefined) return { weights, scalingFactor: found.scalingFactor, shiftFactor: found.shiftFactor };
+    await weights.close();
+    const there = weights.entries.get(wrong.name)?.shape.join(", ");
+    throw new ConfigError(
+      `${name}: holds another model than the configuration describes: "${wrong.name}" ` +
+        `${there === undefined ? "isn't there" : `is [${there}]`}, expected [${wrong.shape.join(", ")}]`,
+    );
+  }
+  if (before !== undefined) {
+    throw new ConfigError(`${config.phases[index]?.name}: there is no model of ${before.name} to start from`, {
+      hint: `Run ${before.name} first, or name a checkpoint with \`init\`.`,
+    });
+  }
+  onMessage?.(`starting from a fresh model of seed ${config.seed}`);
+  return { weights: initialWeights(modelParameters(model), config.seed), scalingFactor: null, shiftFactor: null };
+}
+
+/** The factors of the start go on to hold where the encoder doesn't change. */
+export function describeResult({ config }: DcAeDescription, phase: TrainingPhase, start: PhaseStart): DcAeDescription {
+  const trains = trainingRule(phase, config);
+  const unknown = { kind: "dc-ae", config, scalingFactor: null, shiftFactor: null } as const;
+  const moves = modelParameters(unknown).some(({ name }) => name.startsWith("encoder.") && trains(name));
+  return moves ? unknown : { ...unknown, scalingFactor: start.scalingFactor, shiftFactor: start.shiftFactor };
+}
