@@ -18,6 +18,7 @@ export default defineConfig({
         items: [
           { text: "Getting started", link: "/getting-started" },
           { text: "Autoencoders", link: "/autoencoders" },
+          { text: "The small model", link: "/small-model" },
           { text: "Command line", link: "/command-line" },
           { text: "Architecture", link: "/architecture" },
         ],

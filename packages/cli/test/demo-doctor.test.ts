@@ -1,38 +1,50 @@
 /** `dcae demo` and `dcae doctor`. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeImage, drawScene } from "@dcae/core";
+import { cropImage, decodeImage, drawScene, SCENE_CLASSES, type SceneClass, saveImage } from "@dcae/core";
 import { expect, test } from "vitest";
 import { formatDiagnosis } from "../src/commands/doctor.js";
 import type { Diagnosis } from "../src/diagnose.js";
-import { succeed } from "./support/cli.js";
+import { failWith, succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 
-test("demo: draws, makes models in both formats, reconstructs, names the pictures, can be repeated", async () => {
+test("demo: every class, encoded and decoded by the bundled model, on one sheet; can be repeated", async () => {
   const out = join(folder, "demo");
-  const text = await succeed("demo", "-o", out, "--size", "64x48", "--seed", "3", "--scene", "wall");
-  expect(readdirSync(out).sort()).toEqual([
-    "model-diffusers",
-    "model-official",
-    "original.png",
-    "reconstruction.png",
-    "side-by-side.png",
-  ]);
-  const original = await decodeImage(join(out, "original.png"));
-  expect(original.data).toEqual(drawScene({ width: 64, height: 48, seed: 3, kind: "wall" }).data);
-  const both = await decodeImage(join(out, "side-by-side.png"));
-  expect([both.width, both.height]).toEqual([132, 48]);
-  for (const name of ["original.png", "reconstruction.png", "side-by-side.png"]) {
-    expect(text).toContain(join(out, name));
-    expect(existsSync(join(out, name))).toBe(true);
-  }
-  expect(text).toContain("Both formats give the same latent and the same picture, bit for bit.");
-  expect(text).toContain("The weights are random");
-  const reconstruction = readFileSync(join(out, "reconstruction.png"));
-  expect(await succeed("demo", "-o", out, "--size", "64x48", "--seed", "3", "--scene", "wall")).toBe(text);
-  expect(readFileSync(join(out, "reconstruction.png")).equals(reconstruction)).toBe(true);
+  const text = await succeed("demo", "-o", out, "--size", "64x32", "--seed", "3");
+  expect(readdirSync(out)).toEqual(["reconstructions.png"]);
+  const sheet = await decodeImage(join(out, "reconstructions.png"));
+  // Twelve classes in rows of six, each row of originals above that of reconstructions, two pixels between pictures.
+  expect([sheet.width, sheet.height]).toEqual([6 * 66 + 2, 4 * 34 + 2]);
+  const first = cropImage(sheet, 2, 2, 64, 32);
+  expect(first.data).toEqual(
+    drawScene({ width: 64, height: 32, seed: 2n ** 40n + 3n, kind: SCENE_CLASSES[0] as SceneClass }).data,
+  );
+  for (const kind of SCENE_CLASSES) expect(text).toMatch(new RegExp(`^  ${kind} +PSNR \\d+\\.\\d+ dB$`, "m"));
+  expect(text).toContain("6144 numbers to a latent [32, 1, 2]: 64 numbers, and back");
+  expect(text).toContain(join(out, "reconstructions.png"));
+  const before = readFileSync(join(out, "reconstructions.png"));
+  expect(await succeed("demo", "-o", out, "--size", "64x32", "--seed", "3")).toBe(text);
+  expect(readFileSync(join(out, "reconstructions.png")).equals(before)).toBe(true);
+});
+
+test("demo: one class, and sizes that the model can't take", async () => {
+  const out = join(folder, "demo-one");
+  expect(await succeed("demo", "-o", out, "--size", "32", "--scene", "wall")).toContain("  wall ");
+  const sheet = await decodeImage(join(out, "reconstructions.png"));
+  expect([sheet.width, sheet.height]).toEqual([36, 70]);
+  expect(await failWith(2, "demo", "-o", out, "--size", "48")).toContain("multiples of 32");
+});
+
+test("the bundled model is a model like any other, by its name", async () => {
+  expect(await succeed("info", "small-f32")).toContain("32x32 pixels to 32 channels");
+  const picture = join(folder, "planet.png");
+  await saveImage(drawScene({ width: 128, height: 128, seed: 2n ** 41n, kind: "planet" }), picture);
+  const report = JSON.parse(await succeed("reconstruct", picture, "-m", "small-f32", "-o", folder, "--json"));
+  // A picture of one color, the best that no information can do, has 10 dB.
+  expect(report.meanPsnr).toBeGreaterThan(16);
+  expect(await failWith(2, "info", "small-f32", "--revision", "main")).toContain("--revision");
 });
 
 test("doctor: the CPU works, and every device that doesn't has a reason and advice", async () => {

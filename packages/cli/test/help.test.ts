@@ -84,7 +84,7 @@ describe("usage errors name what is wrong", () => {
     [["bench", "autoencoder", "--threads", "1,1"], "Give positive integers, separated by commas, each once."],
     [["bench", "autoencoder", "--optimize", "yes"], "Give a list of off, on"],
     [["bench", "autoencoder", "-o", "bench.html"], "give a name that ends with .json"],
-    [["demo", "-o", "x", "--size", "20x30"], "sides must be multiples of 8"],
+    [["demo", "-o", "x", "--size", "20x30"], "sides must be multiples of 32"],
   ])("%j", async (argv, message) => {
     expect(await failWith(2, ...argv)).toContain(message);
   });

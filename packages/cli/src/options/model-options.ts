@@ -1,6 +1,13 @@
 /** The options that choose a model, and opening it. */
 import { stat } from "node:fs/promises";
-import { type Checkpoint, DataError, type OpenOptions, openCheckpoint } from "@dcae/core";
+import {
+  BUNDLED_MODEL,
+  bundledModelPath,
+  type Checkpoint,
+  DataError,
+  type OpenOptions,
+  openCheckpoint,
+} from "@dcae/core";
 import { findPreset, getPreset, type Preset, presetHubId } from "@dcae/core/models";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
@@ -23,7 +30,7 @@ export interface ModelFlags extends HubFlags {
 export function modelOption(flags = "-m, --model <model>"): Option {
   return new Option(
     flags,
-    "repository of the Hugging Face hub, folder, weight file, or name of a published model",
+    `repository of the Hugging Face hub, folder, weight file, name of a published model, or "${BUNDLED_MODEL}", which comes with dcae`,
   ).makeOptionMandatory();
 }
 
@@ -93,6 +100,10 @@ export async function modelSource(name: string, flags: HubFlags): Promise<string
     return name;
   }
   if (/[/\\]/.test(name)) return name;
+  if (name === BUNDLED_MODEL) {
+    checkLocal(name, false, flags);
+    return bundledModelPath();
+  }
   // A single word that isn't on disk can only be a published model's name.
   const preset = rethrowAs(DataError, `${name}: no such file or folder, and `, () => getPreset(name));
   return presetHubId(preset, name.toLowerCase().endsWith("-diffusers") ? "diffusers" : publishedFormat(preset));

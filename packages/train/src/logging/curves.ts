@@ -123,6 +123,7 @@ export function drawCurves(rows: readonly MetricsRow[], options: CurvesOptions =
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" `,
     `font-family="system-ui, sans-serif" font-size="11" fill="${INK.text}">`,
+    `<title>${escapeXml(heading || "curves")}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="14" y="24" font-size="15" font-weight="600">${escapeXml(heading)}</text>`,
     ...panels,

@@ -61,24 +61,18 @@ export interface GradientStepOptions {
    * Take the forms that are faster on a CPU (rewrite/optimize-forward.ts): half the time, more memory, other rounding. Default
    * false, as for an engine's programs.
    */
-  readonly optimize?: boolean | Omit<OptimizeForwardOptions, "trains">;
+  readonly optimize?: boolean | OptimizeForwardOptions;
 }
 
 /** `optimizeForward` where the option asks for it, and otherwise `values`. */
-export function forwardForm(
-  values: readonly Value[],
-  trains: TrainingRule,
-  optimize: GradientStepOptions["optimize"],
-): readonly Value[] {
+export function forwardForm(values: readonly Value[], optimize: GradientStepOptions["optimize"]): readonly Value[] {
   if (optimize === undefined || optimize === false) return values;
-  return optimizeForward(values, { trains, ...(optimize === true ? {} : optimize) });
+  return optimizeForward(values, optimize === true ? {} : optimize);
 }
 
 /** The forms of gradients that go with `forwardForm`. */
 export function gradientForms(optimize: GradientStepOptions["optimize"]): { readonly forms?: GradientForms } {
-  return optimize === undefined || optimize === false
-    ? {}
-    : { forms: { depthwise: "convolution", compositions: "whole" } };
+  return optimize === undefined || optimize === false ? {} : { forms: { depthwise: "convolution" } };
 }
 
 /** Gradients of an objective with respect to what `trains` picks. */
@@ -90,7 +84,7 @@ export function gradientStep(
   const root = createScope();
   const updates = new Map<string, Value>();
   const plain = objective(trainingScope(root, trains, updates));
-  const { loss, metrics, constants, buffers } = optimizeObjective(plain, updates, trains, optimize);
+  const { loss, metrics, constants, buffers } = optimizeObjective(plain, updates, optimize);
   const weights = trainedWeights(root, trains);
   return {
     weights,
@@ -108,15 +102,10 @@ export function gradientStep(
 function optimizeObjective(
   { loss, metrics, constants = [] }: ObjectiveValue,
   buffers: ReadonlyMap<string, Value>,
-  trains: TrainingRule,
   optimize: GradientStepOptions["optimize"],
 ): Required<ObjectiveValue> & { readonly buffers: ReadonlyMap<string, Value> } {
   const [metricNames, bufferNames] = [Object.keys(metrics), [...buffers.keys()]];
-  const [form, ...rest] = forwardForm(
-    [loss, ...Object.values(metrics), ...buffers.values(), ...constants],
-    trains,
-    optimize,
-  );
+  const [form, ...rest] = forwardForm([loss, ...Object.values(metrics), ...buffers.values(), ...constants], optimize);
   const take = (count: number) => rest.splice(0, count);
   const [metricForms, bufferForms] = [take(metricNames.length), take(bufferNames.length)];
   return {
