@@ -20,6 +20,7 @@ export { fastPixelShuffle, fastPixelUnshuffle, fastShuffles, simplifyShortcuts }
 export { type OptimizeOptions, optimize } from "./rewrite/optimize.js";
 export { type Rewrite, rewriteProgram } from "./rewrite/rebuild.js";
 export { type ChooseWinograd, type ConvSize, toWinograd } from "./rewrite/winograd.js";
+export { chooseWinograd } from "./rewrite/winograd-cost.js";
 export type { WinogradTile } from "./rewrite/winograd-matrices.js";
 export { createScope, ONES, type ParameterOptions, type RootScope, type Scope, ZEROS } from "./scope.js";
 export { type NestedNumbers, rowMajorStrides, type SliceRange, sizeOf, Tensor } from "./tensor.js";

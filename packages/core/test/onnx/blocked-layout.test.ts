@@ -1,4 +1,4 @@
-/** Depthwise convolutions in the runtime's blocked layout against the reference kernels, and when they take it. */
+/** Convolutions in the runtime's blocked layout against the reference kernels, and when they take it. */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Weights } from "../../src/checkpoint/weights.js";
@@ -59,10 +59,21 @@ const blockedNodes = (output: Value, opType: string, weights: "input" | Tensor =
     (node) => node.domain === "com.microsoft.nchwc" && node.opType === opType,
   ).length;
 
-test("any stride, dilation, padding, kernel and bias", async () => {
+/** Channels in and out, with a single group or one per channel. */
+const CHANNELS = [
+  { channels: 16, out: 16, groups: 16 },
+  { channels: 32, out: 32, groups: 32 },
+  { channels: 16, out: 16, groups: 1 },
+  { channels: 32, out: 48, groups: 1 },
+  { channels: 3, out: 16, groups: 1 },
+  { channels: 12, out: 32, groups: 1 },
+  { channels: 16, out: 12, groups: 1 },
+  { channels: 3, out: 4, groups: 1 },
+];
+
+test.each(CHANNELS)("$channels to $out channels in $groups groups", async ({ channels, out, groups }) => {
   const cases = fc.record({
     batch: fc.integer({ min: 1, max: 2 }),
-    blocks: fc.integer({ min: 1, max: 2 }),
     size: fc.tuple(fc.integer({ min: 5, max: 7 }), fc.integer({ min: 5, max: 7 })),
     kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
     stride: fc.integer({ min: 1, max: 2 }),
@@ -71,23 +82,23 @@ test("any stride, dilation, padding, kernel and bias", async () => {
     biased: fc.boolean(),
   });
   await fc.assert(
-    fc.asyncProperty(cases, async ({ batch, blocks, size, kernel, stride, dilation, padding, biased }) => {
+    fc.asyncProperty(cases, async ({ batch, size, kernel, stride, dilation, padding, biased }) => {
       const [top, left, bottom, right] = padding;
       fc.pre(
         (kernel[0] - 1) * dilation < size[0] + top + bottom && (kernel[1] - 1) * dilation < size[1] + left + right,
       );
-      const channels = 16 * blocks;
+      fc.pre(kernel[0] * kernel[1] > 1);
       const [x, weight, bias] = [
         random(1, [batch, channels, ...size]),
-        random(2, [channels, 1, ...kernel]),
-        random(3, [channels]),
+        random(2, [out, channels / groups, ...kernel]),
+        random(3, [out]),
       ];
       const output = conv2d(input("x", x.shape), weightOf(weight.shape), {
         stride,
         dilation,
         padding: { top, left, bottom, right },
-        groups: channels,
-        bias: biased ? input("bias", [channels]) : undefined,
+        groups,
+        bias: biased ? input("bias", [out]) : undefined,
       });
       expect(blockedNodes(output, "Conv")).toBe(1);
       await check(output, weight, biased ? { x, bias } : { x });
@@ -115,6 +126,9 @@ test("what has no blocked form, and constant weights, stay as they are", () => {
   const depthwise = conv2d(x, weightOf([32, 1, 3, 3]), { groups: 32 });
   expect(blockedNodes(depthwise, "Conv")).toBe(1);
   expect(blockedNodes(depthwise, "Conv", random(1, [32, 1, 3, 3]))).toBe(0);
+  expect(blockedNodes(conv2d(x, weightOf([32, 32, 3, 3])), "Conv")).toBe(1);
+  expect(blockedNodes(conv2d(x, weightOf([32, 32, 1, 1])), "Conv")).toBe(0);
+  expect(blockedNodes(conv2d(x, weightOf([5, 32, 3, 3])), "Conv")).toBe(0);
   expect(blockedNodes(conv2d(x, weightOf([32, 2, 3, 3]), { groups: 16 }), "Conv")).toBe(0);
   expect(blockedNodes(conv2d(x, weightOf([64, 1, 3, 3]), { groups: 32 }), "Conv")).toBe(0);
   const odd = conv2d(input("x", [1, 24, 5, 5]), weightOf([24, 1, 3, 3]), { groups: 24 });

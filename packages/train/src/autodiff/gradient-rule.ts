@@ -12,6 +12,11 @@ export interface GradientForms {
    * faster where large filters in many groups are (OnnxEngine on a CPU).
    */
   readonly depthwise: "taps" | "convolution";
+  /**
+   * Whether activations and norms are differentiated "whole" (fused-gradients.ts) and gradients of parts are joined
+   * (slice-gradients.ts), or everything "by-op".
+   */
+  readonly compositions: "whole" | "by-op";
 }
 
 /**

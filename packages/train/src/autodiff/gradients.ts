@@ -18,10 +18,12 @@ import {
   type Value,
 } from "@dcae/core/graph";
 
-import type { GradientForms, GradientRule } from "./gradient-rule.js";
+import { type Composition, compositionOf, interiorOf } from "./fused-gradients.js";
+import type { GradientForms, GradientRule, InputGradient } from "./gradient-rule.js";
 import { elementwiseGradients } from "./rules/elementwise.js";
 import { layoutGradients } from "./rules/layout.js";
 import { spatialGradients } from "./rules/spatial.js";
+import { joinSlices, type SliceGradient, singleRange } from "./slice-gradients.js";
 
 /** A row per op; a missing one doesn't compile. */
 const rules: { readonly [K in OpName]: GradientRule<K> } = {
@@ -45,7 +47,7 @@ export interface GradientOptions {
   readonly replay?: (value: Value, dy: Value, collected: ReadonlyMap<Value, Value>) => Value;
 }
 
-const PORTABLE: GradientForms = { depthwise: "taps" };
+const PORTABLE: GradientForms = { depthwise: "taps", compositions: "by-op" };
 
 /**
  * d loss / d each of `wrt`, in their shapes; zeros where the loss doesn't depend on one.
@@ -77,6 +79,7 @@ export function backpropagate(
 ): Value[] {
   const stopped = new Set(constants);
   const order = topologicalOrder(seeds.map(({ value }) => value));
+  const wanted = new Set<Value>(wrt);
   const active = new Set<Value>(wrt);
   for (const value of order) {
     if (rules[value.op] !== null && !stopped.has(value) && value.inputs.some((input) => active.has(input))) {
@@ -84,9 +87,24 @@ export function backpropagate(
     }
   }
   const collected = new Map<Value, Value>();
+  const slices = new Map<Value, SliceGradient[]>();
   const accumulate = (value: Value, gradient: Value) => {
     const known = collected.get(value);
     collected.set(value, known === undefined ? gradient : add(known, gradient));
+  };
+  /** The gradient of `value`, to which nothing is added any more. */
+  const settled = (value: Value): Value | undefined => {
+    const parts = slices.get(value);
+    if (parts !== undefined) accumulate(value, joinSlices(value, parts));
+    slices.delete(value);
+    return collected.get(value);
+  };
+  const whole = forms.compositions === "whole";
+  const isEnd = (value: Value) => stopped.has(value) || wanted.has(value);
+  /** The composition that ends in `value`, unless something in its interior is asked for or held constant. */
+  const composed = (value: Value): Composition | undefined => {
+    const found = whole ? compositionOf(value) : undefined;
+    return found === undefined || [...interiorOf(value, found)].some(isEnd) ? undefined : found;
   };
   for (const { value, gradient } of seeds) {
     if (!shapeEqual(value.shape, gradient.shape) || value.dtype !== gradient.dtype) {
@@ -98,16 +116,29 @@ export function backpropagate(
     if (active.has(value)) accumulate(value, gradient);
   }
   for (const value of order.reverse()) {
-    const dy = collected.get(value);
-    const visited = dy !== undefined && active.has(value) && !stopped.has(value);
-    if (!visited || !value.inputs.some((input) => active.has(input))) continue;
+    const dy = settled(value);
+    if (dy === undefined || !active.has(value) || stopped.has(value)) continue;
+    if (!value.inputs.some((input) => active.has(input))) continue;
+    const range = whole && value.op === "slice" ? singleRange(value, dy) : undefined;
+    if (range !== undefined) {
+      const input = value.inputs[0] as Value;
+      slices.set(input, [...(slices.get(input) ?? []), range]);
+      continue;
+    }
+    const again = replay(value, dy, collected);
+    const first = composed(value);
+    // A composition that was cut for recomputation is none when it is rebuilt.
+    const second = first && compositionOf(again);
     // The row fits the op by construction; TypeScript can't correlate the two unions.
     const rule = rules[value.op] as GradientRule<OpName>;
-    const gradientsOfInputs = rule?.(replay(value, dy, collected) as never, dy, forms) ?? [];
-    value.inputs.forEach((input, i) => {
-      const gradient = gradientsOfInputs[i];
+    const [inputs, row]: readonly [readonly Value[], readonly InputGradient[]] =
+      first !== undefined && second !== undefined
+        ? [first.inputs, second.gradients(dy)]
+        : [value.inputs, rule?.(again as never, dy, forms) ?? []];
+    inputs.forEach((input, i) => {
+      const gradient = row[i];
       if (active.has(input) && gradient) accumulate(input, gradient());
     });
   }
-  return wrt.map((value) => collected.get(value) ?? expand(scalar(0, value.dtype), value.shape));
+  return wrt.map((value) => settled(value) ?? expand(scalar(0, value.dtype), value.shape));
 }

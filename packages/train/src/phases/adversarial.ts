@@ -93,7 +93,10 @@ function forward(options: AdversarialOptions): Graph {
   const updates = new Map<string, Value>();
   const x = input("x", options.images);
   const plain = options.reconstruct(trainingScope(root, options.trains, updates), x);
-  const [y, ...moved] = forwardForm([plain, ...updates.values()], options.optimize) as [Value, ...Value[]];
+  const [y, ...moved] = forwardForm([plain, ...updates.values()], options.trains, options.optimize) as [
+    Value,
+    ...Value[],
+  ];
   return { root, x, y, buffers: new Map([...updates.keys()].map((name, i) => [name, moved[i] as Value])) };
 }
 
@@ -107,7 +110,11 @@ interface GeneratorStep extends GradientStep {
 /** The reconstruction loss on y, which stays the value that gradients are taken at. */
 function reconstructionForm(root: RootScope, x: Value, y: Value, options: AdversarialOptions): ReconstructionLoss {
   const { l1, lpips, total } = reconstructionLoss(overlayScope(root, { training: () => false }), x, y, options);
-  const [l1Form, lpipsForm, totalForm] = forwardForm([l1, lpips, total], options.optimize) as [Value, Value, Value];
+  const [l1Form, lpipsForm, totalForm] = forwardForm([l1, lpips, total], options.trains, options.optimize) as [
+    Value,
+    Value,
+    Value,
+  ];
   return { l1: l1Form, lpips: lpipsForm, total: totalForm };
 }
 

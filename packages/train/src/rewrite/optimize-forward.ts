@@ -11,6 +11,7 @@
 import {
   type ChooseWinograd,
   channelMeansAsProducts,
+  chooseWinograd,
   createProgram,
   fastShuffles,
   type Program,
@@ -21,8 +22,18 @@ import {
 import { chooseTrainingWinograd } from "./winograd-training-cost.js";
 
 export interface OptimizeForwardOptions {
-  /** Which convolutions take Winograd's form (default: the measured rule of winograd-training-cost.ts). */
+  /** Which parameters change between runs (default: all). The others cost nothing to transform. */
+  readonly trains?: ((name: string) => boolean) | undefined;
+  /** Which convolutions take Winograd's form (default: the measured rules, by whether the weight trains). */
   readonly chooseWinograd?: ChooseWinograd | undefined;
+}
+
+/** The rule of inference for weights that stay what they are, that of training for those that change. */
+function measuredRule(trains: (name: string) => boolean): ChooseWinograd {
+  return (size, weight) => {
+    const frozen = weight.op === "parameter" && !trains(weight.attributes.name);
+    return frozen ? chooseWinograd(size) : chooseTrainingWinograd(size, weight);
+  };
 }
 
 /**
@@ -31,7 +42,7 @@ export interface OptimizeForwardOptions {
  * @param values everything that is used further of one forward pass, together: what they share stays shared
  */
 export function optimizeForward(values: readonly Value[], options: OptimizeForwardOptions = {}): Value[] {
-  const choose = options.chooseWinograd ?? chooseTrainingWinograd;
+  const choose = options.chooseWinograd ?? measuredRule(options.trains ?? (() => true));
   const passes: readonly ((program: Program) => Program)[] = [
     // Recognizes shortcuts by their shuffles, so before these are rewritten.
     simplifyShortcuts,

@@ -61,18 +61,24 @@ export interface GradientStepOptions {
    * Take the forms that are faster on a CPU (rewrite/optimize-forward.ts): half the time, more memory, other rounding. Default
    * false, as for an engine's programs.
    */
-  readonly optimize?: boolean | OptimizeForwardOptions;
+  readonly optimize?: boolean | Omit<OptimizeForwardOptions, "trains">;
 }
 
 /** `optimizeForward` where the option asks for it, and otherwise `values`. */
-export function forwardForm(values: readonly Value[], optimize: GradientStepOptions["optimize"]): readonly Value[] {
+export function forwardForm(
+  values: readonly Value[],
+  trains: TrainingRule,
+  optimize: GradientStepOptions["optimize"],
+): readonly Value[] {
   if (optimize === undefined || optimize === false) return values;
-  return optimizeForward(values, optimize === true ? {} : optimize);
+  return optimizeForward(values, { trains, ...(optimize === true ? {} : optimize) });
 }
 
 /** The forms of gradients that go with `forwardForm`. */
 export function gradientForms(optimize: GradientStepOptions["optimize"]): { readonly forms?: GradientForms } {
-  return optimize === undefined || optimize === false ? {} : { forms: { depthwise: "convolution" } };
+  return optimize === undefined || optimize === false
+    ? {}
+    : { forms: { depthwise: "convolution", compositions: "whole" } };
 }
 
 /** Gradients of an objective with respect to what `trains` picks. */
@@ -84,7 +90,7 @@ export function gradientStep(
   const root = createScope();
   const updates = new Map<string, Value>();
   const plain = objective(trainingScope(root, trains, updates));
-  const { loss, metrics, constants, buffers } = optimizeObjective(plain, updates, optimize);
+  const { loss, metrics, constants, buffers } = optimizeObjective(plain, updates, trains, optimize);
   const weights = trainedWeights(root, trains);
   return {
     weights,
@@ -102,10 +108,15 @@ export function gradientStep(
 function optimizeObjective(
   { loss, metrics, constants = [] }: ObjectiveValue,
   buffers: ReadonlyMap<string, Value>,
+  trains: TrainingRule,
   optimize: GradientStepOptions["optimize"],
 ): Required<ObjectiveValue> & { readonly buffers: ReadonlyMap<string, Value> } {
   const [metricNames, bufferNames] = [Object.keys(metrics), [...buffers.keys()]];
-  const [form, ...rest] = forwardForm([loss, ...Object.values(metrics), ...buffers.values(), ...constants], optimize);
+  const [form, ...rest] = forwardForm(
+    [loss, ...Object.values(metrics), ...buffers.values(), ...constants],
+    trains,
+    optimize,
+  );
   const take = (count: number) => rest.splice(0, count);
   const [metricForms, bufferForms] = [take(metricNames.length), take(bufferNames.length)];
   return {

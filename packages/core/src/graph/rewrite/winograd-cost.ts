@@ -5,7 +5,7 @@
  * Only ratios matter for the choice, and they are alike on CPUs with wide vectors: products run at the speed of matrix
  * multiplication, transforms and transformed weights at that of caches and memory.
  */
-import type { ChooseWinograd, ConvSize } from "./winograd.js";
+import type { ConvSize } from "./winograd.js";
 import type { WinogradTile } from "./winograd-matrices.js";
 
 /** Nanoseconds on one core. */
@@ -59,10 +59,10 @@ export function winogradExtraBytes({ inChannels, outChannels }: ConvSize, tile: 
 }
 
 /** The fastest form for the CPU, memory included at its price. */
-export const chooseWinograd: ChooseWinograd = (size) => {
+export function chooseWinograd(size: ConvSize): WinogradTile | undefined {
   const direct = directTime(size);
   const price = (tile: WinogradTile) => winogradTime(size, tile) + BYTE_PRICE * winogradExtraBytes(size, tile);
   const [four, two] = [price(4), price(2)];
   if (Math.min(four, two) >= direct) return undefined;
   return four <= two ? 4 : 2;
-};
+}

@@ -16,8 +16,12 @@ export interface ConvSize {
   readonly outWidth: number;
 }
 
-/** The tile to use, or undefined where the direct convolution is faster. */
-export type ChooseWinograd = (size: ConvSize) => WinogradTile | undefined;
+/**
+ * The tile to use, or undefined where the direct convolution is faster.
+ *
+ * @param weight of the convolution, for rules that ask whether it stays what it is
+ */
+export type ChooseWinograd = (size: ConvSize, weight: Value) => WinogradTile | undefined;
 
 /** The convolution's size if it has a Winograd form: 3x3, stride 1, one group, float32, static shape, constant weight. */
 export function winogradSize(value: Value, { isConstant }: GraphFacts): ConvSize | undefined {
@@ -36,8 +40,9 @@ export function toWinograd(program: Program, choose: ChooseWinograd): Program {
   const facts = graphFacts(program);
   return rewriteProgram(program, (value, inputs, keep) => {
     const size = winogradSize(value, facts);
-    const tile = size && choose(size);
-    if (tile === undefined || value.op !== "conv2d") return keep();
+    if (size === undefined || value.op !== "conv2d") return keep();
+    const tile = choose(size, value.inputs[1]);
+    if (tile === undefined) return keep();
     const [x, weight, bias] = inputs as readonly [Value, Value, Value?];
     const { padding } = value.attributes;
     const upsampled = isUpsampled(x, padding);

@@ -12,7 +12,7 @@ export const spatialLowerings = {
   conv2d: (value, inputs, { emit, blocked }) => {
     const { stride, padding, dilation, groups } = value.attributes;
     return (
-      blocked?.depthwise(value) ??
+      blocked?.convolution(value) ??
       emit("Conv", inputs, { strides: stride, pads: pads(padding), dilations: dilation, group: groups })
     );
   },

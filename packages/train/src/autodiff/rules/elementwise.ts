@@ -102,18 +102,19 @@ export const elementwiseGradients = {
     (dy) => dy,
     (dy) => dy,
   ),
-  sub: binary(
-    (dy) => dy,
-    (dy) => neg(dy),
-  ),
+  sub: (y, dy) => {
+    const [a, b] = y.inputs;
+    return [() => sumToShape(dy, a.shape), () => neg(sumToShape(dy, b.shape))];
+  },
   mul: binary(
     (dy, _, b) => mul(dy, b),
     (dy, a) => mul(dy, a),
   ),
-  div: binary(
-    (dy, _, b) => div(dy, b),
-    (dy, _, b, y) => neg(div(mul(dy, y), b)),
-  ),
+  // Summed first, where b was broadcast: the division and the sign are then those of the small tensor.
+  div: (y, dy) => {
+    const [a, b] = y.inputs;
+    return [() => sumToShape(div(dy, b), a.shape), () => neg(div(sumToShape(mul(dy, y), b.shape), b))];
+  },
   pow: binary(powBase, powExponent),
   maximum: binary(
     winner(greater),

@@ -59,6 +59,14 @@ function scatterAdd(data: Value, indices: Value, axis: number, dy: Value): Value
   return reshape(matmul(oneHot, rows), data.shape);
 }
 
+/** A transposed product is the product of the transposed factors, whose transposes runtimes do while they multiply. */
+function transposeBack(dy: Value, permutation: readonly number[]): Value {
+  if (dy.op !== "matmul" || dy.shape.length !== 2) return transpose(dy, permutation);
+  const [a, b] = dy.inputs;
+  const flip = (x: Value) => (x.op === "transpose" ? x.inputs[0] : transpose(x));
+  return a.shape.length === 2 && b.shape.length === 2 ? matmul(flip(b), flip(a)) : transpose(dy, permutation);
+}
+
 export const layoutGradients = {
   reshape: (y, dy) => [() => reshape(dy, y.inputs[0].shape)],
   transpose: (y, dy) => {
@@ -66,7 +74,7 @@ export const layoutGradients = {
     y.attributes.permutation.forEach((axis, i) => {
       inverse[axis] = i;
     });
-    return [() => transpose(dy, inverse)];
+    return [() => transposeBack(dy, inverse)];
   },
   expand: (y, dy) => [() => sumToShape(dy, y.inputs[0].shape)],
   slice: (y, dy) => {

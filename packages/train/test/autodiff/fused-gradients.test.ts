@@ -1,0 +1,109 @@
+/** Gradients of whole compositions are those that follow op by op, also where something looks into them. */
+import {
+  channelAffine,
+  concat,
+  createRandom,
+  input,
+  mul,
+  reduceSum,
+  rmsNormalize,
+  sigmoid,
+  silu,
+  sizeOf,
+  slice,
+  split,
+  Tensor,
+  topologicalOrder,
+  type Value,
+} from "@dcae/core/graph";
+import { createEngine, type Engine } from "@dcae/core/runtime";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type GradientForms, type GradientOptions, gradients } from "../../src/autodiff/index.js";
+import { optimizeForward } from "../../src/rewrite/index.js";
+import { expectClose } from "../support/compare.js";
+import { runValues } from "../support/run-values.js";
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+const SHAPE = [2, 3, 4, 5] as const;
+const [x, w, b, c] = [input("x", SHAPE), input("w", [3]), input("b", [3]), input("c", SHAPE)];
+const random = (seed: number, shape: readonly number[]) =>
+  Tensor.float32(createRandom(seed, 9).uniform(new Float32Array(sizeOf(shape)), -1.5, 1.5), shape);
+const INPUTS = { x: random(1, SHAPE), w: random(2, [3]), b: random(3, [3]), c: random(4, SHAPE) };
+
+const forms = (compositions: GradientForms["compositions"]): GradientOptions => ({
+  forms: { depthwise: "taps", compositions },
+});
+const weighted = (y: Value) => reduceSum(mul(y, c));
+
+/** Both ways to the gradients, and that they are two. */
+async function compare(loss: Value, wrt: readonly Value[], options: GradientOptions = {}): Promise<void> {
+  const [parts, whole] = (["by-op", "whole"] as const).map((kind) =>
+    gradients(loss, wrt, { ...options, ...forms(kind) }),
+  );
+  const named = (values: readonly Value[], prefix: string) =>
+    values.map((value, i) => [`${prefix}${i}`, value] as const);
+  const results = await runValues(
+    engine,
+    Object.fromEntries([...named(parts as Value[], "parts"), ...named(whole as Value[], "whole")]),
+    INPUTS,
+  );
+  for (const i of wrt.keys()) expectClose(results[`whole${i}`]!, results[`parts${i}`]!, 2e-6, `input ${i}`);
+}
+
+const elementwiseOps = (values: readonly Value[]) =>
+  topologicalOrder(values).filter((value) => ["add", "sub", "mul", "div", "neg"].includes(value.op)).length;
+
+const norm = (value: Value) => channelAffine(rmsNormalize(value, 1, 1e-5), w, b);
+
+describe.each<[string, Value, Value[]]>([
+  ["silu", silu(x), [x]],
+  ["RMS norm", norm(x), [x, w, b]],
+  ["RMS norm, its mean a product", optimizeForward([norm(x)])[0] as Value, [x, w, b]],
+  ["one after the other", silu(norm(silu(x))), [x, w, b]],
+])("%s", (_, y, wrt) => {
+  test("gradients", () => compare(weighted(y), wrt));
+
+  test("fewer passes", () => {
+    const count = (kind: GradientForms["compositions"]) => elementwiseOps(gradients(weighted(y), wrt, forms(kind)));
+    expect(count("whole")).toBeLessThan(count("by-op"));
+  });
+
+  test("second derivatives", () => {
+    const first = gradients(weighted(y), wrt, forms("whole"));
+    return compare(
+      first.map((gradient) => reduceSum(mul(gradient, gradient))).reduce((sum, term) => mul(sum, term)),
+      wrt,
+    );
+  });
+});
+
+test("what lies inside a composition can be asked for, and held constant", async () => {
+  const s = sigmoid(x);
+  const y = mul(x, s);
+  await compare(weighted(y), [x, s]);
+  await compare(weighted(y), [x], { constants: [s] });
+  const normalized = rmsNormalize(x, 1, 1e-5);
+  await compare(weighted(channelAffine(normalized, w, b)), [normalized, x, w]);
+  await compare(weighted(channelAffine(normalized, w, b)), [x, w], { constants: [normalized.inputs[1] as Value] });
+});
+
+test("parts that cover an axis are joined, and others put amid zeros", async () => {
+  const [left, right] = split(x, 1, [1, 2]) as [Value, Value];
+  const swapped = concat([right, left], 1);
+  const gated = reduceSum(mul(slice(silu(swapped), 3, 0, 2), slice(c, 3, 1, 3)));
+  await compare(gated, [x]);
+  const [whole] = gradients(weighted(silu(swapped)), [x], forms("whole")) as [Value];
+  expect(whole.op).toBe("concat");
+  expect(topologicalOrder([whole]).some(({ op }) => op === "pad")).toBe(false);
+  // Overlapping ranges, ranges of two axes, and a whole that is used as well.
+  const overlapping = mul(
+    reduceSum(slice(x, 2, 0, 3)),
+    mul(reduceSum(slice(x, 2, 1, 4)), reduceSum(slice(x, 3, 1, 2))),
+  );
+  await compare(mul(overlapping, weighted(x)), [x]);
+});
