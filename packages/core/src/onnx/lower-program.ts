@@ -138,6 +138,7 @@ export function lowerProgram(
     if (unknown.length === 1) return ints(dims.map((dim) => (typeof dim === "number" ? dim : -1)));
     return emit("Concat", dims.map(dimVector), { axis: 0 });
   };
+  const nameOf = (value: Value) => names.get(value) as string;
   const blocked =
     block === undefined
       ? undefined
@@ -145,11 +146,11 @@ export function lowerProgram(
           { emit, ints },
           {
             block,
-            nameOf: (value) => names.get(value) as string,
+            nameOf,
             isConstant: (value) => !varying.has(value),
           },
         );
-  const context: LoweringContext = { emit, constant, ints, shape, blocked };
+  const context: LoweringContext = { emit, constant, ints, shape, nameOf, blocked };
 
   function lower(value: Value): string {
     switch (value.op) {
@@ -173,7 +174,7 @@ export function lowerProgram(
       default: {
         prefix = value.path === "" ? "" : `${value.path}/`;
         if (value.inputs.some((input) => varying.has(input))) varying.add(value);
-        const inputNames = value.inputs.map((input) => names.get(input) as string);
+        const inputNames = value.inputs.map(nameOf);
         // The table's row fits the value by construction; TypeScript can't correlate the two unions.
         const row = lowerings[value.op] as Lowering<OpName>;
         return row(value as never, inputNames, context);
@@ -187,16 +188,40 @@ export function lowerProgram(
   ]);
   for (const value of topologicalOrder([...results.values()])) names.set(value, lower(value));
   prefix = "";
+  const renamed = new Map<string, string>();
   const outputs = [...results].map(([name, value]): OnnxValueInfo => {
-    // A node of its own, since an output may be an input, a parameter, or two outputs the same value.
-    nodes.push({
-      opType: "Identity",
-      name: `output/${name}`,
-      inputs: [names.get(value) as string],
-      outputs: [name],
-      attributes: {},
-    });
+    const source = nameOf(value);
+    // Inputs and parameters as they are, and a value under a second name, need a node of their own. Others take the output's
+    // name: the runtime then computes them in the output's memory instead of copying them there.
+    if (value.inputs.length > 0 && !renamed.has(source)) renamed.set(source, name);
+    else {
+      nodes.push({ opType: "Identity", name: `output/${name}`, inputs: [source], outputs: [name], attributes: {} });
+    }
     return { name, dtype: value.dtype, shape: value.shape };
   });
-  return { graphName: program.name, nodes, initializers, inputs, outputs };
+  const rename = (list: readonly string[]) => list.map((name) => renamed.get(name) ?? name);
+  const all = nodes.map((node) => ({ ...node, inputs: rename(node.inputs), outputs: rename(node.outputs) }));
+  const { used, kept } = usedNodes(all, outputs);
+  return {
+    graphName: program.name,
+    nodes: kept,
+    initializers: initializers.filter(({ name }) => used.has(name)),
+    inputs,
+    outputs,
+  };
+}
+
+/** Nodes that outputs depend on, in their order, and the names that are read. A lowering may do without what it stands on. */
+function usedNodes(
+  nodes: readonly OnnxNode[],
+  outputs: readonly OnnxValueInfo[],
+): { readonly used: ReadonlySet<string>; readonly kept: OnnxNode[] } {
+  const used = new Set(outputs.map(({ name }) => name));
+  const kept: OnnxNode[] = [];
+  for (const node of [...nodes].reverse()) {
+    if (!node.outputs.some((name) => used.has(name))) continue;
+    kept.push(node);
+    for (const name of node.inputs) used.add(name);
+  }
+  return { used, kept: kept.reverse() };
 }

@@ -1,7 +1,7 @@
 /** What a lowering gets and gives: the row type of the ONNX tables. */
 import type { Dim } from "../graph/dim.js";
 import type { Tensor } from "../graph/tensor.js";
-import type { OpName, ValueOf } from "../graph/value.js";
+import type { OpName, Value, ValueOf } from "../graph/value.js";
 import type { BlockedLayout } from "./blocked-layout.js";
 import type { OnnxAttribute } from "./model-proto.js";
 
@@ -26,6 +26,8 @@ export interface LoweringContext {
   ints(values: readonly number[]): string;
   /** A shape as an int64 vector; symbolic dimensions are computed from the graph's inputs. */
   shape(dims: readonly Dim[]): string;
+  /** The name of a value that was lowered before. */
+  nameOf(value: Value): string;
   /** Absent where the model must keep to ONNX's own operators. */
   readonly blocked?: BlockedLayout | undefined;
 }

@@ -86,8 +86,8 @@ const handlers = {
     for (const [name, tensor] of Object.entries(outputs)) {
       const held = updates.get(name);
       if (held !== undefined) {
-        held.spare = held.current;
-        held.current = tensor;
+        // The run wrote into the spare buffer. onnxruntime-node answers with a copy of it, which is left to be collected.
+        [held.current, held.spare] = [held.spare ?? tensor, held.current];
         continue;
       }
       // Outputs may be views of memory that the runtime owns, which can't be transferred: copy once.

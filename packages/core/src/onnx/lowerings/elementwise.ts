@@ -44,7 +44,12 @@ export const elementwiseLowerings = {
   greater: direct("Greater"),
   less: direct("Less"),
   where: direct("Where"),
-  reduceSum: reduce("ReduceSum"),
+  // A sum of squares doesn't need the squares.
+  reduceSum: (value, inputs, context) => {
+    const [x] = value.inputs;
+    if (x.op !== "mul" || x.inputs[0] !== x.inputs[1]) return reduce("ReduceSum")(value, inputs, context);
+    return reduce("ReduceSumSquare")(value, [context.nameOf(x.inputs[0])], context);
+  },
   reduceMean: reduce("ReduceMean"),
   reduceMax: reduce("ReduceMax"),
   softmax: ({ attributes }, inputs, { emit }) => emit("Softmax", inputs, { axis: attributes.axis }),
