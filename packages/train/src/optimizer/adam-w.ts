@@ -73,8 +73,10 @@ export function adamW(
   const clip = clipNorm === null ? undefined : clipScale(gradientNorm, clipNorm);
   const factor = (value: number): Value => (clip === undefined ? scalar(value) : mul(clip, value));
   const [first, second] = [factor(1 - betas[0]), factor(Math.sqrt(1 - betas[1]))];
-  const stepSize = div(rate, biasCorrection(betas[0], count));
-  const rootScale = div(scalar(1), sqrt(biasCorrection(betas[1], count)));
+  // m / b1' / (sqrt(v / b2') + eps) = m sqrt(b2') / b1' / (sqrt(v) + eps sqrt(b2')): the corrections are two scalars.
+  const root = sqrt(biasCorrection(betas[1], count));
+  const stepSize = mul(div(rate, biasCorrection(betas[0], count)), root);
+  const offset = mul(root, eps);
   const kept = sub(1, mul(rate, weightDecay));
 
   const updates = new Map<string, Value>([[`${prefix}.step`, next]]);
@@ -86,7 +88,7 @@ export function adamW(
     const v = add(mul(flat(stateLike(`${prefix}.v`, weight)), betas[1]), mul(scaled, scaled));
     const decays = weightDecay !== 0 && !noDecay.some((part) => name.includes(part));
     const decayed = decays ? mul(value, kept) : value;
-    const moved = sub(decayed, mul(stepSize, div(m, add(mul(sqrt(v), rootScale), eps))));
+    const moved = sub(decayed, mul(stepSize, div(m, add(sqrt(v), offset))));
     const shaped = (value: Value) => reshape(value, weight.value.shape);
     updates.set(`${prefix}.m.${name}`, shaped(m));
     updates.set(`${prefix}.v.${name}`, shaped(v));

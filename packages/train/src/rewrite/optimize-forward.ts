@@ -32,7 +32,7 @@ export interface OptimizeForwardOptions {
 function measuredRule(trains: (name: string) => boolean): ChooseWinograd {
   return (size, weight) => {
     const frozen = weight.op === "parameter" && !trains(weight.attributes.name);
-    return frozen ? chooseWinograd(size) : chooseTrainingWinograd(size, weight);
+    return frozen ? chooseWinograd(size) : chooseTrainingWinograd(size);
   };
 }
 

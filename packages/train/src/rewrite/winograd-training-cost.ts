@@ -1,32 +1,67 @@
 /**
- * When Winograd pays in training: a rule from measurements of the whole of a 3x3 convolution, forward and both gradients.
+ * When Winograd pays in training: a linear model of the time of a 3x3 convolution whose weight trains, forward and with both
+ * gradients, in its three forms. bench/measure-convolutions.mjs measures convolutions of 200 sizes, fits the coefficients and
+ * prints them in the form of the table below.
  *
  * It pays earlier than at inference, because the transformed input and the transformed gradient each serve two of the three
- * products, and because direct convolutions of many small pictures are done picture by picture while the products of
- * Winograd's form take the batch at once. Milliseconds on ONNX Runtime, one core (direct / tiles of 2 / tiles of 4):
- *
- *    4 x  64 ->  64 at 64^2   23.1 / 26.8 / 17.6
- *    4 x 128 -> 128 at 32^2   20.0 / 16.8 / 11.1
- *    4 x 256 -> 256 at 16^2   22.2 / 14.1 / 11.2
- *   16 x  64 ->  64 at 16^2    6.7 /  5.3 /  4.3
- *   16 x  32 ->  32 at 32^2    8.1 / 10.3 /  6.9
- *   16 x  32 ->  16 at 32^2    5.2 /  8.4 /  5.7
- *   16 x 128 -> 128 at  8^2    6.9 /  5.5 /  5.2
- *   16 x 128 -> 512 at  4^2   10.3 /  6.4 /  7.5
- *   16 x 128 -> 512 at  2^2    8.6 /  4.0 /  7.6
- *    1 x 512 -> 512 at  8^2   13.0 / 15.2 / 23.4
+ * products; and later in weights, which are transformed at every run. Against the fastest form of each size the model's choice
+ * loses 3% on average, direct convolutions everywhere 41%.
  */
-import type { ChooseWinograd } from "@dcae/core/graph";
+import type { ConvSize, WinogradTile } from "@dcae/core/graph";
 
-/** Below these, the transforms cost more than the products save. */
-const LEAST_CHANNELS = 32;
-/** Below these, the weights are transformed for too few tiles. */
-const LEAST_TILES = 16;
+/** Nanoseconds on one core. */
+export interface FormCosts {
+  /** Per multiply-accumulate, of the convolution or of the products at the points of the tiles. */
+  readonly mac: number;
+  /** Per value of the input, at the points of the tiles in Winograd's form. */
+  readonly input: number;
+  /** Per value of the output, likewise. */
+  readonly output: number;
+  /** Per value of the weight, likewise. */
+  readonly weight: number;
+  /** Of the nodes of the graph. */
+  readonly fixed: number;
+}
 
-export const chooseTrainingWinograd: ChooseWinograd = ({ batch, inChannels, outChannels, outHeight, outWidth }) => {
-  if (Math.min(inChannels, outChannels) < LEAST_CHANNELS) return undefined;
-  const tiles = (side: number) => batch * Math.ceil(outHeight / side) * Math.ceil(outWidth / side);
-  // A tile of 4 on a picture of 2 computes four times what is needed.
-  if (outHeight >= 4 && outWidth >= 4 && tiles(4) > LEAST_TILES) return 4;
-  return tiles(2) >= LEAST_TILES ? 2 : undefined;
+export type FormName = "direct" | "tiles of 2" | "tiles of 4";
+
+export const FORM_COSTS: Readonly<Record<FormName, FormCosts>> = {
+  direct: { mac: 0.0269, input: 3.22, output: 1.94, weight: 4.97, fixed: 74_600 },
+  "tiles of 2": { mac: 0.0292, input: 2.37, output: 0.86, weight: 1.69, fixed: 0 },
+  "tiles of 4": { mac: 0.0348, input: 3.18, output: 1.14, weight: 1.38, fixed: 24_600 },
 };
+
+/** What the coefficients of a form are multiplied with. */
+export function formTerms(size: ConvSize, form: FormName): FormCosts {
+  const { batch, inChannels, outChannels, outHeight, outWidth } = size;
+  const tile = form === "direct" ? 1 : form === "tiles of 2" ? 2 : 4;
+  const points = form === "direct" ? 1 : (tile + 2) ** 2;
+  const positions = points * batch * Math.ceil(outHeight / tile) * Math.ceil(outWidth / tile);
+  const taps = form === "direct" ? 9 : 1;
+  const pairs = inChannels * outChannels;
+  return {
+    mac: positions * taps * pairs,
+    input: positions * inChannels,
+    output: positions * outChannels,
+    weight: (form === "direct" ? 9 : points) * pairs,
+    fixed: 1,
+  };
+}
+
+/** Nanoseconds on one core. */
+export function trainingTime(size: ConvSize, form: FormName): number {
+  const [terms, costs] = [formTerms(size, form), FORM_COSTS[form]];
+  const keys = Object.keys(terms) as (keyof FormCosts)[];
+  return keys.reduce((sum, key) => sum + terms[key] * costs[key], 0);
+}
+
+/** What Winograd's form must save: it keeps its transformed input for the backward pass, more than twice the input's memory. */
+const LEAST_GAIN = 0.05;
+
+/** The fastest form for the CPU. */
+export function chooseTrainingWinograd(size: ConvSize): WinogradTile | undefined {
+  const direct = trainingTime(size, "direct") * (1 - LEAST_GAIN);
+  const [two, four] = [trainingTime(size, "tiles of 2"), trainingTime(size, "tiles of 4")];
+  if (Math.min(two, four) >= direct) return undefined;
+  return four <= two ? 4 : 2;
+}
