@@ -30,7 +30,7 @@ export interface LatentManifest {
   readonly mirrored: boolean;
   /** Latents per shard (and per unit of work). */
   readonly shardSize: number;
-  /** The autoencoder that made them: repository, name of a published model, or absolute path. */
+  /** The autoencoder that made them: repository, name of a published or the bundled model, or absolute path. */
   readonly source: string;
   /** Factor that the latents were multiplied by. */
   readonly scalingFactor: number;

@@ -4,6 +4,8 @@
 import {
   type AutoencoderDCModel,
   type AutoencoderKL,
+  BUNDLED_MODEL,
+  bundledModelPath,
   ConfigError,
   createEngine,
   type Engine,
@@ -25,7 +27,7 @@ export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode"
 
 export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
   /**
-   * Repository, folder or file of the autoencoder; by default the one in the checkpoint, or that its config names. Null: none,
+   * Repository, folder or file of the autoencoder, or "small-f32", which core brings along; by default the one in the checkpoint, or that its config names. Null: none,
    * latents are all that is wanted.
    */
   readonly autoencoder?: string | null | undefined;
@@ -165,17 +167,21 @@ async function loadDecoder(
   options: PipelineOptions,
 ): Promise<Decoder | null> {
   if (options.autoencoder === null) return null;
-  if (options.autoencoder !== undefined) {
-    return loadAutoencoder(options.autoencoder, { ...options, revision: undefined, subfolder: undefined });
-  }
+  // Revision and subfolder are those of the denoiser.
+  const load = (named: string) =>
+    loadAutoencoder(named === BUNDLED_MODEL ? bundledModelPath() : named, {
+      ...options,
+      revision: undefined,
+      subfolder: undefined,
+    });
+  if (options.autoencoder !== undefined) return load(options.autoencoder);
   if (bundled !== undefined) return bundledAutoencoder(description, bundled, engineOptions(options));
   if (description.autoencoder === null) {
     throw new ConfigError("the checkpoint doesn't say which autoencoder its latents are of", {
       hint: "Pass autoencoder: a repository, a folder or a file.",
     });
   }
-  // Revision and subfolder are those of the denoiser.
-  return loadAutoencoder(description.autoencoder, { ...options, revision: undefined, subfolder: undefined });
+  return load(description.autoencoder);
 }
 
 const engineOptions = ({ device, dtype, threads }: EngineOptions): EngineOptions => ({
