@@ -9,6 +9,7 @@ import { convertCommand } from "./convert.js";
 import { decodeCommand } from "./decode.js";
 import { demoCommand } from "./demo.js";
 import { denoiseCommand } from "./denoise.js";
+import { diffusionCommand } from "./diffusion/index.js";
 import { doctorCommand } from "./doctor.js";
 import { encodeCommand } from "./encode.js";
 import { exportCommand } from "./export.js";
@@ -33,6 +34,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   trainCommand,
   finetuneCommand,
   latentsCommand,
+  diffusionCommand,
   sampleCommand,
   denoiseCommand,
   benchCommand,

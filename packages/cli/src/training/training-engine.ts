@@ -5,17 +5,15 @@ import { createTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from "@dcae/train/t
 import { plural } from "../format-number.js";
 import { NODE_DEVICES } from "../options/engine-options.js";
 import { UsageError } from "../usage-error.js";
-import type { TrainingFlags } from "./training-options.js";
+import type { TrainingEngineFlags } from "./training-options.js";
 
-type EngineFlags = Pick<TrainingFlags, "engine" | "device" | "threads" | "dtype">;
-
-const DEVICES: Readonly<Record<TrainingFlags["engine"], readonly string[]>> = {
+const DEVICES: Readonly<Record<TrainingEngineFlags["engine"], readonly string[]>> = {
   onnx: ["auto", ...NODE_DEVICES],
   tfjs: ["auto", ...TFJS_BACKENDS],
 };
 
 /** @throws UsageError for a device that the engine doesn't have, and for options without effect */
-export function checkEngineFlags({ engine, device, threads, dtype }: EngineFlags): void {
+export function checkEngineFlags({ engine, device, threads, dtype }: TrainingEngineFlags): void {
   if (!DEVICES[engine].includes(device)) {
     throw new UsageError(`--device ${device}: the ${engine} engine has no such device`, {
       hint: `Use one of ${DEVICES[engine].join(", ")}.`,
@@ -34,13 +32,13 @@ export function checkEngineFlags({ engine, device, threads, dtype }: EngineFlags
 }
 
 /** What decides the last bits of a run beside its settings. */
-export function describeEngine({ name }: Engine, { engine, threads }: EngineFlags): string {
+export function describeEngine({ name }: Engine, { engine, threads }: TrainingEngineFlags): string {
   if (engine === "tfjs") return name;
   return `${name}, ${plural(threads ?? availableParallelism(), "thread")}`;
 }
 
 /** @throws EngineError when it doesn't start here; it says what to install */
-export function openTrainingEngine({ engine, device, threads }: EngineFlags): Promise<Engine> {
+export function openTrainingEngine({ engine, device, threads }: TrainingEngineFlags): Promise<Engine> {
   if (engine === "tfjs") return createTfjsEngine({ backend: device as TfjsBackend | "auto" });
   const options = { device: device as Device | "auto" };
   return createEngine(threads === undefined ? options : { ...options, threads });

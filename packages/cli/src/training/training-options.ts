@@ -1,4 +1,4 @@
-/** The options that `dcae train` and `dcae finetune` share: where to compute, what to show, how to go on. */
+/** The options that trainings share: where to compute, what to show, how to go on. */
 import { type Command, Option } from "commander";
 import { parseCount } from "../options/parse-values.js";
 
@@ -8,15 +8,18 @@ export type TrainingEngineName = (typeof TRAINING_ENGINES)[number];
 /** The second is refused, with the reason. */
 const DTYPES = ["float32", "float16"] as const;
 
-export interface TrainingFlags {
-  readonly data?: readonly string[];
-  readonly validation?: readonly string[];
-  readonly out?: string;
-  readonly resume?: boolean;
+export interface TrainingEngineFlags {
   readonly engine: TrainingEngineName;
   readonly device: string;
   readonly threads?: number;
   readonly dtype: (typeof DTYPES)[number];
+}
+
+export interface TrainingFlags extends TrainingEngineFlags {
+  readonly data?: readonly string[];
+  readonly validation?: readonly string[];
+  readonly out?: string;
+  readonly resume?: boolean;
   readonly perceptual?: "none" | "lpips";
   readonly vgg16?: string;
   readonly lpips?: string;
@@ -27,15 +30,9 @@ export interface TrainingFlags {
   readonly json?: boolean;
 }
 
-export function addTrainingOptions(command: Command): Command {
+/** Adds where a training computes. */
+export function addTrainingEngineOptions(command: Command): Command {
   return command
-    .option(
-      "--data <source...>",
-      'picture folders, tar or zip shards (a file, a folder of them, or an index .json), or "synthetic"; PATH=WEIGHT for shares',
-    )
-    .option("--validation <source...>", "pictures to evaluate on, as for --data")
-    .option("-o, --out <dir>", "folder of the run (default: runs/ and the training's name)")
-    .option("--resume", "go on with what the folder holds")
     .addOption(
       new Option("--engine <name>", "what computes: ONNX Runtime or TensorFlow.js")
         .choices([...TRAINING_ENGINES])
@@ -51,7 +48,20 @@ export function addTrainingOptions(command: Command): Command {
       new Option("--dtype <type>", "type that is computed in: float32, there is no other yet")
         .choices([...DTYPES])
         .default("float32"),
+    );
+}
+
+/** Adds what `dcae train` and `dcae finetune` share. */
+export function addTrainingOptions(command: Command): Command {
+  command
+    .option(
+      "--data <source...>",
+      'picture folders, tar or zip shards (a file, a folder of them, or an index .json), or "synthetic"; PATH=WEIGHT for shares',
     )
+    .option("--validation <source...>", "pictures to evaluate on, as for --data")
+    .option("-o, --out <dir>", "folder of the run (default: runs/ and the training's name)")
+    .option("--resume", "go on with what the folder holds");
+  return addTrainingEngineOptions(command)
     .addOption(
       new Option("--perceptual <loss>", "perceptual loss (default: what the training says)").choices(["none", "lpips"]),
     )

@@ -1,0 +1,15 @@
+/** The update of a diffusion training as a program: loss, gradients, AdamW, averages. */
+import { type Objective, type ParsedDenoiser, trainingLoss } from "@dcae/diffusion";
+import { accumulationPrograms, gradientStep, type OptimizerOptions, stepProgram, type UpdateStage } from "@dcae/train";
+import type { DiffusionTraining } from "./schema.js";
+
+export function denoiserStages(
+  { config }: ParsedDenoiser,
+  objective: Objective,
+  { batch, accumulate, optimizer, ema, recompute }: DiffusionTraining,
+): UpdateStage[] {
+  // Everything trains but a fixed position embedding, which isn't trainable.
+  const step = gradientStep(trainingLoss(config, objective, batch), () => true, { recompute });
+  const options: OptimizerOptions = { name: "denoiser", adamW: optimizer, averages: ema === null ? [] : [ema] };
+  return [{ run: accumulate === 1 ? stepProgram(step, options) : accumulationPrograms(step, options, accumulate) }];
+}

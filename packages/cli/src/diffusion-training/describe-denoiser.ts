@@ -1,0 +1,78 @@
+/** The network that a training is about: what its configuration says, completed by what the latents say. */
+import { stat } from "node:fs/promises";
+import { isAbsolute, relative } from "node:path";
+import { ConfigError } from "@dcae/core";
+import {
+  type DenoiserDescription,
+  denoiserPreset,
+  type LatentDataset,
+  type ParsedDenoiser,
+  parseOfficialDenoiser,
+} from "@dcae/diffusion";
+import type { DiffusionTraining } from "./schema.js";
+
+/** What the network must know of its latents. */
+type LatentFacts = Pick<LatentDataset, "shape" | "classes" | "folder">;
+
+/** Whether the configuration says all by itself, so that it can be planned without latents. */
+export function isSelfContained({ denoiser: { model } }: DiffusionTraining): boolean {
+  return ["in_channels", "input_size", "num_classes"].every((key) => model[key] !== undefined);
+}
+
+/**
+ * The network and its recipe.
+ *
+ * @param latents may be left out where the configuration is self-contained
+ * @throws ConfigError when configuration and latents contradict each other
+ */
+export function describeNetwork({ denoiser }: DiffusionTraining, latents?: LatentFacts): ParsedDenoiser {
+  const facts =
+    latents === undefined
+      ? {}
+      : { in_channels: latents.shape[0], input_size: latents.shape[1], num_classes: latents.classes.length };
+  for (const [key, value] of Object.entries(facts)) {
+    const said = denoiser.model[key];
+    if (said === undefined || said === value || (key === "num_classes" && said === 0)) continue;
+    throw new ConfigError(`denoiser.model.${key} is ${JSON.stringify(said)}, but ${latents?.folder} has ${value}`, {
+      hint: "Leave it out: it follows from the latents.",
+    });
+  }
+  const model = { ...facts, ...denoiser.model };
+  if ("arch" in denoiser) return parseOfficialDenoiser(denoiser.arch, model, "denoiser.model");
+  const number = (key: string) => {
+    const value = model[key as keyof typeof model];
+    return typeof value === "number" ? value : 1;
+  };
+  const patchSize = number("patch_size");
+  const format = { channels: number("in_channels"), side: number("input_size"), patchSize, resolution: 0 };
+  return denoiserPreset(denoiser.size, format, { ...model, patch_size: patchSize });
+}
+
+/**
+ * The description that is saved with the model, in `folder`.
+ *
+ * An autoencoder on disk is named relative to that folder, so that both can be moved together.
+ */
+export async function describeResult(
+  network: ParsedDenoiser,
+  config: DiffusionTraining,
+  latents: LatentDataset,
+  folder: string,
+): Promise<DenoiserDescription> {
+  const { scalingFactor, classes } = latents;
+  const named = config.autoencoder ?? latents.source;
+  const isLocal =
+    named !== null &&
+    (await stat(named).then(
+      () => true,
+      () => false,
+    ));
+  const way = isLocal ? relative(folder, named) : named;
+  const autoencoder = way === null || !isLocal || isAbsolute(way) || way.startsWith("..") ? way : `./${way}`;
+  return {
+    ...network,
+    autoencoder,
+    scalingFactor,
+    classes: network.config.numClasses === 0 ? null : classes,
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * How a diffusion model in training does: the loss on the same latents, noise and times at every evaluation, and samples. Where
+ * averages are kept, they are what is evaluated.
+ */
+import { type Image, makeGrid, Tensor, tensorToImages } from "@dcae/core";
+import type { Weights } from "@dcae/core/checkpoint";
+import { createProgram, createScope } from "@dcae/core/graph";
+import type { Engine, EngineState } from "@dcae/core/runtime";
+import {
+  buildDenoiseProgram,
+  createDenoiser,
+  type Decoder,
+  type DenoiserDescription,
+  diffusionInputs,
+  diffusionLoss,
+  type LatentDataset,
+  type Objective,
+  sampleLatents,
+} from "@dcae/diffusion";
+import { averagedScope, type Evaluation, withAverageNames } from "@dcae/train";
+import { chooseLabels } from "../sampling/choose-labels.js";
+import { drawBatch } from "./latent-batches.js";
+import type { DiffusionTraining } from "./schema.js";
+
+export interface DenoiserEvaluation {
+  readonly engine: Engine;
+  readonly training: DiffusionTraining;
+  readonly description: DenoiserDescription;
+  readonly objective: Objective;
+  /** Latents to evaluate on. */
+  readonly latents: LatentDataset;
+  /** Undefined: no pictures. */
+  readonly decoder: Decoder | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Classes that a sheet of samples shows. */
+const SHOWN_CLASSES = 12;
+/** Far from the numbers of training batches, so that evaluation draws other noise: 2^40. */
+const EVALUATION_BATCHES = 2 ** 40;
+
+export function denoiserEvaluation(
+  options: DenoiserEvaluation,
+): (state: EngineState, weights: Weights) => Promise<Evaluation> {
+  return async (state, weights) => {
+    const loss = await evaluateLoss(options, state, weights);
+    const sheet = Number.isFinite(loss) ? await sampleSheet(options, state, weights) : undefined;
+    return { metrics: { loss }, score: loss, ...(sheet === undefined ? {} : { pictures: { samples: sheet } }) };
+  };
+}
+
+/** Mean loss over whole batches of `evaluateOn` latents, spread over the data. */
+async function evaluateLoss(options: DenoiserEvaluation, state: EngineState, weights: Weights): Promise<number> {
+  const { engine, training, description, objective, latents } = options;
+  const { config } = description;
+  const batch = Math.min(training.batch, training.evaluateOn, latents.length);
+  const rounds = Math.max(1, Math.floor(Math.min(training.evaluateOn, latents.length) / batch));
+  // Labels are dropped in training only.
+  const draw = { latents, config: { ...config, classDropoutProb: 0 }, objective, batch, seed: training.seed };
+  const scope = averagedScope(createScope(), training.ema);
+  const { loss } = diffusionLoss(scope, config, objective, diffusionInputs(config, objective, batch));
+  const program = createProgram("evaluate", { loss });
+  const loaded = await engine.load(program, withAverageNames(program, weights, training.ema), { state });
+  try {
+    let sum = 0;
+    for (let round = 0; round < rounds; round++) {
+      const place = (i: number) => Math.floor(((round * batch + i) * latents.length) / (rounds * batch));
+      const indices = Array.from({ length: batch }, (_, i) => place(i));
+
+      const { loss: value } = await loaded.run(await drawBatch(draw, EVALUATION_BATCHES + round, indices));
+      sum += Number(value?.at());
+    }
+    return sum / rounds;
+  } finally {
+    await loaded.dispose();
+  }
+}
+
+/** A row of samples per class, from the same noise at every evaluation. */
+async function sampleSheet(
+  { engine, training, description, decoder, signal }: DenoiserEvaluation,
+  state: EngineState,
+  weights: Weights,
+): Promise<Image | undefined> {
+  const { samples, ema } = training;
+  const { config, scalingFactor } = description;
+  if (samples === null || decoder === undefined || scalingFactor === null) return undefined;
+  const denoiser = createDenoiser(config, (batch, channels) => {
+    const program = buildDenoiseProgram(config, batch, channels, averagedScope(createScope(), ema));
+    return engine.load(program, withAverageNames(program, weights, ema), { state });
+  });
+  try {
+    const labels = shownLabels(description, samples).flatMap((label) =>
+      Array.from({ length: samples.perLabel }, () => label),
+    );
+    const latents = await sampleLatents(denoiser.forward, description, labels, {
+      guidance: samples.guidance,
+      sampler: samples.sampler ?? undefined,
+      steps: samples.steps ?? undefined,
+      seed: samples.seed,
+      signal,
+    });
+    const images: Image[] = [];
+    for (let i = 0; i < labels.length; i++) {
+      const latent = latents.slice([{ start: i, stop: i + 1 }]);
+      images.push(...tensorToImages(await decoder.decode(unscale(latent, scalingFactor))));
+    }
+    return makeGrid(images, { columns: samples.perLabel });
+  } catch (error) {
+    // Whoever stops a run wants it saved, not its pictures.
+    if (signal?.aborted === true) return undefined;
+    throw error;
+  } finally {
+    await denoiser.dispose();
+  }
+}
+
+function shownLabels(description: DenoiserDescription, samples: NonNullable<DiffusionTraining["samples"]>): number[] {
+  const { numClasses } = description.config;
+  if (numClasses === 0) return Array.from({ length: SHOWN_CLASSES }, () => 0);
+  if (samples.labels !== null) return chooseLabels(description, samples.labels.map(String)).map(({ label }) => label);
+  return Array.from({ length: Math.min(numClasses, SHOWN_CLASSES) }, (_, i) => i);
+}
+
+/** Latents as the autoencoder knows them. */
+function unscale(latent: Tensor, factor: number): Tensor {
+  return Tensor.float32(
+    latent.toFloat32().map((value) => value / factor),
+    latent.shape,
+  );
+}

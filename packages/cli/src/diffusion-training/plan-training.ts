@@ -1,0 +1,58 @@
+/** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
+import { countMacs, sizeOf } from "@dcae/core/graph";
+import { buildDenoiseProgram, denoiserParameters, objectiveOf, type ParsedDenoiser, tokenCount } from "@dcae/diffusion";
+import { estimateMemory, type MemoryEstimate, stagePrograms } from "@dcae/train";
+import { formatBytes, formatCount } from "../format-number.js";
+import { denoiserStages } from "./denoiser-stages.js";
+import type { DiffusionTraining } from "./schema.js";
+
+export interface DiffusionPlan {
+  readonly name: string;
+  readonly arch: string;
+  readonly objective: string;
+  readonly parameters: number;
+  /** Patch tokens per latent. */
+  readonly tokens: number;
+  /** Of one forward pass of one latent; an update costs about three times that for each latent. */
+  readonly gmacs: number;
+  readonly steps: number;
+  readonly latentsPerUpdate: number;
+  /** Passes over the latents; null where they aren't known. */
+  readonly epochs: number | null;
+  readonly memory: MemoryEstimate;
+}
+
+/** @param latents in the folder, where it is there */
+export function planDiffusion(
+  training: DiffusionTraining,
+  network: ParsedDenoiser,
+  latents: number | null,
+): DiffusionPlan {
+  const { config, recipe } = network;
+  const objective = objectiveOf(recipe);
+  const latentsPerUpdate = training.batch * training.accumulate;
+  return {
+    name: training.name,
+    arch: config.arch,
+    objective: objective.name,
+    parameters: denoiserParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+    tokens: tokenCount(config),
+    gmacs: countMacs(buildDenoiseProgram(config, 1)) / 1e9,
+    steps: training.steps,
+    latentsPerUpdate,
+    epochs: latents === null ? null : (training.steps * latentsPerUpdate) / latents,
+    memory: estimateMemory(stagePrograms(denoiserStages(network, objective, training))),
+  };
+}
+
+/** A plan as lines of text. */
+export function formatDiffusionPlan(plan: DiffusionPlan): string {
+  const { name, arch, objective, parameters, tokens, gmacs, steps, latentsPerUpdate, epochs, memory } = plan;
+  const passes = epochs === null ? "" : `, ${epochs.toPrecision(3)} passes over the data`;
+  return [
+    `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
+    `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
+    `  memory, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
+      `activations ${formatBytes(memory.activations)})`,
+  ].join("\n");
+}

@@ -1,0 +1,80 @@
+/**
+ * The training of a diffusion model as data. Recipes (the package's folder `configs/`) and files of users have the same form.
+ *
+ * Defaults are the published values (diffusion.md section 11) where all published trainings agree.
+ */
+import { ARCHITECTURE_NAMES, SAMPLERS, SIZES, type SizeName } from "@dcae/diffusion";
+import { emaSchema, measuredSchema, optimizerSchema, parseConfig } from "@dcae/train";
+import { z } from "zod";
+
+const count = z.int().min(1);
+const sizeNames = Object.keys(SIZES) as [SizeName, ...SizeName[]];
+/** Official constructor arguments. */
+const keys = z.record(z.string(), z.unknown()).default({});
+
+const samples = z.strictObject({
+  /** Names of classes or numbers; null shows as many classes as fit. */
+  labels: z
+    .array(z.union([z.string(), z.int().min(0)]))
+    .min(1)
+    .nullable()
+    .default(null),
+  perLabel: count.default(4),
+  guidance: z.number().default(1),
+  sampler: z.enum(SAMPLERS).nullable().default(null),
+  steps: count.nullable().default(null),
+  seed: z.int().min(0).default(0),
+});
+
+const data = z.strictObject({
+  /** Folder of latents, as `dcae latents` or the reference writes it. */
+  path: z.string().min(1),
+  /** Folder of latents to evaluate on; null: latents of `path`. */
+  validation: z.string().min(1).nullable().default(null),
+});
+
+export const diffusionTrainingSchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
+  about: z.string(),
+  /** How to run it. */
+  command: z.string().optional(),
+  /** How long it should take, and where; null where nobody has tried. */
+  expectedTime: z.string().nullable().default(null),
+  /** What came out; null: not yet measured. */
+  results: measuredSchema.nullable().default(null),
+  /** A published size, or an architecture with the official constructor's arguments; what the latents say needn't be given. */
+  denoiser: z.union([
+    z.strictObject({ size: z.enum(sizeNames), model: keys }),
+    z.strictObject({ arch: z.enum(ARCHITECTURE_NAMES), model: keys }),
+  ]),
+  /** Checkpoint to start from: hub id, folder or file; null trains from scratch. */
+  init: z.string().min(1).nullable().default(null),
+  /** What decodes samples: hub id, folder or file; null: the autoencoder that the latents name. */
+  autoencoder: z.string().min(1).nullable().default(null),
+  seed: z.int().min(0).default(0),
+  data,
+  /** Latents per batch; an update sees `batch * accumulate`. */
+  batch: count,
+  accumulate: count.default(1),
+  steps: count,
+  optimizer: optimizerSchema,
+  ema: emaSchema.nullable().default({ decay: 0.9999, warmupSteps: 2000 }),
+  /** Keep few activations and compute the others again. */
+  recompute: z.boolean().default(false),
+  /** Latents that the loss is evaluated on. */
+  evaluateOn: count.default(256),
+  /** Pictures to look at, at every evaluation; null samples none. */
+  samples: samples.nullable().prefault({}),
+  checkpointEvery: count.default(1000),
+  keep: count.default(3),
+  evaluateEvery: count.default(1000),
+  logEvery: count.default(1),
+});
+
+/** A checked training with all defaults filled in. */
+export type DiffusionTraining = z.output<typeof diffusionTrainingSchema>;
+
+/** @throws ConfigError naming each wrong field */
+export function parseDiffusionTraining(value: unknown, source: string): DiffusionTraining {
+  return parseConfig(diffusionTrainingSchema, value, source);
+}

@@ -1,0 +1,156 @@
+/**
+ * Trains a diffusion model on a folder of latents with the trainer of `@dcae/train`. This is where the two packages meet: the
+ * objectives and networks of one are graphs, which the other differentiates and runs.
+ *
+ * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do.
+ */
+import type { AutoencoderDC, AutoencoderKL } from "@dcae/core";
+import { initialWeights, type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
+import type { Engine } from "@dcae/core/runtime";
+import {
+  checkDenoiserWeights,
+  denoiserParameters,
+  type LatentDataset,
+  objectiveOf,
+  openDenoiser,
+  openLatents,
+  type ParsedDenoiser,
+  saveDenoiser,
+} from "@dcae/diffusion";
+import { type FitResult, fit, type Progress, runFiles, stateWeights } from "@dcae/train";
+import { denoiserStages } from "./denoiser-stages.js";
+import { describeNetwork, describeResult } from "./describe-denoiser.js";
+import { denoiserEvaluation } from "./evaluate-denoiser.js";
+import { latentBatches } from "./latent-batches.js";
+import { diffusionTrainingFile } from "./load-training.js";
+import type { DiffusionTraining } from "./schema.js";
+
+export interface TrainDiffusionOptions {
+  readonly training: DiffusionTraining;
+  /** Folder of the run. */
+  readonly directory: string;
+  readonly engine: Engine;
+  /** What decides the last bits beside the settings, as the engine and its threads. */
+  readonly computedBy: string;
+  /** Loads the autoencoder that decodes samples. */
+  readonly loadDecoder: (source: string) => Promise<AutoencoderDC | AutoencoderKL>;
+  readonly resume: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: Progress | undefined;
+  readonly onMessage: (text: string) => void;
+}
+
+export interface DiffusionResult extends FitResult {
+  /** Folder of the trained model; undefined when the run was stopped. */
+  readonly model: string | undefined;
+}
+
+/** @throws TrainingError when training diverges; DataError, CheckpointError and ConfigError for what can't be used */
+export async function trainDiffusion(options: TrainDiffusionOptions): Promise<DiffusionResult> {
+  const { training, onMessage } = options;
+  const opened: (() => Promise<unknown>)[] = [];
+  try {
+    const latents = await openLatents(training.data.path);
+    opened.push(() => latents.close());
+    const network = describeNetwork(training, latents);
+    const held = training.data.validation === null ? latents : await openLatents(training.data.validation);
+    if (held !== latents) opened.push(() => held.close());
+    // The same network must fit the latents that it is evaluated on.
+    describeNetwork(training, held);
+    onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
+    const decoder = await openDecoder(options, latents);
+    if (decoder !== undefined) opened.push(() => decoder.dispose());
+    const weights = await startWeights(training, network);
+    opened.push(() => weights.close());
+    return await run(options, { latents, held, network, decoder, weights });
+  } finally {
+    for (const close of opened.reverse()) await close();
+  }
+}
+
+interface Parts {
+  readonly latents: LatentDataset;
+  readonly held: LatentDataset;
+  readonly network: ParsedDenoiser;
+  readonly decoder: AutoencoderDC | AutoencoderKL | undefined;
+  readonly weights: Weights;
+}
+
+async function run(options: TrainDiffusionOptions, parts: Parts): Promise<DiffusionResult> {
+  const { training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
+  const { latents, held, network, decoder, weights } = parts;
+  const { config, recipe } = network;
+  const { batch, seed, ema } = training;
+  const objective = objectiveOf(recipe);
+  const names = denoiserParameters(config).map(({ name }) => name);
+  const files = runFiles(directory);
+  const description = await describeResult(network, training, latents, files.model);
+  const text = `${JSON.stringify(training, undefined, 2)}\n`;
+  // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
+  const done = await fit({
+    directory,
+    engine,
+    stages: denoiserStages(network, objective, training),
+    chunks: training.accumulate,
+    weights,
+    seed,
+    batches: async (position) => latentBatches({ latents, config, objective, batch, seed }, position),
+    steps: training.steps,
+    identity: identityOf(training, network, latents),
+    checkpointEvery: training.checkpointEvery,
+    keep: training.keep,
+    logEvery: training.logEvery,
+    evaluateEvery: training.evaluateEvery,
+    evaluate: denoiserEvaluation({ engine, training, description, objective, latents: held, decoder, signal }),
+    exportModel: (state, current, folder) =>
+      saveDenoiser(folder, description, stateWeights(names, state, current, ema), { overwrite: true }),
+    resume,
+    onStart: () =>
+      writeFileAtomic(diffusionTrainingFile(directory), (file) => file.write(new TextEncoder().encode(text))),
+    signal,
+    progress,
+    onMessage,
+    computedBy,
+    config: training,
+  });
+  return { ...done, model: done.status === "finished" ? files.model : undefined };
+}
+
+/** What decides the bits of a run: all but how long it goes on and how it is watched. */
+function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latents: LatentDataset) {
+  const { seed, batch, accumulate, optimizer, ema, recompute, init } = training;
+  const { length, classes, shape, scalingFactor } = latents;
+  const data = { length, classes, shape, scalingFactor };
+  return {
+    network: network.config,
+    objective: network.recipe.trainScheduler,
+    data,
+    seed,
+    batch,
+    accumulate,
+    optimizer,
+    ema,
+    recompute,
+    init,
+  };
+}
+
+/** Fresh weights, or those of a checkpoint of the same network. */
+async function startWeights({ init, seed }: DiffusionTraining, network: ParsedDenoiser): Promise<Weights> {
+  if (init === null) return initialWeights(denoiserParameters(network.config), seed);
+  const { weights } = await openDenoiser(init);
+  return checkDenoiserWeights(weights, network);
+}
+
+async function openDecoder(
+  { training, loadDecoder, onMessage }: TrainDiffusionOptions,
+  latents: LatentDataset,
+): Promise<AutoencoderDC | AutoencoderKL | undefined> {
+  if (training.samples === null) return undefined;
+  const source = training.autoencoder ?? latents.source;
+  if (source === null || latents.scalingFactor === null) {
+    onMessage(`no samples will be shown: ${latents.folder} doesn't say which autoencoder it belongs to, and its scale`);
+    return undefined;
+  }
+  return loadDecoder(source);
+}
