@@ -19,6 +19,7 @@ export default defineConfig({
           { text: "Getting started", link: "/getting-started" },
           { text: "Autoencoders", link: "/autoencoders" },
           { text: "The small model", link: "/small-model" },
+          { text: "The paper in miniature", link: "/paper-in-miniature" },
           { text: "Command line", link: "/command-line" },
           { text: "Architecture", link: "/architecture" },
         ],
