@@ -54,7 +54,7 @@ export function drawLines(lines, { title, x, y }) {
   });
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" ` +
-    'font-family="system-ui, sans-serif" font-size="12" fill="#334"><title>${title}</title><rect width="100%" height="100%" fill="#fff"/>' +
+    `font-family="system-ui, sans-serif" font-size="12" fill="#334"><title>${title}</title><rect width="100%" height="100%" fill="#fff"/>` +
     `${text(LEFT, 26, title, 'font-size="15" font-weight="600"')}${axes.join("")}${drawn.join("")}</svg>\n`
   );
 }
