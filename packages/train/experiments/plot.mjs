@@ -36,20 +36,30 @@ export function drawLines(lines, { title, x, y }) {
       `text-anchor="middle" transform="rotate(-90 16 ${(TOP + HEIGHT - BOTTOM) / 2})"`,
     ),
   ];
+  const ends = lines.map(({ points }) => {
+    const last = points.filter(([place]) => place === places.at(-1)).map(([, value]) => value);
+    return atY(last.reduce((a, b) => a + b, 0) / last.length);
+  });
+  // Names of lines that end close to each other move apart, from top to bottom.
+  const labels = [...ends];
+  let above = Number.NEGATIVE_INFINITY;
+  for (const i of lines.map((_, k) => k).sort((a, b) => ends[a] - ends[b])) {
+    labels[i] = Math.max(labels[i], above + 15);
+    above = labels[i];
+  }
   const drawn = lines.map(({ name, points }, i) => {
     const color = COLORS[i % COLORS.length];
-    const means = places
+    const path = places
       .map((place) => [place, points.filter(([at]) => at === place).map(([, value]) => value)])
       .filter(([, found]) => found.length > 0)
-      .map(([place, found]) => [atX(place), atY(found.reduce((a, b) => a + b, 0) / found.length)]);
+      .map(([place, found]) => [atX(place), atY(found.reduce((a, b) => a + b, 0) / found.length)].join())
+      .join(" ");
     const dots = points.map(
       ([place, value]) => `<circle cx="${atX(place)}" cy="${atY(value)}" r="3.5" fill="${color}" fill-opacity=".6"/>`,
     );
-    const [, lastY] = means.at(-1);
-    const path = means.map((point) => point.join()).join(" ");
     return (
       `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="2"/>${dots.join("")}` +
-      text(WIDTH - RIGHT + 4, lastY + 4, name, `fill="${color}" font-weight="600"`)
+      text(WIDTH - RIGHT + 4, labels[i] + 4, name, `fill="${color}" font-weight="600"`)
     );
   });
   return (
