@@ -37,8 +37,9 @@ export {
   type FindNetworkOptions,
   findNetwork,
   MissingWeightsError,
+  metricsFolder,
   type NetworkWeights,
-  searchPlaces,
+  searchFolders,
   type UsedFile,
 } from "./networks/find-network.node.js";
 export { type InceptionOptions, type InceptionValues, inception } from "./networks/inception.js";
@@ -48,6 +49,7 @@ export {
   type InceptionProgramOptions,
   inceptionProgram,
 } from "./networks/inception-program.js";
+export { type InspectedFile, inspectNetworks } from "./networks/inspect-networks.node.js";
 export {
   type LpipsNorm,
   type LpipsOptions,
@@ -74,12 +76,20 @@ export {
 } from "./protocols/metrics.js";
 export { PROTOCOLS, type Protocol, type ProtocolName } from "./protocols/protocol.js";
 export { describeProtocol, type ProtocolChoice, resolveProtocol } from "./protocols/resolve-protocol.js";
+export { formatComparison } from "./report/format-comparison.js";
 export { formatResult } from "./report/format-result.js";
 export { type ReportPictures, renderReport } from "./report/render-report.js";
 export { writeReport } from "./report/write-report.node.js";
+export {
+  type ComparedMetric,
+  type ComparedValue,
+  compareResults,
+  measuredOf,
+  type PairedDifference,
+} from "./results/compare-results.js";
 export type { EvaluationResult, Machine, MetricValue, PerPicture } from "./results/evaluation-result.js";
 export { readResult, stringifyResult, writeResult } from "./results/result-file.node.js";
-export type { Unreadable } from "./runners/check-pictures.js";
+export type { Unusable } from "./runners/check-pictures.js";
 export {
   type ComputedStatistics,
   computeStatistics,
@@ -91,7 +101,12 @@ export type { MissingMetric, UsedNetwork } from "./runners/open-networks.node.js
 export { openReference, type Reference } from "./runners/open-reference.node.js";
 export { chooseExamples, type Example, type ExampleOptions, makeExamples } from "./runners/pick-examples.js";
 export type { Progress, RunOptions } from "./runners/progress.js";
-export { autoencoderReconstructor, type Reconstruction, type Reconstructor } from "./runners/reconstructor.js";
+export {
+  autoencoderReconstructor,
+  type Reconstruction,
+  type Reconstructor,
+  weightsFingerprint,
+} from "./runners/reconstructor.js";
 export { type FolderOptions, folderSource, listPictures } from "./sources/folder-source.node.js";
 export { type GeneratedOptions, generatedSource, memorySource } from "./sources/memory-source.js";
 export { npzSource } from "./sources/npz-source.node.js";
@@ -104,6 +119,7 @@ export {
 } from "./statistics/feature-accumulator.js";
 export type { FeatureStatistics } from "./statistics/feature-statistics.js";
 export {
+  type MergedStatistics,
   mergeStatistics,
   readStatistics,
   type StatisticsFile,

@@ -28,6 +28,8 @@ export interface NpzFile {
   readonly path: string;
   /** Names of the arrays, without ".npy". */
   readonly names: readonly string[];
+  /** CRC-32 of an array's bytes, as the archive's directory says. */
+  checksum(name: string): number;
   /** What an array is, from its header. */
   describe(name: string): Promise<NpzArray>;
   /**
@@ -88,6 +90,7 @@ function npzFile(path: string, source: ByteSource, members: ReadonlyMap<string, 
   return {
     path,
     names: [...members.keys()],
+    checksum: (name) => memberOf(name).crc32,
     describe,
     async read(name, maxBytes = DEFAULT_MAX_BYTES) {
       const member = memberOf(name);

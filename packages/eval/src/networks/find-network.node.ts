@@ -1,7 +1,7 @@
 /**
  * Finds, checks and opens the weights of a metric network.
  *
- * A file is taken from the caller's option, an environment variable, the folder named by DCAE_METRICS, our cache, or the
+ * A file is taken from the caller's options, an environment variable, the folder named by DCAE_METRICS, our cache, or the
  * cache of PyTorch, in this order. It is a safetensors file or the original of `torch.save`, which is read without executing it.
  */
 import { createHash } from "node:crypto";
@@ -26,9 +26,11 @@ export class MissingWeightsError extends ConfigError {
 
 export interface FindNetworkOptions {
   /** Paths by the names of the environment variables, as in { DCAE_INCEPTION: "/data/inception.pth" }. */
-  readonly files?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>> | undefined;
+  /** Folder in which files are looked for by their names, before all others. */
+  readonly folder?: string | undefined;
   /** `sha256` (default) refuses .pth and .bin files that aren't the published ones; `skip` takes any. */
-  readonly verify?: "sha256" | "skip";
+  readonly verify?: "sha256" | "skip" | undefined;
   /** For tests: replaces process.env. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -62,7 +64,8 @@ export async function findNetwork(network: MetricNetwork, options: FindNetworkOp
   };
   try {
     for (const file of NETWORK_FILES[network]) {
-      const path = await locate(network, file, options);
+      const path = await locateFile(file, options);
+      if (path === undefined) throw missing(network, file, options);
       const used = await verify(path, file, options);
       files.push(used);
       const weights = await open(path);
@@ -80,20 +83,21 @@ export async function findNetwork(network: MetricNetwork, options: FindNetworkOp
   return { network, weights: { source: files.map(({ path }) => path).join(" + "), entries, close }, files };
 }
 
-/** Where a file would be found, whether or not it is there: for help texts. */
-export function searchPlaces({ names, variable }: NetworkFile, environment = process.env): string[] {
-  const { DCAE_METRICS, TORCH_HOME, XDG_CACHE_HOME } = environment;
-  const cache = XDG_CACHE_HOME ?? join(homedir(), ".cache");
-  const folders = [
-    ...(DCAE_METRICS === undefined ? [] : [DCAE_METRICS]),
-    join(cache, "dcae", "metrics"),
-    join(TORCH_HOME ?? join(cache, "torch"), "hub", "checkpoints"),
-  ];
-  const named = environment[variable];
-  return [
-    ...(named === undefined ? [] : [named]),
-    ...folders.flatMap((folder) => names.map((name) => join(folder, name))),
-  ];
+/** Folders in which files are looked for, the first one first. */
+export function searchFolders({ folder, environment = process.env }: FindNetworkOptions = {}): string[] {
+  const { DCAE_METRICS, TORCH_HOME } = environment;
+  const named = [folder, DCAE_METRICS].filter((path) => path !== undefined);
+  const cache = cacheFolder(environment);
+  return [...named, metricsFolder(environment), join(TORCH_HOME ?? join(cache, "torch"), "hub", "checkpoints")];
+}
+
+/** Where downloaded files are best put. */
+export function metricsFolder(environment: FindNetworkOptions["environment"] = process.env): string {
+  return join(cacheFolder(environment), "dcae", "metrics");
+}
+
+function cacheFolder({ XDG_CACHE_HOME }: NonNullable<FindNetworkOptions["environment"]>): string {
+  return XDG_CACHE_HOME ?? join(homedir(), ".cache");
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -103,21 +107,36 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function locate(network: MetricNetwork, file: NetworkFile, options: FindNetworkOptions): Promise<string> {
+/**
+ * The path of a file, or undefined when it isn't here.
+ *
+ * @throws CheckpointError when a path that was named outright leads nowhere
+ */
+export async function locateFile(file: NetworkFile, options: FindNetworkOptions): Promise<string | undefined> {
   const { files = {}, environment = process.env } = options;
   const chosen = files[file.variable] ?? environment[file.variable];
   if (chosen !== undefined) {
     if (await exists(chosen)) return chosen;
     throw new CheckpointError(`${file.variable}: there is no file ${chosen}`, { hint: "Check the path." });
   }
-  for (const path of searchPlaces(file, environment)) if (await exists(path)) return path;
-  const folder = join(homedir(), ".cache", "dcae", "metrics");
-  throw new MissingWeightsError(network, `the weights of the ${file.role} aren't here (${file.names[0]})`, {
-    hint: `Download ${file.url} to ${join(folder, file.names[0] as string)}, or set ${file.variable} to its path.`,
+  for (const folder of searchFolders(options)) {
+    for (const name of file.names) {
+      const path = join(folder, name);
+      if (await exists(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+function missing(network: MetricNetwork, file: NetworkFile, { environment }: FindNetworkOptions): MissingWeightsError {
+  const path = join(metricsFolder(environment), file.names[0] as string);
+  return new MissingWeightsError(network, `the weights of the ${file.role} aren't here (${file.names[0]})`, {
+    hint: `Download ${file.url} to ${path}, or set ${file.variable} to its path.`,
   });
 }
 
-async function sha256Of(path: string): Promise<string> {
+/** SHA-256 of a file in hexadecimal digits. */
+export async function sha256Of(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const piece of createReadStream(path, { highWaterMark: 4 * 2 ** 20 })) hash.update(piece as Uint8Array);
   return hash.digest("hex");
@@ -128,7 +147,7 @@ async function verify(path: string, file: NetworkFile, options: FindNetworkOptio
   const published = sha256 === file.sha256;
   if (!published && options.verify !== "skip" && !path.endsWith(".safetensors")) {
     throw new CheckpointError(`${path}: isn't the published file: its SHA-256 is ${sha256}, not ${file.sha256}`, {
-      hint: `Download ${file.url} again, or pass verify "skip" if you know what it is.`,
+      hint: `Download ${file.url} again. If you know what it is, skip the check (--unverified-weights, verify: "skip").`,
     });
   }
   return { path, sha256, published };

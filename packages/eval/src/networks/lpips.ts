@@ -76,6 +76,11 @@ const TRUNKS: Readonly<Record<LpipsTrunk, { readonly minSide: number; readonly s
   },
 };
 
+/** The shortest side that a trunk takes. */
+export function lpipsMinSide(trunk: LpipsTrunk): number {
+  return TRUNKS[trunk].minSide;
+}
+
 /** Per RGB channel, on pictures in [-1, 1]. */
 const SHIFT = [-0.03, -0.088, -0.188];
 const SCALE = [0.458, 0.448, 0.45];
@@ -139,7 +144,7 @@ export interface LpipsProgramOptions extends LpipsOptions {
  * @throws ConfigError when a side is too short for the trunk
  */
 export function lpipsProgram({ count, height, width, ...options }: LpipsProgramOptions): Program {
-  const { minSide } = TRUNKS[options.trunk];
+  const minSide = lpipsMinSide(options.trunk);
   if (Math.min(height, width) < minSide) {
     throw new ConfigError(`LPIPS (${options.trunk}) needs pictures of at least ${minSide} pixels per side`, {
       hint: `The pictures have ${width}x${height}; leave lpips out of the metrics.`,

@@ -23,6 +23,9 @@ import {
 import { SSIM_RADIUS, SSIM_WINDOW } from "../metrics/ssim-window.js";
 import { pictureInput } from "./pictures.js";
 
+/** The shortest side that the window fits into. */
+export const SSIM_MIN_SIDE = SSIM_WINDOW.length;
+
 const RANGE = 255;
 const C1 = (0.01 * RANGE) ** 2;
 const C2 = (0.03 * RANGE) ** 2;
@@ -58,8 +61,8 @@ function blur(x: Value): Value {
  * @throws ConfigError when a side has less than 11 pixels
  */
 export function ssimProgram(count: number, height: number, width: number): Program {
-  if (Math.min(height, width) < SSIM_WINDOW.length) {
-    throw new ConfigError(`SSIM needs pictures of at least ${SSIM_WINDOW.length} pixels per side`, {
+  if (Math.min(height, width) < SSIM_MIN_SIDE) {
+    throw new ConfigError(`SSIM needs pictures of at least ${SSIM_MIN_SIDE} pixels per side`, {
       hint: `The pictures have ${width}x${height}; leave ssim out of the metrics.`,
     });
   }

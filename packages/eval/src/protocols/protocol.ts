@@ -39,9 +39,12 @@ export interface Protocol {
   readonly neighbors: number;
 }
 
+/** The split of a protocol in which nobody has said what the pictures are. */
+export const NOT_STATED = "not stated";
+
 const OFFICIAL: Protocol = {
   name: "dc-ae",
-  split: "not stated",
+  split: NOT_STATED,
   crop: "dm-crop",
   size: null,
   decoding: "pillow",

@@ -2,6 +2,7 @@
 import { METRICS, type Metric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/resolve-protocol.js";
 import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";
+import { formatTable } from "./format-table.js";
 import { formatSeconds, formatSpread, formatValue } from "./format-value.js";
 
 /** The result in plain text. */
@@ -18,28 +19,17 @@ export function formatResult(result: EvaluationResult): string {
       `${arrow}${note}`,
     ];
   });
-  const lines = [`${subject}: ${pictures.count} pictures of ${pictures.source}`, "", ...table(rows)];
+  const lines = [`${subject}: ${pictures.count} pictures of ${pictures.source}`, "", ...formatTable(rows)];
   for (const { metric, reason, hint } of missing) {
     lines.push(
       `${METRICS[metric].label.padEnd(widthOf(rows, 0))}  not computed: ${reason}${hint === undefined ? "" : ` (${hint})`}`,
     );
   }
   if (warnings.length > 0) lines.push("", ...warnings.map((text) => `warning: ${text}`));
-  lines.push("", ...table(describeProtocol(protocol, kind)), "", `${formatSeconds(seconds)} on ${engine}`);
+  lines.push("", ...formatTable(describeProtocol(protocol, kind)), "", `${formatSeconds(seconds)} on ${engine}`);
   return lines.join("\n");
 }
 
 function widthOf(rows: readonly (readonly string[])[], column: number): number {
   return rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0);
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const columns = rows[0]?.length ?? 0;
-  const widths = Array.from({ length: columns }, (_, column) => widthOf(rows, column));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] as number))
-      .join("  ")
-      .trimEnd(),
-  );
 }

@@ -70,13 +70,13 @@ function pictureTable({ pictures, reference, latent }: EvaluationResult): Markup
   const sizes = Object.entries(pictures.sizes).sort((a, b) => b[1] - a[1]);
   const shown = sizes.slice(0, 8).map(([size, count]) => `${count} of ${size}`);
   if (sizes.length > shown.length) shown.push(`${sizes.length - shown.length} more sizes`);
-  const unreadable = pictures.unreadable.map(({ name, problem }) => html`<p><code>${name}</code> ${problem}</p>`);
+  const unusable = pictures.unusable.map(({ name, problem }) => html`<p><code>${name}</code> ${problem}</p>`);
   const rows: [string, string | Markup][] = [
     ["source", pictures.source],
     ["pictures", `${pictures.count} (${shown.join(", ") || "none"})`],
   ];
-  if (reference !== undefined) rows.push(["compared with", reference]);
-  if (unreadable.length > 0) rows.push(["couldn't be read", html`${unreadable}`]);
+  if (reference !== undefined) rows.push(["compared with", reference.name]);
+  if (unusable.length > 0) rows.push(["couldn't be used", html`${unusable}`]);
   if (latent !== undefined) {
     const { mean, rms, std } = latent;
     rows.push([

@@ -2,7 +2,7 @@
 import { availableParallelism, cpus, totalmem } from "node:os";
 import type { Metric } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
-import type { Unreadable } from "../runners/check-pictures.js";
+import type { Unusable } from "../runners/check-pictures.js";
 import type { MissingMetric, UsedNetwork } from "../runners/open-networks.node.js";
 
 export interface MetricValue {
@@ -40,16 +40,20 @@ export interface EvaluationResult {
   readonly date: string;
   /** The model or set of samples that was judged. */
   readonly subject: string;
+  /** Of the weights of the model that was judged, or of the samples. */
+  readonly subjectFingerprint: string;
   readonly pictures: {
     readonly source: string;
+    /** Equal for the same pictures, wherever they lie. */
+    readonly fingerprint: string;
     /** How many could be used. */
     readonly count: number;
     /** How many of which size, as in { "512x512": 5000 }. */
     readonly sizes: Readonly<Record<string, number>>;
-    readonly unreadable: readonly Unreadable[];
+    readonly unusable: readonly Unusable[];
   };
   /** What the pictures were compared with, where that isn't themselves. */
-  readonly reference?: string;
+  readonly reference?: { readonly name: string; readonly fingerprint: string };
   readonly protocol: Protocol;
   readonly metrics: Readonly<Partial<Record<Metric, MetricValue>>>;
   readonly missing: readonly MissingMetric[];

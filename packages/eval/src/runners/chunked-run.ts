@@ -8,13 +8,13 @@ import { CheckpointError, ConfigError, errorMessage, Tensor } from "@dcae/core";
 import { openSafetensorsFile, tensorEntries, writeFileAtomic, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import type { Picture, PictureSource } from "../sources/picture-source.js";
 import { type Batch, batchesOf } from "./batches.js";
-import type { Unreadable } from "./check-pictures.js";
+import type { Unusable } from "./check-pictures.js";
 import { checkAborted, type RunOptions } from "./progress.js";
 
 /** What a pass found in some pictures: rows of each tensor belong to `names`, in order. */
 export interface Chunk {
   readonly names: readonly string[];
-  readonly unreadable: readonly Unreadable[];
+  readonly unusable: readonly Unusable[];
   /** How many pictures had which size, as in { "512x512": 64 }. */
   readonly sizes: Readonly<Record<string, number>>;
   readonly tensors: Readonly<Record<string, Tensor>>;
@@ -26,6 +26,8 @@ export interface ChunkedRun extends RunOptions {
   /** Everything that decides the numbers; a work folder of another key is refused. */
   readonly key: Readonly<Record<string, unknown>>;
   readonly batchSize: (width: number, height: number) => number;
+  /** Why a picture of this size is left out, if it is. */
+  readonly refuse?: ((width: number, height: number) => string | undefined) | undefined;
   /** Values of a batch: one row per picture. Called for the next batch while the last one is still being computed. */
   readonly compute: (batch: Batch) => Promise<Readonly<Record<string, Tensor>>>;
   /** Takes what was found, in order: batch by batch, or a whole chunk of an earlier run. */
@@ -50,6 +52,7 @@ export async function runInChunks(run: ChunkedRun): Promise<void> {
   try {
     report(0);
     for (let start = 0; start < source.count; start += chunkSize) {
+      checkAborted(run.signal);
       const count = Math.min(chunkSize, source.count - start);
       const path = workFolder === undefined ? undefined : join(workFolder, chunkName(start));
       const known = path === undefined ? undefined : await readChunk(path);
@@ -61,7 +64,7 @@ export async function runInChunks(run: ChunkedRun): Promise<void> {
       }
       if (stream === undefined || position !== start) {
         await stream?.return(undefined);
-        stream = source.read(start);
+        stream = usable(source.read(start), run.refuse);
       }
       const parts = await computeChunk(run, stream, count, (done) => report(start + done));
       position = start + count;
@@ -69,6 +72,18 @@ export async function runInChunks(run: ChunkedRun): Promise<void> {
     }
   } finally {
     await stream?.return(undefined);
+  }
+}
+
+/** Pictures of a size that is refused become pictures with a problem. */
+async function* usable(
+  pictures: AsyncIterable<Picture>,
+  refuse: ChunkedRun["refuse"] = () => undefined,
+): AsyncGenerator<Picture> {
+  for await (const picture of pictures) {
+    const { index, name, image } = picture;
+    const problem = image && refuse(image.width, image.height);
+    yield problem === undefined ? picture : { index, name, image: undefined, problem };
   }
 }
 
@@ -106,7 +121,7 @@ async function computeChunk(
   const finish = async (part: Chunk) => {
     parts.push(part);
     await run.consume(part);
-    done += part.names.length + part.unreadable.length;
+    done += part.names.length + part.unusable.length;
     report(done);
   };
   let last: Promise<Chunk> | undefined;
@@ -124,13 +139,13 @@ async function computeChunk(
 }
 
 function problemPart({ name, problem = "unknown problem" }: Picture): Chunk {
-  return { names: [], unreadable: [{ name, problem }], sizes: {}, tensors: {} };
+  return { names: [], unusable: [{ name, problem }], sizes: {}, tensors: {} };
 }
 
 async function batchPart(run: ChunkedRun, batch: Batch): Promise<Chunk> {
   const names = batch.pictures.map(({ name }) => name);
   const sizes = { [`${batch.width}x${batch.height}`]: names.length };
-  return { names, unreadable: [], sizes, tensors: await run.compute(batch) };
+  return { names, unusable: [], sizes, tensors: await run.compute(batch) };
 }
 
 function joinParts(parts: readonly Chunk[]): Chunk {
@@ -140,7 +155,7 @@ function joinParts(parts: readonly Chunk[]): Chunk {
   }
   return {
     names: parts.flatMap(({ names }) => names),
-    unreadable: parts.flatMap(({ unreadable }) => unreadable),
+    unusable: parts.flatMap(({ unusable }) => unusable),
     sizes,
     tensors: joinRows(parts.filter(({ names }) => names.length > 0).map(({ tensors }) => tensors)),
   };
@@ -166,8 +181,8 @@ function concatRows(tensors: readonly Tensor[]): Tensor {
   return joined;
 }
 
-async function writeChunk(path: string, { names, unreadable, sizes, tensors }: Chunk): Promise<void> {
-  const metadata = { chunk: JSON.stringify({ names, unreadable, sizes }) };
+async function writeChunk(path: string, { names, unusable, sizes, tensors }: Chunk): Promise<void> {
+  const metadata = { chunk: JSON.stringify({ names, unusable, sizes }) };
   await writeSafetensorsFile(path, tensorEntries(Object.entries(tensors)), { metadata });
 }
 
@@ -180,10 +195,10 @@ async function readChunk(path: string): Promise<Chunk | undefined> {
   if (!exists) return undefined;
   const file = await openSafetensorsFile(path);
   try {
-    const { names, unreadable, sizes } = JSON.parse(file.metadata.get("chunk") ?? "") as Omit<Chunk, "tensors">;
+    const { names, unusable, sizes } = JSON.parse(file.metadata.get("chunk") ?? "") as Omit<Chunk, "tensors">;
     const tensors: Record<string, Tensor> = {};
     for (const entry of file.entries.values()) tensors[entry.name] = await entry.read();
-    return { names, unreadable, sizes, tensors };
+    return { names, unusable, sizes, tensors };
   } catch (error) {
     throw new CheckpointError(`${path}: can't be read as a part of this run: ${errorMessage(error)}`, {
       hint: "Remove it; it will be computed again.",

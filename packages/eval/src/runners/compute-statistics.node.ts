@@ -4,9 +4,10 @@ import type { FindNetworkOptions } from "../networks/find-network.node.js";
 import { findNetwork } from "../networks/find-network.node.js";
 import type { Protocol } from "../protocols/protocol.js";
 import type { PictureSource, Shard } from "../sources/picture-source.js";
-import { writeStatistics } from "../statistics/statistics-file.node.js";
-import { nothingRead, pictureWarnings, type Unreadable } from "./check-pictures.js";
+import { countWarnings, writeStatistics } from "../statistics/statistics-file.node.js";
+import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
 import { extractFeatures } from "./extract-features.node.js";
+import { type UsedNetwork, unverified } from "./open-networks.node.js";
 import type { RunOptions } from "./progress.js";
 
 export interface StatisticsOptions extends RunOptions {
@@ -25,8 +26,10 @@ export interface StatisticsOptions extends RunOptions {
 export interface ComputedStatistics {
   readonly out: string;
   readonly count: number;
-  readonly unreadable: readonly Unreadable[];
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly unusable: readonly Unusable[];
   readonly warnings: readonly string[];
+  readonly networks: readonly UsedNetwork[];
 }
 
 /**
@@ -45,7 +48,7 @@ export async function computeStatistics(options: StatisticsOptions): Promise<Com
     close: () => found.weights.close(),
   };
   try {
-    const { count, unreadable, sizes, store } = await extractFeatures({
+    const { count, unusable, sizes, store } = await extractFeatures({
       ...options,
       stage: "statistics",
       networks,
@@ -53,22 +56,21 @@ export async function computeStatistics(options: StatisticsOptions): Promise<Com
       vectors: new Set(),
     });
     const sums = store.sums("pool");
-    if (sums === undefined) throw nothingRead(source, unreadable);
-    const warnings = pictureWarnings(source, unreadable, sizes);
-    if (shard.of === 1 && count <= sums.dimensions) {
-      warnings.push(
-        `${count} pictures give a singular covariance of ${sums.dimensions} dimensions; distances to it are biased`,
-      );
-    }
+    if (sums === undefined) throw nothingUsable(source, unusable);
+    const warnings = pictureWarnings(source, unusable, sizes);
+    for (const { path, published } of found.files) if (!published) warnings.push(unverified(path));
+    if (shard.of === 1) warnings.push(...countWarnings(count, sums.dimensions));
     await writeStatistics(out, sums, {
       protocol,
       pipeline: protocol.fidPipeline,
       networks: found.files.map(({ sha256 }) => sha256),
       source: source.name,
+      set: source.setFingerprint,
       shards: [shard],
+      sizes,
       warnings,
     });
-    return { out, count, unreadable, warnings };
+    return { out, count, sizes, unusable, warnings, networks: networks.used };
   } finally {
     await networks.close();
   }

@@ -12,7 +12,7 @@ import type { Protocol } from "../protocols/protocol.js";
 import { type EvaluationResult, type MetricValue, thisMachine } from "../results/evaluation-result.js";
 import type { PictureSource } from "../sources/picture-source.js";
 import type { FeatureStatistics } from "../statistics/feature-statistics.js";
-import { nothingRead, pictureWarnings } from "./check-pictures.js";
+import { nothingUsable, pictureWarnings, sizeWarnings } from "./check-pictures.js";
 import { type ExtractedFeatures, extractFeatures } from "./extract-features.node.js";
 import { FEATURE_OF, type Feature, networkOf } from "./feature-plan.js";
 import { createFeatureStore } from "./feature-store.js";
@@ -63,7 +63,7 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
         sums,
         vectors: featuresOf(used.filter((metric) => !isDistance(metric))),
       });
-      if (extracted.count === 0) throw nothingRead(source, extracted.unreadable);
+      if (extracted.count === 0) throw nothingUsable(source, extracted.unusable);
       return extracted;
     };
     const ofSamples = await extract(samples, "samples", "samples", computed);
@@ -77,8 +77,9 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
     const warnings = [
       ...networks.warnings,
       ...plan.warnings,
-      ...pictureWarnings(samples, ofSamples.unreadable, ofSamples.sizes),
-      ...(pictures && compared ? pictureWarnings(pictures, compared.unreadable, compared.sizes) : []),
+      ...pictureWarnings(samples, ofSamples.unusable, ofSamples.sizes),
+      ...(pictures && compared ? pictureWarnings(pictures, compared.unusable, compared.sizes) : []),
+      ...sizeWarnings(ofSamples.sizes, compared?.sizes ?? reference?.statistics?.info?.sizes),
     ];
     const metrics = await computeMetrics(options, plan, ofSamples, compared, missing, warnings);
     return {
@@ -86,13 +87,15 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
       kind: "generation",
       date: new Date().toISOString(),
       subject: options.subject ?? samples.name,
+      subjectFingerprint: samples.fingerprint,
       pictures: {
         source: samples.name,
+        fingerprint: samples.fingerprint,
         count: ofSamples.count,
         sizes: ofSamples.sizes,
-        unreadable: ofSamples.unreadable,
+        unusable: ofSamples.unusable,
       },
-      ...(reference === undefined ? {} : { reference: reference.name }),
+      ...(reference && { reference: { name: reference.name, fingerprint: reference.fingerprint } }),
       protocol,
       metrics,
       missing,
@@ -109,7 +112,7 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
 
 function emptyFeatures(): ExtractedFeatures {
   const store = createFeatureStore({ sums: new Set(), vectors: new Set(), capacity: 0 });
-  return { count: 0, unreadable: [], sizes: {}, store };
+  return { count: 0, unusable: [], sizes: {}, store };
 }
 
 async function computeMetrics(

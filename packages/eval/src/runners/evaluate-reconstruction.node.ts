@@ -2,7 +2,7 @@
  * How well an autoencoder gives pictures back: PSNR, SSIM, LPIPS per picture, rFID between the two sets (evaluation.md
  * section 1). Both sides are rounded to 8 bits before any metric sees them.
  */
-import { type Image, Tensor } from "@dcae/core";
+import { DataError, type Image, Tensor } from "@dcae/core";
 import type { Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import type { FindNetworkOptions } from "../networks/find-network.node.js";
@@ -11,13 +11,14 @@ import type { Protocol } from "../protocols/protocol.js";
 import { type EvaluationResult, type MetricValue, type PerPicture, thisMachine } from "../results/evaluation-result.js";
 import type { PictureSource } from "../sources/picture-source.js";
 import { type Batch, evenBatch } from "./batches.js";
-import { nothingRead, pictureWarnings, type Unreadable } from "./check-pictures.js";
-import { DEFAULT_CHUNK, runInChunks } from "./chunked-run.js";
+import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
+import { type ChunkedRun, runInChunks } from "./chunked-run.js";
 import { computeFeatures, planFeatures } from "./feature-plan.js";
 import { createFeatureStore } from "./feature-store.js";
 import { latentMoments, totalMoments } from "./latent-moments.js";
-import { fingerprintsOf, type MissingMetric, openNetworks } from "./open-networks.node.js";
-import { computePairMetrics } from "./pair-metrics.js";
+import { networkOfMetric } from "./network-of-metric.js";
+import { fingerprintsOf, type MissingMetric, type OpenedNetworks, openNetworks } from "./open-networks.node.js";
+import { computePairMetrics, tooSmall } from "./pair-metrics.js";
 import { createProgramPool } from "./program-pool.js";
 import type { RunOptions } from "./progress.js";
 import { reconstructBatch } from "./reconstruct-batch.js";
@@ -40,6 +41,9 @@ export interface ReconstructionOptions extends RunOptions {
 const REFERENCE = "pool.reference";
 const RECONSTRUCTED = "pool.reconstruction";
 
+/** A model may take seconds per picture, and a run that is stopped shouldn't lose many of them. */
+const RECONSTRUCTION_CHUNK = 16;
+
 /** evaluation.md section 1: max(base * 256^2 / (h * w), 1); small pictures don't gain from larger batches. */
 function defaultBatch(width: number, height: number): number {
   return Math.min(Math.max(Math.floor((8 * 256 * 256) / (width * height)), 1), 16);
@@ -48,25 +52,32 @@ function defaultBatch(width: number, height: number): number {
 /**
  * Runs the evaluation. Metrics whose network isn't here are named in `missing`; the others are computed.
  *
- * @throws DataError when no picture can be read; ConfigError for unknown metrics or a foreign work folder; errors of the
+ * @throws DataError when no metric can be computed or no picture be used; ConfigError for unknown metrics or a foreign work folder; errors of the
  *   model and of the engine
  */
 export async function evaluateReconstruction(options: ReconstructionOptions): Promise<EvaluationResult> {
   const started = performance.now();
   const { source, model, protocol, engine, batchSize } = options;
   const wanted = checkMetrics(options.metrics ?? RECONSTRUCTION_METRICS, RECONSTRUCTION_METRICS);
-  const lpipsNetwork: MetricNetwork = protocol.lpipsTrunk === "vgg" ? "lpips-vgg" : "lpips-alex";
   const needed = new Map<Metric, MetricNetwork>();
-  if (wanted.includes("lpips")) needed.set("lpips", lpipsNetwork);
-  if (wanted.includes("rfid")) needed.set("rfid", "inception");
+  for (const metric of wanted) {
+    const network = networkOfMetric(metric, protocol);
+    if (network !== undefined) needed.set(metric, network);
+  }
   const networks = await openNetworks(needed, options.weights ?? {});
   const pool = createProgramPool(engine);
   try {
+    // Nothing would come of hours of work.
+    if (wanted.every((metric) => networks.missing.some((entry) => entry.metric === metric))) {
+      const [{ reason, ...hint }] = networks.missing as [MissingMetric];
+      throw new DataError(`none of the metrics can be computed: ${reason}`, hint);
+    }
     const inception = networks.weights.get("inception");
-    const lpips = networks.weights.get(lpipsNetwork);
+    const lpips = networks.weights.get(networkOfMetric("lpips", protocol) as MetricNetwork);
     const pairMetrics = { psnr: wanted.includes("psnr"), ssim: wanted.includes("ssim"), lpips };
     const passes = inception === undefined ? [] : planFeatures(["pool"], protocol);
-    const most = Math.min(source.count, options.chunkSize ?? DEFAULT_CHUNK);
+    const chunkSize = options.chunkSize ?? RECONSTRUCTION_CHUNK;
+    const most = Math.min(source.count, chunkSize);
     const sizeOf = (width: number, height: number) => evenBatch(most, batchSize ?? defaultBatch(width, height));
 
     const compute = async ({ pictures, width, height }: Batch): Promise<Record<string, Tensor>> => {
@@ -88,12 +99,18 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
       return rows;
     };
 
-    const collected = await collect(options, wanted, networks, sizeOf, compute);
-    const { names, columns, sizes, unreadable, store, latent } = collected;
-    if (names.length === 0) throw nothingRead(source, unreadable);
+    const refuse = (width: number, height: number) => {
+      const { multiple = 1 } = model;
+      if (width % multiple === 0 && height % multiple === 0) return tooSmall(width, height, pairMetrics, protocol);
+      return `${width}x${height} pixels aren't multiples of ${multiple}, the model's compression; give all pictures one size`;
+    };
+    const pass = { ...options, chunkSize, batchSize: sizeOf, refuse, compute };
+    const collected = await collect(pass, wanted, networks);
+    const { names, columns, sizes, unusable, store, latent } = collected;
+    if (names.length === 0) throw nothingUsable(source, unusable);
     const { index: indices = [], ...values } = Object.fromEntries(columns);
     const missing: MissingMetric[] = [...networks.missing];
-    const warnings = [...networks.warnings, ...pictureWarnings(source, unreadable, sizes)];
+    const warnings = [...networks.warnings, ...pictureWarnings(source, unusable, sizes)];
     const metrics: Partial<Record<Metric, MetricValue>> = {};
     for (const metric of wanted) {
       const list = columns.get(metric);
@@ -118,7 +135,8 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
       kind: "reconstruction",
       date: new Date().toISOString(),
       subject: model.name,
-      pictures: { source: source.name, count: names.length, sizes, unreadable },
+      subjectFingerprint: model.fingerprint,
+      pictures: { source: source.name, fingerprint: source.fingerprint, count: names.length, sizes, unusable },
       protocol,
       metrics,
       missing,
@@ -137,37 +155,34 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
 }
 
 async function collect(
-  options: ReconstructionOptions,
+  pass: Omit<ReconstructionOptions, "batchSize"> & Pick<ChunkedRun, "batchSize" | "refuse" | "compute">,
   wanted: readonly Metric[],
-  networks: Awaited<ReturnType<typeof openNetworks>>,
-  batchSize: (width: number, height: number) => number,
-  compute: (batch: Batch) => Promise<Record<string, Tensor>>,
+  networks: OpenedNetworks,
 ) {
-  const { source, model, protocol } = options;
+  const { source, model, protocol } = pass;
   const names: string[] = [];
-  const unreadable: Unreadable[] = [];
+  const unusable: Unusable[] = [];
   const sizes: Record<string, number> = {};
   const columns = new Map<string, number[]>();
   const latents: Tensor[] = [];
   const kinds = new Set([REFERENCE, RECONSTRUCTED]);
   const store = createFeatureStore({ sums: kinds, vectors: new Set(), capacity: source.count });
   await runInChunks({
-    ...options,
+    ...pass,
     stage: "reconstruct",
     key: {
       kind: "reconstruction",
       model: model.name,
       weights: model.fingerprint,
+      engine: model.engine,
       // Splits are words; everything else in the protocol changes pixels.
       protocol: { ...protocol, split: undefined },
       metrics: wanted.filter((metric) => !networks.missing.some((entry) => entry.metric === metric)),
       networks: networks.used.map(({ network }) => [network, ...fingerprintsOf(networks.used, network)]),
     },
-    batchSize,
-    compute,
     consume(chunk) {
       names.push(...chunk.names);
-      unreadable.push(...chunk.unreadable);
+      unusable.push(...chunk.unusable);
       for (const [size, count] of Object.entries(chunk.sizes)) sizes[size] = (sizes[size] ?? 0) + count;
       for (const [name, tensor] of Object.entries(chunk.tensors)) {
         if (kinds.has(name)) store.add(name, tensor);
@@ -180,5 +195,5 @@ async function collect(
       }
     },
   });
-  return { names, columns, sizes, unreadable, store, latent: totalMoments(latents) };
+  return { names, columns, sizes, unusable, store, latent: totalMoments(latents) };
 }

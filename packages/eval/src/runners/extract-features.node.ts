@@ -3,7 +3,7 @@ import type { Engine } from "@dcae/core/runtime";
 import type { Protocol } from "../protocols/protocol.js";
 import type { PictureSource } from "../sources/picture-source.js";
 import { evenBatch } from "./batches.js";
-import type { Unreadable } from "./check-pictures.js";
+import type { Unusable } from "./check-pictures.js";
 import { DEFAULT_CHUNK, runInChunks } from "./chunked-run.js";
 import { computeFeatures, type Feature, planFeatures } from "./feature-plan.js";
 import { createFeatureStore, type FeatureStore } from "./feature-store.js";
@@ -26,7 +26,7 @@ export interface ExtractOptions extends RunOptions {
 
 export interface ExtractedFeatures {
   readonly count: number;
-  readonly unreadable: readonly Unreadable[];
+  readonly unusable: readonly Unusable[];
   readonly sizes: Readonly<Record<string, number>>;
   readonly store: FeatureStore;
 }
@@ -39,7 +39,7 @@ export async function extractFeatures(options: ExtractOptions): Promise<Extracte
   const { source, protocol, engine, networks, sums, vectors, batchSize } = options;
   const passes = planFeatures([...sums, ...vectors], protocol);
   const pool = createProgramPool(engine);
-  const unreadable: Unreadable[] = [];
+  const unusable: Unusable[] = [];
   const sizes: Record<string, number> = {};
   const store = createFeatureStore({ sums, vectors, capacity: source.count });
   let count = 0;
@@ -69,7 +69,7 @@ export async function extractFeatures(options: ExtractOptions): Promise<Extracte
         ),
       consume(chunk) {
         count += chunk.names.length;
-        unreadable.push(...chunk.unreadable);
+        unusable.push(...chunk.unusable);
         for (const [size, number] of Object.entries(chunk.sizes)) sizes[size] = (sizes[size] ?? 0) + number;
         for (const [feature, rows] of Object.entries(chunk.tensors)) store.add(feature, rows);
       },
@@ -77,5 +77,5 @@ export async function extractFeatures(options: ExtractOptions): Promise<Extracte
   } finally {
     await pool.dispose();
   }
-  return { count, unreadable, sizes, store };
+  return { count, unusable, sizes, store };
 }

@@ -54,7 +54,7 @@ export async function openNetworks(
         weights.set(network, found.weights);
         used.push({ network, files: found.files });
         for (const { path, published } of found.files) {
-          if (!published) warnings.push(`${path} isn't the published file, byte for byte; its content wasn't verified`);
+          if (!published) warnings.push(unverified(path));
         }
       } catch (error) {
         if (!(error instanceof MissingWeightsError)) throw error;
@@ -67,6 +67,11 @@ export async function openNetworks(
     throw error;
   }
   return { weights, used, missing, warnings, close };
+}
+
+/** What results say about a file that isn't known. */
+export function unverified(path: string): string {
+  return `${path} isn't the published file, byte for byte; its content wasn't verified`;
 }
 
 /** SHA-256 of all files of a network, as results and statistics files store them. */

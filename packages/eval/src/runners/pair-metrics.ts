@@ -1,9 +1,9 @@
 /** Metrics of picture pairs, batch by batch: PSNR here, SSIM and LPIPS on an engine. */
 import { type Image, psnr, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
-import { lpipsProgram } from "../networks/lpips.js";
+import { lpipsMinSide, lpipsProgram } from "../networks/lpips.js";
 import { picturesToTensor } from "../networks/pictures.js";
-import { ssimProgram } from "../networks/ssim-program.js";
+import { SSIM_MIN_SIDE, ssimProgram } from "../networks/ssim-program.js";
 import type { Protocol } from "../protocols/protocol.js";
 import type { ProgramPool } from "./program-pool.js";
 
@@ -12,6 +12,20 @@ export interface PairMetrics {
   readonly psnr: boolean;
   readonly ssim: boolean;
   readonly lpips: Weights | undefined;
+}
+
+/** Why pairs of this size are too small for a metric, if they are. */
+export function tooSmall(
+  width: number,
+  height: number,
+  { ssim, lpips }: PairMetrics,
+  { lpipsTrunk }: Pick<Protocol, "lpipsTrunk">,
+): string | undefined {
+  const side = Math.min(width, height);
+  const needs = (metric: string, minSide: number) =>
+    `${width}x${height} pixels are fewer than ${metric} needs (${minSide} per side)`;
+  if (lpips !== undefined && side < lpipsMinSide(lpipsTrunk)) return needs("LPIPS", lpipsMinSide(lpipsTrunk));
+  return ssim && side < SSIM_MIN_SIDE ? needs("SSIM", SSIM_MIN_SIDE) : undefined;
 }
 
 const NO_WEIGHTS: Weights = { source: "none", entries: new Map(), close: async () => {} };

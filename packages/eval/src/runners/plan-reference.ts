@@ -2,7 +2,7 @@
 import type { GenerationMetric } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import type { FeatureStatistics } from "../statistics/feature-statistics.js";
-import type { StatisticsFile } from "../statistics/statistics-file.node.js";
+import { missingShare, type StatisticsFile } from "../statistics/statistics-file.node.js";
 import type { MissingMetric } from "./open-networks.node.js";
 import type { Reference } from "./open-reference.node.js";
 
@@ -46,6 +46,12 @@ function checkStatistics(
     return { refused: `the statistics of ${path} were made with other network weights` };
   }
   const warnings = [...(info?.warnings ?? [])];
+  const missing = info === undefined ? 0 : missingShare(info.shards);
+  if (missing > 0) {
+    warnings.push(
+      `${path} holds only a part of its set: ${(100 * missing).toFixed(1)} % of the shards aren't merged in`,
+    );
+  }
   if (info === undefined && !hasPictures) {
     warnings.push(
       `${path} was written by another tool: which pictures, crop and network input it stands for isn't known here`,

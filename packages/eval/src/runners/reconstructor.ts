@@ -12,20 +12,22 @@ export interface Reconstruction {
 
 export interface Reconstructor {
   readonly name: string;
-  /** Changes with the weights; decides whether a stopped run may go on. */
+  /** Changes with the weights; decides whether a stopped run may go on, and says in results what was judged. */
   readonly fingerprint: string;
-  /** For results, as in "onnxruntime-node cpu". */
+  /** For results, as in "onnxruntime-node cpu". It names all that changes the last digits: a run goes on only with the same. */
   readonly engine: string;
+  /** What sides of pictures must be multiples of (default 1). */
+  readonly multiple?: number;
   /** Pictures [N, 3, H, W] in [-1, 1] and back. */
   reconstruct(pictures: Tensor): Promise<Reconstruction>;
 }
 
-/** A short hash of a model's names, shapes and vectors (norms and biases), without reading its large matrices. */
+/** SHA-256 of a model's tensors with their names and shapes, whatever files they lie in. Two gigabytes take seconds. */
 export async function weightsFingerprint(weights: Weights): Promise<string> {
   const hash = createHash("sha256");
   for (const entry of [...weights.entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     hash.update(`${entry.name} ${entry.dtype} ${entry.shape.join("x")}\n`);
-    if (entry.shape.length === 1) hash.update((await entry.read()).bytes);
+    hash.update((await entry.read()).bytes);
   }
   return hash.digest("hex");
 }
@@ -38,6 +40,7 @@ export async function autoencoderReconstructor(model: AutoencoderDCModel | Autoe
     name: model.name,
     fingerprint: await weightsFingerprint(model.weights),
     engine: model.engine.name,
+    multiple: model.compression,
     async reconstruct(pictures) {
       const encoded = await model.encode(pictures);
       const latent = "mode" in encoded ? encoded.mode() : encoded;

@@ -24,7 +24,7 @@ export function generatedSource({ name, count, fingerprint, generate }: Generate
       }
     }
   }
-  return { name, count, fingerprint, read };
+  return { name, count, fingerprint, setFingerprint: fingerprint, read };
 }
 
 /** Pictures of an array. */

@@ -1,5 +1,4 @@
 /** Pictures of an ADM archive: `arr_0`, uint8 [N, H, W, 3] (evaluation.md section 4). Read in pieces. */
-import { stat } from "node:fs/promises";
 import { createImage, DataError } from "@dcae/core";
 import { openNpz } from "../files/npz-reader.node.js";
 import type { Picture, PictureSource } from "./picture-source.js";
@@ -25,7 +24,7 @@ export async function npzSource(
       throw new DataError(`${path}: "${ARRAY}" is ${dtype} [${shape.join(", ")}], expected uint8 [N, H, W, 3]`);
     }
     const count = Math.min(available, limit ?? available);
-    const { size } = await stat(path);
+    const fingerprint = `${shape.join("x")} ${count} crc32 ${npz.checksum(ARRAY)}`;
 
     async function* read(start: number): AsyncGenerator<Picture> {
       const archive = await openNpz(path);
@@ -45,7 +44,7 @@ export async function npzSource(
       }
     }
 
-    return { name: path, count, fingerprint: `${path} ${size} ${shape.join("x")} ${count}`, read };
+    return { name: path, count, fingerprint, setFingerprint: fingerprint, read };
   } finally {
     await npz.close();
   }

@@ -20,6 +20,8 @@ export interface PictureSource {
   readonly count: number;
   /** Changes when other pictures would come; decides whether a stopped run may go on. */
   readonly fingerprint: string;
+  /** That of the whole set, of which this may be a shard. */
+  readonly setFingerprint: string;
   /** The pictures from `start` on, in order. */
   read(start: number): AsyncGenerator<Picture>;
 }

@@ -21,9 +21,14 @@ export interface StatisticsInfo {
   readonly pipeline: InceptionPipeline;
   /** SHA-256 of the network's files. */
   readonly networks: readonly string[];
-  /** Where the pictures came from, and the parts that are in here. */
+  /** Where the pictures came from. */
   readonly source: string;
+  /** Fingerprint of the whole set: equal for its shards, wherever they were computed. */
+  readonly set: string;
+  /** The parts that are in here. */
   readonly shards: readonly Shard[];
+  /** How many pictures had which size behind the crop, as in { "512x512": 5000 }. */
+  readonly sizes: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
 }
 
@@ -98,6 +103,8 @@ async function readInfo(npz: NpzFile): Promise<StatisticsInfo | undefined> {
       info.formatVersion === 1 &&
       typeof info.protocol?.name === "string" &&
       typeof info.pipeline === "string" &&
+      typeof info.set === "string" &&
+      typeof info.sizes === "object" &&
       [info.networks, info.shards, info.warnings].every(Array.isArray);
     if (!complete) throw new Error("it lacks fields of format version 1");
     return info;
@@ -164,15 +171,35 @@ export async function writeStatistics(
   });
 }
 
+/** Which share of a set isn't in these shards, which don't overlap; 0 when all of it is. */
+export function missingShare(shards: readonly Shard[]): number {
+  const missing = 1 - shards.reduce((sum, { of }) => sum + 1 / of, 0);
+  // Sums of fractions such as 1/3 miss 1 by rounding.
+  return missing < 1e-9 ? 0 : missing;
+}
+
+/** What is true of any statistics of so many images. */
+export function countWarnings(count: number, dimensions: number): string[] {
+  if (count > dimensions) return [];
+  return [`${count} pictures give a singular covariance of ${dimensions} dimensions; distances to it are biased`];
+}
+
+export interface MergedStatistics {
+  readonly count: number;
+  readonly shards: readonly Shard[];
+  readonly warnings: readonly string[];
+}
+
 /**
  * Joins files of shards; the result equals the statistics of all their images in one run, to the last bit.
  *
  * @throws DataError when a file wasn't written by us, ConfigError when files don't belong together or overlap
  */
-export async function mergeStatistics(paths: readonly string[], out: string): Promise<{ readonly count: number }> {
+export async function mergeStatistics(paths: readonly string[], out: string): Promise<MergedStatistics> {
   let merged: FeatureAccumulator | undefined;
   let first: StatisticsFile | undefined;
   const shards: Shard[] = [];
+  const sizes: Record<string, number> = {};
   const warnings = new Set<string>();
   if (paths.length < 2) throw new ConfigError(`merge: needs at least two files, got ${paths.length}`);
   for (const path of paths) {
@@ -188,7 +215,7 @@ export async function mergeStatistics(paths: readonly string[], out: string): Pr
     for (const shard of info.shards) {
       if (shards.some((known) => overlaps(known, shard))) {
         throw new ConfigError(
-          `merge: ${path} has shard ${shard.index} of ${shard.of}, which is in another file already`,
+          `merge: ${path} has shard ${shard.index + 1} of ${shard.of}, which is in another file already`,
           {
             hint: "Give each shard once.",
           },
@@ -197,20 +224,27 @@ export async function mergeStatistics(paths: readonly string[], out: string): Pr
       shards.push(shard);
     }
     for (const warning of info.warnings) warnings.add(warning);
+    for (const [size, count] of Object.entries(info.sizes)) sizes[size] = (sizes[size] ?? 0) + count;
     merged ??= createFeatureAccumulator(sums.dimensions);
     merged.merge(sums);
   }
   const accumulator = merged as FeatureAccumulator;
   const info = first?.info as StatisticsInfo;
-  await writeStatistics(out, accumulator, { ...info, shards, warnings: [...warnings] });
-  return { count: accumulator.count };
+  const { count, dimensions } = accumulator;
+  // A merged part may be merged again: what follows from the whole is said, but kept only when this is the whole.
+  const ofCount = countWarnings(count, dimensions);
+  const missing = missingShare(shards);
+  const kept = [...warnings, ...(missing === 0 ? ofCount : [])];
+  await writeStatistics(out, accumulator, { ...info, shards, sizes, warnings: kept });
+  const ofShards = `${(100 * missing).toFixed(1)} % of the set is in none of these files; merge the other shards too`;
+  return { count, shards, warnings: [...new Set([...kept, ...ofCount, ...(missing === 0 ? [] : [ofShards])])] };
 }
 
 function checkFits(a: StatisticsFile, b: StatisticsFile): void {
-  const parts = ["protocol", "pipeline", "networks", "source"] as const;
-  for (const part of parts) {
+  const parts = { protocol: "protocol", pipeline: "network input", networks: "network weights", set: "picture files" };
+  for (const [part, words] of Object.entries(parts) as [keyof typeof parts, string][]) {
     if (JSON.stringify(a.info?.[part]) === JSON.stringify(b.info?.[part])) continue;
-    throw new ConfigError(`merge: ${a.path} and ${b.path} differ in ${part}, they are no shards of one set`, {
+    throw new ConfigError(`merge: ${a.path} and ${b.path} differ in their ${words}, they are no shards of one set`, {
       hint: "Compute all shards with the same settings.",
     });
   }

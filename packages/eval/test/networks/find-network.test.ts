@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { tensorEntries, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { beforeAll, describe, expect, it } from "vitest";
-import { findNetwork, MissingWeightsError, searchPlaces } from "../../src/networks/find-network.node.js";
+import { findNetwork, MissingWeightsError, searchFolders } from "../../src/networks/find-network.node.js";
+import { inspectNetworks } from "../../src/networks/inspect-networks.node.js";
 import { NETWORK_FILES } from "../../src/networks/network-files.js";
 import { goldenJson } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
@@ -99,13 +100,32 @@ describe("findNetwork", () => {
     await expect(findNetwork("clip", { environment })).rejects.toThrow(/DCAE_CLIP: there is no file .*absent\.bin/);
   });
 
-  it("also looks where PyTorch keeps its downloads", () => {
-    const [file] = NETWORK_FILES.inception;
-    if (file === undefined) throw new Error("no file is known");
-    expect(searchPlaces(file, { TORCH_HOME: "/torch", XDG_CACHE_HOME: "/c", DCAE_METRICS: "/m" })).toEqual(
-      ["/m", "/c/dcae/metrics", "/torch/hub/checkpoints"].flatMap((place) =>
-        file.names.map((name) => join(place, name)),
-      ),
-    );
+  it("looks into the caller's folder first, and where PyTorch keeps its downloads last", () => {
+    const environment = { TORCH_HOME: "/torch", XDG_CACHE_HOME: "/c", DCAE_METRICS: "/m" };
+    expect(searchFolders({ folder: "/f", environment })).toEqual([
+      "/f",
+      "/m",
+      join("/c", "dcae", "metrics"),
+      join("/torch", "hub", "checkpoints"),
+    ]);
+  });
+
+  it("lists every file of every network: where it is, or where it comes from", async () => {
+    const place = join(folder, "own");
+    mkdirSync(place);
+    writeFileSync(join(place, "vgg16-397923af.pth"), "another file of that name");
+    const files = await inspectNetworks({ folder: place, environment: { XDG_CACHE_HOME: join(folder, "nothing") } });
+    expect(files).toHaveLength(Object.values(NETWORK_FILES).flat().length);
+    const found = files.filter(({ path }) => path !== undefined);
+    expect(found).toEqual([
+      expect.objectContaining({
+        network: "lpips-vgg",
+        metrics: ["lpips"],
+        path: join(place, "vgg16-397923af.pth"),
+        published: false,
+      }),
+    ]);
+    expect(files[0]).toMatchObject({ network: "inception", variable: "DCAE_INCEPTION" });
+    expect(files[0]?.url).toMatch(/^https:/);
   });
 });

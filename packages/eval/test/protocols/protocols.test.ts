@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkComparable, incomparableBecause } from "../../src/protocols/compare-protocols.js";
+import { checkComparable, incomparableBecause, type Measured } from "../../src/protocols/compare-protocols.js";
 import { checkMetrics, METRICS, type Metric, RECONSTRUCTION_METRICS } from "../../src/protocols/metrics.js";
 import { describeProtocol, resolveProtocol } from "../../src/protocols/resolve-protocol.js";
 
@@ -69,6 +69,23 @@ describe("incomparableBecause", () => {
       "the numbers of images are 50000 and 10000",
     ]);
     expect(incomparableBecause("psnr", measured(), measured({}, 10_000))).toEqual([]);
+  });
+
+  it("refuses other pictures and other references, by words where there are some, else by fingerprints", () => {
+    const unstated = (files: object) => ({ ...measured({ split: "not stated" }), ...files });
+    const psnr = (a: object, b: object) => incomparableBecause("psnr", unstated(a), unstated(b));
+    expect(psnr({ pictures: "x" }, { pictures: "x" })).toEqual([]);
+    expect(psnr({ pictures: "x" }, { pictures: "y" })).toEqual(["the pictures differ"]);
+    expect(psnr({ pictures: "x" }, {})).toEqual([]);
+    // Whoever names the same split may have stored its pictures in another way.
+    const [a, b] = ["x", "y"].map((pictures) => ({ ...measured(), pictures })) as [Measured, Measured];
+    expect(incomparableBecause("psnr", a, b)).toEqual([]);
+    expect(incomparableBecause("psnr", measured(), measured({ split: "train" }))).toEqual([
+      'split is "val" and "train"',
+    ]);
+    const [c, d] = ["x", "y"].map((reference) => ({ ...measured(), reference })) as [Measured, Measured];
+    expect(incomparableBecause("fid", c, d)).toEqual(["the references differ"]);
+    expect(incomparableBecause("is", c, d)).toEqual([]);
   });
 
   it("compares the networks' weights where both are known", () => {

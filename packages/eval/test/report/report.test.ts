@@ -18,11 +18,13 @@ const result: EvaluationResult = {
   kind: "reconstruction",
   date: "2025-01-02T03:04:05.000Z",
   subject: "model <b>",
+  subjectFingerprint: "def",
   pictures: {
     source: "photos",
+    fingerprint: "abc",
     count: 3,
     sizes: { "32x32": 3 },
-    unreadable: [{ name: '<img src=x onerror="alert(1)">.png', problem: "damaged" }],
+    unusable: [{ name: '<img src=x onerror="alert(1)">.png', problem: "damaged" }],
   },
   protocol: resolveProtocol({ size: 32 }),
   metrics: {

@@ -161,7 +161,7 @@ describe("computeStatistics", () => {
       shards.push(out);
     }
     const out = join(folder, "merged.npz");
-    expect(await mergeStatistics(shards, out)).toEqual({ count: 4 });
+    expect((await mergeStatistics(shards, out)).count).toBe(4);
     const [a, b] = [await readStatistics(whole), await readStatistics(out)];
     expect(b.sums?.count).toBe(4);
     // Batches of other sizes may round differently inside of the network; the sums themselves add up exactly.

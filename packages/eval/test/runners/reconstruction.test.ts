@@ -82,7 +82,7 @@ describe("evaluateReconstruction", () => {
     expect(result.metrics.ssim?.value).toBeCloseTo(mean(pairs.map(([a, b]) => ssim(a, b, size).whole)), 5);
     expect(result.metrics.psnr?.count).toBe(7);
     expect(result.perPicture?.names).toEqual([0, 1, 2, 3, 4, 5, 6].map((i) => `00${i}.png`));
-    expect(result.pictures).toMatchObject({ count: 7, sizes: { "48x48": 7 }, unreadable: [] });
+    expect(result.pictures).toMatchObject({ count: 7, sizes: { "48x48": 7 }, unusable: [] });
     expect(result.latent?.count).toBe(7 * 3 * 48 * 48);
     expect([result.missing, result.warnings]).toEqual([[], []]);
   });
@@ -170,10 +170,10 @@ describe("evaluateReconstruction", () => {
     const source = await folderSource(mixed, { protocol });
     const result = await run({ source, metrics: ["psnr"], chunkSize: 2 });
     expect(result.pictures.count).toBe(3);
-    expect(result.pictures.unreadable).toEqual([
+    expect(result.pictures.unusable).toEqual([
       { name: "001a.jpg", problem: expect.stringMatching(/can't be read as a picture/) },
     ]);
-    expect(result.warnings).toEqual(["1 of 4 pictures couldn't be read and were left out: 001a.jpg"]);
+    expect(result.warnings).toEqual(["1 of 4 pictures couldn't be used and were left out: 001a.jpg"]);
     expect(result.perPicture?.indices).toEqual([0, 1, 3]);
   });
 
@@ -183,7 +183,7 @@ describe("evaluateReconstruction", () => {
     await writePictures(broken, formulaPictures(1, 20, 20));
     writeFileSync(join(broken, "000.png"), "nothing");
     await expect(run({ source: await folderSource(broken, { protocol }) })).rejects.toThrow(
-      /none of its 1 pictures could be read; the first one is 000\.png/,
+      /none of its 1 pictures could be used; the first one is 000\.png/,
     );
     const empty = join(folder, "empty");
     await writePictures(empty, {});

@@ -13,6 +13,8 @@ const info = {
   pipeline: "pytorch-fid",
   networks: ["abc"],
   source: "pictures",
+  set: "of these pictures",
+  sizes: { "512x512": 1 },
   warnings: [],
 } as const;
 
@@ -33,12 +35,14 @@ describe("mergeStatistics", () => {
     expect(parts[1]).toBe("");
     const files = [await shard("c.npz", 100, 203, 2, 3), await shard("d.npz", 50, 100, 1, 3), parts[0] as string];
     const out = join(folder, "merged.npz");
-    expect(await mergeStatistics(files, out)).toEqual({ count: 203 });
+    const { count, shards, warnings } = await mergeStatistics(files, out);
+    expect([count, shards.length, warnings]).toEqual([203, 3, []]);
     const whole = await readStatistics(await shard("whole.npz", 0, 203, 0, 1));
     const merged = await readStatistics(out);
     expect(merged.statistics).toEqual({ ...whole.statistics, name: out });
     expect(merged.sums).toEqual(whole.sums);
     expect(merged.info?.shards).toHaveLength(3);
+    expect(merged.info?.sizes).toEqual({ "512x512": 3 });
   });
 
   it("refuses a shard that is there twice, in whatever cut", async () => {
@@ -46,18 +50,36 @@ describe("mergeStatistics", () => {
     const third = await shard("third.npz", 0, 67, 0, 3);
     const last = await shard("last.npz", 136, 203, 2, 3);
     const out = join(folder, "twice.npz");
-    await expect(mergeStatistics([half, half], out)).rejects.toThrow(/shard 0 of 2, which is in another file already/);
-    await expect(mergeStatistics([half, third], out)).rejects.toThrow(/shard 0 of 3, which is in another file/);
-    expect(await mergeStatistics([half, last], out)).toEqual({ count: 168 });
+    await expect(mergeStatistics([half, half], out)).rejects.toThrow(/shard 1 of 2, which is in another file already/);
+    await expect(mergeStatistics([half, third], out)).rejects.toThrow(/shard 1 of 3, which is in another file/);
+    expect((await mergeStatistics([half, last], out)).count).toBe(168);
+  });
+
+  it("says which share of the set is missing, and that few pictures give a singular covariance", async () => {
+    const out = join(folder, "part.npz");
+    const parts = [await shard("1.npz", 0, 10, 0, 4), await shard("2.npz", 10, 20, 1, 4)];
+    const { warnings } = await mergeStatistics(parts, out);
+    expect(warnings).toEqual([
+      "20 pictures give a singular covariance of 24 dimensions; distances to it are biased",
+      "50.0 % of the set is in none of these files; merge the other shards too",
+    ]);
+    // Merged with the rest, neither is true any more.
+    const rest = await shard("3.npz", 20, 203, 1, 2);
+    expect((await mergeStatistics([out, rest], join(folder, "all.npz"))).warnings).toEqual([]);
   });
 
   it("refuses files of different protocols or networks", async () => {
     const a = await shard("p.npz", 0, 50, 0, 2);
     const out = join(folder, "mixed.npz");
     const other = await shard("q.npz", 50, 90, 1, 2, { protocol: PROTOCOLS.adm });
-    await expect(mergeStatistics([a, other], out)).rejects.toThrow(/p\.npz and .*q\.npz differ in protocol/);
+    await expect(mergeStatistics([a, other], out)).rejects.toThrow(/p\.npz and .*q\.npz differ in their protocol/);
     const network = await shard("r.npz", 50, 90, 1, 2, { networks: ["def"] });
-    await expect(mergeStatistics([a, network], out)).rejects.toThrow(/differ in networks/);
+    await expect(mergeStatistics([a, network], out)).rejects.toThrow(/differ in their network weights/);
+    const foreign = await shard("s.npz", 50, 90, 1, 2, { set: "of other pictures" });
+    await expect(mergeStatistics([a, foreign], out)).rejects.toThrow(/differ in their picture files/);
+    // Where the pictures lay doesn't matter.
+    const elsewhere = await shard("t.npz", 50, 90, 1, 2, { source: "/mnt/pictures" });
+    expect((await mergeStatistics([a, elsewhere], out)).count).toBe(90);
   });
 
   it("refuses files of other tools, which don't say how many images they have", async () => {
