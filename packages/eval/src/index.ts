@@ -78,6 +78,7 @@ export { PROTOCOLS, type Protocol, type ProtocolName } from "./protocols/protoco
 export { describeProtocol, type ProtocolChoice, resolveProtocol } from "./protocols/resolve-protocol.js";
 export { formatComparison } from "./report/format-comparison.js";
 export { formatResult } from "./report/format-result.js";
+export { formatSeconds } from "./report/format-value.js";
 export { type ReportPictures, renderReport } from "./report/render-report.js";
 export { writeReport } from "./report/write-report.node.js";
 export {
@@ -89,7 +90,7 @@ export {
 } from "./results/compare-results.js";
 export type { EvaluationResult, Machine, MetricValue, PerPicture } from "./results/evaluation-result.js";
 export { readResult, stringifyResult, writeResult } from "./results/result-file.node.js";
-export type { Unusable } from "./runners/check-pictures.js";
+export { NoPicturesError, type Unusable } from "./runners/check-pictures.js";
 export {
   type ComputedStatistics,
   computeStatistics,
@@ -107,6 +108,7 @@ export {
   type Reconstructor,
   weightsFingerprint,
 } from "./runners/reconstructor.js";
+export { removeWorkFolder, WorkFolderError } from "./runners/work-folder.node.js";
 export { type FolderOptions, folderSource, listPictures } from "./sources/folder-source.node.js";
 export { type GeneratedOptions, generatedSource, memorySource } from "./sources/memory-source.js";
 export { npzSource } from "./sources/npz-source.node.js";

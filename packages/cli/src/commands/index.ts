@@ -12,6 +12,7 @@ import { denoiseCommand } from "./denoise.js";
 import { diffusionCommand } from "./diffusion/index.js";
 import { doctorCommand } from "./doctor.js";
 import { encodeCommand } from "./encode.js";
+import { evalCommand } from "./eval/index.js";
 import { exportCommand } from "./export.js";
 import { finetuneCommand } from "./finetune.js";
 import { infoCommand } from "./info.js";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   diffusionCommand,
   sampleCommand,
   denoiseCommand,
+  evalCommand,
   benchCommand,
   doctorCommand,
   demoCommand,

@@ -1,5 +1,13 @@
 /** The options that say where a model runs, and loading it there. */
-import { type AutoencoderDC, type AutoencoderKL, DEVICES, type Device, loadAutoencoder } from "@dcae/core";
+import {
+  type AutoencoderDC,
+  type AutoencoderKL,
+  createEngine,
+  DEVICES,
+  type Device,
+  type Engine,
+  loadAutoencoder,
+} from "@dcae/core";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { unlessInterrupted } from "../interrupted.js";
@@ -8,10 +16,14 @@ import { parseCount } from "./parse-values.js";
 
 export type Model = AutoencoderDC | AutoencoderKL;
 
-export interface EngineFlags {
+/** Where a fixed computation runs. */
+export interface DeviceFlags {
   readonly device: Device | "auto";
-  readonly dtype: "float32" | "float16";
   readonly threads?: number;
+}
+
+export interface EngineFlags extends DeviceFlags {
+  readonly dtype: "float32" | "float16";
   readonly optimize?: boolean;
 }
 
@@ -21,11 +33,11 @@ export const NODE_DEVICES = DEVICES.filter((device) => device !== "wasm");
 /** Adds where a model runs. */
 export function addDeviceOptions(command: Command): Command {
   return command
-    .addOption(new Option("--device <name>", "where to compute").choices(["auto", ...NODE_DEVICES]).default("auto"))
+    .addOption(deviceOption())
     .addOption(
       new Option("--dtype <type>", "type that is computed in").choices(["float32", "float16"]).default("float32"),
     )
-    .option("--threads <n>", "CPU threads (default: all cores)", parseCount);
+    .addOption(threadsOption());
 }
 
 /** The same, and the rewriting that autoencoders gain from. */
@@ -34,6 +46,34 @@ export function addEngineOptions(command: Command): Command {
     "--optimize",
     "rewrite the model into a form that is faster on a CPU and takes several times the memory",
   );
+}
+
+/** Adds where networks run that compute in float32 only. */
+export function addFloat32Options(command: Command): Command {
+  return command.addOption(deviceOption()).addOption(threadsOption());
+}
+
+function deviceOption(): Option {
+  return new Option("--device <name>", "where to compute").choices(["auto", ...NODE_DEVICES]).default("auto");
+}
+
+function threadsOption(): Option {
+  return new Option("--threads <n>", "CPU threads (default: all cores)").argParser(parseCount);
+}
+
+/** Starts an engine in float32, lets `work` use it, and frees it. */
+export async function withEngine<T>(
+  { device, threads }: DeviceFlags,
+  io: CliIo,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const engine = await createEngine(threads === undefined ? { device } : { device, threads });
+  try {
+    return await work(engine);
+  } finally {
+    // After an interruption there may be a computation that this would wait for.
+    if (!io.signal.aborted) await engine.dispose();
+  }
 }
 
 /** Loads a model, lets `work` use it, and frees it. */

@@ -20,12 +20,31 @@ export function parseCount(text: string): number {
   throw new InvalidArgumentError("Give a positive integer.");
 }
 
+/** 0 or a positive integer. */
+export function parseWhole(text: string): number {
+  return text === "0" ? 0 : parseCount(text);
+}
+
 /** A list such as "1,4" of positive integers, each once. */
 export function parseCounts(text: string): number[] {
   const counts = text.split(",").map((item) => Number(item));
   const isCount = (value: number) => value >= 1 && Number.isSafeInteger(value);
   if (/^[\d, ]+$/.test(text) && counts.every(isCount) && new Set(counts).size === counts.length) return counts;
   throw new InvalidArgumentError("Give positive integers, separated by commas, each once.");
+}
+
+/** A part of a set, counted from 0. */
+export interface ShardValue {
+  readonly index: number;
+  readonly of: number;
+}
+
+/** "1/4" is the first of four. */
+export function parseShard(text: string): ShardValue {
+  const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
+  const shard = { index: Number(number) - 1, of: Number(of) };
+  if (shard.index >= 0 && shard.index < shard.of) return shard;
+  throw new InvalidArgumentError("Give i/n with i from 1 to n: 1/4 is the first of four.");
 }
 
 /** Seeds have 64 bits, more than a JavaScript number holds exactly. */

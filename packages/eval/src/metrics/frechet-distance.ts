@@ -70,14 +70,18 @@ function warningsFor(
   factors: readonly [CholeskyFactor, CholeskyFactor],
 ): string[] {
   const warnings: string[] = [];
-  statistics.forEach(({ name, count, mean }, i) => {
+  const few = statistics.filter(({ count, mean }) => count !== undefined && count <= mean.length);
+  if (few.length > 0) {
+    const which = few.map(({ name, count }) => `${name} has ${count} images`).join(" and ");
+    warnings.push(
+      `${which} for ${few[0]?.mean.length} dimensions: the covariance is singular and the distance is biased; ` +
+        "compare it only with distances of the same number of images",
+    );
+  }
+  statistics.forEach((set, i) => {
+    const { name } = set;
     const { rank, size, negativity } = factors[i] as CholeskyFactor;
-    if (count !== undefined && count <= mean.length) {
-      warnings.push(
-        `${name} has ${count} images for ${size} dimensions: its covariance is singular and the distance is biased; ` +
-          "compare it only with distances of the same number of images",
-      );
-    } else if (rank < size) {
+    if (!few.includes(set) && rank < size) {
       warnings.push(`the covariance of ${name} has rank ${rank} of ${size}`);
     }
     if (negativity > NOTEWORTHY_NEGATIVITY) {

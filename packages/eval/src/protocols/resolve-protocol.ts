@@ -57,7 +57,7 @@ function checkSize({ crop, size }: Protocol): void {
  */
 export function describeProtocol(
   protocol: Protocol,
-  kind: "reconstruction" | "generation" | "all" = "all",
+  kind: "reconstruction" | "generation" | "statistics" | "all" = "all",
 ): [what: string, value: string][] {
   const { size, scoreSplits, scoreSeed } = protocol;
   const pixels = size === null ? "as they are" : `${size[1]}x${size[0]}`;
@@ -83,7 +83,7 @@ export function describeProtocol(
     ["size", pixels],
     ["decoding", protocol.decoding],
     ["FID input", protocol.fidPipeline],
-    ...(kind === "generation" ? [] : ofPairs),
-    ...(kind === "reconstruction" ? [] : ofSets),
+    ...(kind === "reconstruction" || kind === "all" ? ofPairs : []),
+    ...(kind === "generation" || kind === "all" ? ofSets : []),
   ];
 }

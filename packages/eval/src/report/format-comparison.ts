@@ -24,7 +24,7 @@ export function formatComparison(compared: readonly ComparedMetric[], names: rea
       i === 0 ? METRICS[metric].label : "",
       names[value.result] ?? "",
       formatValue(metric, value.value),
-      ...differenceOf(metric, value),
+      ...(values.length === 1 ? ["only here"] : differenceOf(metric, value)),
     ]),
   );
   const reasons = compared.flatMap(({ metric, baseline, values }) =>

@@ -5,31 +5,35 @@ import type { EvaluationResult, MetricValue } from "../results/evaluation-result
 import { formatTable } from "./format-table.js";
 import { formatSeconds, formatSpread, formatValue } from "./format-value.js";
 
+/** Pictures whose problem is shown; all of them stand in the result's JSON. */
+const MAX_SHOWN = 10;
+
 /** The result in plain text. */
 export function formatResult(result: EvaluationResult): string {
-  const { subject, kind, pictures, metrics, missing, warnings, protocol, seconds, engine } = result;
+  const { subject, kind, pictures, reference, metrics, missing, warnings, protocol, seconds, engine } = result;
+  const labels = [...(Object.keys(metrics) as Metric[]), ...missing.map(({ metric }) => metric)];
+  const width = Math.max(0, ...labels.map((metric) => METRICS[metric].label.length));
   const rows = (Object.entries(metrics) as [Metric, MetricValue][]).map(([metric, value]) => {
     const spread = formatSpread(metric, value);
     const arrow = METRICS[metric].better === "higher" ? "higher is better" : "lower is better";
     const note = value.note === undefined ? "" : `; ${value.note}`;
     return [
-      METRICS[metric].label,
+      METRICS[metric].label.padEnd(width),
       formatValue(metric, value.value),
       spread === "" ? "" : `std ${spread}`,
       `${arrow}${note}`,
     ];
   });
-  const lines = [`${subject}: ${pictures.count} pictures of ${pictures.source}`, "", ...formatTable(rows)];
+  const { count, source, unusable } = pictures;
+  const set = `${count} picture${count === 1 ? "" : "s"}${source === subject ? "" : ` of ${source}`}`;
+  const against = reference === undefined ? "" : `, compared with ${reference.name}`;
+  const lines = [`${subject}: ${set}${against}`, "", ...formatTable(rows)];
   for (const { metric, reason, hint } of missing) {
-    lines.push(
-      `${METRICS[metric].label.padEnd(widthOf(rows, 0))}  not computed: ${reason}${hint === undefined ? "" : ` (${hint})`}`,
-    );
+    lines.push(`${METRICS[metric].label.padEnd(width)}  not computed: ${reason}`);
+    if (hint !== undefined) lines.push(`${" ".repeat(width)}  ${hint}`);
   }
   if (warnings.length > 0) lines.push("", ...warnings.map((text) => `warning: ${text}`));
+  lines.push(...unusable.slice(0, MAX_SHOWN).map(({ name, problem }) => `left out: ${name}: ${problem}`));
   lines.push("", ...formatTable(describeProtocol(protocol, kind)), "", `${formatSeconds(seconds)} on ${engine}`);
   return lines.join("\n");
-}
-
-function widthOf(rows: readonly (readonly string[])[], column: number): number {
-  return rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0);
 }

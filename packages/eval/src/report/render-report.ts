@@ -21,6 +21,12 @@ export interface ReportPictures {
 /** Lossless up to this many pixels; larger pictures as WebP at quality 95, or a report would have tens of megabytes. */
 const LOSSLESS_PIXELS = 256 * 256;
 
+/** Pictures whose problem is shown. */
+const MAX_LISTED = 50;
+
+/** Of fewer pictures the list of values says more. */
+const MIN_FOR_HISTOGRAM = 20;
+
 async function dataUri(image: Image): Promise<string> {
   const lossless = image.width * image.height <= LOSSLESS_PIXELS;
   const bytes = await encodeImage(image, "webp", lossless ? { lossless } : { quality: 95 });
@@ -46,7 +52,7 @@ function plainTable(rows: readonly (readonly [string, string | Markup])[]): Mark
 async function exampleFigure(example: Example): Promise<Markup> {
   const { original, reconstruction, name, values } = example;
   const pictures = [original, reconstruction, differenceMap(original, reconstruction)];
-  const labels = ["original", "reconstruction", "difference (white: 64 of 255 or more)"];
+  const labels = ["original", "reconstruction", "difference (black: none, white: 64 of 255 or more)"];
   const sources = await Promise.all(pictures.map(dataUri));
   const numbers = (Object.entries(values) as [ReconstructionMetric, number][])
     .map(([metric, value]) => `${METRICS[metric].label} ${formatValue(metric, value)}`)
@@ -60,17 +66,22 @@ async function exampleFigure(example: Example): Promise<Markup> {
 
 async function exampleSection(examples: readonly Example[], rank: "worst" | "best"): Promise<Markup> {
   const chosen = examples.filter((example) => example.rank === rank);
-  if (chosen.length === 0) return html``;
+  const [first] = chosen;
+  if (first === undefined) return html``;
   const figures: Markup[] = [];
   for (const example of chosen) figures.push(await exampleFigure(example));
-  return html`<h2>${rank === "worst" ? "Worst" : "Best"} reconstructions</h2>${figures}`;
+  const title = `${rank === "worst" ? "Worst" : "Best"} reconstructions by ${METRICS[first.rankedBy].label}`;
+  return html`<h2>${title}</h2>${figures}`;
 }
 
 function pictureTable({ pictures, reference, latent }: EvaluationResult): Markup {
   const sizes = Object.entries(pictures.sizes).sort((a, b) => b[1] - a[1]);
   const shown = sizes.slice(0, 8).map(([size, count]) => `${count} of ${size}`);
   if (sizes.length > shown.length) shown.push(`${sizes.length - shown.length} more sizes`);
-  const unusable = pictures.unusable.map(({ name, problem }) => html`<p><code>${name}</code> ${problem}</p>`);
+  const listed = pictures.unusable.slice(0, MAX_LISTED);
+  const unusable = listed.map(({ name, problem }) => html`<p><code>${name}</code> ${problem}</p>`);
+  const more = pictures.unusable.length - listed.length;
+  if (more > 0) unusable.push(html`<p>and ${more} more</p>`);
   const rows: [string, string | Markup][] = [
     ["source", pictures.source],
     ["pictures", `${pictures.count} (${shown.join(", ") || "none"})`],
@@ -105,7 +116,7 @@ function originTable({ networks, engine, machine, seconds }: EvaluationResult): 
 
 function distributions({ perPicture }: EvaluationResult): Markup {
   const columns = Object.entries(perPicture?.values ?? {}) as [ReconstructionMetric, readonly number[]][];
-  if (columns.length === 0 || (perPicture?.names.length ?? 0) < 2) return html``;
+  if (columns.length === 0 || (perPicture?.names.length ?? 0) < MIN_FOR_HISTOGRAM) return html``;
   return html`<h2>Distribution over pictures</h2>${columns.map(
     ([metric, values]) =>
       html`<p class="muted">${METRICS[metric].label}</p>${histogram(values, (value) => formatValue(metric, value))}`,

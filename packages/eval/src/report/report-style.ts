@@ -15,12 +15,13 @@ td { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
 td.number { font-size: 1.05rem; }
 td.direction { min-width: 8rem; overflow-wrap: normal; color: var(--muted); }
+table.plain th, table.plain td { padding-top: .25rem; padding-bottom: .25rem; }
 table.plain th { width: 13rem; font-weight: 400; color: var(--muted); }
 .scroll { overflow-x: auto; }
 .warnings { margin: 1rem 0; padding: .75rem 1rem; border-left: 4px solid var(--warn); background: var(--warn-back); }
 .warnings p { color: var(--warn); overflow-wrap: anywhere; }
 .example { margin: 0 0 1.5rem; padding: .75rem; background: var(--card); border-radius: .5rem; }
-.example .row { display: grid; grid-template-columns: repeat(3, 1fr); gap: .5rem; }
+.example .row { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .5rem; }
 .example img { width: 100%; height: auto; display: block; }
 .example .label { font-size: .8rem; color: var(--muted); }
 .example figcaption { display: flex; flex-wrap: wrap; gap: .25rem 1rem; justify-content: space-between; margin-bottom: .5rem; font-size: .9rem; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }

@@ -53,7 +53,12 @@ export interface EvaluationResult {
     readonly unusable: readonly Unusable[];
   };
   /** What the pictures were compared with, where that isn't themselves. */
-  readonly reference?: { readonly name: string; readonly fingerprint: string };
+  readonly reference?: {
+    readonly name: string;
+    readonly fingerprint: string;
+    /** How many of its pictures couldn't be used; 0 for statistics. */
+    readonly unusable: number;
+  };
   readonly protocol: Protocol;
   readonly metrics: Readonly<Partial<Record<Metric, MetricValue>>>;
   readonly missing: readonly MissingMetric[];

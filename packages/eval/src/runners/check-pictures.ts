@@ -8,11 +8,14 @@ export interface Unusable {
   readonly problem: string;
 }
 
+/** Thrown where no picture of a source can be used. */
+export class NoPicturesError extends DataError {}
+
 /** The error of a run in which no picture could be used. */
-export function nothingUsable(source: PictureSource, unusable: readonly Unusable[]): DataError {
+export function nothingUsable(source: PictureSource, unusable: readonly Unusable[]): NoPicturesError {
   const [first] = unusable;
   const example = first === undefined ? "" : `; the first one is ${first.name}: ${first.problem}`;
-  return new DataError(`${source.name}: none of its ${source.count} pictures could be used${example}`);
+  return new NoPicturesError(`${source.name}: none of its ${source.count} pictures could be used${example}`);
 }
 
 /** What a reader must know when two sets of pictures have different sizes; undefined where they aren't known. */

@@ -2,23 +2,12 @@
  * A pass over pictures in chunks that are finished one by one. With a work folder each finished chunk is a file, and a later
  * run with the same key reads it instead of computing it again.
  */
-import { access, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError, ConfigError, errorMessage, Tensor } from "@dcae/core";
-import { openSafetensorsFile, tensorEntries, writeFileAtomic, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { Tensor } from "@dcae/core";
 import type { Picture, PictureSource } from "../sources/picture-source.js";
 import { type Batch, batchesOf } from "./batches.js";
-import type { Unusable } from "./check-pictures.js";
 import { checkAborted, type RunOptions } from "./progress.js";
-
-/** What a pass found in some pictures: rows of each tensor belong to `names`, in order. */
-export interface Chunk {
-  readonly names: readonly string[];
-  readonly unusable: readonly Unusable[];
-  /** How many pictures had which size, as in { "512x512": 64 }. */
-  readonly sizes: Readonly<Record<string, number>>;
-  readonly tensors: Readonly<Record<string, Tensor>>;
-}
+import { type Chunk, chunkName, prepareWorkFolder, readChunk, writeChunk } from "./work-folder.node.js";
 
 export interface ChunkedRun extends RunOptions {
   readonly source: PictureSource;
@@ -43,7 +32,8 @@ export const DEFAULT_CHUNK = 64;
  */
 export async function runInChunks(run: ChunkedRun): Promise<void> {
   const { source, chunkSize = DEFAULT_CHUNK, workFolder } = run;
-  if (workFolder !== undefined) await prepareFolder(workFolder, { ...run.key, chunkSize, source: source.fingerprint });
+  if (workFolder !== undefined)
+    await prepareWorkFolder(workFolder, { ...run.key, chunkSize, source: source.fingerprint });
   let stream: AsyncGenerator<Picture> | undefined;
   let position = -1;
   let resumed = 0;
@@ -85,29 +75,6 @@ async function* usable(
     const problem = image && refuse(image.width, image.height);
     yield problem === undefined ? picture : { index, name, image: undefined, problem };
   }
-}
-
-function chunkName(start: number): string {
-  return `${String(start).padStart(8, "0")}.safetensors`;
-}
-
-/** Writes the key into a new folder, or compares it with the one that is there. */
-async function prepareFolder(folder: string, key: Readonly<Record<string, unknown>>): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const path = join(folder, "run.json");
-  const text = `${JSON.stringify(key, null, 2)}\n`;
-  const known = await readFile(path, "utf8").catch(() => undefined);
-  if (known === text) return;
-  if (known !== undefined) {
-    const before = JSON.parse(known) as Record<string, unknown>;
-    const changed = Object.keys({ ...before, ...key }).filter(
-      (name) => JSON.stringify(before[name]) !== JSON.stringify(key[name]),
-    );
-    throw new ConfigError(`${folder}: belongs to a run with other settings (${changed.join(", ")})`, {
-      hint: "Choose another work folder, or remove this one to start anew.",
-    });
-  }
-  await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
 }
 
 async function computeChunk(
@@ -179,32 +146,4 @@ function concatRows(tensors: readonly Tensor[]): Tensor {
     at += tensor.byteLength;
   }
   return joined;
-}
-
-async function writeChunk(path: string, { names, unusable, sizes, tensors }: Chunk): Promise<void> {
-  const metadata = { chunk: JSON.stringify({ names, unusable, sizes }) };
-  await writeSafetensorsFile(path, tensorEntries(Object.entries(tensors)), { metadata });
-}
-
-/** The chunk of a file, or undefined when there is none. */
-async function readChunk(path: string): Promise<Chunk | undefined> {
-  const exists = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) return undefined;
-  const file = await openSafetensorsFile(path);
-  try {
-    const { names, unusable, sizes } = JSON.parse(file.metadata.get("chunk") ?? "") as Omit<Chunk, "tensors">;
-    const tensors: Record<string, Tensor> = {};
-    for (const entry of file.entries.values()) tensors[entry.name] = await entry.read();
-    return { names, unusable, sizes, tensors };
-  } catch (error) {
-    throw new CheckpointError(`${path}: can't be read as a part of this run: ${errorMessage(error)}`, {
-      hint: "Remove it; it will be computed again.",
-      cause: error,
-    });
-  } finally {
-    await file.close();
-  }
 }

@@ -59,7 +59,6 @@ export async function computeStatistics(options: StatisticsOptions): Promise<Com
     if (sums === undefined) throw nothingUsable(source, unusable);
     const warnings = pictureWarnings(source, unusable, sizes);
     for (const { path, published } of found.files) if (!published) warnings.push(unverified(path));
-    if (shard.of === 1) warnings.push(...countWarnings(count, sums.dimensions));
     await writeStatistics(out, sums, {
       protocol,
       pipeline: protocol.fidPipeline,
@@ -70,7 +69,9 @@ export async function computeStatistics(options: StatisticsOptions): Promise<Com
       sizes,
       warnings,
     });
-    return { out, count, sizes, unusable, warnings, networks: networks.used };
+    // Said here, not stored: whoever uses the file knows the count, and a shard is only a part.
+    const ofCount = shard.of === 1 ? countWarnings(count, sums.dimensions) : [];
+    return { out, count, sizes, unusable, warnings: [...warnings, ...ofCount], networks: networks.used };
   } finally {
     await networks.close();
   }

@@ -95,7 +95,13 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
         sizes: ofSamples.sizes,
         unusable: ofSamples.unusable,
       },
-      ...(reference && { reference: { name: reference.name, fingerprint: reference.fingerprint } }),
+      ...(reference && {
+        reference: {
+          name: reference.name,
+          fingerprint: reference.fingerprint,
+          unusable: compared?.unusable.length ?? 0,
+        },
+      }),
       protocol,
       metrics,
       missing,

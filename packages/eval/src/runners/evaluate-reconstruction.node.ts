@@ -144,7 +144,7 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
       networks: networks.used,
       ...(latent === undefined ? {} : { latent }),
       perPicture: { names, indices, values: values as PerPicture["values"] },
-      engine: engine.name === model.engine ? engine.name : `model: ${model.engine}, metrics: ${engine.name}`,
+      engine: model.engine.startsWith(engine.name) ? model.engine : `${model.engine} (metrics: ${engine.name})`,
       machine: thisMachine(),
       seconds: (performance.now() - started) / 1000,
     };

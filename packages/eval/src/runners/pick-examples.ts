@@ -8,6 +8,8 @@ import type { Reconstructor } from "./reconstructor.js";
 
 export interface Example {
   readonly rank: "worst" | "best";
+  /** The metric that the order is by. */
+  readonly rankedBy: ReconstructionMetric;
   readonly name: string;
   readonly original: Image;
   readonly reconstruction: Image;
@@ -63,6 +65,7 @@ export async function makeExamples({ source, model, result, count = 4 }: Example
       const values = Object.entries(perPicture.values).map(([metric, list]) => [metric, list[position]]);
       examples.push({
         rank,
+        rankedBy: choice.metric,
         name: perPicture.names[position] as string,
         original,
         reconstruction: images[0] as Image,

@@ -1,4 +1,5 @@
 /** What a reference gives for each metric: its statistics, its pictures, or a reason why neither can be used. */
+import { ShapeError } from "@dcae/core";
 import type { GenerationMetric } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import type { FeatureStatistics } from "../statistics/feature-statistics.js";
@@ -8,6 +9,10 @@ import type { Reference } from "./open-reference.node.js";
 
 const OF_REFERENCE_PICTURES: ReadonlySet<GenerationMetric> = new Set(["precision", "recall", "cmmd"]);
 const PICTURES_HINT = "Give a folder of pictures or an archive that holds them as reference.";
+
+/** Pool features of the FID network, and the part of a 17x17 map that sFID takes. */
+const POOL_DIMENSIONS = 2048;
+const SPATIAL_DIMENSIONS = 2023;
 
 export interface ReferencePlan {
   /** What can be computed. */
@@ -24,6 +29,18 @@ interface UsableStatistics {
 }
 
 type StatisticsDecision = UsableStatistics | { readonly refused: string };
+
+/**
+ * A file of another network is found out before hours of work, not behind them.
+ *
+ * @throws ShapeError
+ */
+function checkDimensions({ name, mean }: FeatureStatistics, expected: number): void {
+  if (mean.length === expected) return;
+  throw new ShapeError(`${name}: its statistics have ${mean.length} dimensions, the features here have ${expected}`, {
+    hint: "Both must come from the same network; compute the statistics again with `dcae eval stats`.",
+  });
+}
 
 /**
  * Whether the FID statistics of a file fit the protocol's network input and the network's weights.
@@ -65,6 +82,7 @@ function checkStatistics(
  *
  * @param wanted metrics whose network is here
  * @param networks SHA-256 of the files of the FID network
+ * @throws ShapeError for statistics of other dimensions
  */
 export function planReference(
   wanted: readonly GenerationMetric[],
@@ -87,11 +105,14 @@ export function planReference(
       if (reference.pictures === undefined)
         refuse(metric, `${reference.name} holds statistics, not pictures`, PICTURES_HINT);
     } else if (metric === "sfid") {
-      statistics.set(metric, reference.statistics?.spatial as FeatureStatistics);
+      const spatial = reference.statistics?.spatial as FeatureStatistics;
+      checkDimensions(spatial, SPATIAL_DIMENSIONS);
+      statistics.set(metric, spatial);
       warnings.push("sFID to statistics of ADM wasn't verified against ADM's own evaluator");
     } else if (reference.statistics !== undefined) {
       const decision = checkStatistics(reference.statistics, protocol, networks);
       if ("statistics" in decision) {
+        checkDimensions(decision.statistics, POOL_DIMENSIONS);
         statistics.set(metric, decision.statistics);
         warnings.push(...decision.warnings);
       } else if (reference.pictures === undefined) {

@@ -9,6 +9,7 @@ export function summarize(values: readonly number[]): MetricValue {
   const finite = values.filter(Number.isFinite);
   const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length;
   const std = Math.sqrt(finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) / finite.length);
+  if (values.length === 1 && finite.length === 1) return { value: mean, count: 1 };
   if (finite.length === values.length) return { value: mean, std, count: values.length };
   const others = finite.length === 0 ? "" : `; the mean of the other ${finite.length} is ${mean.toFixed(4)}`;
   return {

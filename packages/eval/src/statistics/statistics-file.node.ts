@@ -70,6 +70,12 @@ async function readStatisticsPair(npz: NpzFile, mu: string, sigma: string): Prom
     );
   }
   const covariance = await npz.read(sigma, 8 * size * size + 1024);
+  for (const [name, tensor] of Object.entries({ [mu]: mean, [sigma]: covariance })) {
+    if (tensor.toFloat32().every(Number.isFinite)) continue;
+    throw new DataError(`${npz.path}: "${name}" has numbers that aren't finite`, {
+      hint: "Features or pictures with invalid numbers went into it; compute the statistics again.",
+    });
+  }
   return {
     name: npz.path,
     count: undefined,
@@ -231,13 +237,12 @@ export async function mergeStatistics(paths: readonly string[], out: string): Pr
   const accumulator = merged as FeatureAccumulator;
   const info = first?.info as StatisticsInfo;
   const { count, dimensions } = accumulator;
-  // A merged part may be merged again: what follows from the whole is said, but kept only when this is the whole.
-  const ofCount = countWarnings(count, dimensions);
+  // What follows from the count and the shards is said, but not stored: it may change with the next merge.
+  await writeStatistics(out, accumulator, { ...info, shards, sizes, warnings: [...warnings] });
   const missing = missingShare(shards);
-  const kept = [...warnings, ...(missing === 0 ? ofCount : [])];
-  await writeStatistics(out, accumulator, { ...info, shards, sizes, warnings: kept });
   const ofShards = `${(100 * missing).toFixed(1)} % of the set is in none of these files; merge the other shards too`;
-  return { count, shards, warnings: [...new Set([...kept, ...ofCount, ...(missing === 0 ? [] : [ofShards])])] };
+  const said = [...warnings, ...countWarnings(count, dimensions), ...(missing === 0 ? [] : [ofShards])];
+  return { count, shards, warnings: said };
 }
 
 function checkFits(a: StatisticsFile, b: StatisticsFile): void {

@@ -48,7 +48,7 @@ const result: EvaluationResult = {
 describe("writeReport", () => {
   it("writes one file without outside parts, with everything escaped", async () => {
     const path = join(folder, "report.html");
-    const example = { name: "a.png", original: formulaImage(32, 32, 0), reconstruction: formulaImage(32, 32, 1) };
+    const example = { name: "a.png", rankedBy: "ssim" as const, original: formulaImage(32, 32, 0), reconstruction: formulaImage(32, 32, 1) };
     await writeReport(path, result, {
       examples: [
         { ...example, rank: "worst", values: { ssim: 0.5 } },
@@ -64,6 +64,7 @@ describe("writeReport", () => {
     expect(text).toContain("infinite dB");
     expect(text).toContain("not computed: no weights. Get them.");
     expect(text).toContain("scaling factor 0.5000");
+    expect(text).toContain("Worst reconstructions by SSIM");
     expect(text.match(/data:image\/webp;base64,/g)).toHaveLength(7);
     expect(text).not.toMatch(/(?:src|href)="(?!data:)/);
     // Every opened element is closed.
@@ -80,7 +81,7 @@ describe("formatResult", () => {
     const text = formatResult(result);
     expect(text).toMatch(/^SSIM {2}0\.7105 {7}std 0\.1000 {2}higher is better$/m);
     expect(text).toMatch(/^PSNR {2}infinite dB .*came back identical$/m);
-    expect(text).toMatch(/^LPIPS {2}not computed: no weights \(Get them\.\)$/m);
+    expect(text).toMatch(/^LPIPS {2}not computed: no weights\n {7}Get them\.$/m);
     expect(text).toMatch(/^warning: few & small pictures$/m);
     expect(text).toMatch(/^size +32x32$/m);
     expect(text).toMatch(/1 min 15 s on onnxruntime-node cpu$/);

@@ -88,7 +88,7 @@ describe("compareResults", () => {
         { fid: [10] },
         {
           kind: "generation",
-          reference: { name: "photos", fingerprint: reference },
+          reference: { name: "photos", fingerprint: reference, unusable: 0 },
           networks: [{ network: "inception", files: [{ path: "i.pth", sha256, published: true }] }],
         },
       );

@@ -105,7 +105,7 @@ describe("evaluateGeneration", () => {
     });
     const reference = await openReference(path, protocol);
     await expect(run({ reference, metrics: ["fid"] })).rejects.toThrow(
-      /small\.npz has 3 dimensions, the sample set has 2048/,
+      /small\.npz: its statistics have 3 dimensions, the features here have 2048/,
     );
   });
 

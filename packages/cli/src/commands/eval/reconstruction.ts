@@ -1,0 +1,144 @@
+/** `dcae eval reconstruction`: how well an autoencoder gives pictures back. */
+import {
+  type EvaluationResult,
+  evaluateReconstruction,
+  type LpipsTrunk,
+  makeExamples,
+  type Protocol,
+  RECONSTRUCTION_METRICS,
+  type ReconstructionMetric,
+  type ReconstructionOptions,
+} from "@dcae/eval";
+import { Command, Option } from "commander";
+import type { CliIo } from "../../cli-io.js";
+import { checkComplete, finishEvaluation } from "../../evaluation/finish-evaluation.js";
+import { modelReconstructor, type ReconstructorFlags } from "../../evaluation/model-reconstructor.js";
+import { addNetworkOptions, type NetworkFlags, networkOptions } from "../../evaluation/network-options.js";
+import { openPictures } from "../../evaluation/open-pictures.js";
+import { addProtocolOptions, type ProtocolFlags, protocolOf } from "../../evaluation/protocol-options.js";
+import {
+  addResultFolderOptions,
+  type ResultFolder,
+  type ResultFolderFlags,
+  slugOf,
+  withResultFolder,
+} from "../../evaluation/result-folder.js";
+import { showProgress } from "../../evaluation/show-progress.js";
+import { skipErrorsOption, tiledOption } from "../../options/codec-options.js";
+import { addEngineOptions, type EngineFlags, withEngine, withModel } from "../../options/engine-options.js";
+import { addExamples } from "../../options/examples.js";
+import { addHubOptions, type ModelFlags, modelOption } from "../../options/model-options.js";
+import { parseCount, parseListOf, parseWhole } from "../../options/parse-values.js";
+
+interface EvalReconstructionFlags
+  extends ModelFlags,
+    EngineFlags,
+    ReconstructorFlags,
+    ProtocolFlags,
+    NetworkFlags,
+    ResultFolderFlags {
+  readonly dtype: EngineFlags["dtype"];
+  readonly optimize?: boolean;
+  readonly data: string;
+  readonly metrics?: ReconstructionMetric[];
+  readonly ssimBorder?: Protocol["ssimBorder"];
+  readonly lpipsTrunk?: LpipsTrunk;
+  readonly batchSize?: number;
+  readonly examples: number;
+  readonly skipErrors?: boolean;
+  readonly json?: boolean;
+}
+
+export function evalReconstructionCommand(io: CliIo): Command {
+  const command = new Command("reconstruction")
+    .summary("rFID, PSNR, SSIM and LPIPS of an autoencoder")
+    .description(
+      "Sends pictures through an autoencoder and measures what was lost. Writes result.json, with the protocol and the " +
+        "values of every picture, and report.html, with the worst and best reconstructions side by side. A run that was " +
+        "stopped or killed goes on when it is started again. Metrics whose network weights aren't here are named.",
+    )
+    .addOption(modelOption())
+    .requiredOption("--data <dir>", "folder of pictures (with its subfolders), or .npz archive in ADM's layout")
+    .option(
+      "--metrics <list>",
+      `of ${RECONSTRUCTION_METRICS.join(", ")} (default: all that can be computed)`,
+      parseListOf(RECONSTRUCTION_METRICS),
+    );
+  addResultFolderOptions(addProtocolOptions(command))
+    .addOption(
+      new Option(
+        "--ssim-border <which>",
+        "average SSIM over the whole map (default) or without its outer 5 pixels",
+      ).choices(["whole", "cropped"]),
+    )
+    .addOption(
+      new Option("--lpips-trunk <name>", "network of LPIPS: that of published tables (alex, default) or vgg").choices([
+        "alex",
+        "vgg",
+      ]),
+    )
+    .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
+    .option("--batch-size <n>", "pictures that go through the model together (default: by their size)", parseCount)
+    .addOption(tiledOption())
+    .option("--examples <n>", "worst and best pictures in the report, of each", parseWhole, 4)
+    .addOption(skipErrorsOption());
+  addNetworkOptions(command);
+  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  addExamples(command, [
+    {
+      does: "as in the paper's tables",
+      command: 'dcae eval reconstruction -m ./dc-ae-f64c128 --data imagenet/val --size 512 --split "ImageNet val"',
+    },
+    {
+      does: "a quick look, without any network weights",
+      command: "dcae eval reconstruction -m ./model --data photos/ --size 256 --metrics psnr,ssim --limit 100",
+    },
+    {
+      does: "pictures as they are",
+      command: "dcae eval reconstruction -m dc-ae-f32c32-sana-1.1 --data crops-1024/ -o results/sana",
+    },
+  ]);
+  return command.action((flags: EvalReconstructionFlags) => evaluate(flags, io));
+}
+
+async function evaluate(flags: EvalReconstructionFlags, io: CliIo): Promise<void> {
+  const { model, data, size, limit, ssimBorder, lpipsTrunk } = flags;
+  const protocol = protocolOf(flags, {
+    ...(ssimBorder === undefined ? {} : { ssimBorder }),
+    ...(lpipsTrunk === undefined ? {} : { lpipsTrunk }),
+  });
+  const source = await openPictures(data, protocol, { option: "--data", limit });
+  const name = [slugOf(model), slugOf(data), ...(size === undefined ? [] : [`${size[1]}x${size[0]}`])].join("-");
+  const result = await withResultFolder(flags, name, io, (folder) =>
+    withModel(flags, io, async (loaded) => {
+      const reconstructor = await modelReconstructor(loaded, flags, io);
+      return measure({ source, model: reconstructor, protocol }, folder, flags, io);
+    }),
+  );
+  checkComplete(result, flags);
+}
+
+/** The metrics' networks compute in float32, whatever the model does. */
+function measure(
+  subject: Pick<ReconstructionOptions, "source" | "model" | "protocol">,
+  folder: ResultFolder,
+  flags: EvalReconstructionFlags,
+  io: CliIo,
+): Promise<EvaluationResult> {
+  return withEngine(flags, io, async (engine) => {
+    const result = await evaluateReconstruction({
+      ...subject,
+      metrics: flags.metrics,
+      engine,
+      weights: networkOptions(flags),
+      batchSize: flags.batchSize,
+      workFolder: folder.parts,
+      signal: io.signal,
+      onProgress: showProgress(io),
+    });
+    io.progress.show({ label: "report", done: 0, total: 1 });
+    const examples = await makeExamples({ ...subject, result, count: flags.examples });
+    await finishEvaluation(result, { examples }, folder, flags, io);
+    return result;
+  });
+}

@@ -1,0 +1,109 @@
+/** `dcae eval stats`: reference statistics of a set of pictures, or of one shard of it. */
+import { DataError } from "@dcae/core";
+import {
+  type ComputedStatistics,
+  computeStatistics,
+  describeProtocol,
+  type Protocol,
+  removeWorkFolder,
+  type Shard,
+} from "@dcae/eval";
+import { Command } from "commander";
+import type { CliIo } from "../../cli-io.js";
+import { addNetworkOptions, type NetworkFlags, networkOptions } from "../../evaluation/network-options.js";
+import { openPictures } from "../../evaluation/open-pictures.js";
+import {
+  addProtocolOptions,
+  type ProtocolFlags,
+  type ProtocolNameFlag,
+  protocolOf,
+  protocolOption,
+} from "../../evaluation/protocol-options.js";
+import { resumable } from "../../evaluation/result-folder.js";
+import { showProgress } from "../../evaluation/show-progress.js";
+import { prepareOutFile } from "../../files/prepare-out-file.js";
+import { plural } from "../../format-number.js";
+import { skipErrorsOption } from "../../options/codec-options.js";
+import { addDeviceOptions, type DeviceFlags, withEngine } from "../../options/engine-options.js";
+import { addExamples } from "../../options/examples.js";
+import { parseCount, parseShard } from "../../options/parse-values.js";
+
+interface EvalStatsFlags extends ProtocolFlags, ProtocolNameFlag, NetworkFlags, DeviceFlags {
+  readonly out: string;
+  readonly shard?: Shard;
+  readonly restart?: boolean;
+  readonly batchSize?: number;
+  readonly skipErrors?: boolean;
+  readonly json?: boolean;
+}
+
+export function evalStatsCommand(io: CliIo): Command {
+  const command = new Command("stats")
+    .summary("reference statistics of a set of pictures, whole or in shards")
+    .description(
+      "Computes mean and covariance of the FID features of all pictures and writes them as .npz, which other tools read too. " +
+        "Several processes can each do a shard; `dcae eval merge` joins them to exactly the statistics of the whole. A run " +
+        "that was stopped or killed goes on when it is started again.",
+    )
+    .argument("<dir>", "folder of pictures (with its subfolders), or .npz archive in ADM's layout")
+    .requiredOption("-o, --out <file>", "the .npz file")
+    .option("--shard <i/n>", "only this part of the pictures: 1/4 is the first of four", parseShard);
+  addProtocolOptions(command)
+    .addOption(protocolOption())
+    .option("--batch-size <n>", "pictures that go through the network together", parseCount)
+    .option("--restart", "start anew instead of going on with what a stopped run has finished")
+    .addOption(skipErrorsOption());
+  addDeviceOptions(addNetworkOptions(command)).option("--json", "print the result as JSON");
+  addExamples(command, [
+    { does: "a whole set", command: "dcae eval stats imagenet/train --size 512 --out imagenet-512.npz" },
+    {
+      does: "the second of eight processes",
+      command: "dcae eval stats imagenet/train --size 512 --shard 2/8 -o 2.npz",
+    },
+  ]);
+  return command.action((path: string, flags: EvalStatsFlags) => computeStats(path, flags, io));
+}
+
+async function computeStats(path: string, flags: EvalStatsFlags, io: CliIo): Promise<void> {
+  const { shard, limit, batchSize, restart } = flags;
+  const out = await prepareOutFile(flags.out, ".npz");
+  const protocol = protocolOf(flags, { preset: flags.protocol });
+  const source = await openPictures(path, protocol, { option: "pictures", limit, shard });
+  const parts = `${out}.parts`;
+  if (restart === true) await removeWorkFolder(parts);
+  const result = await resumable(io, parts, () =>
+    withEngine(flags, io, (engine) =>
+      computeStatistics({
+        source,
+        shard,
+        protocol,
+        engine,
+        weights: networkOptions(flags),
+        batchSize,
+        out,
+        workFolder: parts,
+        signal: io.signal,
+        onProgress: showProgress(io),
+      }),
+    ),
+  );
+  io.progress.clear();
+  const facts = { ...result, shard: shard && `${shard.index + 1}/${shard.of}`, protocol };
+  io.out(flags.json === true ? JSON.stringify(facts, undefined, 2) : format(result, shard, protocol));
+  const { unusable } = result;
+  if (unusable.length > 0 && flags.skipErrors !== true) {
+    throw new DataError(`${plural(unusable.length, "picture")} could not be used`, {
+      hint: "See above. --skip-errors accepts that.",
+    });
+  }
+}
+
+function format({ out, count, unusable, warnings }: ComputedStatistics, shard: Shard | undefined, protocol: Protocol) {
+  const part = shard === undefined ? "" : `, shard ${shard.index + 1} of ${shard.of}`;
+  return [
+    `${out}: mean and covariance of ${plural(count, "picture")}${part}`,
+    ...describeProtocol(protocol, "statistics").map(([what, value]) => `${what.padEnd(11)} ${value}`),
+    ...unusable.map(({ name, problem }) => `left out: ${name}: ${problem}`),
+    ...warnings.map((text) => `warning: ${text}`),
+  ].join("\n");
+}

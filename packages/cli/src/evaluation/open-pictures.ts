@@ -1,0 +1,35 @@
+/** The pictures of an evaluation: a folder with its subfolders, or an archive in ADM's layout. */
+import { stat } from "node:fs/promises";
+import { DataError } from "@dcae/core";
+import { folderSource, npzSource, type PictureSource, type Protocol, type Shard } from "@dcae/eval";
+import { UsageError } from "../usage-error.js";
+
+export interface OpenPicturesOptions {
+  /** The option or argument that the path comes from, for messages. */
+  readonly option: string;
+  readonly limit?: number | undefined;
+  readonly shard?: Shard | undefined;
+}
+
+/**
+ * Opens a folder or an .npz archive.
+ *
+ * @throws DataError when there are no pictures, UsageError for options without effect
+ */
+export async function openPictures(
+  path: string,
+  protocol: Protocol,
+  { option, limit, shard }: OpenPicturesOptions,
+): Promise<PictureSource> {
+  const status = await stat(path).catch(() => undefined);
+  if (status === undefined) throw new DataError(`${option} ${path}: no such folder or file`);
+  if (status.isDirectory()) return folderSource(path, { protocol, limit, shard });
+  if (!path.toLowerCase().endsWith(".npz")) {
+    throw new DataError(`${option} ${path}: expected a folder of pictures, or an .npz archive`);
+  }
+  if (protocol.size !== null) {
+    throw new UsageError(`--size has no effect on ${path}: the pictures of an archive are taken as they are`);
+  }
+  if (shard !== undefined) throw new UsageError(`--shard: ${path} is an archive; only folders are cut into shards`);
+  return npzSource(path, { limit });
+}

@@ -1,0 +1,107 @@
+/** The folder in which a stopped run leaves its finished parts: a key that says what the run is, and a file per chunk. */
+import { access, mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { CheckpointError, ConfigError, errorMessage, type Tensor } from "@dcae/core";
+import { openSafetensorsFile, tensorEntries, writeFileAtomic, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import type { Unusable } from "./check-pictures.js";
+
+/** Thrown for the folder of another run, so that callers can offer to start anew. */
+export class WorkFolderError extends ConfigError {}
+
+/** What a pass found in some pictures: rows of each tensor belong to `names`, in order. */
+export interface Chunk {
+  readonly names: readonly string[];
+  readonly unusable: readonly Unusable[];
+  /** How many pictures had which size, as in { "512x512": 64 }. */
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly tensors: Readonly<Record<string, Tensor>>;
+}
+
+const KEY_FILE = "run.json";
+const CHUNK_FILE = /^\d{8,}\.safetensors$/;
+/** What a killed process may leave of a file that it was writing. */
+const TEMPORARY_FILE = /^\.(run\.json|\d{8,}\.safetensors)\.[0-9a-f]+\.tmp$/;
+
+export function chunkName(start: number): string {
+  return `${String(start).padStart(8, "0")}.safetensors`;
+}
+
+/**
+ * Writes the key into a new folder, or compares it with the one that is there.
+ *
+ * @throws WorkFolderError when the folder belongs to a run with another key
+ */
+export async function prepareWorkFolder(folder: string, key: Readonly<Record<string, unknown>>): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, KEY_FILE);
+  const text = `${JSON.stringify(key, null, 2)}\n`;
+  const known = await readFile(path, "utf8").catch(() => undefined);
+  if (known === text) return;
+  if (known !== undefined) {
+    const before = parseKey(known, path);
+    const changed = Object.keys({ ...before, ...key }).filter(
+      (name) => JSON.stringify(before[name]) !== JSON.stringify(key[name]),
+    );
+    throw new WorkFolderError(`${folder}: belongs to a run with other settings (${changed.join(", ")})`, {
+      hint: "Choose another work folder, or remove this one to start anew.",
+    });
+  }
+  await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
+}
+
+function parseKey(text: string, path: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (error) {
+    throw new WorkFolderError(`${path}: isn't the settings of a run`, {
+      hint: "Choose another work folder.",
+      cause: error,
+    });
+  }
+}
+
+export async function writeChunk(path: string, { names, unusable, sizes, tensors }: Chunk): Promise<void> {
+  const metadata = { chunk: JSON.stringify({ names, unusable, sizes }) };
+  await writeSafetensorsFile(path, tensorEntries(Object.entries(tensors)), { metadata });
+}
+
+/** The chunk of a file, or undefined when there is none. */
+export async function readChunk(path: string): Promise<Chunk | undefined> {
+  const exists = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return undefined;
+  const file = await openSafetensorsFile(path);
+  try {
+    const { names, unusable, sizes } = JSON.parse(file.metadata.get("chunk") ?? "") as Omit<Chunk, "tensors">;
+    const tensors: Record<string, Tensor> = {};
+    for (const entry of file.entries.values()) tensors[entry.name] = await entry.read();
+    return { names, unusable, sizes, tensors };
+  } catch (error) {
+    throw new CheckpointError(`${path}: can't be read as a part of this run: ${errorMessage(error)}`, {
+      hint: "Remove it; it will be computed again.",
+      cause: error,
+    });
+  } finally {
+    await file.close();
+  }
+}
+
+/** Removes the files of a run, and the folder (and those in it) if nothing else is there. A folder of no run is left alone. */
+export async function removeWorkFolder(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const isOfRun = entries.some(({ name }) => name === KEY_FILE);
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await removeWorkFolder(path);
+    else if (isOfRun && [KEY_FILE, CHUNK_FILE, TEMPORARY_FILE].some((known) => matches(entry.name, known))) {
+      await rm(path, { force: true });
+    }
+  }
+  if (entries.length > 0) await rmdir(folder).catch(() => undefined);
+}
+
+function matches(name: string, known: string | RegExp): boolean {
+  return typeof known === "string" ? name === known : known.test(name);
+}
