@@ -13,12 +13,15 @@ test("every command has a section, in the order of the help", () => {
   expect(sections.map((section) => section.split("\n")[0])).toEqual(COMMAND_TREE.map(({ path }) => path));
 });
 
+const sectionOf = (path: string) => sections.find((text) => text.startsWith(`${path}\n`)) ?? "";
+
 describe.each(COMMAND_TREE)("$path", ({ path, command }) => {
-  const section = sections.find((text) => text.startsWith(`${path}\n`)) ?? "";
+  const section = sectionOf(path);
+  const group = sectionOf(path.split(" ").slice(0, -1).join(" "));
   const options = command.options.map(({ long }) => long as string);
 
-  test("every option is explained, here or in the common part", () => {
-    const explained = new Set([...flagsIn(section), ...flagsIn(common)]);
+  test("every option is explained, here, for its group, or in the common part", () => {
+    const explained = new Set([section, group, common].flatMap((text) => [...flagsIn(text)]));
     expect(options.filter((flag) => !explained.has(flag))).toEqual([]);
   });
 

@@ -1,46 +1,33 @@
 /** `dcae sample`: class labels to pictures, with a diffusion model. */
 import { extname, join } from "node:path";
 import { type Image, makeGrid, saveImage, type Tensor, tensorToImages } from "@dcae/core";
-import { ClassConditionalPipeline, type GenerateOptions, SAMPLERS, type SamplerName } from "@dcae/diffusion";
-import { Command, Option } from "commander";
+import type { ClassConditionalPipeline, GenerateOptions } from "@dcae/diffusion";
+import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type OutputKind, outputKind } from "../files/output-target.js";
 import { makeFolder, writeArrayFile } from "../files/write-array-file.js";
 import { plural } from "../format-number.js";
 import { unlessInterrupted } from "../interrupted.js";
-import {
-  addDenoiserOptions,
-  type DenoiserFlags,
-  denoiserOptions,
-  denoiserSource,
-} from "../options/denoiser-options.js";
+import { addDenoiserOptions, type DenoiserFlags } from "../options/denoiser-options.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
-import { modelSource } from "../options/model-options.js";
+import { parseCount, parseNames } from "../options/parse-values.js";
 import {
-  parseCount,
-  parseInterval,
-  parseNames,
-  parseNumber,
-  parsePositiveNumber,
-  parseSeed,
-} from "../options/parse-values.js";
+  addDecoderOptions,
+  addSamplingOptions,
+  checkSamplingFlags,
+  type SamplingFlags,
+  samplingOptions,
+} from "../options/sampling-options.js";
 import { chooseLabels } from "../sampling/choose-labels.js";
+import { withPipeline } from "../sampling/with-pipeline.js";
 import { UsageError } from "../usage-error.js";
 
-interface SampleFlags extends DenoiserFlags, EngineFlags {
+interface SampleFlags extends DenoiserFlags, EngineFlags, SamplingFlags {
   readonly labels: readonly string[];
   readonly perLabel: number;
-  readonly cfg: number;
-  readonly guidanceInterval?: readonly [low: number, high: number];
-  readonly guidanceChannels?: number;
-  readonly sampler?: SamplerName;
-  readonly steps?: number;
-  readonly seed?: bigint;
   readonly out: string;
   readonly columns?: number;
-  readonly autoencoder?: string;
-  readonly scalingFactor?: number;
   readonly batchSize: number;
   readonly json?: boolean;
 }
@@ -58,27 +45,19 @@ export function sampleCommand(io: CliIo): Command {
       "classes, separated by commas: names of the training set's folders, or numbers",
       parseNames,
     )
-    .option("--per-label <n>", "pictures of each class", parseCount, 1)
-    .option("--cfg <scale>", "scale of classifier-free guidance; 1 is none", parseNumber, 1)
-    .option(
-      "--guidance-interval <low,high>",
-      "model times between which guidance acts (default: always)",
-      parseInterval,
-    )
-    .option("--guidance-channels <n>", "how many of the first channels are guided (default: all)", parseCount)
-    .addOption(
-      new Option("--sampler <name>", "default: the one that the model was published with").choices([...SAMPLERS]),
-    )
-    .option("--steps <n>", "steps of the sampler (default: the sampler's own)", parseCount)
-    .option("--seed <n>", "of the noise (default: 0)", parseSeed)
+    .option("--per-label <n>", "pictures of each class", parseCount, 1);
+  addSamplingOptions(command)
     .requiredOption(
       "-o, --out <path>",
       "one picture with all samples, a folder (one .png per sample), or a .npy or .safetensors file with the latents",
     )
-    .option("--columns <n>", "pictures in a row (default: those of one class, or what makes a square)", parseCount)
-    .option("--autoencoder <model>", "decodes with this one instead of the model's own")
-    .option("--scaling-factor <x>", "of the latents, instead of the model's", parsePositiveNumber)
-    .option("--batch-size <n>", "pictures at once; guidance doubles what the model sees", parseCount, 8);
+    .option("--columns <n>", "pictures in a row (default: those of one class, or what makes a square)", parseCount);
+  addDecoderOptions(command).option(
+    "--batch-size <n>",
+    "pictures at once; guidance doubles what the model sees",
+    parseCount,
+    8,
+  );
   addEngineOptions(command).option("--json", "print the result as JSON");
   addExamples(command, [
     {
@@ -96,69 +75,38 @@ export function sampleCommand(io: CliIo): Command {
 }
 
 /** @throws UsageError for options without effect */
-function checkFlags(
-  { columns, autoencoder, optimize, cfg, guidanceInterval, guidanceChannels }: SampleFlags,
-  kind: OutputKind,
-): void {
+function checkFlags(flags: SampleFlags, kind: OutputKind): void {
+  const { columns, autoencoder, optimize } = flags;
   const refuse = (useless: boolean, problem: string) => {
     if (useless) throw new UsageError(problem);
   };
   refuse(kind !== "picture" && columns !== undefined, "--columns has no effect without one picture as --out");
   refuse(kind === "array" && autoencoder !== undefined, "--autoencoder has no effect on latents");
   refuse(kind === "array" && optimize === true, "--optimize has no effect on latents: it is about the autoencoder");
-  refuse(
-    cfg === 1 && (guidanceInterval !== undefined || guidanceChannels !== undefined),
-    "--guidance-interval and --guidance-channels have no effect without guidance, as of --cfg 1.5",
-  );
+  checkSamplingFlags(flags);
 }
 
 async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
   const { out } = flags;
   const kind = await outputKind(out, ["picture", "folder", "array"]);
   checkFlags(flags, kind);
-  const pipeline = await open(flags, kind === "array", io);
-  let names: readonly string[];
-  try {
+  const names = await withPipeline(flags, kind === "array", io, async (pipeline) => {
     const chosen = chooseLabels(pipeline.description, flags.labels);
-    names = chosen.flatMap(({ name }) => Array.from({ length: flags.perLabel }, () => name));
-    const labels = chosen.flatMap(({ label }) => Array.from({ length: flags.perLabel }, () => label));
+    const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
+    const [labels, texts] = [repeated.map(({ label }) => label), repeated.map(({ name }) => name)];
     const latents = await unlessInterrupted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
     if (kind === "array") await saveLatents(out, latents);
-    else await savePictures(await decodeAll(pipeline, latents, io), names, kind, flags);
-  } finally {
-    io.progress.clear();
-    // After an interruption there may be a computation that this would wait for.
-    if (!io.signal.aborted) await pipeline.dispose();
-  }
+    else await savePictures(await decodeAll(pipeline, latents, io), texts, kind, flags);
+    return texts;
+  });
   report(names, flags, io);
 }
 
-async function open(flags: SampleFlags, latentsOnly: boolean, io: CliIo): Promise<ClassConditionalPipeline> {
-  const { device, dtype, threads, optimize = false, autoencoder, scalingFactor } = flags;
-  io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
-  const options = {
-    ...(await denoiserOptions(flags, io)),
-    device,
-    dtype,
-    optimize,
-    ...(threads === undefined ? {} : { threads }),
-    autoencoder: latentsOnly ? null : autoencoder === undefined ? undefined : await modelSource(autoencoder, {}),
-    scalingFactor,
-  };
-  const source = await denoiserSource(flags.model);
-  return unlessInterrupted(ClassConditionalPipeline.fromPretrained(source, options), io.signal);
-}
-
 function generateOptions(flags: SampleFlags, labels: readonly number[], io: CliIo): GenerateOptions {
-  const { cfg, guidanceInterval, guidanceChannels, sampler, steps, seed, batchSize } = flags;
+  const { batchSize } = flags;
   return {
     labels,
-    guidance: cfg,
-    ...(guidanceInterval === undefined ? {} : { guidanceInterval }),
-    ...(guidanceChannels === undefined ? {} : { guidanceChannels }),
-    ...(sampler === undefined ? {} : { sampler }),
-    ...(steps === undefined ? {} : { steps }),
-    ...(seed === undefined ? {} : { seed }),
+    ...samplingOptions(flags),
     batchSize,
     signal: io.signal,
     onStep({ step, total }, first) {

@@ -1,7 +1,15 @@
 /** The pictures of an evaluation: a folder with its subfolders, or an archive in ADM's layout. */
 import { stat } from "node:fs/promises";
 import { DataError } from "@dcae/core";
-import { folderSource, npzSource, type PictureSource, type Protocol, type Shard } from "@dcae/eval";
+import {
+  folderSource,
+  npzSource,
+  openReference,
+  type PictureSource,
+  type Protocol,
+  type Reference,
+  type Shard,
+} from "@dcae/eval";
 import { UsageError } from "../usage-error.js";
 
 export interface OpenPicturesOptions {
@@ -9,6 +17,18 @@ export interface OpenPicturesOptions {
   readonly option: string;
   readonly limit?: number | undefined;
   readonly shard?: Shard | undefined;
+}
+
+/**
+ * What samples are compared with, if anything.
+ *
+ * @throws DataError when it isn't there or holds neither pictures nor statistics
+ */
+export async function findReference(path: string | undefined, protocol: Protocol): Promise<Reference | undefined> {
+  if (path === undefined) return undefined;
+  const status = await stat(path).catch(() => undefined);
+  if (status === undefined) throw new DataError(`--reference ${path}: no such folder or file`);
+  return openReference(path, protocol);
 }
 
 /**

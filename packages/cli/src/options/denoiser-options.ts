@@ -16,13 +16,19 @@ const MAX_CONFIG_BYTES = 4_000_000;
 
 /** Adds --model and what says how it is found. */
 export function addDenoiserOptions(command: Command): Command {
-  return command
-    .addOption(
+  return addDenoiserFileOptions(
+    command.addOption(
       new Option(
         "-m, --model <model>",
         "repository of the Hugging Face hub, folder, weight file (also of torch.save), or name of a published diffusion model",
       ).makeOptionMandatory(),
-    )
+    ),
+  );
+}
+
+/** Adds what says how the model is found. */
+export function addDenoiserFileOptions(command: Command): Command {
+  return command
     .option("--config <file>", "the model's config.json, for weights that come without or with a wrong one")
     .option("--revision <name>", "branch, tag or commit on the hub")
     .option("--subfolder <path>", "folder inside of the repository or local folder")

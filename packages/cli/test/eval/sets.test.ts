@@ -8,6 +8,8 @@ import { writeNetworks } from "../../../eval/test/support/network-weights.js";
 import { cli, failWith, succeed } from "../support/cli.js";
 import { makePicture } from "../support/pictures.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
+import { makeDenoiser } from "../support/tiny-denoisers.js";
+import { makeModel } from "../support/tiny-models.js";
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -108,6 +110,30 @@ describe("dcae eval generation", () => {
     expect(compared).toMatch(/^FID .* baseline$/m);
     expect(compared).toMatch(/ (equal|better|worse)$/m);
   }, 120_000);
+
+  test("a diffusion model is sampled for random classes", async () => {
+    await makeModel(folder, "autoencoder");
+    const model = await makeDenoiser(folder, "uvit", { autoencoder: "../autoencoder" });
+    const sampled = ["--count", "12", "--steps", "3", "--cfg", "2", "--seed", "3", "--sampling-batch", "5"];
+    const argv = ["eval", "generation", "-m", model, ...sampled, ...weights, "--metrics", "is", "-o"];
+    const text = await succeed(...argv, at("sampled"));
+    expect(text).toMatch(/uvit: 12 pictures of samples of /);
+    expect(text).toMatch(/^Inception score {2}[\d.]+ +std/m);
+    expect(text).toMatch(/^guidance +2$/m);
+    const result = await readResult(at("sampled", "result.json"));
+    expect(result.pictures).toMatchObject({ count: 12, sizes: { "16x16": 12 } });
+    expect(result.settings).toMatchObject({ guidance: 2, steps: 3, seed: "3", classes: "all" });
+  }, 120_000);
+
+  test("options that have no effect, and a choice that is missing", async () => {
+    const fail = (...argv: string[]) => failWith(2, "eval", "generation", ...argv);
+    expect(await fail()).toContain("give --images or --model");
+    expect(await fail("--images", "a", "-m", "b")).toContain("--images and --model exclude each other");
+    expect(await fail("--images", "a", "--steps", "3")).toContain("--steps has no effect without --model");
+    expect(await fail("--images", "a", "--count", "50000")).toContain("--count has no effect without --model");
+    expect(await fail("-m", "b", "--limit", "3")).toContain("--limit has no effect without --images");
+    expect(await fail("-m", "b", "--guidance-channels", "3")).toContain("no effect without guidance");
+  });
 
   test("a reference of other dimensions is refused before any work, as are files that are no reference", async () => {
     const eye = Float64Array.from({ length: 9 }, (_, i) => (i % 4 === 0 ? 1 : 0));

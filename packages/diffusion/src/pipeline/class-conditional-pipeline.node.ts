@@ -23,7 +23,9 @@ import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./op
 import { type SampleOptions, sampleLatents } from "./sample-latents.js";
 
 /** What the pipeline needs of an autoencoder. */
-export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode" | "dispose">;
+export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode" | "dispose"> & {
+  readonly weights?: Weights;
+};
 
 export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
   /**
@@ -86,6 +88,16 @@ export class ClassConditionalPipeline {
       await weights.close();
       throw error;
     }
+  }
+
+  /** Of the denoiser, under official names. They are closed with the pipeline. */
+  get weights(): Weights {
+    return this.#parts.weights;
+  }
+
+  /** What decodes; null where only latents are wanted. */
+  get decoder(): Decoder | null {
+    return this.#parts.decoder;
   }
 
   /**

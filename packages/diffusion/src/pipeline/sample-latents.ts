@@ -20,6 +20,8 @@ export interface SampleOptions {
   readonly steps?: number | undefined;
   /** Picture i gets its noise from (seed, i), whatever the batches are (default 0). */
   readonly seed?: number | bigint;
+  /** The i of the first label, where these are a part of a longer series (default 0). */
+  readonly offset?: number;
   /** Pictures at once (default 8; guidance doubles what the denoiser sees). dopri5 couples the pictures of a batch. */
   readonly batchSize?: number;
   /** Called after every step of a batch that begins with picture `first`. */
@@ -40,14 +42,14 @@ export async function sampleLatents(
   labels: readonly number[],
   options: SampleOptions = {},
 ): Promise<Tensor<"float32">> {
-  const { guidance = 1, sampler, steps, seed = 0, batchSize = 8, onStep, signal } = options;
+  const { guidance = 1, sampler, steps, seed = 0, offset = 0, batchSize = 8, onStep, signal } = options;
   const { sample, variance } = chooseSampler(recipe, sampler, steps);
   const shape = latentShape(config, labels.length);
   const size = sizeOf(shape.slice(1));
   const out = new Float32Array(labels.length * size);
   for (let first = 0; first < labels.length; first += batchSize) {
     const part = labels.slice(first, first + batchSize);
-    const randoms = part.map((_, i) => createRandom(seed, `sample ${first + i}`));
+    const randoms = part.map((_, i) => createRandom(seed, `sample ${offset + first + i}`));
     // Every picture draws from its own stream, so that batches don't change it.
     const drawNoise = (total: number) => {
       const noise = new Float32Array(total);

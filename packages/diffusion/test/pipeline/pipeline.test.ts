@@ -66,6 +66,8 @@ describe.each(["noise", "gaussian", "flow", "sana", "uni"] as const)("a model of
       expect(again.data).toEqual(whole.data);
       if (sampler !== "dopri5") {
         expectClose(await pipeline.sampleLatents({ ...options, batchSize: 2 }), whole, 1e-4);
+        const tail = await pipeline.sampleLatents({ ...options, labels: [2, 1], offset: 1 });
+        expectClose(tail, whole.slice([{ start: 1 }]), 1e-4);
       }
       const other = await pipeline.sampleLatents({ ...options, seed: 6 });
       expect(other.data).not.toEqual(whole.data);

@@ -10,7 +10,8 @@ const MAX_SHOWN = 10;
 
 /** The result in plain text. */
 export function formatResult(result: EvaluationResult): string {
-  const { subject, kind, pictures, reference, metrics, missing, warnings, protocol, seconds, engine } = result;
+  const { subject, settings, kind, pictures, reference, metrics, missing, warnings, protocol, seconds, engine } =
+    result;
   const labels = [...(Object.keys(metrics) as Metric[]), ...missing.map(({ metric }) => metric)];
   const width = Math.max(0, ...labels.map((metric) => METRICS[metric].label.length));
   const rows = (Object.entries(metrics) as [Metric, MetricValue][]).map(([metric, value]) => {
@@ -34,6 +35,9 @@ export function formatResult(result: EvaluationResult): string {
   }
   if (warnings.length > 0) lines.push("", ...warnings.map((text) => `warning: ${text}`));
   lines.push(...unusable.slice(0, MAX_SHOWN).map(({ name, problem }) => `left out: ${name}: ${problem}`));
+  if (settings !== undefined) {
+    lines.push("", ...formatTable(Object.entries(settings).map(([what, value]) => [what, String(value)])));
+  }
   lines.push("", ...formatTable(describeProtocol(protocol, kind)), "", `${formatSeconds(seconds)} on ${engine}`);
   return lines.join("\n");
 }

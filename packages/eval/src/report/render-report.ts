@@ -74,7 +74,7 @@ async function exampleSection(examples: readonly Example[], rank: "worst" | "bes
   return html`<h2>${title}</h2>${figures}`;
 }
 
-function pictureTable({ pictures, reference, latent }: EvaluationResult): Markup {
+function pictureTable({ pictures, settings = {}, reference, latent }: EvaluationResult): Markup {
   const sizes = Object.entries(pictures.sizes).sort((a, b) => b[1] - a[1]);
   const shown = sizes.slice(0, 8).map(([size, count]) => `${count} of ${size}`);
   if (sizes.length > shown.length) shown.push(`${sizes.length - shown.length} more sizes`);
@@ -86,6 +86,7 @@ function pictureTable({ pictures, reference, latent }: EvaluationResult): Markup
     ["source", pictures.source],
     ["pictures", `${pictures.count} (${shown.join(", ") || "none"})`],
   ];
+  for (const [what, value] of Object.entries(settings)) rows.push([what, String(value)]);
   if (reference !== undefined) rows.push(["compared with", reference.name]);
   if (unusable.length > 0) rows.push(["couldn't be used", html`${unusable}`]);
   if (latent !== undefined) {

@@ -42,6 +42,8 @@ export interface EvaluationResult {
   readonly subject: string;
   /** Of the weights of the model that was judged, or of the samples. */
   readonly subjectFingerprint: string;
+  /** How the subject made its pictures, where it isn't told by its name: guidance, steps, seed. */
+  readonly settings?: Readonly<Record<string, string | number>>;
   readonly pictures: {
     readonly source: string;
     /** Equal for the same pictures, wherever they lie. */

@@ -33,6 +33,8 @@ export interface GenerationOptions extends RunOptions {
   readonly batchSize?: number | undefined;
   /** What the samples are called in results; their source by default. */
   readonly subject?: string | undefined;
+  /** How they were made, for results. */
+  readonly settings?: EvaluationResult["settings"] | undefined;
 }
 
 /**
@@ -88,6 +90,7 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
       date: new Date().toISOString(),
       subject: options.subject ?? samples.name,
       subjectFingerprint: samples.fingerprint,
+      ...(options.settings && { settings: options.settings }),
       pictures: {
         source: samples.name,
         fingerprint: samples.fingerprint,

@@ -48,7 +48,12 @@ const result: EvaluationResult = {
 describe("writeReport", () => {
   it("writes one file without outside parts, with everything escaped", async () => {
     const path = join(folder, "report.html");
-    const example = { name: "a.png", rankedBy: "ssim" as const, original: formulaImage(32, 32, 0), reconstruction: formulaImage(32, 32, 1) };
+    const example = {
+      name: "a.png",
+      rankedBy: "ssim" as const,
+      original: formulaImage(32, 32, 0),
+      reconstruction: formulaImage(32, 32, 1),
+    };
     await writeReport(path, result, {
       examples: [
         { ...example, rank: "worst", values: { ssim: 0.5 } },

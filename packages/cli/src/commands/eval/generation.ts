@@ -1,60 +1,45 @@
 /** `dcae eval generation`: how close samples come to a reference. */
-import { stat } from "node:fs/promises";
-import { DataError } from "@dcae/core";
 import {
   type EvaluationResult,
   evaluateGeneration,
   GENERATION_METRICS,
-  type GenerationMetric,
-  openReference,
+  type GenerationOptions,
   type PictureSource,
   type Protocol,
-  type Reference,
 } from "@dcae/eval";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { checkComplete, finishEvaluation } from "../../evaluation/finish-evaluation.js";
+import {
+  addGenerationOptions,
+  checkGenerationFlags,
+  type GenerationFlags,
+} from "../../evaluation/generation-options.js";
 import { keepFirst } from "../../evaluation/keep-first.js";
-import { addNetworkOptions, type NetworkFlags, networkOptions } from "../../evaluation/network-options.js";
-import { openPictures } from "../../evaluation/open-pictures.js";
-import {
-  addProtocolOptions,
-  type ProtocolFlags,
-  type ProtocolNameFlag,
-  protocolOf,
-  protocolOption,
-} from "../../evaluation/protocol-options.js";
-import {
-  addResultFolderOptions,
-  type ResultFolderFlags,
-  slugOf,
-  withResultFolder,
-} from "../../evaluation/result-folder.js";
+import { networkOptions } from "../../evaluation/network-options.js";
+import { findReference, openPictures } from "../../evaluation/open-pictures.js";
+import { protocolOf } from "../../evaluation/protocol-options.js";
+import { type ResultFolder, slugOf, withResultFolder } from "../../evaluation/result-folder.js";
+import { sampledSource } from "../../evaluation/sampled-source.js";
 import { showProgress } from "../../evaluation/show-progress.js";
-import { skipErrorsOption } from "../../options/codec-options.js";
-import { addDeviceOptions, type DeviceFlags, withEngine } from "../../options/engine-options.js";
+import { withEngine } from "../../options/engine-options.js";
 import { addExamples } from "../../options/examples.js";
-import { parseCount, parseListOf, parseWhole } from "../../options/parse-values.js";
-
-interface EvalGenerationFlags extends ProtocolFlags, ProtocolNameFlag, NetworkFlags, ResultFolderFlags, DeviceFlags {
-  readonly images: string;
-  readonly reference?: string;
-  readonly metrics?: GenerationMetric[];
-  readonly batchSize?: number;
-  readonly samples: number;
-  readonly skipErrors?: boolean;
-  readonly json?: boolean;
-}
+import { parseListOf } from "../../options/parse-values.js";
+import { samplingOptions } from "../../options/sampling-options.js";
+import { chooseLabels } from "../../sampling/choose-labels.js";
+import { withPipeline } from "../../sampling/with-pipeline.js";
 
 export function evalGenerationCommand(io: CliIo): Command {
   const command = new Command("generation")
     .summary("FID, sFID, IS, precision, recall and CMMD of samples")
     .description(
-      "Compares generated pictures with a reference: pictures, or statistics of `dcae eval stats` and other tools. Writes " +
-        "result.json and report.html. A run that was stopped or killed goes on when it is started again. Metrics whose " +
-        "network weights or reference aren't here are named.",
+      "Compares generated pictures with a reference: pictures, or statistics of `dcae eval stats` and other tools. The " +
+        "pictures are samples on disk, or made by a diffusion model for uniform random classes. Writes result.json and " +
+        "report.html. A run that was stopped or killed goes on when it is started again. Metrics whose network weights or " +
+        "reference aren't here are named.",
     )
-    .requiredOption("--images <dir>", "folder of samples (with its subfolders), or .npz archive in ADM's layout")
+    .option("--images <dir>", "samples: a folder of pictures (with its subfolders), or .npz archive in ADM's layout")
+    .option("-m, --model <model>", "instead: a diffusion model to sample, as for `dcae sample`")
     .option(
       "--reference <dir|npz>",
       "what to compare with: a folder of pictures, statistics (.npz), or an archive of ADM; IS needs none",
@@ -64,69 +49,109 @@ export function evalGenerationCommand(io: CliIo): Command {
       `of ${GENERATION_METRICS.join(", ")} (default: all that can be computed)`,
       parseListOf(GENERATION_METRICS),
     );
-  addResultFolderOptions(addProtocolOptions(command))
-    .addOption(protocolOption())
-    .option("--batch-size <n>", "pictures that go through a network together (default: by their size)", parseCount)
-    .option("--samples <n>", "pictures to show in the report", parseWhole, 24)
-    .addOption(skipErrorsOption());
-  addDeviceOptions(addNetworkOptions(command)).option("--json", "print the result as JSON");
+  addGenerationOptions(command);
   addExamples(command, [
     {
       does: "samples against the statistics of a training set",
       command: "dcae eval generation --images samples/ --reference imagenet-512.npz --metrics fid,is",
     },
     {
+      does: "a model, as in the paper's tables",
+      command: "dcae eval generation -m dc-ae-f64c128-in-1.0-uvit-h-in-512px --cfg 1.5 --reference imagenet-512.npz",
+    },
+    {
       does: "everything, against pictures, as ADM's evaluator does it",
       command: "dcae eval generation --images samples.npz --reference VIRTUAL_imagenet512.npz --protocol adm",
     },
   ]);
-  return command.action((flags: EvalGenerationFlags) => evaluate(flags, io));
+  return command.action((flags: GenerationFlags) => {
+    checkGenerationFlags(flags, command);
+    return evaluate(flags, io);
+  });
 }
 
-async function evaluate(flags: EvalGenerationFlags, io: CliIo): Promise<void> {
-  const { images, limit } = flags;
+async function evaluate(flags: GenerationFlags, io: CliIo): Promise<void> {
+  const { images, model, limit } = flags;
   const protocol = protocolOf(flags, { preset: flags.protocol });
-  const source = await openPictures(images, protocol, { option: "--images", limit });
-  const reference = await findReference(flags, protocol);
-  const name = [slugOf(images), ...(flags.reference === undefined ? [] : ["to", slugOf(flags.reference)])].join("-");
+  const reference = await findReference(flags.reference, protocol);
+  const subject = images ?? (model as string);
+  const name = [slugOf(subject), ...(flags.reference === undefined ? [] : ["to", slugOf(flags.reference)])].join("-");
   const result = await withResultFolder(flags, name, io, async (folder) => {
-    const samples = keepFirst(source, flags.samples);
-    const measured = await measure(samples.source, reference, protocol, folder.parts, flags, io);
-    await finishEvaluation(measured, { samples: await samples.pictures() }, folder, flags, io);
-    return measured;
+    if (images !== undefined) {
+      const source = await openPictures(images, protocol, { option: "--images", limit });
+      return measure(source, { reference, protocol, subject }, folder, flags, io);
+    }
+    const settings = describeSampling(flags);
+    return withSamples(subject, protocol, flags, io, (source) =>
+      measure(source, { reference, protocol, subject, settings }, folder, flags, io),
+    );
   });
   checkComplete(result, flags);
 }
 
-async function findReference({ reference }: EvalGenerationFlags, protocol: Protocol): Promise<Reference | undefined> {
-  if (reference === undefined) return undefined;
-  const status = await stat(reference).catch(() => undefined);
-  if (status === undefined) throw new DataError(`--reference ${reference}: no such folder or file`);
-  return openReference(reference, protocol);
+/** What a reader must know to make the samples again. */
+function describeSampling(flags: GenerationFlags): Readonly<Record<string, string | number>> {
+  const { cfg, sampler, steps, seed = 0n, labels, guidanceInterval, guidanceChannels, samplingBatch, dtype } = flags;
+  return {
+    guidance: cfg,
+    ...(guidanceInterval && { "guidance interval": guidanceInterval.join(" to ") }),
+    ...(guidanceChannels && { "guided channels": guidanceChannels }),
+    sampler: sampler ?? "the model's",
+    steps: steps ?? "the sampler's",
+    seed: String(seed),
+    classes: labels?.join(", ") ?? "all",
+    "sampled together": samplingBatch,
+    "computed in": dtype,
+  };
+}
+
+/** Loads the diffusion model and gives its samples to `work`. */
+function withSamples<T>(
+  model: string,
+  protocol: Protocol,
+  flags: GenerationFlags,
+  io: CliIo,
+  work: (source: PictureSource) => Promise<T>,
+): Promise<T> {
+  return withPipeline({ ...flags, model }, false, io, async (pipeline) => {
+    const { count, labels, samplingBatch, device, dtype, optimize } = flags;
+    const { numClasses } = pipeline.description.config;
+    const all = numClasses === 0 ? null : Array.from({ length: numClasses }, (_, label) => label);
+    const source = await sampledSource(pipeline, {
+      count,
+      classes: labels === undefined ? all : chooseLabels(pipeline.description, labels).map(({ label }) => label),
+      sampling: samplingOptions(flags),
+      batchSize: samplingBatch,
+      protocol,
+      settings: [device, dtype, ...(optimize === true ? ["optimized graph"] : [])],
+      signal: io.signal,
+    });
+    return work(source);
+  });
 }
 
 function measure(
-  samples: PictureSource,
-  reference: Reference | undefined,
-  protocol: Protocol,
-  workFolder: string,
-  flags: EvalGenerationFlags,
+  source: PictureSource,
+  about: Pick<GenerationOptions, "reference" | "protocol" | "subject" | "settings">,
+  folder: ResultFolder,
+  flags: GenerationFlags,
   io: CliIo,
 ): Promise<EvaluationResult> {
-  const { metrics, batchSize } = flags;
-  const onProgress = showProgress(io);
-  return withEngine(flags, io, (engine) =>
-    evaluateGeneration({
-      samples,
-      reference,
-      protocol,
-      metrics,
+  const samples = keepFirst(source, flags.samples);
+  return withEngine(flags, io, async (engine) => {
+    const result = await evaluateGeneration({
+      ...about,
+      samples: samples.source,
+      metrics: flags.metrics,
       engine,
       weights: networkOptions(flags),
-      batchSize,
-      workFolder,
+      batchSize: flags.batchSize,
+      workFolder: folder.parts,
       signal: io.signal,
-      onProgress,
-    }),
-  );
+      onProgress: showProgress(io),
+    });
+    io.progress.show({ label: "report", done: 0, total: 1 });
+    await finishEvaluation(result, { samples: await samples.pictures() }, folder, flags, io);
+    return result;
+  });
 }

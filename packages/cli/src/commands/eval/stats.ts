@@ -24,7 +24,7 @@ import { showProgress } from "../../evaluation/show-progress.js";
 import { prepareOutFile } from "../../files/prepare-out-file.js";
 import { plural } from "../../format-number.js";
 import { skipErrorsOption } from "../../options/codec-options.js";
-import { addDeviceOptions, type DeviceFlags, withEngine } from "../../options/engine-options.js";
+import { addFloat32Options, type DeviceFlags, withEngine } from "../../options/engine-options.js";
 import { addExamples } from "../../options/examples.js";
 import { parseCount, parseShard } from "../../options/parse-values.js";
 
@@ -53,7 +53,7 @@ export function evalStatsCommand(io: CliIo): Command {
     .option("--batch-size <n>", "pictures that go through the network together", parseCount)
     .option("--restart", "start anew instead of going on with what a stopped run has finished")
     .addOption(skipErrorsOption());
-  addDeviceOptions(addNetworkOptions(command)).option("--json", "print the result as JSON");
+  addFloat32Options(addNetworkOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     { does: "a whole set", command: "dcae eval stats imagenet/train --size 512 --out imagenet-512.npz" },
     {
