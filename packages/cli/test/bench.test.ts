@@ -1,12 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
+
+// The yardstick alone is 400 billion operations.
+vi.setConfig({ testTimeout: 240_000 });
 
 let dcAe: string;
 let sdVae: string;

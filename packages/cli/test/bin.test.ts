@@ -22,7 +22,7 @@ test("runs models: the whole demo", async () => {
   const ended = await builtCli(["demo", "-o", join(folder, "demo"), "--size", "64"]);
   expect(ended.stderr).toBe("");
   expect(ended.status).toBe(0);
-  expect(ended.stdout).toContain("bit for bit");
+  expect(ended.stdout).toContain("reconstructions.png");
 });
 
 test.skipIf(process.platform === "win32")("SIGINT ends it by that signal, and leaves nothing behind", async () => {

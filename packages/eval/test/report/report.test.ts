@@ -84,8 +84,8 @@ describe("writeReport", () => {
 describe("formatResult", () => {
   it("shows numbers, what is missing, warnings and the protocol", () => {
     const text = formatResult(result);
-    expect(text).toMatch(/^SSIM {2}0\.7105 {7}std 0\.1000 {2}higher is better$/m);
-    expect(text).toMatch(/^PSNR {2}infinite dB .*came back identical$/m);
+    expect(text).toMatch(/^SSIM {3}0\.7105 {7}std 0\.1000 {2}higher is better$/m);
+    expect(text).toMatch(/^PSNR {3}infinite dB .*came back identical$/m);
     expect(text).toMatch(/^LPIPS {2}not computed: no weights\n {7}Get them\.$/m);
     expect(text).toMatch(/^warning: few & small pictures$/m);
     expect(text).toMatch(/^size +32x32$/m);
