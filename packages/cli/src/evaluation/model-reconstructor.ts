@@ -4,7 +4,8 @@ import type { CliIo } from "../cli-io.js";
 import { type CodecFlags, createCodec } from "../codec.js";
 import type { EngineFlags, Model } from "../options/engine-options.js";
 
-export type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> & Pick<EngineFlags, "dtype" | "optimize">;
+export type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> &
+  Pick<EngineFlags, "dtype" | "optimize"> & { readonly model: string };
 
 /** The model stays the caller's. */
 export async function modelReconstructor(model: Model, flags: ReconstructorFlags, io: CliIo): Promise<Reconstructor> {
@@ -19,7 +20,8 @@ export async function modelReconstructor(model: Model, flags: ReconstructorFlags
   ];
   io.progress.show({ label: "reading weights", done: 0, total: 1, detail: model.name });
   return {
-    name: model.name,
+    // As the user calls it: the path behind a name says less.
+    name: flags.model,
     fingerprint: await weightsFingerprint(model.weights),
     engine: settings.join(", "),
     multiple: model.compression,

@@ -52,7 +52,7 @@ function plainTable(rows: readonly (readonly [string, string | Markup])[]): Mark
 async function exampleFigure(example: Example): Promise<Markup> {
   const { original, reconstruction, name, values } = example;
   const pictures = [original, reconstruction, differenceMap(original, reconstruction)];
-  const labels = ["original", "reconstruction", "difference (black: none, white: 64 of 255 or more)"];
+  const labels = ["original", "reconstruction", "difference"];
   const sources = await Promise.all(pictures.map(dataUri));
   const numbers = (Object.entries(values) as [ReconstructionMetric, number][])
     .map(([metric, value]) => `${METRICS[metric].label} ${formatValue(metric, value)}`)
@@ -71,7 +71,8 @@ async function exampleSection(examples: readonly Example[], rank: "worst" | "bes
   const figures: Markup[] = [];
   for (const example of chosen) figures.push(await exampleFigure(example));
   const title = `${rank === "worst" ? "Worst" : "Best"} reconstructions by ${METRICS[first.rankedBy].label}`;
-  return html`<h2>${title}</h2>${figures}`;
+  const legend = "Differences: black is none, white is 64 of 255 or more.";
+  return html`<h2>${title}</h2><p class="muted">${legend}</p>${figures}`;
 }
 
 function pictureTable({ pictures, settings = {}, reference, latent }: EvaluationResult): Markup {

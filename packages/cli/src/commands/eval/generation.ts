@@ -15,7 +15,7 @@ import {
   checkGenerationFlags,
   type GenerationFlags,
 } from "../../evaluation/generation-options.js";
-import { keepFirst } from "../../evaluation/keep-first.js";
+import { keepPictures, spreadPositions } from "../../evaluation/keep-pictures.js";
 import { networkOptions } from "../../evaluation/network-options.js";
 import { findReference, openPictures } from "../../evaluation/open-pictures.js";
 import { protocolOf } from "../../evaluation/protocol-options.js";
@@ -137,7 +137,9 @@ function measure(
   flags: GenerationFlags,
   io: CliIo,
 ): Promise<EvaluationResult> {
-  const samples = keepFirst(source, flags.samples);
+  // Samples of a model have random classes, and the first ones are the cheapest to make again.
+  const among = flags.images === undefined ? Math.min(flags.samples, source.count) : source.count;
+  const samples = keepPictures(source, spreadPositions(among, flags.samples));
   return withEngine(flags, io, async (engine) => {
     const result = await evaluateGeneration({
       ...about,
