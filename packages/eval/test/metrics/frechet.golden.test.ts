@@ -18,7 +18,10 @@ describe("Frechet distance", () => {
   it.each(["well", "ill", "rank_deficient", "close", "same"])("frechet_%s", async (name) => {
     const golden = await loadGolden(`frechet_${name}`);
     const { distance, warnings } = frechetDistance(statisticsOf(golden, 1), statisticsOf(golden, 2));
-    expectGolden(golden, "out.fid_symmetric", [distance]);
+    // A general root of the product, its eigenvalues, and the symmetric form.
+    for (const algorithm of ["fid_sqrtm", "fid_eig", "fid_symmetric"]) {
+      expectGolden(golden, `out.${algorithm}`, [distance]);
+    }
     const [expected] = valuesOf(golden, "out.fid_symmetric");
     // Much closer than the tolerance: no squares are rooted on the way.
     expect(Math.abs(distance - (expected as number))).toBeLessThanOrEqual(1e-6 * (expected as number) + 1e-6);

@@ -1,10 +1,19 @@
 import { type Image, Tensor } from "@dcae/core";
-import { createProgram, createScope, input, mul, reduceMean, sub, type Value } from "@dcae/core/graph";
+import { createProgram, createScope, input, mul, reduceMean, reduceSum, sub, type Value } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
 import { type LpipsOptions, lpips, lpipsProgram } from "../../src/networks/lpips.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, type GoldenCase, goldenJson, loadGolden, tensorOf, weightsOf } from "../support/golden.js";
+import {
+  expectGolden,
+  type GoldenCase,
+  goldenJson,
+  loadGolden,
+  tensorOf,
+  valuesOf,
+  weightsOf,
+} from "../support/golden.js";
+import { gradients } from "../support/gradients.js";
 import { formulaImage, hashFilledWeights } from "../support/hash-fill.js";
 
 const engine = useEngine();
@@ -13,6 +22,11 @@ function optionsOf({ config }: GoldenCase): LpipsOptions {
   const widths =
     config.net === "vgg" && config.widths.length === 4 ? [...config.widths, config.widths[3]] : config.widths;
   return { trunk: config.net, norm: config.impl === "torchmetrics" ? "official-evaluation" : "lpips", widths };
+}
+
+/** Inputs are in [0, 1] where the case says so. */
+function inRange({ config }: GoldenCase, picture: Value): Value {
+  return config.normalize === true ? sub(mul(picture, 2), 1) : picture;
 }
 
 function named(perTap: readonly Value[]): Record<string, Value> {
@@ -35,16 +49,30 @@ describe("LPIPS with narrow trunks", () => {
   ])("%s", async (name) => {
     const golden = await loadGolden(name);
     const [a, b] = [tensorOf(golden, "in.img0"), tensorOf(golden, "in.img1")];
-    // Inputs in [0, 1] where the case says so.
-    const picture = (key: string) => {
-      const x = input(key, a.shape);
-      return golden.config.normalize === true ? sub(mul(x, 2), 1) : x;
-    };
-    const { distance, perTap } = lpips(createScope(), picture("a"), picture("b"), optionsOf(golden));
+    const [x, y] = [input("a", a.shape), input("b", b.shape)].map((value) => inRange(golden, value)) as [Value, Value];
+    const { distance, perTap } = lpips(createScope(), x, y, optionsOf(golden));
     const program = createProgram("lpips", { distance, ...named(perTap) });
     const results = await runOnce(engine.current, program, { a, b }, golden.weights);
     expectGolden(golden, "out.distance", (results.distance as Tensor).toFloat32());
     expectGolden(golden, "out.per_layer", rows(results));
+  });
+});
+
+describe("gradients of LPIPS with AlexNet", () => {
+  // The evaluation doesn't need them; whoever trains with this trunk does.
+  it.each(["lpips_alex_tiny", "lpips_alex_tiny_official"])("%s", async (name) => {
+    const golden = await loadGolden(name);
+    const [a, b] = [tensorOf(golden, "in.img0"), tensorOf(golden, "in.img1")];
+    const picture = input("a", a.shape);
+    const other = inRange(golden, input("b", b.shape));
+    const { distance } = lpips(createScope(), inRange(golden, picture), other, optionsOf(golden));
+    const [gradient] = gradients(reduceSum(distance, [0]), [picture]);
+    const program = createProgram("gradient", { gradient: gradient as Value });
+    const results = await runOnce(engine.current, program, { a, b }, golden.weights);
+    const [expected, actual] = [valuesOf(golden, "grad.img0"), (results.gradient as Tensor).toFloat32()];
+    const largest = Math.max(...expected.map(Math.abs));
+    const error = Math.max(...expected.map((value, i) => Math.abs(value - (actual[i] as number))));
+    expect(error / largest).toBeLessThanOrEqual(1e-4);
   });
 });
 
