@@ -22,6 +22,7 @@ export { type Rewrite, rewriteProgram } from "./rewrite/rebuild.js";
 export { type ChooseWinograd, type ConvSize, toWinograd } from "./rewrite/winograd.js";
 export { chooseWinograd } from "./rewrite/winograd-cost.js";
 export type { WinogradTile } from "./rewrite/winograd-matrices.js";
+export { isSmall } from "./rewrite/winograd-small.js";
 export { createScope, ONES, type ParameterOptions, type RootScope, type Scope, ZEROS } from "./scope.js";
 export { type NestedNumbers, rowMajorStrides, type SliceRange, sizeOf, Tensor } from "./tensor.js";
 export { inputsOf, parametersOf, topologicalOrder } from "./traverse.js";

@@ -97,6 +97,29 @@ describe("Winograd", () => {
     await fc.assert(property, options);
   });
 
+  test.each<[WinogradTile, number]>([
+    [2, 1e-6],
+    [4, 2e-5],
+  ])("F(%dx...) of batches of small pictures, without windows", async (tile, tolerance) => {
+    const side = fc.integer({ min: 2, max: 8 });
+    const property = fc.asyncProperty(
+      fc.tuple(fc.integer({ min: 4, max: 6 }), channels, channels, side, side),
+      paddings,
+      async ([batch, inChannels, outChannels, height, width], padding: Padding2d) => {
+        fc.pre(height + padding.top + padding.bottom >= 3 && width + padding.left + padding.right >= 3);
+        const x = input("x", [batch, inChannels, height, width]);
+        const bias = weight("b", [outChannels]);
+        const program = createProgram("test", {
+          y: conv2d(x, weight("w", [outChannels, inChannels, 3, 3]), { bias, padding }),
+        });
+        const rewritten = toWinograd(program, () => tile);
+        expect(ops(rewritten)).not.toContain("conv2d");
+        expect(await difference(program, rewritten)).toBeLessThanOrEqual(tolerance);
+      },
+    );
+    await fc.assert(property, options);
+  });
+
   test.each<WinogradTile>([2, 4])("F(%dx...) takes upsampling in", async (tile) => {
     const property = fc.asyncProperty(channels, size, size, fc.boolean(), async (inChannels, height, width, two) => {
       const x = upsampleNearest2d(input("x", [two ? 2 : 1, inChannels, height, width]), 2);

@@ -15,6 +15,8 @@
  * - the filter transform is a constant expression of the weight, which the runtime evaluates once, when it loads the
  *   program, and keeps instead of the weight.
  *
+ * Batches of small pictures take yet another form (winograd-small.ts).
+ *
  * Nearest-neighbor upsampling in front of the convolution disappears into the input transform: an n x n window of the
  * upsampled picture holds only (n/2+1) x (n/2+1) different pixels, at stride m/2.
  */
@@ -25,6 +27,7 @@ import { conv2d, matmul } from "../ops/linear.js";
 import { Tensor } from "../tensor.js";
 import type { Padding2d, Value } from "../value.js";
 import { kronecker, type Matrix, product, WINOGRAD, type WinogradTile } from "./winograd-matrices.js";
+import { isSmall, smallWinogradConv2d } from "./winograd-small.js";
 
 export interface WinogradOptions {
   readonly tile: WinogradTile;
@@ -133,6 +136,10 @@ export function winogradConv2d(x: Value, weight: Value, options: WinogradOptions
   const scale = upsampled ? 2 : 1;
   const outHeight = scale * height + padding.top + padding.bottom - 2;
   const outWidth = scale * width + padding.left + padding.right - 2;
+  const biased = (y: Value) => (bias === undefined ? y : add(y, reshape(bias, [outChannels, 1, 1])));
+  if (!upsampled && isSmall(batch, height, width)) {
+    return biased(smallWinogradConv2d(x, winogradFilter(weight, tile), tile, padding));
+  }
   const axes = [
     { size: height, before: padding.top, tiles: Math.ceil(outHeight / tile) },
     { size: width, before: padding.left, tiles: Math.ceil(outWidth / tile) },
@@ -151,6 +158,5 @@ export function winogradConv2d(x: Value, weight: Value, options: WinogradOptions
         ]);
   const products = matmul(winogradFilter(weight, tile), operand);
   const whole = transformOutput(products, tile, batch, axes);
-  const y = slice(slice(whole, 2, 0, outHeight), 3, 0, outWidth);
-  return bias === undefined ? y : add(y, reshape(bias, [outChannels, 1, 1]));
+  return biased(slice(slice(whole, 2, 0, outHeight), 3, 0, outWidth));
 }
