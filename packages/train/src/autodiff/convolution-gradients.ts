@@ -22,12 +22,13 @@ import {
   concat,
   conv2d,
   convTranspose2d,
+  fastPixelShuffle,
+  fastPixelUnshuffle,
   matmul,
   mul,
   type Padding2d,
   pad,
   pixelShuffle,
-  pixelUnshuffle,
   reduceSum,
   reshape,
   slice,
@@ -52,7 +53,13 @@ function adjointKernel(weight: Value, groups: number): Value {
 }
 
 /** d loss / d x of `conv2d(x, weight)`, from dy. */
-export function convolutionInputGradient(dy: Value, weight: Value, xShape: Shape4, attributes: ConvAttributes): Value {
+export function convolutionInputGradient(
+  dy: Value,
+  weight: Value,
+  xShape: Shape4,
+  attributes: ConvAttributes,
+  forms: GradientForms,
+): Value {
   const { stride, padding, dilation, groups } = attributes;
   const [out, , height, width] = shape4(weight, "the gradient of conv2d");
   const extents = [(height - 1) * dilation[0] + 1, (width - 1) * dilation[1] + 1] as const;
@@ -64,8 +71,14 @@ export function convolutionInputGradient(dy: Value, weight: Value, xShape: Shape
   };
   const pixels = xShape[2] * xShape[3];
   const unit = stride[0] === 1 && stride[1] === 1 && Object.values(flipped).every((amount) => amount >= 0);
-  if (unit && (groups > 1 || pixels >= Math.max(out, xShape[1]))) {
+  const [step] = stride;
+  const byConvolutions = forms.input === "convolutions" && groups === 1 && height * width > 1;
+  if (unit && (groups > 1 || byConvolutions || pixels >= Math.max(out, xShape[1]))) {
     return conv2d(dy, adjointKernel(weight, groups), { padding: flipped, dilation, groups });
+  }
+  const undilated = dilation[0] === 1 && dilation[1] === 1;
+  if (byConvolutions && undilated && step > 1 && step === stride[1] && Math.min(height, width) >= step) {
+    return stridedInputGradient(dy, weight, xShape, attributes);
   }
   const [, , outHeight, outWidth] = shape4(dy, "the gradient of conv2d");
   return convTranspose2d(dy, weight, {
@@ -79,6 +92,58 @@ export function convolutionInputGradient(dy: Value, weight: Value, xShape: Shape
       xShape[3] - ((outWidth - 1) * stride[1] + extents[1] - padding.left - padding.right),
     ],
   });
+}
+
+/** One axis of a strided convolution, at the positions of x that leave the rest `phase` when divided by the stride. */
+interface Phase {
+  /** The first of the taps that meet such positions; they are a stride apart. */
+  readonly first: number;
+  readonly taps: number;
+  /** Zeros before and after dy, or what is cut off where negative, so that the convolution gives `size` positions. */
+  readonly before: number;
+  readonly after: number;
+}
+
+function phaseOf(phase: number, step: number, kernel: number, padding: number, size: number, outSize: number): Phase {
+  const first = (phase + padding) % step;
+  const shift = Math.floor((phase + padding) / step);
+  const taps = Math.ceil((kernel - first) / step);
+  return { first, taps, before: taps - 1 - shift, after: size - outSize + shift };
+}
+
+/** A position of x meets every step-th tap only, so that positions of one phase are a convolution of dy with these taps. */
+function stridedInputGradient(dy: Value, weight: Value, xShape: Shape4, attributes: ConvAttributes): Value {
+  const { padding } = attributes;
+  const [step] = attributes.stride;
+  const [batch, channels, height, width] = xShape;
+  const [, , kernelHeight, kernelWidth] = shape4(weight, "the gradient of conv2d");
+  const [, , outHeight, outWidth] = shape4(dy, "the gradient of conv2d");
+  const [rows, columns] = [Math.ceil(height / step), Math.ceil(width / step)];
+  const kernel = transpose(weight, [1, 0, 2, 3]);
+  const convolved = (i: number, j: number): Value => {
+    const vertical = phaseOf(i, step, kernelHeight, padding.top, rows, outHeight);
+    const horizontal = phaseOf(j, step, kernelWidth, padding.left, columns, outWidth);
+    const taps = slice(slice(kernel, 2, vertical.first, undefined, step), 3, horizontal.first, undefined, step);
+    const positive = (amount: number) => Math.max(amount, 0);
+    const cut = slice(
+      slice(dy, 2, positive(-vertical.before), outHeight - positive(-vertical.after)),
+      3,
+      positive(-horizontal.before),
+      outWidth - positive(-horizontal.after),
+    );
+    const result = conv2d(cut, reverse(reverse(taps, 2), 3), {
+      padding: {
+        top: positive(vertical.before),
+        bottom: positive(vertical.after),
+        left: positive(horizontal.before),
+        right: positive(horizontal.after),
+      },
+    });
+    return reshape(result, [batch, channels, 1, rows, columns]);
+  };
+  const phases = Array.from({ length: step * step }, (_, k) => convolved(Math.floor(k / step), k % step));
+  const cells = reshape(concat(phases, 2), [batch, channels * step * step, rows, columns]);
+  return slice(slice(fastPixelShuffle(cells, step), 2, 0, height), 3, 0, width);
 }
 
 /** d loss / d weight of `conv2d(x, weight)`, in the shape of the weight [O, I/groups, kh, kw]. */
@@ -138,7 +203,12 @@ function strideToChannels(padded: Value, dy: Value, weightShape: Shape4, step: n
     groups: 1,
     padding: { top: 0, left: 0, bottom: 0, right: 0 },
   };
-  const folded = contiguousTaps(pixelUnshuffle(cells, step), dy, [out, channels * step * step, rows, columns], unit);
+  const folded = contiguousTaps(
+    fastPixelUnshuffle(cells, step),
+    dy,
+    [out, channels * step * step, rows, columns],
+    unit,
+  );
   return slice(slice(pixelShuffle(folded, step), 2, 0, height), 3, 0, width);
 }
 

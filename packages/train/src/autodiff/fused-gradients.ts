@@ -6,7 +6,19 @@
  * normalization over channels with its scale and bias in 6 instead of 17. They are ordinary values again, so they can be
  * differentiated too.
  */
-import { add, div, isStaticShape, matmul, mul, reshape, sub, type Tensor, type Value } from "@dcae/core/graph";
+import {
+  add,
+  div,
+  greater,
+  isStaticShape,
+  matmul,
+  mul,
+  reshape,
+  sub,
+  type Tensor,
+  type Value,
+  where,
+} from "@dcae/core/graph";
 import type { InputGradient } from "./gradient-rule.js";
 import { sumToShape } from "./sum-to-shape.js";
 
@@ -19,7 +31,7 @@ export interface Composition {
 
 /** The composition that `value` is the result of, if it is one of those known here. */
 export function compositionOf(value: Value): Composition | undefined {
-  return siluOf(value) ?? rmsNormOf(value);
+  return siluOf(value) ?? rmsNormOf(value) ?? leakyReluOf(value);
 }
 
 /** What lies between the inputs of a composition and its result: no gradient arrives there on this way. */
@@ -69,6 +81,17 @@ function rmsNormOf(y: Value): Composition | undefined {
       return [dx, () => sumToShape(product, weight.shape), () => sumToShape(dy, bias.shape)];
     },
   };
+}
+
+/** max(x, slope x): dy where x > 0, slope dy elsewhere (at 0, too, as in PyTorch). */
+function leakyReluOf(y: Value): Composition | undefined {
+  if (y.op !== "maximum") return undefined;
+  const [x, scaled] = y.inputs;
+  if (scaled.op !== "mul" || scaled.inputs[0] !== x) return undefined;
+  const slope = scaled.inputs[1];
+  if (slope.op !== "constant" || slope.shape.length > 0 || !(Number(slope.attributes.tensor.at()) <= 1))
+    return undefined;
+  return { inputs: [x], gradients: (dy) => [() => where(greater(x, 0), dy, mul(dy, slope))] };
 }
 
 function isPerChannel(value: Value, of: Value): boolean {

@@ -13,6 +13,12 @@ export interface GradientForms {
    */
   readonly depthwise: "taps" | "convolution";
   /**
+   * The input gradient of a dense convolution: a "transposed" convolution where the stride isn't 1 or channels are many, or
+   * "convolutions" of the output's gradient always, one for each of the positions that a stride distinguishes, which is faster
+   * where convolutions are faster than their adjoints (OnnxEngine on a CPU).
+   */
+  readonly input: "transposed" | "convolutions";
+  /**
    * Whether activations and norms are differentiated "whole" (fused-gradients.ts) and gradients of parts are joined
    * (slice-gradients.ts), or everything "by-op".
    */

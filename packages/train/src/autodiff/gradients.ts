@@ -47,7 +47,7 @@ export interface GradientOptions {
   readonly replay?: (value: Value, dy: Value, collected: ReadonlyMap<Value, Value>) => Value;
 }
 
-const PORTABLE: GradientForms = { depthwise: "taps", compositions: "by-op" };
+const PORTABLE: GradientForms = { depthwise: "taps", input: "transposed", compositions: "by-op" };
 
 /**
  * d loss / d each of `wrt`, in their shapes; zeros where the loss doesn't depend on one.

@@ -124,14 +124,15 @@ function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptio
   const reconstruction = reconstructionForm(root, x, y, options);
   const adversarial = generatorLoss(discriminate(root, y, discriminatorBuffers, options));
   const [dReconstruction, dAdversarial] = [reconstruction.total, adversarial].map(
-    (loss) => gradients(loss, [y])[0] as Value,
+    (loss) => gradients(loss, [y], gradientForms(options.optimize))[0] as Value,
   ) as [Value, Value];
   const weights = trainedWeights(root, (name) => options.trains(name) && !isDiscriminator(name));
   const counter = updateCounter(options.generatorOptimizer.name);
   const gate = start === 0 ? scalar(1) : ganGate(cast(counter, "float32"), start);
   const last = weights.find(({ name }) => name === lastLayer)?.value;
   if (lastLayer !== null && last === undefined) throw missingLastLayer(lastLayer);
-  const at = (gradient: Value) => backpropagate([{ value: y, gradient }], [last as Value])[0] as Value;
+  const at = (gradient: Value) =>
+    backpropagate([{ value: y, gradient }], [last as Value], gradientForms(options.optimize))[0] as Value;
   const adaptive = last === undefined ? scalar(weight) : adaptiveWeight(at(dReconstruction), at(dAdversarial), weight);
   const lambda = start === 0 ? adaptive : mul(adaptive, gate);
   // lambda is a constant of this update: it scales the gradient at y and isn't differentiated.
@@ -184,7 +185,7 @@ function discriminatorStep(
     gradients: gradients(
       loss,
       weights.map(({ value }) => value),
-      { constants: [y] },
+      { constants: [y], ...gradientForms(options.optimize) },
     ),
     buffers: chainUpdates(chainUpdates(before, afterReal, parameters), afterFake, parameters),
     metrics: { d_loss: loss },

@@ -1,13 +1,13 @@
 /**
  * When Winograd pays in training: a linear model of the time of a 3x3 convolution whose weight trains, forward and with both
- * gradients, in its three forms. bench/measure-convolutions.mjs measures convolutions of 200 sizes, fits the coefficients and
- * prints them in the form of the table below.
+ * gradients, in its forms. bench/measure-convolutions.mjs measures convolutions of many sizes, fits the coefficients and prints
+ * them in the form of the table below (fitted to 126 sizes).
  *
  * It pays earlier than at inference, because the transformed input and the transformed gradient each serve two of the three
  * products; and later in weights, which are transformed at every run. Against the fastest form of each size the model's choice
- * loses 3% on average, direct convolutions everywhere 41%.
+ * loses 1% on average, direct convolutions everywhere 46%.
  */
-import type { ConvSize, WinogradTile } from "@dcae/core/graph";
+import { type ConvSize, isSmall, type WinogradTile } from "@dcae/core/graph";
 
 /** Nanoseconds on one core. */
 export interface FormCosts {
@@ -23,24 +23,31 @@ export interface FormCosts {
   readonly fixed: number;
 }
 
-export type FormName = "direct" | "tiles of 2" | "tiles of 4";
+/** Small ones are of batches of small pictures, which are transformed by products (winograd-small.ts in core). */
+export type FormName = "direct" | "tiles of 2" | "tiles of 4" | "small tiles of 2" | "small tiles of 4";
 
 export const FORM_COSTS: Readonly<Record<FormName, FormCosts>> = {
-  direct: { mac: 0.0269, input: 3.22, output: 1.94, weight: 4.97, fixed: 74_600 },
-  "tiles of 2": { mac: 0.0292, input: 2.37, output: 0.86, weight: 1.69, fixed: 0 },
-  "tiles of 4": { mac: 0.0348, input: 3.18, output: 1.14, weight: 1.38, fixed: 24_600 },
+  direct: { mac: 0.0248, input: 4.26, output: 3.77, weight: 6.8, fixed: 124_000 },
+  "tiles of 2": { mac: 0.0274, input: 2.53, output: 1.34, weight: 2.38, fixed: 0 },
+  "tiles of 4": { mac: 0.0308, input: 3.52, output: 2.05, weight: 1.76, fixed: 4470 },
+  "small tiles of 2": { mac: 0.0336, input: 1.47, output: 1.76, weight: 1.98, fixed: 0 },
+  "small tiles of 4": { mac: 0.038, input: 1.62, output: 2.01, weight: 1.56, fixed: 0 },
 };
+
+/** Winograd's form with tiles of this side for convolutions of this size. */
+export function winogradForm({ batch, outHeight, outWidth }: ConvSize, tile: WinogradTile): FormName {
+  return isSmall(batch, outHeight, outWidth) ? `small tiles of ${tile}` : `tiles of ${tile}`;
+}
 
 /** What the coefficients of a form are multiplied with. */
 export function formTerms(size: ConvSize, form: FormName): FormCosts {
   const { batch, inChannels, outChannels, outHeight, outWidth } = size;
-  const tile = form === "direct" ? 1 : form === "tiles of 2" ? 2 : 4;
+  const tile = form === "direct" ? 1 : form.endsWith("2") ? 2 : 4;
   const points = form === "direct" ? 1 : (tile + 2) ** 2;
   const positions = points * batch * Math.ceil(outHeight / tile) * Math.ceil(outWidth / tile);
-  const taps = form === "direct" ? 9 : 1;
   const pairs = inChannels * outChannels;
   return {
-    mac: positions * taps * pairs,
+    mac: positions * (form === "direct" ? 9 : 1) * pairs,
     input: positions * inChannels,
     output: positions * outChannels,
     weight: (form === "direct" ? 9 : points) * pairs,
@@ -61,7 +68,7 @@ const LEAST_GAIN = 0.05;
 /** The fastest form for the CPU. */
 export function chooseTrainingWinograd(size: ConvSize): WinogradTile | undefined {
   const direct = trainingTime(size, "direct") * (1 - LEAST_GAIN);
-  const [two, four] = [trainingTime(size, "tiles of 2"), trainingTime(size, "tiles of 4")];
+  const [two, four] = [trainingTime(size, winogradForm(size, 2)), trainingTime(size, winogradForm(size, 4))];
   if (Math.min(two, four) >= direct) return undefined;
   return four <= two ? 4 : 2;
 }

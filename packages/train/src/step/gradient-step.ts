@@ -74,11 +74,11 @@ export function forwardForm(
   return optimizeForward(values, { trains, ...(optimize === true ? {} : optimize) });
 }
 
+const CPU_FORMS: GradientForms = { depthwise: "convolution", input: "convolutions", compositions: "whole" };
+
 /** The forms of gradients that go with `forwardForm`. */
 export function gradientForms(optimize: GradientStepOptions["optimize"]): { readonly forms?: GradientForms } {
-  return optimize === undefined || optimize === false
-    ? {}
-    : { forms: { depthwise: "convolution", compositions: "whole" } };
+  return optimize === undefined || optimize === false ? {} : { forms: CPU_FORMS };
 }
 
 /** Gradients of an objective with respect to what `trains` picks. */

@@ -39,7 +39,7 @@ interface Form extends GradientOptions {
 const plain: Form = { of: (loss) => loss };
 const optimized = (tile: 2 | 4): Form => ({
   of: (loss) => optimizeForward([loss], { chooseWinograd: () => tile })[0] as Value,
-  forms: { depthwise: "convolution", compositions: "whole" },
+  forms: { depthwise: "convolution", input: "convolutions", compositions: "whole" },
 });
 
 const CASES: readonly (readonly [engine: string, form: string, Form])[] = [

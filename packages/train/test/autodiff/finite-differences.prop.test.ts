@@ -127,10 +127,35 @@ test.each(["conv2d", "convTranspose2d"] as const)("%s by channel, as a convoluti
   await fc.assert(
     fc.asyncProperty(steps, sizes, async ([stride, dilation, padding], drawn) =>
       checkDirection(spec(stride, dilation, padding, drawn), false, {
-        forms: { depthwise: "convolution", compositions: "whole" },
+        forms: { depthwise: "convolution", input: "convolutions", compositions: "whole" },
       }),
     ),
     { numRuns: 20, seed: 1 },
+  );
+});
+
+test("the input of a strided convolution, by convolutions of each position", async () => {
+  const steps = fc.record({
+    stride: fc.integer({ min: 1, max: 3 }),
+    kernel: fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 })),
+    padding: fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.nat(2)),
+  });
+  await fc.assert(
+    fc.asyncProperty(steps, sizes, async ({ stride, kernel, padding }, { n, c, h, w }) => {
+      const [top, left, bottom, right] = padding;
+      const spec: OpCase = {
+        shapes: [
+          [n, c, h + 5, w + 5],
+          [2, c, ...kernel],
+        ],
+        build: (x, weight) => conv2d(x as Value, weight as Value, { stride, padding: { top, left, bottom, right } }),
+        dtype: "float32",
+        linear: true,
+      };
+      const forms = { depthwise: "taps", input: "convolutions", compositions: "by-op" } as const;
+      await checkDirection(spec, false, { forms });
+    }),
+    { numRuns: 30, seed: 1 },
   );
 });
 

@@ -4,6 +4,7 @@ import {
   concat,
   createRandom,
   input,
+  leakyRelu,
   mul,
   reduceSum,
   rmsNormalize,
@@ -36,7 +37,7 @@ const random = (seed: number, shape: readonly number[]) =>
 const INPUTS = { x: random(1, SHAPE), w: random(2, [3]), b: random(3, [3]), c: random(4, SHAPE) };
 
 const forms = (compositions: GradientForms["compositions"]): GradientOptions => ({
-  forms: { depthwise: "taps", compositions },
+  forms: { depthwise: "taps", input: "transposed", compositions },
 });
 const weighted = (y: Value) => reduceSum(mul(y, c));
 
@@ -64,7 +65,8 @@ describe.each<[string, Value, Value[]]>([
   ["silu", silu(x), [x]],
   ["RMS norm", norm(x), [x, w, b]],
   ["RMS norm, its mean a product", optimizeForward([norm(x)])[0] as Value, [x, w, b]],
-  ["one after the other", silu(norm(silu(x))), [x, w, b]],
+  ["leaky ReLU", leakyRelu(x, 0.2), [x]],
+  ["one after the other", silu(norm(leakyRelu(silu(x), 0.1))), [x, w, b]],
 ])("%s", (_, y, wrt) => {
   test("gradients", () => compare(weighted(y), wrt));
 

@@ -93,7 +93,7 @@ export const elementwiseGradients = {
   tanh: unary((dy, _, y) => mul(dy, sub(1, mul(y, y)))),
   sigmoid: unary((dy, _, y) => mul(dy, mul(y, sub(1, y)))),
   erf: unary((dy, x) => mul(dy, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)))),
-  relu: unary((dy, _, y) => mul(dy, cast(greater(y, 0), dy.dtype))),
+  relu: unary((dy, _, y) => where(greater(y, 0), dy, 0)),
   cast: (y, dy) => {
     const [x] = y.inputs;
     return [dtypeKind(x.dtype) === "float" && dtypeKind(y.dtype) === "float" ? () => cast(dy, x.dtype) : null];

@@ -35,7 +35,7 @@ export const spatialGradients = {
     const [x, weight] = y.inputs;
     const sizes = staticShape(x.shape, "the gradient of conv2d") as Shape4;
     return [
-      () => convolutionInputGradient(dy, weight, sizes, y.attributes),
+      () => convolutionInputGradient(dy, weight, sizes, y.attributes, forms),
       () => convolutionWeightGradient(x, dy, weight.shape as Shape4, y.attributes, forms),
       () => reduceSum(dy, [0, 2, 3]),
     ];
