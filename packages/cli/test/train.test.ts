@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { saveImage } from "@dcae/core";
 import { type TrainingConfig, trainingRecipe } from "@dcae/train";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
@@ -29,12 +29,12 @@ const shownConfig = async (...argv: readonly string[]) =>
 const hash = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
 
 // The environment of whoever runs the tests may have these weights.
-const lpipsFiles = { DCAE_VGG16: process.env.DCAE_VGG16, DCAE_LPIPS_VGG: process.env.DCAE_LPIPS_VGG };
 beforeAll(() => {
-  for (const name of Object.keys(lpipsFiles)) delete process.env[name];
+  vi.stubEnv("DCAE_VGG16", undefined);
+  vi.stubEnv("DCAE_LPIPS_VGG", undefined);
 });
 afterAll(() => {
-  for (const [name, value] of Object.entries(lpipsFiles)) if (value !== undefined) process.env[name] = value;
+  vi.unstubAllEnvs();
 });
 
 describe("before anything is trained", () => {
@@ -46,7 +46,7 @@ describe("before anything is trained", () => {
     expect(text).toContain("(encoder.project_out, decoder.project_in, encoder.stages.2, decoder.stages.2):");
     expect(text).toMatch(/phase3: .* L1 \+ GAN \(hinge\)\n {2}trains 4,404 of 8,722 parameters/);
     expect(text).toMatch(/^ {4}decoder\.project_out +892 in 4 tensors$/m);
-    expect(text).toMatch(/memory, estimated: \d/);
+    expect(text).toMatch(/memory of tensors, estimated: \d/);
     expect(existsSync(out)).toBe(false);
 
     const json = JSON.parse(await succeed("train", "--config", tiny, "--phase", "3", "--dry-run", "--json"));

@@ -4,7 +4,7 @@ import type { CliIo } from "../cli-io.js";
 import { formatCount } from "../format-number.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
 import type { ChosenTraining } from "./choose-training.js";
-import { checkEngineFlags, describeEngine, openTrainingEngine } from "./training-engine.js";
+import { checkEngineFlags, describeEngine, openTrainingEngine, takesOptimized } from "./training-engine.js";
 import type { TrainingFlags } from "./training-options.js";
 import { trainingProgress } from "./training-progress.js";
 
@@ -19,7 +19,7 @@ export async function runTraining(
   io: CliIo,
 ): Promise<void> {
   checkEngineFlags(flags);
-  const plans = planTraining(config, phases);
+  const plans = planTraining(config, phases, takesOptimized(flags));
   if (flags.dryRun === true) {
     io.out(
       flags.json === true

@@ -31,6 +31,11 @@ export function checkEngineFlags({ engine, device, threads, dtype }: TrainingEng
   }
 }
 
+/** Whether that engine takes programs in the form that is faster on a CPU. */
+export function takesOptimized({ engine, device }: EngineFlags): boolean {
+  return engine === "onnx" && (device === "cpu" || device === "auto");
+}
+
 /** What decides the last bits of a run beside its settings. */
 export function describeEngine({ name }: Engine, { engine, threads }: TrainingEngineFlags): string {
   if (engine === "tfjs") return name;

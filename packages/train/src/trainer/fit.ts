@@ -16,13 +16,11 @@ import { createTrainingState } from "../step/index.js";
 import {
   type CheckpointNotes,
   checkpointPath,
-  listCheckpoints,
-  type OpenCheckpoint,
-  openCheckpointFolder,
   prepareCheckpoints,
   pruneCheckpoints,
   writeCheckpoint,
 } from "./checkpoint.js";
+import { newestCheckpoint } from "./newest-checkpoint.js";
 import { lockRun } from "./run-lock.js";
 import { hashFrozen, restoredWeights, startWeights } from "./start-state.js";
 import { TrainingError } from "./training-error.js";
@@ -115,31 +113,6 @@ export function runFiles(directory: string) {
   } as const;
 }
 
-/** The newest checkpoint, or undefined at the beginning. */
-async function newestCheckpoint(options: FitOptions, folder: string): Promise<OpenCheckpoint | undefined> {
-  const newest = (await listCheckpoints(folder)).at(-1);
-  if (newest === undefined) return undefined;
-  if (options.resume === false) {
-    throw new ConfigError(`${options.directory}: there is a run with checkpoints in this folder`, {
-      hint: "Resume it, or choose another folder.",
-    });
-  }
-  const checkpoint = await openCheckpointFolder(checkpointPath(folder, newest));
-  // Both as JSON has them: a default that isn't written is undefined on one side only.
-  const [then, now] = [
-    checkpoint.notes.identity,
-    JSON.parse(JSON.stringify(options.identity)) as typeof options.identity,
-  ];
-  const changed = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(
-    (key) => JSON.stringify(then[key]) !== JSON.stringify(now[key]),
-  );
-  if (changed.length === 0) return checkpoint;
-  await checkpoint.state.close();
-  throw new ConfigError(`${options.directory}: this run was started with other settings: ${changed.join(", ")}`, {
-    hint: "Resume it with the same ones, or start another run from its model.",
-  });
-}
-
 /**
  * Trains until `steps` updates are made or `signal` asks to stop.
  *
@@ -155,7 +128,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
   const opened: (() => Promise<unknown>)[] = [await lockRun(directory)];
   try {
     await prepareCheckpoints(files.checkpoints);
-    const resumed = await newestCheckpoint(options, files.checkpoints);
+    const resumed = await newestCheckpoint(files.checkpoints, options);
     if (resumed !== undefined) opened.push(() => resumed.state.close());
     const fresh = startWeights(programs, options.weights, seed);
     const frozen = await hashFrozen(programs, fresh);

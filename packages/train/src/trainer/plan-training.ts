@@ -32,7 +32,7 @@ export interface PhasePlan {
   readonly losses: readonly string[];
 }
 
-function planPhase(config: TrainingConfig, phase: TrainingPhase): PhasePlan {
+function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boolean): PhasePlan {
   const model = describeModel(config);
   const learnable = modelParameters(model).filter(({ trainable }) => trainable);
   const trains = trainingRule(phase, model.config);
@@ -53,7 +53,9 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase): PhasePlan {
     steps: phase.steps,
     picturesPerUpdate: phase.batch * phase.accumulate,
     size: phase.size,
-    memory: estimateMemory(stagePrograms(autoencoderStages(phase, model.config, perceptual))),
+    memory: estimateMemory(
+      stagePrograms(autoencoderStages(phase, model.config, perceptual, phase.optimize && optimize)),
+    ),
     losses: ["L1", ...(perceptual ? ["LPIPS"] : []), ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`])],
   };
 }
@@ -61,12 +63,14 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase): PhasePlan {
 /**
  * The plan of each phase. Nothing is read or computed: the programs are built and looked at.
  *
+ * @param phases names; all if undefined
+ * @param optimize whether the engine will be one that takes programs in their faster form, which needs more memory
  * @throws ConfigError when nothing would train or the model isn't a DC-AE
  */
-export function planTraining(config: TrainingConfig, phases?: readonly string[]): PhasePlan[] {
+export function planTraining(config: TrainingConfig, phases?: readonly string[], optimize = true): PhasePlan[] {
   return config.phases
     .filter(({ name }) => phases === undefined || phases.includes(name))
-    .map((phase) => planPhase(config, phase));
+    .map((phase) => planPhase(config, phase, optimize));
 }
 
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
@@ -80,7 +84,7 @@ export function formatPlan(plan: PhasePlan): string {
     `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
     `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters (${rule.join(", ")}):`,
     ...trained.map((group) => `    ${group.name.padEnd(width)}  ${grouped(group.values)} in ${group.tensors} tensors`),
-    `  memory, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
+    `  memory of tensors, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
       `state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,
   ].join("\n");
 }

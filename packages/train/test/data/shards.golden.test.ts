@@ -10,6 +10,7 @@ import { memorySource } from "@dcae/core/checkpoint";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makePicture, readShard, readTar, type ShardMember, shardSource } from "../../src/index.js";
+import { tarArchive, tarMember } from "../support/tar.js";
 
 const GOLDEN = fileURLToPath(new URL("../golden/training/", import.meta.url));
 const expected = JSON.parse(await readFile(`${GOLDEN}shard_sample.json`, "utf8")) as {
@@ -78,29 +79,7 @@ test("an index lists shards, which are opened when they are needed", async () =>
 });
 
 describe("tar archives of strangers", () => {
-  /** A header with its checksum, and content padded to blocks. */
-  function member(name: string, content: string | Uint8Array, type = "0", size?: number): Uint8Array {
-    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    const out = new Uint8Array(512 + Math.ceil(bytes.length / 512) * 512);
-    const put = (text: string, at: number) => out.set(new TextEncoder().encode(text), at);
-    put(name, 0);
-    put((size ?? bytes.length).toString(8).padStart(11, "0"), 124);
-    put(type, 156);
-    put("ustar\u000000", 257);
-    out.fill(32, 148, 156);
-    put(
-      `${out
-        .subarray(0, 512)
-        .reduce((sum, byte) => sum + byte, 0)
-        .toString(8)
-        .padStart(6, "0")}\0 `,
-      148,
-    );
-    out.set(bytes, 512);
-    return out;
-  }
-  const archive = (...members: Uint8Array[]) =>
-    memorySource(Buffer.concat([...members, new Uint8Array(1024)]), "a.tar");
+  const archive = (...members: Uint8Array[]) => memorySource(tarArchive(...members), "a.tar");
 
   test("long names of GNU tar and pax headers apply to the next member", async () => {
     const long = `${"folder/".repeat(20)}picture.png`;
@@ -108,12 +87,12 @@ describe("tar archives of strangers", () => {
     const pax = `${record.length + 3}${record}`;
     const members = await readTar(
       archive(
-        member("././@LongLink", `${long}\0`, "L"),
-        member("cut.png", "one"),
-        member("PaxHeader", pax, "x"),
-        member("cut.png", "two"),
-        member("plain.png", "three"),
-        member("folder/", "", "5"),
+        tarMember("././@LongLink", `${long}\0`, "L"),
+        tarMember("cut.png", "one"),
+        tarMember("PaxHeader", pax, "x"),
+        tarMember("cut.png", "two"),
+        tarMember("plain.png", "three"),
+        tarMember("folder/", "", "5"),
       ),
     );
     expect(members.map(({ name, size }) => [name, size])).toEqual([
@@ -141,16 +120,16 @@ describe("tar archives of strangers", () => {
   });
 
   test("what is damaged is refused by name", async () => {
-    const whole = member("a.png", "content");
+    const whole = tarMember("a.png", "content");
     const broken = whole.slice();
     broken[0] = 0x62;
     await expect(readTar(archive(broken))).rejects.toThrow(/a.tar: .*checksum fails \(byte 0\)/);
-    await expect(readTar(archive(member("a.png", "x", "0", 1e6)))).rejects.toThrow(/1000000 bytes doesn't fit/);
+    await expect(readTar(archive(tarMember("a.png", "x", "0", 1e6)))).rejects.toThrow(/1000000 bytes doesn't fit/);
     await expect(readTar(memorySource(whole.slice(0, 700), "a.tar"))).resolves.toHaveLength(1);
     await expect(readTar(memorySource(Buffer.concat([whole, whole.slice(0, 100)]), "a.tar"))).rejects.toThrow(
       /cut off/,
     );
-    await expect(readTar(archive(member("a", "9999 path=x\n", "x")))).rejects.toThrow(/damaged record/);
-    await expect(readTar(archive(member("a", "", "S")))).rejects.toThrow(/sparse/);
+    await expect(readTar(archive(tarMember("a", "9999 path=x\n", "x")))).rejects.toThrow(/damaged record/);
+    await expect(readTar(archive(tarMember("a", "", "S")))).rejects.toThrow(/sparse/);
   });
 });

@@ -1,0 +1,111 @@
+/** Sources as configurations name them: folders, shards and scenes together, their shares, and what is wrong in them. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createImage, encodeImage } from "@dcae/core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { createPictureLoader, detectSource, openSources, shardSource } from "../../src/index.js";
+import { tarArchive, tarMember } from "../support/tar.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const folder = await temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+/** One color per source, to tell them apart in a batch. */
+const colored = (red: number) => encodeImage(createImage(12, 12, [red, 0, 0]), "png");
+
+beforeAll(async () => {
+  await mkdir(at("flat"));
+  for (let i = 0; i < 3; i++) await writeFile(at("flat", `${i}.PNG`), await colored(50));
+  await mkdir(at("shards"));
+  const picture = await colored(100);
+  const members = [
+    tarMember("a/0.png", picture),
+    tarMember("a/0.txt", "caption"),
+    tarMember("a/1.png", picture.subarray(0, 30)),
+    tarMember("a/2.txt", "no picture at all"),
+    tarMember("a/3.png", picture),
+  ];
+  await writeFile(at("shards", "0.tar"), tarArchive(...members));
+  await writeFile(at("shards", "1.TAR"), tarArchive(tarMember("b/0.webp", await colored(100))));
+});
+
+const loader = (sources: Awaited<ReturnType<typeof openSources>>, more = {}) =>
+  createPictureLoader({ sources, batch: 8, size: 8, seed: 3, workers: 0, ...more });
+
+/** Red values of the pictures of `batches` batches, rounded to tens. */
+async function reds(sources: Parameters<typeof loader>[0], batches: number): Promise<number[]> {
+  const from = loader(sources);
+  const values: number[] = [];
+  for (let i = 0; i < batches; i++) {
+    const { images } = await from.next();
+    for (let row = 0; row < 8; row++) {
+      values.push(Math.round(((Number(images.row(row).toFloat32()[0]) + 1) * 127.5) / 10) * 10);
+    }
+  }
+  return values;
+}
+
+test("folders and shards mix by their number of pictures, or by their shares", async () => {
+  const [flat, shards] = [
+    { kind: "folder" as const, path: at("flat") },
+    { kind: "shards" as const, path: at("shards") },
+  ];
+  const share = (values: readonly number[]) => values.filter((value) => value === 50).length / values.length;
+  const byCount = await openSources([flat, shards]);
+  expect(byCount.map(({ source: { count }, weight }) => [count, weight])).toEqual([
+    [3, undefined],
+    [5, undefined],
+  ]);
+  expect(new Set(await reds(byCount, 4))).toEqual(new Set([50, 100]));
+  const weighted = [
+    { ...flat, weight: 9 },
+    { ...shards, weight: 1 },
+  ];
+  expect(share(await reds(await openSources(weighted), 12))).toBeGreaterThan(0.8);
+  const one = [
+    { ...flat, weight: 1 },
+    { ...shards, weight: 0 },
+  ];
+  expect(share(await reds(await openSources(one), 2))).toBe(1);
+});
+
+test("members that can't be decoded, and samples without a picture, are named, counted and passed over", async () => {
+  const source = await shardSource(at("shards"));
+  expect(source.count).toBe(5);
+  const named: string[] = [];
+  const onCorrupt = (name: string, problem: string) => named.push(`${name} | ${problem}`);
+  const { position } = await loader([{ source }], { onCorrupt, shuffle: false }).next();
+  expect(position.corrupt).toEqual([
+    [0, 1],
+    [0, 2],
+  ]);
+  expect(named[0]).toMatch(/0\.tar: a\/1\.png \| .*a\/1\.png/);
+  expect(named[1]).toMatch(/\| .*0\.tar: the sample "a\/2" has no picture/);
+  await expect(loader([{ source }], { maxCorrupt: 1 }).next()).rejects.toThrow(
+    /2 pictures can't be read; the last one/,
+  );
+});
+
+describe("shares that mean nothing are refused", () => {
+  const flat = { kind: "folder" as const, path: at("flat") };
+
+  test("some sources with a weight, some without", async () => {
+    await expect(openSources([{ ...flat, weight: 1 }, flat])).rejects.toThrow(/some sources have a weight and others/);
+  });
+
+  test("scenes beside pictures without one", async () => {
+    await expect(openSources([flat, { kind: "scenes", seed: 0 }])).rejects.toThrow(/weight/);
+  });
+});
+
+test("what a path holds is told by names", async () => {
+  expect(await detectSource(at("flat"))).toBe("folder");
+  expect(await detectSource(at("shards"))).toBe("shards");
+  expect(await detectSource(at("shards", "1.TAR"))).toBe("shards");
+  await writeFile(at("index.json"), "{}");
+  expect(await detectSource(at("index.json"))).toBe("shards");
+  await expect(detectSource(at("flat", "0.PNG"))).rejects.toThrow(/neither a folder of pictures/);
+  await expect(detectSource(at("absent"))).rejects.toThrow(/absent: can't read: no such file/);
+  await mkdir(at("both"));
+  for (const name of ["a.zip", "b.jpg"]) await writeFile(at("both", name), "");
+  await expect(detectSource(at("both"))).rejects.toThrow(/both pictures and archives/);
+});
