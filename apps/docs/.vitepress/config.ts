@@ -21,6 +21,7 @@ export default defineConfig({
           { text: "The small model", link: "/small-model" },
           { text: "The paper in miniature", link: "/paper-in-miniature" },
           { text: "Command line", link: "/command-line" },
+          { text: "Training", link: "/training" },
           { text: "Evaluation", link: "/evaluation" },
           { text: "Architecture", link: "/architecture" },
         ],

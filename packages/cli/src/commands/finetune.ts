@@ -37,7 +37,7 @@ export function finetuneCommand(io: CliIo): Command {
     )
     .option(
       "-m, --model <model>",
-      "repository of the Hugging Face hub, folder, weight file, or a published model's name",
+      "repository of the Hugging Face hub, folder, weight file, or name of a published model or of the one that comes with dcae",
     )
     .option(
       "--train <names>",
@@ -60,6 +60,10 @@ export function finetuneCommand(io: CliIo): Command {
       does: "what phase 3 trains, with its adversarial loss",
       command:
         'dcae finetune -m ./dc-ae-f32c32 --train "decoder.project_out,decoder.stages.0" --gan --data photos/ --out runs/head',
+    },
+    {
+      does: "the small model that comes with dcae: needs nothing but pictures",
+      command: "dcae finetune -m small-f32 --data photos/ --size 128 --perceptual none --out runs/small",
     },
     { does: "look first", command: "dcae finetune -m dc-ae-f64c128-in-1.0 --data photos/ --dry-run" },
     { does: "go on", command: "dcae finetune --resume --out runs/photos" },
