@@ -128,6 +128,22 @@ test("the diffusers layout is a start as well", async () => {
   expect(existsSync(join(out, "finetune", "model", "model.safetensors"))).toBe(true);
 });
 
+test("weights that are stored in halves are trained in float32, and stay what they are where they don't train", async () => {
+  const half = await makeModel(folder, "half", undefined, "--dtype", "float16");
+  const out = at("from-half");
+  await finetune("-m", half, ...DATA, ...SHORT, "--out", out);
+  const [before, after] = await Promise.all(
+    [half, join(out, "finetune", "model")].map((path) => openSafetensorsFile(join(path, "model.safetensors"))),
+  );
+  for (const [name, entry] of after!.entries) {
+    expect([name, entry.dtype]).toEqual([name, name.endsWith("num_batches_tracked") ? "int64" : "float32"]);
+    if (!name.startsWith("encoder.")) continue;
+    const stored = await before!.entries.get(name)!.read();
+    expect(Array.from((await entry.read()).toFloat32()), name).toEqual(Array.from(stored.toFloat32()));
+  }
+  await Promise.all([before!.close(), after!.close()]);
+});
+
 test("goes on without being told again what it is", async () => {
   const out = at("resumed");
   await finetune("-m", model, ...DATA, ...SHORT, "--out", out);

@@ -1,26 +1,35 @@
 /** The state that a run starts from: fresh, or as a checkpoint left it. */
 import { createHash } from "node:crypto";
 import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
-import { CheckpointError, ConfigError, type Program } from "@dcae/core/graph";
+import { CheckpointError, ConfigError, dtypeKind, type ParameterSpec, type Program } from "@dcae/core/graph";
 import { completeWeights, programParameters, updatedNames } from "../step/index.js";
 import type { OpenCheckpoint } from "./checkpoint.js";
 
 /** What training adds to a model, and may draw afresh. */
 const TRAINING_STATE = /^(discriminator|adamw|ema|accumulated)\./;
 
+/** Stored halves as what they are computed in: updates of a state keep its types. */
+function asComputed(entry: WeightEntry, { dtype }: ParameterSpec): WeightEntry {
+  if (entry.dtype === dtype || dtypeKind(entry.dtype) !== "float") return entry;
+  return { ...entry, dtype, location: undefined, read: async () => (await entry.read()).cast(dtype) };
+}
+
 /**
- * Everything that the programs read: `weights`, completed by fresh training state.
+ * Everything that the programs read: `weights` in the types that they are computed in, completed by fresh training state.
  *
  * @throws ConfigError when a weight of the model (or of a loss) is missing
  */
 export function startWeights(programs: readonly Program[], weights: Weights, seed: number): Weights {
-  const missing = [...programParameters(programs).keys()].filter(
-    (name) => !weights.entries.has(name) && !TRAINING_STATE.test(name),
-  );
+  const specs = programParameters(programs);
+  const missing = [...specs.keys()].filter((name) => !weights.entries.has(name) && !TRAINING_STATE.test(name));
   if (missing.length > 0) {
     throw new ConfigError(`${weights.source}: lacks ${missing.length} tensors that training needs, as "${missing[0]}"`);
   }
-  return completeWeights(programs, weights, seed);
+  const entries = [...weights.entries].map(([name, entry]): [string, WeightEntry] => {
+    const spec = specs.get(name);
+    return [name, spec === undefined ? entry : asComputed(entry, spec)];
+  });
+  return completeWeights(programs, { ...weights, entries: new Map(entries) }, seed);
 }
 
 /**
