@@ -32,7 +32,7 @@ export function checkEngineFlags({ engine, device, threads, dtype }: TrainingEng
 }
 
 /** Whether that engine takes programs in the form that is faster on a CPU. */
-export function takesOptimized({ engine, device }: EngineFlags): boolean {
+export function takesOptimized({ engine, device }: TrainingEngineFlags): boolean {
   return engine === "onnx" && (device === "cpu" || device === "auto");
 }
 
