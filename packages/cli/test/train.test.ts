@@ -312,7 +312,7 @@ describe("what can't be", () => {
   });
 
   test.each<[string, string]>([
-    ["small-f32", 'there is no training named "small-f32". There are f128c512-imagenet'],
+    ["small-f33", 'there is no training named "small-f33". There are f128c512-imagenet'],
     [at("absent.json"), "absent.json"],
   ])("--config %s", async (name, message) => {
     expect(await failWith(1, "train", "--config", name)).toContain(message);
