@@ -1,12 +1,8 @@
 /**
  * Evaluation of autoencoders and generators: runners, metrics, networks, statistics, protocols, reports, throughput.
  */
-export {
-  type BenchOptions,
-  type BenchProgress,
-  benchAutoencoder,
-  benchCases,
-} from "./bench/bench-autoencoder.node.js";
+export { benchAutoencoder } from "./bench/bench-autoencoder.node.js";
+export { type BenchOptions, type BenchProgress, benchCases } from "./bench/bench-cases.js";
 export type {
   BenchCase,
   BenchEntry,

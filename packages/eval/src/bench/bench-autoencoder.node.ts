@@ -3,86 +3,19 @@
  * section 9), with the machine's matrix-product rate as the yardstick.
  */
 import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigError, errorMessage } from "@dcae/core";
-import { type ComputeDType, type Device, runtimeVersion } from "@dcae/core/runtime";
+import { errorMessage } from "@dcae/core";
+import { runtimeVersion } from "@dcae/core/runtime";
 import { thisMachine } from "../results/evaluation-result.js";
 import { checkAborted } from "../runners/progress.js";
-import type { BenchCase, BenchEntry, BenchMeasurement, BenchPart, BenchPeak, BenchResult } from "./bench-result.js";
+import { type BenchOptions, benchCases, labelOf, settingOf } from "./bench-cases.js";
+import type { BenchCase, BenchEntry, BenchMeasurement, BenchPeak, BenchResult } from "./bench-result.js";
 import { prepareCheckpoint } from "./prepare-checkpoints.node.js";
 import { type BenchTask, runBenchCase } from "./run-bench-case.node.js";
 import { runIsolated } from "./run-isolated.node.js";
 
-export interface BenchProgress {
-  /** What is measured next. */
-  readonly label: string;
-  readonly done: number;
-  readonly total: number;
-  /** The entry that was just finished. */
-  readonly entry?: BenchEntry;
-}
-
-export interface BenchOptions {
-  /** Names of presets (with random weights), or folders and files of checkpoints. */
-  readonly models: readonly string[];
-  /** Default 256. */
-  readonly sizes?: readonly number[];
-  /** Default 1. */
-  readonly batches?: readonly number[];
-  /** Default cpu. */
-  readonly devices?: readonly Device[];
-  /** Default float32. */
-  readonly dtypes?: readonly ComputeDType[];
-  /** Default: as many as the machine offers. */
-  readonly threads?: readonly number[];
-  /** Default both. */
-  readonly parts?: readonly BenchPart[];
-  /** Graphs as they are, rewritten into faster ones, or both: then the ratio is given too. Default [false]. */
-  readonly optimize?: readonly boolean[];
-  /** Default 3, with another device than cpu 20. */
-  readonly warmup?: number | undefined;
-  /** Default 10, with another device than cpu 100. */
-  readonly iterations?: number | undefined;
-  /** Whether each case has a process of its own (default true). Without, peak memory is that of this process. */
-  readonly isolate?: boolean | undefined;
-  /** Folder for random weights; by default a temporary one that is removed. */
-  readonly workFolder?: string | undefined;
-  readonly onProgress?: ((progress: BenchProgress) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
 type Measure = (task: BenchTask) => Promise<BenchMeasurement>;
-
-/** Every combination, cheap ones first within a model. */
-export function benchCases(options: BenchOptions): BenchCase[] {
-  const { models, sizes = [256], batches = [1], devices = ["cpu"], dtypes = ["float32"] } = options;
-  const { threads = [availableParallelism()], parts = ["encode", "decode"], optimize = [false] } = options;
-  for (const [name, list] of Object.entries({ models, sizes, batches, devices, dtypes, threads, parts, optimize })) {
-    if (list.length === 0) throw new ConfigError(`${name}: the list is empty`);
-    if (new Set<unknown>(list).size < list.length) throw new ConfigError(`${name}: an entry stands there twice`);
-  }
-  for (const [name, list] of Object.entries({ sizes, batches, threads })) {
-    const wrong = list.find((value) => !Number.isSafeInteger(value) || value < 1);
-    if (wrong !== undefined) throw new ConfigError(`${name}: ${wrong} isn't a positive integer`);
-  }
-  let cases: BenchCase[] = models.map((model) => ({ model }) as BenchCase);
-  const vary = <K extends keyof BenchCase>(key: K, values: readonly BenchCase[K][]) => {
-    cases = cases.flatMap((entry) => values.map((value) => ({ ...entry, [key]: value })));
-  };
-  vary("device", devices);
-  vary("dtype", dtypes);
-  vary("threads", threads);
-  vary("size", sizes);
-  vary("batch", batches);
-  vary("part", parts);
-  // Innermost, and plain first: the two that are compared run one after the other.
-  vary(
-    "optimize",
-    [...optimize].sort((a, b) => Number(a) - Number(b)),
-  );
-  return cases;
-}
 
 /**
  * Measures every case. A case that fails (too little memory, a size that doesn't fit) is reported with its reason.
@@ -104,18 +37,20 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
       checkpoints.set(model, await prepareCheckpoint(model, folder));
     }
     const peaks = new Map<string, BenchPeak>();
+    const lookForPeak = async ({ device, threads }: BenchCase, done: number) => {
+      const setting = settingOf({ device, threads });
+      checkAborted(signal);
+      onProgress?.({ label: `matrix products on ${setting}`, done, total: cases.length });
+      const peak = await measurePeak(measure, { device, threads }, iterations);
+      const known = peaks.get(setting);
+      if (peak !== undefined && peak.gflops > (known?.gflops ?? 0)) peaks.set(setting, peak);
+    };
     const entries: BenchEntry[] = [];
     for (const bench of cases) {
       checkAborted(signal);
-      const { device, threads } = bench;
-      const setting = `${device}, ${threads} threads`;
-      const progress = { done: entries.length, total: cases.length };
-      if (!peaks.has(setting)) {
-        onProgress?.({ label: `matrix products on ${setting}`, ...progress });
-        const peak = await measurePeak(measure, { device, threads }, iterations);
-        if (peak !== undefined) peaks.set(setting, peak);
-      }
-      onProgress?.({ label: labelOf(bench), ...progress });
+      const isFirstOfSetting = entries.every((entry) => settingOf(entry) !== settingOf(bench));
+      if (isFirstOfSetting) await lookForPeak(bench, entries.length);
+      onProgress?.({ label: labelOf(bench), done: entries.length, total: cases.length });
       const task: BenchTask = {
         kind: "model",
         ...bench,
@@ -123,10 +58,15 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
         warmup,
         iterations,
       };
-      const measured = await measureEntry(measure, bench, task, peaks.get(setting), signal);
+      const measured = await measureEntry(measure, bench, task, signal);
       const entry = withSpeedup(measured, entries.at(-1));
       entries.push(entry);
       onProgress?.({ label: labelOf(bench), done: entries.length, total: cases.length, entry });
+    }
+    // Again at the end: a machine that was busy at the beginning would make a low yardstick.
+    for (const [i, entry] of entries.entries()) {
+      const isLastOfSetting = entries.slice(i + 1).every((later) => settingOf(later) !== settingOf(entry));
+      if (isLastOfSetting) await lookForPeak(entry, entries.length);
     }
     return {
       formatVersion: 1,
@@ -138,7 +78,7 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
       iterations,
       conditions: [
         "random normal input, one program per shape",
-        "the peak is that of float32 matrix products of 2048x2048, best of all runs",
+        "the peak is that of float32 matrix products of 2048x2048, best of runs before and after the cases",
         "times include moving input and output between host and device",
         "GFLOP/s are direct-equivalent: twice the multiply-accumulates of the plain graph over the median time",
         isolate
@@ -146,16 +86,16 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
           : "all cases ran in one process; peak memory is that of all cases so far",
       ],
       peaks: [...peaks.values()],
-      entries,
+      entries: entries.map((entry) => withShare(entry, peaks.get(settingOf(entry)))),
     };
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
   }
 }
 
-function labelOf({ model, part, size, batch, device, dtype, threads, optimize }: BenchCase): string {
-  const graph = optimize ? ", optimized" : "";
-  return `${model} ${part} ${batch} x ${size}x${size} on ${device} ${dtype}, ${threads} threads${graph}`;
+function withShare(entry: BenchEntry, peak: BenchPeak | undefined): BenchEntry {
+  const { gflops } = entry;
+  return gflops === undefined || peak === undefined ? entry : { ...entry, shareOfPeak: gflops / peak.gflops };
 }
 
 /** Adds what an optimized case gained over the plain one, which ran right before it if at all. */
@@ -188,13 +128,12 @@ async function measureEntry(
   measure: Measure,
   bench: BenchCase,
   task: BenchTask,
-  peak: BenchPeak | undefined,
   signal: AbortSignal | undefined,
 ): Promise<BenchEntry> {
   try {
     const measurement = await measure(task);
     const gflops = (2 * measurement.macs) / measurement.times.median / 1e9;
-    return { ...bench, measurement, gflops, ...(peak === undefined ? {} : { shareOfPeak: gflops / peak.gflops }) };
+    return { ...bench, measurement, gflops };
   } catch (error) {
     if (signal?.aborted === true) throw error;
     return { ...bench, problem: errorMessage(error) };

@@ -20,15 +20,17 @@ const SETTINGS: readonly Column[] = [
   { title: "graph", cell: ({ optimize }) => (optimize ? "optimized" : "plain") },
 ];
 
+/** Four digits that mean something, never an exponent. */
+const significant = (value: number) => (value >= 1000 ? value.toFixed(0) : value.toPrecision(4));
 const percent = (share: number | undefined) => (share === undefined ? "" : `${(100 * share).toFixed(0)} %`);
 
 /** What was measured: numbers all of them. */
 const NUMBERS: readonly Column[] = [
   {
     title: "ms/image",
-    cell: ({ measurement: m, batch }) => m && ((1000 * m.times.median) / batch).toPrecision(4),
+    cell: ({ measurement: m, batch }) => m && significant((1000 * m.times.median) / batch),
   },
-  { title: "images/s", cell: ({ measurement: m, batch }) => m && (batch / m.times.median).toPrecision(4) },
+  { title: "images/s", cell: ({ measurement: m, batch }) => m && significant(batch / m.times.median) },
   { title: "spread", cell: ({ measurement: m }) => m && percent(m.times.spread) },
   { title: "GMAC/image", cell: ({ measurement: m, batch }) => m && (m.macs / batch / 1e9).toFixed(1) },
   { title: "GFLOP/s", cell: ({ gflops }) => gflops?.toFixed(0) },
