@@ -10,11 +10,15 @@ function differenceOf(metric: ComparedMetric["metric"], { difference, paired, re
   if (refused !== undefined) return ["not comparable"];
   if (difference === undefined) return ["baseline"];
   const { better, digits } = METRICS[metric];
-  const verdict = difference === 0 ? "equal" : difference > 0 === (better === "higher") ? "better" : "worse";
+  // What the digits don't show is no difference to speak of.
+  const isEqual = Math.abs(difference) < 0.5 * 10 ** -digits;
+  const verdict = isEqual ? "equal" : difference > 0 === (better === "higher") ? "better" : "worse";
   const text = Number.isFinite(difference) ? `${signed(difference, digits)} ${verdict}` : verdict;
   if (paired === undefined) return [text];
   const error = paired.standardError.toFixed(digits);
-  return [text, `standard error ${error}, better on ${(100 * paired.better).toFixed(0)} % of ${paired.count} pictures`];
+  const isNoise = !isEqual && Math.abs(paired.mean) < 2 * paired.standardError;
+  const certainty = isNoise ? "within 2 standard errors of " : "standard error ";
+  return [text, `${certainty}${error}, better on ${(100 * paired.better).toFixed(0)} % of ${paired.count} pictures`];
 }
 
 /** @param names of the results, in their order */

@@ -62,6 +62,16 @@ describe("compareResults", () => {
     expect(text).toMatch(/^ {7}two {2}0\.1000 {2}-0\.1000 better$/m);
   });
 
+  it("says when a difference may be chance, and calls what the digits don't show equal", () => {
+    const text = (psnr: number[]) =>
+      formatComparison(compareResults([result({ psnr: [20, 30, 25, 25] }), result({ psnr })]), ["a", "b"]);
+    expect(text([21, 29, 26, 25])).toMatch(
+      /\+0\.2500 better {2}within 2 standard errors of 0\.4787, better on 50 % of 4/,
+    );
+    expect(text([21, 31, 26, 26.1])).toMatch(/\+1\.0250 better {2}standard error 0\.0250, better on 100 % of 4/);
+    expect(text([20.00001, 30, 25, 25])).toMatch(/\+0\.0000 equal/);
+  });
+
   it("refuses what means nothing, metric by metric, and says why", () => {
     const other = result(
       { psnr: [21, 22, 23, 24], ssim: [0.5, 0.5, 0.5, 0.6] },
