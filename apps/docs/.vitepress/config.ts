@@ -20,6 +20,7 @@ export default defineConfig({
           { text: "Autoencoders", link: "/autoencoders" },
           { text: "The small model", link: "/small-model" },
           { text: "The paper in miniature", link: "/paper-in-miniature" },
+          { text: "Diffusion models", link: "/diffusion" },
           { text: "Command line", link: "/command-line" },
           { text: "Training", link: "/training" },
           { text: "Evaluation", link: "/evaluation" },

@@ -3,7 +3,9 @@
  */
 
 export {
+  BENCH_LATENTS,
   benchDenoising,
+  benchmarkWeights,
   commonResolution,
   type DenoisingBenchOptions,
   type DenoisingBenchRow,

@@ -13,6 +13,7 @@ export type {
   BenchTimes,
 } from "./bench/bench-result.js";
 export { formatBench } from "./bench/format-bench.js";
+export { summarizeTimes } from "./bench/summarize-times.js";
 export { type NpzArray, type NpzFile, openNpz } from "./files/npz-reader.node.js";
 export { type NpzWriteOptions, type StreamedArray, writeNpz } from "./files/npz-writer.node.js";
 export { type CmmdOptions, type CmmdResult, cmmd } from "./metrics/cmmd.js";
@@ -84,7 +85,13 @@ export {
   measuredOf,
   type PairedDifference,
 } from "./results/compare-results.js";
-export type { EvaluationResult, Machine, MetricValue, PerPicture } from "./results/evaluation-result.js";
+export {
+  type EvaluationResult,
+  type Machine,
+  type MetricValue,
+  type PerPicture,
+  thisMachine,
+} from "./results/evaluation-result.js";
 export { readResult, stringifyResult, writeResult } from "./results/result-file.node.js";
 export { NoPicturesError, type Unusable } from "./runners/check-pictures.js";
 export {

@@ -18,8 +18,12 @@ export interface DenoisingBenchOptions {
   readonly latents?: readonly LatentName[];
   /** Default 1. */
   readonly batch?: number;
-  /** Timed runs (default 5), of which the median counts; one more before them isn't timed. */
+  /** Timed runs (default 5), of which the median counts. */
   readonly runs?: number;
+  /** Runs before them (default 1). */
+  readonly warmup?: number;
+  /** Asked between two runs. */
+  readonly signal?: AbortSignal | undefined;
   readonly onRow?: (row: DenoisingBenchRow) => void;
 }
 
@@ -32,13 +36,16 @@ export interface DenoisingBenchRow {
   readonly gmacs: number;
   /** Median seconds per forward pass of the batch. */
   readonly seconds: number;
+  /** Seconds of every run. */
+  readonly times: readonly number[];
   /** 10^9 floating-point operations per second, two for each multiply-accumulate. */
   readonly gflops: number;
   /** Seconds on the first latents over seconds on these. */
   readonly speedup: number;
 }
 
-const DEFAULT_LATENTS: readonly LatentName[] = [
+/** The baseline, then the compressions of DC-AE, of pictures of 512 px. */
+export const BENCH_LATENTS: readonly LatentName[] = [
   "sd-vae-f8-512",
   "dc-ae-f32c32-512",
   "dc-ae-f64c128-512",
@@ -51,7 +58,7 @@ const DEFAULT_LATENTS: readonly LatentName[] = [
  * @throws ConfigError for unknown names, EngineError when the device can't hold a model
  */
 export async function benchDenoising(engine: Engine, options: DenoisingBenchOptions): Promise<DenoisingBenchRow[]> {
-  const { size, latents = DEFAULT_LATENTS, batch = 1, runs = 5, onRow } = options;
+  const { size, latents = BENCH_LATENTS, batch = 1, runs = 5, warmup = 1, onRow, signal } = options;
   if (!(runs >= 1)) throw new ConfigError(`runs must be at least 1, got ${runs}`);
   const rows: DenoisingBenchRow[] = [];
   for (const latent of latents) {
@@ -67,12 +74,12 @@ export async function benchDenoising(engine: Engine, options: DenoisingBenchOpti
         t: Tensor.full([batch], 500),
         labels: Tensor.zeros([batch], "int32"),
       };
-      await loaded.run(inputs);
       const times: number[] = [];
-      for (let run = 0; run < runs; run++) {
+      for (let run = -warmup; run < runs; run++) {
+        signal?.throwIfAborted();
         const start = performance.now();
         await loaded.run(inputs);
-        times.push((performance.now() - start) / 1000);
+        if (run >= 0) times.push((performance.now() - start) / 1000);
       }
       const seconds = median(times);
       const row = {
@@ -81,6 +88,7 @@ export async function benchDenoising(engine: Engine, options: DenoisingBenchOpti
         parameters: specs.reduce((sum, spec) => sum + sizeOf(spec.shape), 0),
         gmacs,
         seconds,
+        times,
         gflops: (2 * gmacs * batch) / seconds,
         speedup: (rows[0]?.seconds ?? seconds) / seconds,
       };
@@ -107,7 +115,7 @@ export function commonResolution(latents: readonly LatentName[]): number | undef
 }
 
 /** Small numbers around 0, the same block over and over: drawing 10^9 normals would take longer than the benchmark. */
-function benchmarkWeights(specs: readonly ParameterSpec[]): Weights {
+export function benchmarkWeights(specs: readonly ParameterSpec[]): Weights {
   const block = createRandom(1).normal(new Float32Array(65536), 0, 0.02);
   const entries = specs.map(({ name, dtype, shape }): [string, WeightEntry] => {
     const read = async () => {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { commandGroup } from "../command-group.js";
 import { benchAutoencoderCommand } from "./autoencoder.js";
+import { benchDiffusionCommand } from "./diffusion.js";
 
 export function benchCommand(io: CliIo): Command {
   return commandGroup(
@@ -12,7 +13,7 @@ export function benchCommand(io: CliIo): Command {
       description:
         "Measures throughput: warm-up, median, spread, peak memory, multiply-accumulates, and the share of what this " +
         "machine reaches in plain matrix products. Results as a table, and as JSON for other programs.",
-      commands: [benchAutoencoderCommand],
+      commands: [benchAutoencoderCommand, benchDiffusionCommand],
       examples: [{ does: "encode and decode of DC-AE and SD-VAE", command: "dcae bench autoencoder --size 256" }],
     },
     io,

@@ -1,0 +1,63 @@
+/** A result of `dcae bench diffusion` as lines for a terminal. */
+import type { DiffusionBenchEntry, DiffusionBenchResult } from "./bench-diffusion.js";
+
+const HEADER = ["latent", "patch", "tokens", "GMACs", "ms", "spread", "GFLOP/s", "speed-up"];
+
+function cells({
+  latent,
+  patchSize,
+  batch,
+  part,
+  tokens,
+  gmacs,
+  times,
+  speedup,
+  problem,
+}: DiffusionBenchEntry): string[] {
+  if (times === undefined || gmacs === undefined) return [latent, String(patchSize), `failed: ${problem}`];
+  // A training step computes about three forward passes.
+  const passes = part === "train" ? 3 : 1;
+  return [
+    latent,
+    String(patchSize),
+    String(tokens),
+    gmacs.toFixed(2),
+    (1000 * times.median).toPrecision(4),
+    `${(100 * times.spread).toFixed(0)} %`,
+    ((2 * passes * gmacs * batch) / times.median).toFixed(0),
+    speedup === undefined ? "" : `${speedup.toFixed(1)}x`,
+  ];
+}
+
+/** A table per denoiser and part, and what the paper says. */
+export function formatDiffusionBench(result: DiffusionBenchResult): string {
+  const { entries, machine, engine, threads, resolution, warmup, iterations, paper } = result;
+  const groups = new Map<string, DiffusionBenchEntry[]>();
+  for (const entry of entries) {
+    const what =
+      entry.part === "train" ? "training step (forward, backward, AdamW)" : "denoising step (one forward pass)";
+    const key = `${entry.denoiser}, ${what}, batch ${entry.batch}`;
+    groups.set(key, [...(groups.get(key) ?? []), entry]);
+  }
+  const tables = [...groups].map(([title, rows]) => {
+    const table = [HEADER, ...rows.map(cells)];
+    const widths = HEADER.map((_, column) => Math.max(...table.map((row) => (row[column] ?? "").length)));
+    const lines = table.map((row) =>
+      row
+        .map((text, i) =>
+          i === 0
+            ? text.padEnd(widths[0] as number)
+            : text.padStart(row.length < HEADER.length ? 0 : (widths[i] as number)),
+        )
+        .join("  "),
+    );
+    return [title, ...lines].join("\n");
+  });
+  const size = resolution === null ? "" : `, pictures of ${resolution} px`;
+  return [
+    `${engine}, ${threads ?? machine.threads} threads, ${machine.cpu}${size}; medians of ${iterations} runs after ${warmup}`,
+    ...tables,
+    `The paper: ${paper.denoise}x for a denoising step, ${paper.train}x for a training step (UViT-H, dc-ae-f64c128 over sd-vae-f8, on\n` +
+      "an H100 in half precision with batches that fill it).",
+  ].join("\n\n");
+}
