@@ -13,7 +13,9 @@ const folder = temporaryFolder();
 test("demo: every class, encoded and decoded by the bundled model, on one sheet; can be repeated", async () => {
   const out = join(folder, "demo");
   const text = await succeed("demo", "-o", out, "--size", "64x32", "--seed", "3");
-  expect(readdirSync(out)).toEqual(["reconstructions.png"]);
+  expect(readdirSync(out).sort()).toEqual(["reconstructions.png", "samples.png"]);
+  const samples = await decodeImage(join(out, "samples.png"));
+  expect([samples.width, samples.height]).toEqual([6 * 130 + 2, 12 * 130 + 2]);
   const sheet = await decodeImage(join(out, "reconstructions.png"));
   // Twelve classes in rows of six, each row of originals above that of reconstructions, two pixels between pictures.
   expect([sheet.width, sheet.height]).toEqual([6 * 66 + 2, 4 * 34 + 2]);
@@ -25,8 +27,10 @@ test("demo: every class, encoded and decoded by the bundled model, on one sheet;
   expect(text).toContain("6144 numbers to a latent [32, 1, 2]: 64 numbers, and back");
   expect(text).toContain(join(out, "reconstructions.png"));
   const before = readFileSync(join(out, "reconstructions.png"));
+  const beforeSamples = readFileSync(join(out, "samples.png"));
   expect(await succeed("demo", "-o", out, "--size", "64x32", "--seed", "3")).toBe(text);
   expect(readFileSync(join(out, "reconstructions.png")).equals(before)).toBe(true);
+  expect(readFileSync(join(out, "samples.png")).equals(beforeSamples)).toBe(true);
 });
 
 test("demo: one class, and sizes that the model can't take", async () => {

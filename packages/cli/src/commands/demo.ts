@@ -1,6 +1,7 @@
 /**
  * `dcae demo`: the main job with nothing but this program. It draws pictures that no training has seen, encodes and decodes
- * them with the model that comes along, and shows what was kept.
+ * them with the model that comes along, and shows what was kept. Then it samples new pictures of the same classes with the
+ * diffusion model that comes along.
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,12 +19,14 @@ import {
   saveImage,
   tensorToImage,
 } from "@dcae/core";
+import { BUNDLED_DENOISER, bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { createCodec } from "../codec.js";
 import { outputKind } from "../files/output-target.js";
 import { makeFolder } from "../files/write-array-file.js";
 import { formatBytes, formatPsnr } from "../format-number.js";
+import { unlessInterrupted } from "../interrupted.js";
 import { withLoaded } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { parseSeed, parseSize, type Size } from "../options/parse-values.js";
@@ -40,13 +43,16 @@ interface DemoFlags {
 const FIRST_SEED = 1n << 40n;
 /** Pictures per row of the sheet. */
 const COLUMNS = 6;
+/** Samples per class, and how they are drawn. */
+const [SAMPLES, GUIDANCE, STEPS] = [6, 2, 15];
 
 export function demoCommand(io: CliIo): Command {
   const command = new Command("demo")
-    .summary("pictures to latents and back with the model that comes along")
+    .summary("pictures to latents and back, and new pictures, with the models that come along")
     .description(
       "Draws a picture of every class, encodes and decodes them with the small model that comes with dcae, and writes the\n" +
-        "originals above their reconstructions. Needs no network and no files.",
+        "originals above their reconstructions; then samples new pictures with the small diffusion model. Needs no network\n" +
+        "and no files.",
     )
     .requiredOption("-o, --out <dir>", "folder for the pictures; those of an earlier demo are replaced")
     .addOption(new Option("--scene <class>", "draw only this class").choices([...SCENE_CLASSES]))
@@ -107,6 +113,31 @@ async function demo({ out, seed, size, scene }: DemoFlags, io: CliIo): Promise<v
       io.out(`\nLook at ${sheet}: originals in the odd rows, their reconstructions below them.`);
     },
   );
+  await sampleScenes(join(out, "samples.png"), classes, seed, io);
+}
+
+/** A row of new pictures per class. */
+async function sampleScenes(sheet: string, classes: readonly SceneClass[], seed: bigint, io: CliIo): Promise<void> {
+  const pipeline = await ClassConditionalPipeline.fromPretrained(bundledDenoiserPath(), { device: "cpu" });
+  try {
+    const names = pipeline.description.classes ?? [];
+    const labels = classes.flatMap((kind) => Array.from({ length: SAMPLES }, () => names.indexOf(kind)));
+    const sampling = pipeline.generate({
+      labels,
+      guidance: GUIDANCE,
+      steps: STEPS,
+      seed,
+      batchSize: labels.length,
+      signal: io.signal,
+      onStep: ({ step, total }) => io.progress.show({ label: "sample", done: step, total }),
+    });
+    const { images } = await unlessInterrupted(sampling, io.signal);
+    await saveImage(makeGrid(images, { columns: SAMPLES }), sheet);
+    const what = classes.length === 1 ? "one class" : `${classes.length} classes; a row per class`;
+    io.out(`Look at ${sheet}: new pictures, sampled by ${BUNDLED_DENOISER} in ${STEPS} steps, of ${what}.`);
+  } finally {
+    await pipeline.dispose();
+  }
 }
 
 /** Rows of originals, each followed by the row of their reconstructions. */

@@ -2,7 +2,13 @@
 import { stat } from "node:fs/promises";
 import { ConfigError, DataError, errorMessage } from "@dcae/core";
 import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";
-import { findPublishedDenoiser, type OpenDenoiserOptions, PUBLISHED_DENOISERS } from "@dcae/diffusion";
+import {
+  BUNDLED_DENOISER,
+  bundledDenoiserPath,
+  findPublishedDenoiser,
+  type OpenDenoiserOptions,
+  PUBLISHED_DENOISERS,
+} from "@dcae/diffusion";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type HubFlags, hubOptions } from "./model-options.js";
@@ -20,7 +26,7 @@ export function addDenoiserOptions(command: Command): Command {
     command.addOption(
       new Option(
         "-m, --model <model>",
-        "repository of the Hugging Face hub, folder, weight file (also of torch.save), or name of a published diffusion model",
+        `repository of the Hugging Face hub, folder, weight file (also of torch.save), name of a published diffusion model, or "${BUNDLED_DENOISER}", which comes with dcae`,
       ).makeOptionMandatory(),
     ),
   );
@@ -42,6 +48,7 @@ export async function denoiserSource(name: string): Promise<string> {
     () => true,
     () => false,
   );
+  if (!exists && name === BUNDLED_DENOISER) return bundledDenoiserPath();
   const published = exists ? undefined : findPublishedDenoiser(name);
   if (exists || published !== undefined || /[/\\]/.test(name)) return published?.hubId ?? name;
   throw new DataError(`${name}: no such file or folder, and not the name of a published diffusion model`, {

@@ -1,4 +1,5 @@
 /** Public names of the pipeline: loading, saving, sampling. */
+export { BUNDLED_DENOISER, bundledDenoiserPath } from "./bundled-denoiser.node.js";
 export {
   ClassConditionalPipeline,
   type Decoder,
