@@ -46,7 +46,7 @@ test("absent files: the error says where to get them", async () => {
   try {
     await expect(openLpipsWeights()).rejects.toMatchObject({
       message: "LPIPS: no file is given for VGG16 and the linear layers",
-      hint: expect.stringMatching(/vgg16-397923af\.pth.*train without the perceptual loss/),
+      hint: expect.stringMatching(/vgg16-397923af\.pth.*DCAE_VGG16.*--perceptual none/),
     });
     await expect(openLpipsWeights({ trunk: "/nowhere/vgg16.pth", linear: "/nowhere/vgg.pth" })).rejects.toThrow(
       /nowhere/,
