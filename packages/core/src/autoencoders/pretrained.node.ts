@@ -118,7 +118,8 @@ async function assemble<Config>(
 ): Promise<ModelParts<Config>> {
   let engine: Engine;
   try {
-    engine = await createEngine(options);
+    // Checkpoints are large and pictures few: a second copy of the weights rarely pays.
+    engine = await createEngine({ packWeights: false, ...options });
   } catch (error) {
     await weights.close();
     throw error;

@@ -5,20 +5,21 @@
  * else (converted, concatenated or downloaded weights) is read, and handed over as external data in memory, since a model
  * itself can't exceed 2 GB. Only small tensors are stored in the model: constant folding needs no second file for them.
  *
- * The runtime takes external data from files or from memory, not from both in one model. A mixture (a diffusers checkpoint
+ * The runtime resolves files against one folder, and takes external data from files or from memory, not from both in one
+ * model: the folder is the deepest that holds all files. A mixture of files and memory (a diffusers checkpoint
  * has its attention projections in pieces, which are joined) becomes one or the other: what had to be read is stored in the
  * model while there is little of it, otherwise everything is read.
  */
-import type { WeightEntry, Weights } from "../checkpoint/weights.js";
+import type { FileLocation, WeightEntry, Weights } from "../checkpoint/weights.js";
 import { CheckpointError } from "../errors.js";
-import { byteSize } from "../graph/dtype.js";
+import { byteSize, type DType } from "../graph/dtype.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import type { ParameterBinding } from "../onnx/lower-program.js";
 
 /** Tensors up to this many bytes are stored in the model. */
-const INLINE_BYTES = 4096;
+export const INLINE_BYTES = 4096;
 /** Where some weights lie in files, this many bytes of others are stored in the model: far below its limit of 2 GB. */
 const MAX_INLINE_TOTAL = 512 * 2 ** 20;
 
@@ -29,18 +30,42 @@ export interface BoundWeights {
   readonly buffers: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Resolves symbolic links (the hub's cache consists of them) and splits a path; undefined where there are no files. */
-export type LocateFile = (path: string) => Promise<{ readonly folder: string; readonly name: string }>;
+/** Resolves symbolic links (the hub's cache consists of them) to the absolute path of the file. */
+export type LocateFile = (path: string) => Promise<string>;
+
+/** @throws CheckpointError where it is missing */
+export function findEntry(name: string, weights: Weights): WeightEntry {
+  const entry = weights.entries.get(name);
+  if (entry === undefined) throw new CheckpointError(`${weights.source}: there is no tensor "${name}"`);
+  return entry;
+}
 
 function entryFor(spec: ParameterSpec, weights: Weights): WeightEntry {
-  const entry = weights.entries.get(spec.name);
-  if (entry === undefined) throw new CheckpointError(`${weights.source}: there is no tensor "${spec.name}"`);
+  const entry = findEntry(spec.name, weights);
   if (entry.shape.join() !== spec.shape.join()) {
     throw new CheckpointError(
       `${weights.source}: "${spec.name}" is [${entry.shape.join(", ")}], the model needs [${spec.shape.join(", ")}]`,
     );
   }
   return entry;
+}
+
+/** Whether the runtime can take a weight's bytes from its file as they are. */
+export function isMappable({ dtype }: { readonly dtype: DType }, { location, dtype: stored }: WeightEntry): boolean {
+  if (location === undefined || stored !== dtype) return false;
+  return location.byteLength > INLINE_BYTES && location.offset % byteSize(dtype) === 0;
+}
+
+/** The deepest folder that holds all files; undefined where there is none (drives of Windows). */
+function commonFolder(paths: readonly string[]): string | undefined {
+  const [first = "", ...others] = paths;
+  let folder = first;
+  do {
+    const end = Math.max(folder.lastIndexOf("/"), folder.lastIndexOf("\\"));
+    if (end < 0) return undefined;
+    folder = folder.slice(0, end);
+  } while (!others.every((path) => path.startsWith(folder) && /[\\/]/.test(path.charAt(folder.length))));
+  return folder === "" ? "/" : folder;
 }
 
 /** Binds every parameter of `program`, except those that `held` names (an engine holds them as state). */
@@ -54,20 +79,7 @@ export async function bindWeights(
   const bindings = new Map<string, ParameterBinding>();
   const read = new Map<ParameterSpec, Tensor>();
   const referenced = new Set<ParameterSpec>();
-  const located = new Map<string, Awaited<ReturnType<LocateFile>>>();
-  let folder: string | undefined;
-
-  /** A reference into a file, where the runtime can read these bytes as they are. */
-  async function reference(spec: ParameterSpec, entry: WeightEntry): Promise<ParameterBinding | undefined> {
-    const { location } = entry;
-    if (locate === undefined || location === undefined || entry.dtype !== spec.dtype) return undefined;
-    if (location.byteLength <= INLINE_BYTES || location.offset % byteSize(spec.dtype) !== 0) return undefined;
-    const file = located.get(location.path) ?? (await locate(location.path));
-    located.set(location.path, file);
-    folder ??= file.folder;
-    // The runtime takes one folder; files elsewhere are read instead.
-    return file.folder === folder ? { ...location, location: file.name } : undefined;
-  }
+  const located = new Map<string, string>();
 
   /** The values as the program needs them, in memory that is nobody else's: the host takes buffers away. */
   async function readOwned(spec: ParameterSpec): Promise<Tensor> {
@@ -76,14 +88,24 @@ export async function bindWeights(
     return tensor === stored ? new Tensor(spec.dtype, tensor.data.slice(), spec.shape) : tensor;
   }
 
-  for (const spec of program.parameters.values()) {
-    if (held.has(spec.name)) continue;
-    const binding = await reference(spec, entryFor(spec, weights));
-    if (binding !== undefined) {
-      bindings.set(spec.name, binding);
-      referenced.add(spec);
-      continue;
-    }
+  const specs = [...program.parameters.values()].filter(({ name }) => !held.has(name));
+  const mappable = locate === undefined ? [] : specs.filter((spec) => isMappable(spec, entryFor(spec, weights)));
+  const pathOf = (spec: ParameterSpec) => located.get(findEntry(spec.name, weights).location?.path ?? "") as string;
+  for (const spec of mappable) {
+    const { path } = findEntry(spec.name, weights).location as FileLocation;
+    if (!located.has(path)) located.set(path, await (locate as LocateFile)(path));
+  }
+  const folder = mappable.length > 0 ? commonFolder([...located.values()]) : undefined;
+  for (const spec of folder === undefined ? [] : mappable) {
+    const { offset, byteLength } = findEntry(spec.name, weights).location as FileLocation;
+    const location = pathOf(spec)
+      .slice((folder as string).length)
+      .replace(/^[\\/]/, "");
+    bindings.set(spec.name, { location, offset, byteLength });
+    referenced.add(spec);
+  }
+  for (const spec of specs) {
+    if (referenced.has(spec)) continue;
     const tensor = await readOwned(spec);
     if (tensor.byteLength <= INLINE_BYTES) bindings.set(spec.name, tensor);
     else read.set(spec, tensor);

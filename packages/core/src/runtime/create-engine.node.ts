@@ -3,7 +3,6 @@
  */
 import { realpath } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { basename, dirname } from "node:path";
 import { ConfigError, EngineError, errorMessage } from "../errors.js";
 import { add } from "../graph/ops/elementwise.js";
 import { input } from "../graph/ops/leaves.js";
@@ -12,6 +11,7 @@ import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { DEVICES, type Device, type EngineOptions } from "./engine.js";
 import { OnnxEngine } from "./onnx-engine.js";
+import { openProgramConstants } from "./program-constants.node.js";
 import type { SessionHost } from "./session-host.js";
 import { createWorkerSessionHost } from "./worker-session-host.node.js";
 
@@ -35,11 +35,6 @@ const AUTO_ORDER: Readonly<Partial<Record<NodeJS.Platform, readonly Device[]>>> 
   win32: ["cuda", "dml", "cpu"],
   darwin: ["webgpu", "cpu"],
 };
-
-async function locate(path: string): Promise<{ folder: string; name: string }> {
-  const resolved = await realpath(path);
-  return { folder: dirname(resolved), name: basename(resolved) };
-}
 
 /** Why `device` can't be used in this process, or undefined when a small program runs on it. */
 export async function probeDevice(device: Device): Promise<string | undefined> {
@@ -78,7 +73,7 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
  * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
  */
 export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
-  const { device = "auto", dtype = "float32", threads, optimize, blocked } = options;
+  const { device = "auto", dtype = "float32", threads, optimize, blocked, packWeights, programCache } = options;
   if (device !== "auto" && !DEVICES.includes(device)) {
     throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
   }
@@ -88,6 +83,9 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new ConfigError(`threads: ${threads} isn't a positive integer`);
   }
+  if (packWeights === true && optimize === true) {
+    throw new ConfigError("packWeights: it has no effect on optimized programs", { hint: "Leave it out." });
+  }
   const host = createWorkerSessionHost();
   try {
     const chosen = device === "auto" ? await chooseDevice(host) : device;
@@ -95,13 +93,19 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
     if (problem !== undefined) {
       throw new EngineError(`device "${chosen}" doesn't work here: ${problem}`, { hint: INSTALL_HINTS[chosen] });
     }
+    const forCpu = programCache !== undefined ? "programCache" : packWeights === true ? "packWeights" : undefined;
+    if (forCpu !== undefined && chosen !== "cpu") {
+      throw new ConfigError(`${forCpu}: it is for the CPU, the device is ${chosen}`, { hint: 'Use the device "cpu".' });
+    }
     return new OnnxEngine(host, {
       device: chosen,
       dtype,
       threads: threads ?? availableParallelism(),
       optimize,
       blocked,
-      locate,
+      packWeights,
+      constants: programCache === undefined ? undefined : await openProgramConstants(programCache),
+      locate: realpath,
     });
   } catch (error) {
     await host.close();

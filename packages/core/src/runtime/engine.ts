@@ -28,6 +28,20 @@ export interface EngineOptions {
    */
   readonly optimize?: boolean;
   /**
+   * CPU, programs that aren't rewritten: whether the runtime converts the weights of convolutions into the layout that its
+   * kernels like best. It takes a copy of them and a second or two at loading; without it, weights are used where they lie in
+   * the checkpoint, and convolutions of 3x3 take up to a fifth longer. Default true; models that are loaded with
+   * `fromPretrained` have false.
+   */
+  readonly packWeights?: boolean;
+  /**
+   * A folder that keeps what programs compute from their weights when they are loaded: transformed filters of rewritten
+   * programs, converted weights. Programs then load at once, map these files instead of holding copies, and share them
+   * between sizes and processes. Results are found by the content of the weights, so that the folder never has to be
+   * cleaned; it can be removed at any time. CPU only. Default: nothing is kept.
+   */
+  readonly programCache?: string;
+  /**
    * Whether programs with state compute depthwise convolutions in the blocked layout of the runtime's CPU kernels, where it has
    * one (see onnx/blocked-layout.ts): several times the speed. Default true; false is for comparisons.
    */
@@ -83,10 +97,10 @@ export interface Engine {
   readonly name: string;
   readonly device: Device;
   /**
-   * The form in which `load` would run a program without state, for predictions of its memory. Absent where programs run as
-   * they are.
+   * Bytes of memory that `program` takes in this process to be loaded without state and to run once, without the tensors that
+   * cross to it. Absent where that isn't known.
    */
-  rewrite?(program: Program): Program;
+  predictMemory?(program: Program): number;
   /**
    * Prepares a program. Parameters are constants from `weights`, except those that `options.state` holds.
    *

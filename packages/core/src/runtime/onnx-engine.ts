@@ -15,7 +15,9 @@ import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "./engine.js";
 import { createOnnxState, type OnnxState } from "./onnx-state.js";
+import { predictMemory } from "./predict-memory.js";
 import { probeBlockSize } from "./probe-block-size.js";
+import type { ProgramConstants } from "./program-constants.js";
 import type { Session, SessionHost, SessionOptions, StateBinding } from "./session-host.js";
 
 export interface OnnxEngineOptions {
@@ -26,8 +28,12 @@ export interface OnnxEngineOptions {
   readonly optimize?: boolean | undefined;
   /** See `EngineOptions`. */
   readonly blocked?: boolean | undefined;
+  /** See `EngineOptions`. */
+  readonly packWeights?: boolean | undefined;
   /** Lets models refer to weight files; needs a host that reads files. */
   readonly locate?: LocateFile | undefined;
+  /** Keeps what programs compute from their weights. */
+  readonly constants?: ProgramConstants | undefined;
 }
 
 export class OnnxEngine implements Engine {
@@ -60,24 +66,57 @@ export class OnnxEngine implements Engine {
     if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
     const binding = this.#bindState(original, options.state);
     // Weights in a state change between runs, so what is computed from them can't be computed once.
-    const program = binding === undefined ? this.rewrite(original) : original;
+    if (binding !== undefined) return this.#start(original, await this.#session(original, weights, binding));
+    const rewritten = this.rewrite(original);
+    const { constants } = this.#options;
+    const kept = await constants?.prepare(rewritten, weights, (part, values) => this.#evaluate(part, values));
+    const { program, weights: values } = kept ?? { program: rewritten, weights };
+    return this.#start(original, await this.#session(program, values, undefined, rewritten !== original));
+  }
+
+  #start(program: Program, session: Session): LoadedProgram {
+    const loaded = loadedProgram(program, session, this.name, () => this.#programs.delete(loaded));
+    this.#programs.add(loaded);
+    return loaded;
+  }
+
+  /** The one output of a program without inputs. */
+  async #evaluate(program: Program, weights: Weights): Promise<Tensor> {
+    const session = await this.#session(program, weights, undefined);
+    try {
+      const [result] = (await session.run(new Map())).values();
+      return result as Tensor;
+    } finally {
+      await session.release();
+    }
+  }
+
+  /** Lowers a program as it is. */
+  async #session(
+    program: Program,
+    weights: Weights,
+    binding: StateBinding | undefined,
+    rewritten = false,
+  ): Promise<Session> {
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
     const block = binding === undefined ? undefined : await this.#blockSize();
     // What wasn't bound just before lies in the state.
     const model = encodeModel(lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block }));
-    const session = await this.#create(program, model, {
+    const { packWeights = true } = this.#options;
+    // A program with state runs thousands of times: mapping its memory anew at each run took a sixth of a training step.
+    // Rewritten programs have many short operators that move much memory. Pieces that are kept, without a planned block
+    // beside them, are as fast as both and take the memory of neither.
+    const arena = binding !== undefined || (rewritten && this.#optimizes);
+    return this.#create(program, model, {
       externalFolder: folder,
       externalBuffers: buffers,
       binding,
-      // A program with state runs thousands of times: mapping its memory anew at each run took a sixth of a training step.
-      // Pieces that are kept, without a planned block beside them, are as fast as both and take the memory of neither.
-      arena: binding !== undefined || (program !== original && this.#optimizes),
-      planMemory: binding === undefined,
+      arena,
+      planMemory: !arena,
+      // What rewritten programs leave of direct convolutions is as fast without.
+      packWeights: binding !== undefined || (packWeights && !this.#optimizes),
     });
-    const loaded = loadedProgram(original, session, this.name, () => this.#programs.delete(loaded));
-    this.#programs.add(loaded);
-    return loaded;
   }
 
   /** The layout for weights that change; the runtime sees to constant ones itself. */
@@ -95,6 +134,19 @@ export class OnnxEngine implements Engine {
   rewrite(original: Program): Program {
     const program = this.#options.dtype === "float16" ? toHalfPrecision(original) : original;
     return this.#optimizes ? optimize(program) : program;
+  }
+
+  /** @throws EngineError on other devices than the CPU, whose memory is another matter */
+  predictMemory(original: Program): number {
+    const { device, packWeights = true, constants } = this.#options;
+    if (device !== "cpu") {
+      throw new EngineError(`${this.name}: how much memory a program takes is only known for the CPU`, {
+        hint: 'Use the device "cpu", or leave out the limit.',
+      });
+    }
+    const plain = packWeights ? "packed" : "mapped";
+    const form = this.#optimizes ? (constants === undefined ? "computed" : "kept") : plain;
+    return predictMemory(this.rewrite(original), form);
   }
 
   /** Which parameters of `program` the state holds, and where its updates go. */
@@ -134,7 +186,10 @@ export class OnnxEngine implements Engine {
   async #create(
     program: Program,
     model: Uint8Array,
-    options: Pick<SessionOptions, "externalFolder" | "externalBuffers" | "binding" | "arena" | "planMemory">,
+    options: Pick<
+      SessionOptions,
+      "externalFolder" | "externalBuffers" | "binding" | "arena" | "planMemory" | "packWeights"
+    >,
   ): Promise<Session> {
     const { device, threads } = this.#options;
     try {

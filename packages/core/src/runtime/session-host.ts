@@ -41,6 +41,8 @@ export interface SessionOptions {
    * at every run, or held beside the pieces that the first run took where there is an arena.
    */
   readonly planMemory?: boolean | undefined;
+  /** Convert weights of convolutions into the layout that the CPU's kernels like best (default true). Takes a copy of them. */
+  readonly packWeights?: boolean | undefined;
 }
 
 export interface Session {

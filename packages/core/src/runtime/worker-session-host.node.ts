@@ -19,13 +19,15 @@ interface Pending {
 
 /** Options for onnxruntime-node's `InferenceSession.create`. */
 function runtimeOptions(session: SessionOptions): object {
-  const { device, threads, externalFolder, externalBuffers, arena = false, planMemory = true } = session;
+  const { device, threads, externalFolder, externalBuffers } = session;
+  const { arena = false, planMemory = true, packWeights = true } = session;
   return {
     executionProviders: [device],
     // The arena keeps the memory of every past peak: a third more for a decode at 512x512. Plain programs gain no speed that
     // could be measured; rewritten ones, whose operators are short and move much memory, gain up to half.
     enableCpuMemArena: arena,
     enableMemPattern: planMemory,
+    graphOptimizationLevel: packWeights ? "all" : "extended",
     // Errors come back as exceptions; warnings (a constant that can't be folded) would only clutter stderr.
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),

@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporary-folder.js";
 
 const { Tensor } = g;
 const path = join(temporaryFolder(), "mixed.safetensors");
-const locate = async (file: string) => ({ folder: dirname(file), name: basename(file) });
+const locate = async (file: string) => file;
 
 let engine: Engine;
 let weights: Weights;

@@ -70,10 +70,7 @@ describe("weights", () => {
       ]),
     );
     const weights = await openSafetensorsFile(path);
-    const bound = await bindWeights(matrixProgram(64), weights, async () => ({
-      folder,
-      name: "referenced.safetensors",
-    }));
+    const bound = await bindWeights(matrixProgram(64), weights, async (file) => file);
     expect(bound.buffers.size).toBe(0);
     expect(bound.bindings.get("w")).toMatchObject({ location: "referenced.safetensors", byteLength: 64 * 64 * 4 });
     await weights.close();

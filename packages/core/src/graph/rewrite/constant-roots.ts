@@ -1,0 +1,58 @@
+/**
+ * What of a program can be computed once: the values that depend on weights and constants alone, where values that vary take
+ * them.
+ *
+ * A runtime computes them when it loads a program. To keep them beyond that, they are computed apart, and the program takes
+ * them as weights.
+ */
+import { isStaticShape } from "../dim.js";
+import { byteSize } from "../dtype.js";
+import { parameter } from "../ops/leaves.js";
+import type { Program } from "../program.js";
+import { ZEROS } from "../scope.js";
+import { sizeOf } from "../tensor.js";
+import { topologicalOrder } from "../traverse.js";
+import type { Value } from "../value.js";
+import { graphFacts } from "./facts.js";
+import { rewriteProgram } from "./rebuild.js";
+
+/** Constant values of at least `minBytes` that varying values or outputs take; weights that are taken as they are included. */
+export function constantRoots(program: Program, minBytes: number): Value[] {
+  const { isConstant } = graphFacts(program);
+  const outputs = [...program.outputs.values(), ...program.updates.values()];
+  const found = new Set<Value>(outputs.filter(isConstant));
+  for (const value of topologicalOrder(outputs)) {
+    if (!isConstant(value)) for (const operand of value.inputs) if (isConstant(operand)) found.add(operand);
+  }
+  return [...found].filter(({ shape, dtype }) => isStaticShape(shape) && sizeOf(shape) * byteSize(dtype) >= minBytes);
+}
+
+/** The program with weights in the place of values, by the names given for them. */
+export function replaceByWeights(program: Program, names: ReadonlyMap<Value, string>): Program {
+  const weights = new Map<string, Value>();
+  function weight(name: string, { shape, dtype }: Value): Value {
+    const known = weights.get(name);
+    if (known !== undefined) return known;
+    const made = parameter({ name, shape: shape as readonly number[], dtype, init: ZEROS, trainable: false });
+    weights.set(name, made);
+    return made;
+  }
+  return rewriteProgram(program, (value, _inputs, keep) => {
+    const name = names.get(value);
+    return name === undefined ? keep() : weight(name, value);
+  });
+}
+
+/** A text that is the same for equal expressions of equal leaves. @param leaf describes a parameter or constant */
+export function describeExpression(root: Value, leaf: (value: Value) => string): string {
+  const numbers = new Map<Value, number>();
+  return topologicalOrder([root])
+    .map((value) => {
+      const number = numbers.size;
+      numbers.set(value, number);
+      const operands = value.inputs.map((operand) => numbers.get(operand)).join();
+      const about = value.inputs.length === 0 ? leaf(value) : JSON.stringify(value.attributes);
+      return `${number}=${value.op}(${operands}) ${about} [${value.shape.join()}] ${value.dtype}`;
+    })
+    .join("\n");
+}
