@@ -14,14 +14,13 @@ import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
 import { dcAeDecode, dcAeEncode } from "../models/dc-ae.js";
 import { type DcAeConfig, spatialCompression } from "../models/dc-ae-config.js";
 import type { Engine } from "../runtime/engine.js";
+import { type BoundedRuns, createBoundedRuns, type ModelPart } from "./bounded-runs.js";
 import { checkFinite } from "./check-finite.js";
-import { runExact } from "./exact-tiling.js";
-import { planExactTiling } from "./exact-tiling-plan.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
 import { checkBatch, checkPicture } from "./model-tensors.js";
 import { padToMultiple } from "./pad-to-multiple.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
-import { checkTiling, join, runTiled, type TilingOptions, tilePass } from "./tiling.js";
+import { checkTiling, runTiled, type TilingOptions, tilePass } from "./tiling.js";
 
 /** What a model is made of. `dispose` of the model also disposes the engine and closes the weights. */
 export interface ModelParts<Config> {
@@ -65,6 +64,22 @@ export interface ReconstructOptions extends CodecOptions {
   readonly sizePolicy?: SizePolicy;
 }
 
+export interface MemoryPlanOptions {
+  /** Bytes that the process may take at its peak. */
+  readonly maxMemory: number;
+  /** As for `encode`. */
+  readonly latentChannels?: number;
+}
+
+export interface MemoryPlan {
+  /** Predicted peak of the process in bytes. */
+  readonly bytes: number;
+  /** Tiles that are computed for one picture; 0 when it runs whole. */
+  readonly tiles: number;
+  /** Work relative to the whole picture at once, 1 when it runs whole: neighboring tiles compute their borders twice. */
+  readonly overhead: number;
+}
+
 /** Default tiles of diffusers: 512 pixels with a distance of 448. */
 export const DEFAULT_TILING: TilingOptions = { tile: [512, 512], stride: [448, 448] };
 
@@ -79,8 +94,7 @@ export class AutoencoderDCModel {
   /** Pixels per latent position along each axis, f. */
   readonly compression: number;
   readonly #programs: ProgramCache;
-  /** One at a time: under a memory limit a second program may not fit beside the first. */
-  readonly #bounded: ProgramCache;
+  readonly #bounded: BoundedRuns;
 
   constructor(parts: ModelParts<DcAeConfig>) {
     this.name = parts.name;
@@ -90,7 +104,7 @@ export class AutoencoderDCModel {
     this.scalingFactor = parts.scalingFactor;
     this.compression = spatialCompression(parts.config);
     this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
-    this.#bounded = createProgramCache(parts.engine, parts.weights, 1);
+    this.#bounded = createBoundedRuns(parts.engine, parts.weights);
   }
 
   get latentChannels(): number {
@@ -142,10 +156,27 @@ export class AutoencoderDCModel {
     return options.tiling === undefined ? this.#decode(z, options.maxMemory) : this.#decodeTiled(z, options.tiling);
   }
 
+  /**
+   * What `encode` or `decode` under a limit of memory does with tensors of a shape.
+   *
+   * @param shape [N, C, H, W] of the picture for "encode", [N, L, h, w] of the latent for "decode"
+   * @throws ConfigError when the limit is too low, with the memory that would do
+   */
+  planMemory(part: "encode" | "decode", shape: readonly number[], options: MemoryPlanOptions): MemoryPlan {
+    const { maxMemory, latentChannels } = options;
+    const modelPart = part === "encode" ? this.#encodePart(latentChannels) : this.#decodePart();
+    const { bytes, passes, overhead } = this.#bounded.plan(shape, modelPart, maxMemory);
+    return { bytes, overhead, tiles: passes.reduce((sum, { regions }) => sum + regions.length, 0) };
+  }
+
   /** decode(encode(x)) in the size of x where the policy pads, of the crop where it crops. */
   async reconstruct(x: Tensor, options: ReconstructOptions = {}): Promise<Tensor> {
     const { sizePolicy = "error", ...codec } = options;
     const fitted = fitToMultiple(checkBatch(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
+    checkMemoryOption(codec);
+    const { maxMemory } = codec;
+    // Refused before the encoder has worked, not after.
+    if (maxMemory !== undefined) this.planMemory("decode", this.latentShape(shape4(fitted.tensor)), { maxMemory });
     return fitted.restore(await this.decode(await this.encode(fitted.tensor, codec), codec));
   }
 
@@ -172,45 +203,29 @@ export class AutoencoderDCModel {
     }
   }
 
+  #encodePart(latentChannels?: number): ModelPart {
+    const build = (shape: readonly number[]) => buildEncodeProgram(this.config, shape, { latentChannels });
+    return { label: `encode ${latentChannels ?? ""}`, input: "x", build };
+  }
+
+  #decodePart(): ModelPart {
+    return { label: "decode", input: "latent", build: (shape) => buildDecodeProgram(this.config, shape) };
+  }
+
+  async #run(x: Tensor, part: ModelPart, maxMemory: number | undefined): Promise<Tensor> {
+    if (maxMemory !== undefined) return this.#bounded.run(x, part, maxMemory);
+    const key = `${part.label} ${x.shape.join("x")}`;
+    const outputs = await this.#programs.run(key, () => part.build(x.shape), { [part.input]: x });
+    return Object.values(outputs)[0] as Tensor;
+  }
+
   async #encode(x: Tensor, { latentChannels, maxMemory }: EncodeDcOptions): Promise<Tensor> {
-    if (maxMemory !== undefined) {
-      const build = (shape: readonly number[]) => buildEncodeProgram(this.config, shape, { latentChannels });
-      const latent = await this.#runBounded(x, `encode ${latentChannels ?? ""}`, build, maxMemory);
-      return checkFinite(latent, x, this.weights, "encode");
-    }
-    const build = () => buildEncodeProgram(this.config, x.shape, { latentChannels });
-    const { latent } = await this.#programs.run(`encode ${x.shape.join("x")} ${latentChannels ?? ""}`, build, { x });
-    return checkFinite(latent as Tensor, x, this.weights, "encode");
+    const latent = await this.#run(x, this.#encodePart(latentChannels), maxMemory);
+    return checkFinite(latent, x, this.weights, "encode");
   }
 
   async #decode(latent: Tensor, maxMemory?: number): Promise<Tensor> {
-    if (maxMemory !== undefined) {
-      const build = (shape: readonly number[]) => buildDecodeProgram(this.config, shape);
-      const picture = await this.#runBounded(latent, "decode", build, maxMemory);
-      return checkFinite(picture, latent, this.weights, "decode");
-    }
-    const build = () => buildDecodeProgram(this.config, latent.shape);
-    const { picture } = await this.#programs.run(`decode ${latent.shape.join("x")}`, build, { latent });
-    return checkFinite(picture as Tensor, latent, this.weights, "decode");
-  }
-
-  /** Picture by picture, in tiles where one doesn't fit. */
-  async #runBounded(
-    x: Tensor,
-    label: string,
-    build: (shape: readonly number[]) => Program,
-    maxMemory: number,
-  ): Promise<Tensor> {
-    const shape = [1, ...x.shape.slice(1)];
-    const prepare = (program: Program) => this.engine.rewrite?.(program) ?? program;
-    const plan = planExactTiling(build(shape), this.compression, { maxMemory, prepare });
-    const results: Tensor[] = [];
-    for (let i = 0; i < (x.shape[0] as number); i++) {
-      const picture = x.slice([{ start: i, stop: i + 1 }]);
-      const run = this.#bounded.run.bind(this.#bounded);
-      results.push(await runExact(plan, picture, run, `${label} ${shape.join("x")} in ${maxMemory}`));
-    }
-    return join(results, 0);
+    return checkFinite(await this.#run(latent, this.#decodePart(), maxMemory), latent, this.weights, "decode");
   }
 
   async #encodeTiled(x: Tensor, options: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {
@@ -238,6 +253,8 @@ export class AutoencoderDCModel {
     return runTiled(latent, { tile, stride, blend, keep: tiling.stride }, (part) => this.#decode(part));
   }
 }
+
+const shape4 = (x: Tensor) => x.shape as unknown as readonly [number, number, number, number];
 
 function checkMemoryOption({ tiling, maxMemory }: CodecOptions): void {
   if (maxMemory === undefined) return;

@@ -1,44 +1,49 @@
 /**
- * How to run a program in bounded memory with the same result: where to cut it in two, and how large tiles may be.
+ * How to run a program in bounded memory with the same result: what of it in tiles, and how large they may be.
  *
- * One part runs whole: it holds everything that sees all pixels at once (attention), at the lowest resolutions, where it is
- * small. The other part is local and runs in tiles whose halos follow from the graph (graph/rewrite/tile-program.ts). In an
- * encoder the local part comes first, in a decoder last. Of all cuts and tile sizes that fit the budget, the one with the
- * least arithmetic is taken: larger tiles compute less of their halos twice, a cut closer to the deep end makes the whole
- * part smaller and halos wider.
+ * The plan keeps as much whole as fits the budget (exact-tiling-division.ts), and in each pass over the tiles
+ * (exact-tiling-passes.ts) the largest ones that fit, since tiles compute their halos twice.
  */
 import { ConfigError } from "../errors.js";
 import { countMacs } from "../graph/count-macs.js";
-import { input } from "../graph/ops/leaves.js";
 import { createProgram, type Program } from "../graph/program.js";
-import { rewriteProgram } from "../graph/rewrite/rebuild.js";
-import { buildTile, localPath } from "../graph/rewrite/tile-program.js";
-import { pictureSize, type Region } from "../graph/rewrite/tile-rules.js";
-import { topologicalOrder } from "../graph/traverse.js";
+import type { Grid, Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";
-import { programMemory } from "./exact-tiling-memory.js";
+import { bytesOf, type Division, divisions, type Ends, heldBytes, programEnds } from "./exact-tiling-division.js";
+import { passTile, type TilePass } from "./exact-tiling-passes.js";
 
-/** Name of the value at the cut, as output of one part and input of the other. */
-export const SEAM = "seam";
-/** What Node and the runtime take themselves. */
-const BASE_BYTES = 180e6;
+/** What Node, this library and the runtime take themselves. */
+const BASE_BYTES = 110e6;
+
+/** The caller's thread and the engine's, both of which hold tensors. */
+const THREADS = 2;
+
+/** Arrays of past tiles that pile up in each thread before its garbage collector runs (V8 lets 64 MB pass). */
+const THREAD_GARBAGE_BYTES = 64e6;
+
 /**
- * Bytes at run time per predicted byte of intermediate values: the arena of the runtime keeps blocks of past sizes, and
- * convolutions have packed copies of their inputs.
+ * Blocks below 32 MB that the C library keeps when a program ends: the programs of tiles come and go, and their sizes differ.
+ * Measured: 110 MB more than with a library that gives them back.
  */
-const ACTIVATION_FACTOR = 1.35;
-/** Tile sides to try, in pixels of the picture; the actual ones are equal parts of it. */
-const TILE_SIDES = [4096, 2048, 1536, 1024, 768, 512, 384, 256, 128, 64, 32];
+const HEAP_WASTE_BYTES = 128e6;
+
+/** A limit is kept although predictions are a few per cent off: plans take this much less. */
+const MARGIN = 1.1;
+
+/** Sides of tiles to try, in cells; the actual ones are equal parts of the picture. */
+const TILE_SIDES = [Number.POSITIVE_INFINITY, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
+
+export interface PlannedPass extends TilePass {
+  /** The tiles, in cells. */
+  readonly regions: readonly Region[];
+}
 
 export interface ExactPlan {
-  /** "whole": no tiles are needed. Otherwise which part is tiled: "first" or "last". */
-  readonly tiled: "whole" | "first" | "last";
+  /** "whole": no tiles are needed. Otherwise which part is tiled. */
+  readonly tiled: "whole" | Division["tiled"];
   /** The part that runs whole; undefined where everything is tiled. */
   readonly whole: Program | undefined;
-  /** The tiled part: tiles of `path`'s last value. Empty for "whole". */
-  readonly source: Value | undefined;
-  readonly path: readonly Value[];
-  readonly regions: readonly Region[];
+  readonly passes: readonly PlannedPass[];
   /** Predicted peak of the process in bytes. */
   readonly bytes: number;
   /** Multiply-accumulates of all parts and tiles relative to the whole program. */
@@ -48,159 +53,129 @@ export interface ExactPlan {
 export interface PlanOptions {
   /** Bytes that the process may take at its peak. */
   readonly maxMemory: number;
-  /** The form in which the engine runs programs; default: as they are. */
-  readonly prepare?: ((program: Program) => Program) | undefined;
+  /** How many pictures the caller has given; they run one by one. Default 1. */
+  readonly batch?: number;
+  /** Bytes that the engine takes to load a program and run it once, without the tensors that cross to it. */
+  readonly predictMemory: (program: Program) => number;
 }
 
-interface Cut {
-  readonly tiled: "first" | "last";
-  readonly value: Value;
-  readonly source: Value;
-  readonly path: readonly Value[];
-  readonly whole: Program | undefined;
+interface Cost {
+  readonly bytes: number;
+  readonly macs: number;
 }
 
-/** Values that every way from the program's input to its output passes through. */
-function cutValues(x: Value, y: Value): Value[] {
-  const order = topologicalOrder([y]);
-  const varying = new Set<Value>();
-  for (const value of order) {
-    if (value === x || value.inputs.some((operand) => varying.has(operand))) varying.add(value);
-  }
-  const steps = order.filter((value) => varying.has(value));
-  const position = new Map(steps.map((value, i) => [value, i]));
-  // A value is a cut if no edge passes it by: `reach` is the furthest user of anything before it.
-  let reach = 0;
-  const lastUser = steps.map((value) => position.get(value) as number);
-  steps.forEach((value, i) => {
-    for (const operand of value.inputs) {
-      const at = position.get(operand);
-      if (at !== undefined) lastUser[at] = Math.max(lastUser[at] as number, i);
-    }
-  });
-  return steps.filter((value, i) => {
-    const isCut = reach <= i && value.shape.length === 4;
-    reach = Math.max(reach, lastUser[i] as number);
-    return isCut;
-  });
-}
+type PassCost = Cost & { readonly regions: readonly Region[] };
 
-/** The program from `value` on, as a function of an input in its place. */
-function programAfter(program: Program, value: Value): Program {
-  const seam = input(SEAM, value.shape, value.dtype);
-  return rewriteProgram(program, (current, _inputs, keep) => (current === value ? seam : keep()));
-}
-
-function findCuts(program: Program, x: Value, y: Value): Cut[] {
-  const values = cutValues(x, y);
-  return values.flatMap((value): Cut[] => {
-    const head = value === x ? undefined : localPath(x, value);
-    const tail = value === y ? undefined : localPath(value, y);
-    const cuts: Cut[] = [];
-    if (head !== undefined) {
-      const whole = value === y ? undefined : programAfter(program, value);
-      cuts.push({ tiled: "first", value, source: x, path: head, whole });
-    }
-    if (tail !== undefined && value !== x) {
-      const whole = createProgram(program.name, { [SEAM]: value });
-      cuts.push({ tiled: "last", value, source: value, path: tail, whole });
-    }
-    return cuts;
-  });
-}
-
-/** `size` positions in equal parts of at most `side`, each starting at a multiple of `step`. */
-function parts(size: number, side: number, step: number): { start: number; stop: number }[] {
-  const count = Math.ceil(size / side);
-  const length = Math.ceil(size / count / step) * step;
+/** `size` positions in equal parts of at most `side`. */
+function parts(size: number, side: number): Range[] {
+  const length = Math.ceil(size / Math.ceil(size / Math.min(side, size)));
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => ({
     start: i * length,
     stop: Math.min(size, (i + 1) * length),
   }));
 }
 
-function tileRegions(target: Value, pixels: number, side: number, compression: number): Region[] {
-  const [height, width] = pictureSize(target);
-  // `side` is in pixels of the picture; the target may be at a lower resolution.
-  const scale = pixels / height;
-  const own = Math.max(1, Math.floor(side / scale));
-  const step = Math.max(1, Math.floor(Math.min(compression, side) / scale));
-  return parts(height, own, step).flatMap((rows) => parts(width, own, step).map((columns): Region => [rows, columns]));
-}
+/** Predicts costs; what was predicted is remembered, since many divisions share passes. */
+function costModel(ends: Ends, { predictMemory, batch = 1 }: PlanOptions) {
+  // Of a batch, all pictures and all results are there, beside the copies of the one that runs.
+  const others = batch === 1 ? 0 : (batch - 1) * bytesOf(ends.x) + batch * bytesOf(ends.y);
+  const idle = BASE_BYTES + others;
+  const tiles = new Map<string, Cost & { readonly regions: readonly Region[] }>();
+  const numbers = new Map<Value, number>();
+  const numberOf = (value: Value | undefined) => {
+    if (value === undefined) return -1;
+    if (!numbers.has(value)) numbers.set(value, numbers.size);
+    return numbers.get(value);
+  };
 
-interface Usage {
-  readonly bytes: number;
-  readonly macs: number;
-}
-
-/** @param held bytes of tensors on the host during the run */
-function usage(program: Program, held: number, { prepare = (same) => same }: PlanOptions): Usage {
-  const { constants, activations } = programMemory(prepare(program));
-  return { bytes: BASE_BYTES + constants + ACTIVATION_FACTOR * activations + held, macs: countMacs(program) };
-}
-
-const bytesOf = (value: Value) => 4 * (value.shape as readonly number[]).reduce((a, b) => a * b, 1);
-
-/** A cut with tiles of a size, or undefined where it doesn't fit. */
-function tryCut(cut: Cut, ends: number, side: number, pixels: number, f: number, options: PlanOptions) {
-  const target = cut.path.at(-1) as Value;
-  const regions = tileRegions(target, pixels, side, f);
-  if (regions.length < 2) return undefined;
-  // A tile in the middle has the widest halo.
-  const [firstRows, lastRows] = [regions[0]?.[0], regions.at(-1)?.[0]];
-  const middle = regions[Math.floor(regions.length / 2)] as Region;
-  const rowCount = new Set(regions.map(([rows]) => rows.start)).size;
-  const columnCount = regions.length / rowCount;
-  const inner = regions[Math.floor(rowCount / 2) * columnCount + Math.floor(columnCount / 2)] ?? middle;
-  if (firstRows === undefined || lastRows === undefined) return undefined;
-  const tile = buildTile(cut.source, cut.path, inner, SEAM);
-  const program = createProgram("tile", { tile: tile.value });
-  const held = ends + bytesOf(cut.value) + bytesOf(tile.value);
-  const one = usage(program, held, options);
-  const rest = cut.whole && usage(cut.whole, ends + bytesOf(cut.value), options);
-  const bytes = Math.max(one.bytes, rest?.bytes ?? 0);
-  return { regions, bytes, macs: one.macs * regions.length + (rest?.macs ?? 0) };
-}
-
-interface Ends {
-  readonly x: Value;
-  readonly y: Value;
-  readonly plain: ExactPlan;
-  readonly macs: number;
-  /** Larger side of the picture in pixels. */
-  readonly pixels: number;
-}
-
-function programEnds(program: Program, options: PlanOptions): Ends {
-  const [x] = program.inputs.values();
-  const [y] = program.outputs.values();
-  if (x === undefined || y === undefined || program.inputs.size + program.outputs.size !== 2) {
-    throw new ConfigError(`exact tiling: "${program.name}" must have one input and one output`);
+  /** What crosses to the engine has a copy there, which belongs to the program; what comes back is copied at the end. */
+  function whole(program: Program, input: number, output: number): Cost {
+    return { bytes: idle + input + Math.max(predictMemory(program), THREADS * output), macs: countMacs(program) };
   }
-  const { bytes, macs } = usage(program, bytesOf(x as Value) + bytesOf(y), options);
-  const plain = {
-    tiled: "whole",
-    whole: program,
-    source: undefined,
-    path: [],
-    regions: [],
-    bytes,
-    overhead: 1,
-  } as const;
-  return { x: x as Value, y, plain, macs, pixels: Math.max(pictureSize(x as Value)[0], pictureSize(y)[0]) };
+
+  /** A tile in the middle, which has the widest halo, stands for all; without what the host holds. */
+  function tile(pass: TilePass, side: number): PassCost {
+    const rows = parts(ends.cells[0], side);
+    const columns = parts(ends.cells[1], side);
+    const regions = rows.flatMap((row) => columns.map((column): Region => [row, column]));
+    const middle: Region = [rows[rows.length >> 1] as Range, columns[columns.length >> 1] as Range];
+    const { outputs } = passTile(pass, middle);
+    const program = createProgram("tile", outputs);
+    const crossing = [...program.inputs.values(), ...program.outputs.values()].reduce(
+      (sum, value) => sum + bytesOf(value as Value),
+      0,
+    );
+    const garbage = Math.min(THREAD_GARBAGE_BYTES, crossing * regions.length);
+    const running = predictMemory(program);
+    const waste = Math.min(HEAP_WASTE_BYTES, running);
+    const bytes = idle + crossing + THREADS * garbage + running + waste;
+    return { regions, bytes, macs: countMacs(program) * regions.length };
+  }
+
+  return {
+    whole,
+    /** The part of a division that runs whole. */
+    rest({ whole: program, seam }: Division): Cost {
+      if (program === undefined) return { bytes: 0, macs: 0 };
+      // Behind the tiles, the caller's picture and what the tiles left are still there.
+      const waiting = ends.encodes ? bytesOf(ends.x) + HEAP_WASTE_BYTES + THREAD_GARBAGE_BYTES : 0;
+      const cost = ends.encodes
+        ? whole(program, bytesOf(seam), bytesOf(ends.y))
+        : whole(program, bytesOf(ends.x), bytesOf(seam));
+      return { ...cost, bytes: cost.bytes + waiting };
+    },
+    pass(pass: TilePass, side: number): PassCost {
+      const targets = [pass.flow.source, pass.picture, ...pass.sums.values()];
+      const key = `${targets.map(numberOf).join()} ${Math.min(side, Math.max(...ends.cells))}`;
+      const known = tiles.get(key) ?? tile(pass, side);
+      tiles.set(key, known);
+      return known;
+    },
+  };
 }
 
-/** Every way to run `program` in two parts, one of them in tiles. */
-export function exactPlans(program: Program, compression: number, options: PlanOptions): ExactPlan[] {
-  const { x, y, macs, pixels } = programEnds(program, options);
-  const ends = bytesOf(x) + bytesOf(y);
-  return findCuts(program, x, y).flatMap((cut) =>
-    TILE_SIDES.flatMap((side): ExactPlan[] => {
-      const found = tryCut(cut, ends, side, pixels, compression, options);
-      if (found === undefined) return [];
-      const { tiled, source, path, whole } = cut;
-      return [{ tiled, whole, source, path, ...found, overhead: found.macs / macs }];
-    }),
+type CostModel = ReturnType<typeof costModel>;
+
+const sidesFor = ([rows, columns]: Grid) => TILE_SIDES.filter((side, i) => i === 0 || side < Math.max(rows, columns));
+
+/** The largest tiles of a pass that fit, or undefined. Memory grows with the side, so that halving finds them. */
+function largestTiles(pass: TilePass, held: number, maxMemory: number, sides: readonly number[], model: CostModel) {
+  let [low, high] = [0, sides.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (model.pass(pass, sides[middle] as number).bytes + held <= maxMemory) high = middle;
+    else low = middle + 1;
+  }
+  const side = sides[low];
+  return side === undefined ? undefined : model.pass(pass, side);
+}
+
+function join(division: Division, passes: readonly PassCost[], ends: Ends, model: CostModel): ExactPlan {
+  const rest = model.rest(division);
+  const held = heldBytes(division, ends);
+  const { tiled, whole } = division;
+  return {
+    tiled,
+    whole,
+    passes: division.passes.map((pass, i) => ({ ...pass, regions: passes[i]?.regions ?? [] })),
+    bytes: Math.max(rest.bytes, ...passes.map(({ bytes }, i) => bytes + (held[i] as number))),
+    overhead: passes.reduce((sum, { macs }) => sum + macs, rest.macs) / countMacs(ends.program),
+  };
+}
+
+/** Plans of every division, with tiles of each of `sides` cells. */
+export function exactPlans(program: Program, sides: readonly number[], options: PlanOptions): ExactPlan[] {
+  const ends = programEnds(program);
+  const model = costModel(ends, options);
+  return [...divisions(ends)].flatMap((division) =>
+    sides.map((side) =>
+      join(
+        division,
+        division.passes.map((pass) => model.pass(pass, side)),
+        ends,
+        model,
+      ),
+    ),
   );
 }
 
@@ -208,21 +183,34 @@ export function exactPlans(program: Program, compression: number, options: PlanO
  * Plans one picture.
  *
  * @param program one input and one output, both [1, C, h, w] of static shape; batches are run picture by picture
- * @param compression pixels per latent position, which tile borders keep to
  * @throws ConfigError when nothing fits, with the memory that would do
  */
-export function planExactTiling(program: Program, compression: number, options: PlanOptions): ExactPlan {
-  const { x, y, plain, pixels } = programEnds(program, options);
-  if (plain.bytes <= options.maxMemory) return plain;
-  const plans = exactPlans(program, compression, options);
-  const fitting = plans.filter(({ bytes }) => bytes <= options.maxMemory);
-  const [first, ...others] = fitting;
-  if (first !== undefined) return others.reduce((a, b) => (b.overhead < a.overhead ? b : a), first);
-  const smallest = plans.reduce((least, { bytes }) => Math.min(least, bytes), plain.bytes);
-  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
-  const [height, width] = pictureSize(pictureSize(y)[0] === pixels ? y : x);
+export function planExactTiling(program: Program, options: PlanOptions): ExactPlan {
+  const maxMemory = options.maxMemory / MARGIN;
+  const ends = programEnds(program);
+  const { x, y, cells } = ends;
+  const model = costModel(ends, options);
+  const { bytes } = model.whole(program, bytesOf(x), bytesOf(y));
+  if (bytes <= maxMemory) return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1 };
+
+  const sides = sidesFor(cells);
+  let least = bytes;
+  for (const division of divisions(ends)) {
+    const rest = model.rest(division).bytes;
+    const held = heldBytes(division, ends);
+    const found =
+      rest <= maxMemory
+        ? division.passes.map((pass, i) => largestTiles(pass, held[i] as number, maxMemory, sides, model))
+        : [];
+    const fitting = found.filter((cost) => cost !== undefined);
+    if (rest <= maxMemory && fitting.length === division.passes.length) return join(division, fitting, ends, model);
+    const smallest = division.passes.map((pass, i) => model.pass(pass, 1).bytes + (held[i] as number));
+    least = Math.min(least, Math.max(rest, ...smallest));
+  }
+  const megabytes = (count: number) => `${Math.ceil(count / 1e6)} MB`;
+  const [height, width] = (ends.encodes ? x : y).shape.slice(2) as [number, number];
   throw new ConfigError(
-    `maxMemory: ${program.name} of ${width}x${height} pixels needs at least ${megabytes(smallest)}, ` +
+    `maxMemory: ${program.name} of ${width}x${height} pixels needs at least ${megabytes(least * MARGIN)}, ` +
       `the limit is ${megabytes(options.maxMemory)}`,
     { hint: "Raise maxMemory, make the picture smaller, or use blended tiling, which changes the result." },
   );

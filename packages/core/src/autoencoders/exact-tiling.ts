@@ -2,62 +2,136 @@
  * Pictures of any size in bounded memory, with the result of the whole picture: runs the plan of exact-tiling-plan.ts.
  */
 import { createProgram, type Program } from "../graph/program.js";
-import { buildTile, type Tile } from "../graph/rewrite/tile-program.js";
-import type { Region } from "../graph/rewrite/tile-rules.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
+import type { Region } from "../graph/tiling/pixel-layout.js";
+import type { Tile } from "../graph/tiling/tile-program.js";
 import type { Value } from "../graph/value.js";
 import type { NamedTensors } from "../runtime/engine.js";
-import { type ExactPlan, SEAM } from "./exact-tiling-plan.js";
+import { seamBuffers } from "./exact-tiling-division.js";
+import { PICTURE, passTile, pictureRegion, SEAM } from "./exact-tiling-passes.js";
+import type { ExactPlan, PlannedPass } from "./exact-tiling-plan.js";
 
 /** Loads (or finds loaded) the program known as `key` and runs it. */
 export type RunProgram = (key: string, build: () => Program, inputs: NamedTensors) => Promise<Record<string, Tensor>>;
 
-const only = (tensors: Record<string, Tensor>): Tensor => Object.values(tensors)[0] as Tensor;
+type Picture = Tensor<"float32">;
+const shapeOf = (value: Value) => value.shape as readonly number[];
+const only = (tensors: Record<string, Tensor>): Picture => (Object.values(tensors)[0] as Tensor).cast("float32");
 
-/** Writes `tile` [1, C, h, w] to `region` of `target`, row by row. */
-function place(target: Tensor<"float32">, tile: Tensor, [rows, columns]: Region): void {
-  const [, channels, height, width] = target.shape as readonly [number, number, number, number];
-  const data = tile.toFloat32();
+/** Calls `copy` for each row of pixels of a region: its start in the picture, its start in the tile, and its length. */
+function eachRow(
+  [, channels, height, width]: readonly [number, number, number, number],
+  [rows, columns]: Region,
+  copy: (inPicture: number, inTile: number, length: number) => void,
+): void {
   const [tileHeight, tileWidth] = [rows.stop - rows.start, columns.stop - columns.start];
   for (let channel = 0; channel < channels; channel++) {
     for (let row = 0; row < tileHeight; row++) {
-      const from = (channel * tileHeight + row) * tileWidth;
-      const to = (channel * height + rows.start + row) * width + columns.start;
-      target.data.set(data.subarray(from, from + tileWidth), to);
+      const inPicture = (channel * height + rows.start + row) * width + columns.start;
+      copy(inPicture, (channel * tileHeight + row) * tileWidth, tileWidth);
     }
   }
 }
 
+type Shape4 = readonly [number, number, number, number];
+
+/** A region of a picture as a tensor of its own: a view would cross to the engine's thread with all of the picture. */
+function cutOut(picture: Picture, region: Region): Picture {
+  const shape = picture.shape as unknown as Shape4;
+  const [height, width] = region.map(({ start, stop }) => stop - start) as [number, number];
+  const { data } = picture;
+  const tile = new Float32Array(shape[1] * height * width);
+  eachRow(shape, region, (from, to, length) => tile.set(data.subarray(from, from + length), to));
+  return Tensor.float32(tile, [1, shape[1], height, width]) as Picture;
+}
+
+function place(picture: Picture, tile: Tensor, region: Region): void {
+  const data = tile.toFloat32();
+  const target = picture.data;
+  eachRow(picture.shape as unknown as Shape4, region, (to, from, length) =>
+    target.set(data.subarray(from, from + length), to),
+  );
+}
+
+/** Sums of tiles' shares, in float64: there may be thousands. */
+class SumOfTiles {
+  readonly #total: Float64Array;
+  readonly #shape: readonly number[];
+
+  constructor(value: Value) {
+    this.#shape = shapeOf(value);
+    this.#total = new Float64Array(sizeOf(this.#shape));
+  }
+
+  add(share: Tensor): void {
+    const data = share.toFloat32();
+    for (let i = 0; i < data.length; i++) this.#total[i] = (this.#total[i] as number) + (data[i] as number);
+  }
+
+  get tensor(): Tensor {
+    return Tensor.float32(Float32Array.from(this.#total), this.#shape);
+  }
+}
+
+interface TileJob {
+  readonly tile: Tile;
+  readonly region: Region;
+}
+
 /** Tiles with the same graph one after the other, so that each program is loaded once. */
-async function runTiles(plan: ExactPlan, x: Tensor, run: RunProgram, label: string): Promise<Tensor> {
-  const target = plan.path.at(-1) as Value;
-  const result = Tensor.zeros(target.shape as readonly number[]);
-  const groups = new Map<string, { tile: Tile; region: Region }[]>();
-  for (const region of plan.regions) {
-    const tile = buildTile(plan.source as Value, plan.path, region, SEAM);
+function groupTiles(pass: PlannedPass): TileJob[][] {
+  const groups = new Map<string, TileJob[]>();
+  for (const region of pass.regions) {
+    const tile = passTile(pass, region);
     const group = groups.get(tile.key);
     if (group === undefined) groups.set(tile.key, [{ tile, region }]);
     else group.push({ tile, region });
   }
-  let index = 0;
-  for (const group of groups.values()) {
-    const key = `${label} tile ${index++}`;
-    for (const { tile, region } of group) {
-      const [rows, columns] = tile.sourceRegion;
-      const source = x.slice([undefined, undefined, rows, columns]);
-      const build = () => createProgram("tile", { tile: tile.value });
-      // The tile's graph was built for every region, and those of a group are equal: any of them will do.
-      place(result, only(await run(key, build, { [SEAM]: contiguous(source) })), region);
-    }
-  }
-  return result;
+  return [...groups.values()];
 }
 
-/** A copy without strides, since a view of a large picture would cross to the engine's thread with all of it. */
-function contiguous(tensor: Tensor): Tensor {
-  const data = new Float32Array(sizeOf(tensor.shape));
-  data.set(tensor.toFloat32());
-  return Tensor.float32(data, tensor.shape);
+/** One pass: `sums` are those known so far, and get those that it makes. */
+async function runPass(
+  pass: PlannedPass,
+  source: Picture,
+  result: Picture | undefined,
+  sums: Map<string, Tensor>,
+  run: (key: string, build: () => Program, inputs: NamedTensors) => Promise<Record<string, Tensor>>,
+): Promise<void> {
+  const totals = new Map([...pass.sums].map(([name, value]) => [name, new SumOfTiles(value)]));
+  let index = 0;
+  for (const group of groupTiles(pass)) {
+    const program = createProgram("tile", (group[0] as TileJob).tile.outputs);
+    const known = [...sums].filter(([name]) => program.inputs.has(name));
+    const key = `tile ${index++}`;
+    for (const { tile, region } of group) {
+      const inputs = { [SEAM]: cutOut(source, tile.sourceRegion), ...Object.fromEntries(known) };
+      const outputs = await run(key, () => program, inputs);
+      if (result !== undefined) place(result, outputs[PICTURE] as Tensor, pictureRegion(pass, region));
+      for (const [name, total] of totals) total.add(outputs[name] as Tensor);
+    }
+  }
+  for (const [name, total] of totals) sums.set(name, total.tensor);
+}
+
+/** All passes, from `x` to what the last one makes. */
+async function runPasses(passes: readonly PlannedPass[], x: Picture, run: RunProgram): Promise<Picture> {
+  const buffers = seamBuffers(passes).map((size) => new Float32Array(size));
+  const sums = new Map<string, Tensor>();
+  let source = x;
+  let made = 0;
+  for (const [i, pass] of passes.entries()) {
+    const { picture } = pass;
+    let result: Picture | undefined;
+    if (picture !== undefined) {
+      const size = sizeOf(shapeOf(picture));
+      const buffer = i === passes.length - 1 ? new Float32Array(size) : buffers[made++ % 2];
+      result = Tensor.float32((buffer as Float32Array).subarray(0, size), shapeOf(picture)) as Picture;
+    }
+    await runPass(pass, source, result, sums, (key, build, inputs) => run(`pass ${i} ${key}`, build, inputs));
+    source = result ?? source;
+  }
+  return source;
 }
 
 /**
@@ -67,13 +141,17 @@ function contiguous(tensor: Tensor): Tensor {
  * @param label identifies the program (model part and shape) among those that `run` keeps
  */
 export async function runExact(plan: ExactPlan, x: Tensor, run: RunProgram, label: string): Promise<Tensor> {
+  const labeled: RunProgram = (key, build, inputs) => run(`${label} ${key}`, build, inputs);
   const whole = (input: Tensor) => {
     const program = plan.whole as Program;
     const [name] = program.inputs.keys();
-    return run(`${label} whole`, () => program, { [name as string]: input }).then(only);
+    return labeled("whole", () => program, { [name as string]: input }).then(only);
   };
   if (plan.tiled === "whole") return whole(x);
-  if (plan.tiled === "last") return runTiles(plan, plan.whole === undefined ? x : await whole(x), run, label);
-  const seam = await runTiles(plan, x, run, label);
+  const picture = x.cast("float32");
+  if (plan.tiled === "last") {
+    return runPasses(plan.passes, plan.whole === undefined ? picture : await whole(picture), labeled);
+  }
+  const seam = await runPasses(plan.passes, picture, labeled);
   return plan.whole === undefined ? seam : whole(seam);
 }

@@ -1,20 +1,19 @@
-/** Tiles with halos give the whole picture's result: every preset's architecture at tiny widths, every kind of cut. */
+/** Tiles with halos give the whole picture's result: every preset's architecture at tiny widths, every kind of division. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runExact } from "../../src/autoencoders/exact-tiling.js";
 import { type ExactPlan, exactPlans, planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
 import { buildDecodeProgram, buildEncodeProgram, buildKlDecodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
-import { createRandom, type Program, Tensor } from "../../src/graph/index.js";
+import type { Program } from "../../src/graph/index.js";
 import { ARCHITECTURES } from "../../src/models/architectures.js";
 import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae-config.js";
 import { getPreset } from "../../src/models/index.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
-import { randomWeights } from "../support/random-weights.js";
+import { programMemory } from "../../src/runtime/program-memory.js";
+import { errorOf } from "../support/error-of.js";
+import { tiledErrors } from "../support/tiled-error.js";
+import { tinyConfig } from "../support/tiny-config.js";
 
 const TOLERANCE = 1e-5;
-/** Widths are divided by this, and a stage has at most one block. */
-const SHRINK = 16;
 
 let engine: Engine;
 beforeAll(async () => {
@@ -22,122 +21,88 @@ beforeAll(async () => {
 });
 afterAll(() => engine.dispose());
 
-function tiny(config: DcAeConfig): DcAeConfig {
-  const shrink = <Part extends DcAeConfig["encoder"] | DcAeConfig["decoder"]>(part: Part): Part => ({
-    ...part,
-    widthList: part.widthList.map((width) => width / SHRINK),
-    depthList: part.depthList.map((depth) => Math.min(depth, 1)),
-  });
-  return {
-    ...config,
-    headDim: 4,
-    latentChannels: config.latentChannels / SHRINK,
-    encoder: shrink(config.encoder),
-    decoder: shrink(config.decoder),
-  };
+function predictMemory(program: Program): number {
+  const { constants, activations } = programMemory(program);
+  return constants + activations;
 }
 
-function randomInput(program: Program): Tensor {
-  const [value] = program.inputs.values();
-  const shape = value?.shape as number[];
-  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  createRandom(3, "x").normal(data);
-  return Tensor.float32(data, shape);
-}
+const plansOf = (program: Program, sides: readonly number[]) =>
+  exactPlans(program, sides, { maxMemory: 0, predictMemory });
 
-async function runOnce(program: Program, weights: ReturnType<typeof randomWeights>, inputs: Record<string, Tensor>) {
-  const loaded = await engine.load(program, weights);
-  const outputs = await loaded.run(inputs);
-  await loaded.dispose();
-  return outputs;
-}
-
-async function tiledError(program: Program, plan: ExactPlan): Promise<number> {
-  const weights = randomWeights(program, 17);
-  const x = randomInput(program);
-  const [name] = program.inputs.keys();
-  const [expected] = Object.values(await runOnce(program, weights, { [name as string]: x }));
-  // As a program cache does: whatever is loaded under a key serves every tile that has it.
-  const programs = new Map<string, Program>();
-  const actual = await runExact(
-    plan,
-    x,
-    (key, build, inputs) => {
-      const known = programs.get(key) ?? build();
-      programs.set(key, known);
-      return runOnce(known, weights, inputs);
-    },
-    "test",
-  );
-  return relativeError(actual, expected as Tensor);
-}
-
-/** The cheapest and the deepest plan of each kind with few enough tiles for a test. */
-function samplePlans(program: Program, compression: number): ExactPlan[] {
-  const plans = exactPlans(program, compression, { maxMemory: 0 }).filter(({ regions }) => regions.length <= 24);
-  return (["first", "last"] as const).flatMap((tiled) => {
-    const kind = plans.filter((plan) => plan.tiled === tiled && plan.regions.length >= 4);
-    return [kind.at(0), kind.at(-1), kind.at(Math.floor(kind.length / 2))].filter((plan) => plan !== undefined);
+/** Tiles of 2 and of 3 cells, with the least and the most of the program tiled, and in between. */
+function samplePlans(program: Program): ExactPlan[] {
+  return [2, 3].flatMap((side) => {
+    const plans = plansOf(program, [side]);
+    return [0, 0.5, 1].map((share) => plans[Math.floor(share * (plans.length - 1))] as ExactPlan);
   });
 }
 
 describe.each(Object.entries(ARCHITECTURES))("%s", (_, { config }) => {
-  const small = tiny(config);
+  const small = tinyConfig(config);
   const f = spatialCompression(small);
-  const [height, width] = f === 32 ? [128, 192] : [2 * f, 3 * f];
+  // Neither 2 nor 3 divides both.
+  const [rows, columns] = f === 128 ? [3, 4] : [4, 7];
 
   test("encode", { timeout: 120_000 }, async () => {
-    const program = buildEncodeProgram(small, [1, 3, height, width]);
-    const plans = samplePlans(program, f).filter(({ tiled }) => tiled === "first");
-    expect(plans.length).toBeGreaterThanOrEqual(2);
-    for (const plan of plans) expect(await tiledError(program, plan)).toBeLessThanOrEqual(TOLERANCE);
+    const program = buildEncodeProgram(small, [1, 3, rows * f, columns * f]);
+    const plans = samplePlans(program);
+    for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
 
   test("decode", { timeout: 120_000 }, async () => {
-    const program = buildDecodeProgram(small, [1, small.latentChannels, height / f, width / f]);
-    const plans = samplePlans(program, f).filter(({ tiled }) => tiled === "last");
-    expect(plans.length).toBeGreaterThanOrEqual(2);
-    for (const plan of plans) expect(await tiledError(program, plan)).toBeLessThanOrEqual(TOLERANCE);
+    const program = buildDecodeProgram(small, [1, small.latentChannels, rows, columns]);
+    const plans = samplePlans(program);
+    for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
 });
 
 describe("planning", () => {
   const config = getPreset("dc-ae-f32c32-in-1.0").config as DcAeConfig;
   const program = buildDecodeProgram(config, [1, 32, 32, 32]);
+  const plan = (maxMemory: number, of = program) => planExactTiling(of, { maxMemory, predictMemory });
+  const whole = plan(64e9);
 
   test("runs whole what fits", () => {
-    expect(planExactTiling(program, 32, { maxMemory: 64e9 }).tiled).toBe("whole");
+    expect(whole.tiled).toBe("whole");
+    expect(plan(whole.bytes * 1.1).tiled).toBe("whole");
   });
 
-  test("keeps the attention stages whole, and the least arithmetic among what fits", () => {
-    const whole = planExactTiling(program, 32, { maxMemory: 64e9 });
-    const plan = planExactTiling(program, 32, { maxMemory: whole.bytes * 0.8 });
-    expect(plan.tiled).toBe("last");
-    expect(plan.bytes).toBeLessThanOrEqual(whole.bytes * 0.8);
-    expect(plan.overhead).toBeGreaterThan(1);
-    expect(plan.overhead).toBeLessThan(2);
-    expect(plan.path.every(({ op }) => op !== "matmul")).toBe(true);
+  test("tiles the large end first, and more with less memory", () => {
+    const some = plan(whole.bytes * 0.9);
+    expect(some.tiled).toBe("last");
+    expect(some.bytes).toBeLessThanOrEqual(whole.bytes * 0.9);
+    expect(some.passes).toHaveLength(1);
+    expect(some.overhead).toBeGreaterThan(1);
+    const more = plan(whole.bytes * 0.7);
+    expect(more.passes.length).toBeGreaterThanOrEqual(some.passes.length);
+    expect(more.overhead).toBeGreaterThan(some.overhead);
+  });
+
+  test("attention goes through its sums over the pixels: a pass for each block", () => {
+    const [least] = plansOf(program, [4]).slice(-1);
+    // Three stages of two or three blocks with linear attention, and the pass that makes the picture.
+    expect(least?.whole).toBeUndefined();
+    expect(least?.passes.length).toBe(7);
+    expect(least?.passes.at(-1)?.sums.size).toBe(0);
   });
 
   test("refuses what can't fit, naming the memory that would do", () => {
-    const attempt = () => planExactTiling(program, 32, { maxMemory: 500e6 });
-    expect(attempt).toThrow(ConfigError);
-    const needed = /at least (\d+) MB/.exec(String(catchError(attempt)))?.[1];
-    expect(planExactTiling(program, 32, { maxMemory: Number(needed) * 1e6 }).tiled).toBe("last");
+    const error = errorOf(ConfigError, () => plan(300e6));
+    const needed = Number(/at least (\d+) MB/.exec(error.message)?.[1]) * 1e6;
+    expect(plan(needed).bytes).toBeLessThanOrEqual(needed);
+    expect(() => plan(needed - 2e6)).toThrow(/at least/);
   });
 
-  test("SD-VAE has statistics over the whole picture in every block: only its last layers can be tiled", () => {
+  test("a picture as large as a screen wall fits where the whole would need many times as much", () => {
+    const large = buildDecodeProgram(config, [1, 32, 128, 128]);
+    expect(plan(64e9, large).bytes).toBeGreaterThan(10e9);
+    expect(plan(2.8e9, large).overhead).toBeLessThan(1.6);
+  });
+
+  test("statistics of SD-VAE are sums as well, attention with softmax stays whole", async () => {
     const kl = getPreset("sd-vae-ft-mse").config as Parameters<typeof buildKlDecodeProgram>[0];
-    const plans = exactPlans(buildKlDecodeProgram(kl, [1, 4, 32, 32]), 8, { maxMemory: 0 });
-    for (const { path } of plans) expect(path.length).toBeLessThan(10);
+    const plans = plansOf(buildKlDecodeProgram(kl, [1, 4, 32, 32]), [8]);
+    expect(plans.length).toBeGreaterThan(5);
+    for (const { whole: deep } of plans) expect(deep).toBeDefined();
   });
 });
-
-function catchError(action: () => unknown): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-}

@@ -1,0 +1,145 @@
+/**
+ * The part of a graph that a tile needs: rectangles of values as a graph of their own.
+ *
+ * Regions are propagated from what is wanted back to the source with `tileRules`; a value that several others use is
+ * computed on the hull of what they need. Then the graph is built again on these regions: convolutions are padded only where
+ * the picture ends, everything else sees real neighbors, so a tile's pixels are those of the whole picture. Sums over the
+ * pixels that are known come in as inputs; sums that are wanted come out as the tile's share.
+ */
+import { input } from "../ops/leaves.js";
+import type { Padding2d, Value } from "../value.js";
+import type { PixelFlow } from "./pixel-flow.js";
+import { cropTile, extent, type Grid, hasPixels, type Range, type Region } from "./pixel-layout.js";
+import { rebuild, ruleOf } from "./tile-rules.js";
+
+/** What a tile computes: a region of a value with pixels, or the share of a region in a sum over the pixels. */
+export interface TileTarget {
+  readonly value: Value;
+  /** In the value's grid; for a sum in the grid that is summed over. */
+  readonly region: Region;
+}
+
+export interface Tile {
+  /** By the names of the targets; depends on an input `source` and one for each known sum. */
+  readonly outputs: Readonly<Record<string, Value>>;
+  readonly sourceRegion: Region;
+  /** Equal for tiles whose graphs are equal, so that one loaded program serves them all. */
+  readonly key: string;
+}
+
+export interface TileRequest {
+  readonly flow: PixelFlow;
+  readonly targets: Readonly<Record<string, TileTarget>>;
+  /** Name of the input that takes the region of the source. */
+  readonly source: string;
+  /** Names of the inputs that take sums over all pixels. */
+  readonly known: ReadonlyMap<Value, string>;
+}
+
+const hull = (a: Range, b: Range): Range => ({ start: Math.min(a.start, b.start), stop: Math.max(a.stop, b.stop) });
+const clamp = ({ start, stop }: Range, size: number): Range => ({
+  start: Math.max(0, start),
+  stop: Math.min(size, stop),
+});
+const within = ([rows, columns]: Region, [height, width]: Grid): Region => [clamp(rows, height), clamp(columns, width)];
+
+/** What an operand must provide, before it is cut at the picture's borders. */
+const needOf = (value: Value, region: Region): Region => ruleOf(value)?.need?.(value as never, region) ?? region;
+
+interface Requirements {
+  /** The values to compute, users first. */
+  readonly order: readonly Value[];
+  readonly regions: ReadonlyMap<Value, Region>;
+}
+
+/** Which values the targets depend on, and on which regions. */
+function requirements({ flow, targets, known }: TileRequest): Requirements {
+  const wanted = new Set<Value>();
+  const regions = new Map<Value, Region>();
+  const want = (value: Value, region: Region | undefined) => {
+    wanted.add(value);
+    if (region === undefined) return;
+    const before = regions.get(value);
+    regions.set(value, before === undefined ? region : [hull(before[0], region[0]), hull(before[1], region[1])]);
+  };
+  for (const { value, region } of Object.values(targets)) want(value, region);
+  const order: Value[] = [];
+  // Users come after their inputs, so backwards every region is complete when it is used.
+  for (let i = flow.values.length - 1; i >= 0; i--) {
+    const value = flow.values[i] as Value;
+    if (!wanted.has(value)) continue;
+    order.push(value);
+    if (value === flow.source || known.has(value)) continue;
+    const own = regions.get(value);
+    for (const operand of value.inputs) {
+      const layout = flow.layout(operand);
+      if (hasPixels(layout)) want(operand, within(needOf(value, own as Region), layout.grid));
+      else if (flow.has(operand)) want(operand, undefined);
+    }
+  }
+  return { order, regions };
+}
+
+const NO_CUT: Padding2d = { top: 0, left: 0, bottom: 0, right: 0 };
+
+const offset = (from: Region, to: Region): Grid => [to[0].start - from[0].start, to[1].start - from[1].start];
+
+const cellSize = (value: Value): number => ("factor" in value.attributes ? value.attributes.factor : 1);
+
+/** How much of `need` lies outside of what there is. */
+const outside = (need: Region, inside: Region): Padding2d => ({
+  top: inside[0].start - need[0].start,
+  left: inside[1].start - need[1].start,
+  bottom: need[0].stop - inside[0].stop,
+  right: need[1].stop - inside[1].stop,
+});
+
+/** The graph of one tile. */
+export function buildTile(request: TileRequest): Tile {
+  const { flow, targets, source, known } = request;
+  const { order, regions } = requirements(request);
+  const sourceRegion = regions.get(flow.source) as Region;
+  const sourceShape = [...flow.source.shape.slice(0, 2), ...extent(sourceRegion)];
+  const built = new Map<Value, Value>([[flow.source, input(source, sourceShape, flow.source.dtype)]]);
+  const key: string[] = [sourceShape.join("x")];
+
+  /** The part of an operand that `region` of its user needs, and what is missing of it beyond the picture. */
+  function operandTile(operand: Value, need: Region): { readonly tile: Value; readonly cut: Padding2d } {
+    const layout = flow.layout(operand);
+    const tile = built.get(operand) ?? operand;
+    if (!hasPixels(layout)) return { tile, cut: NO_CUT };
+    const available = regions.get(operand) as Region;
+    const inside = within(need, layout.grid);
+    const cut = outside(need, inside);
+    key.push([...extent(inside), ...offset(available, inside), ...Object.values(cut)].join());
+    return { tile: cropTile(tile, layout, available, inside), cut };
+  }
+
+  for (const value of [...order].reverse()) {
+    const name = known.get(value);
+    if (name !== undefined) built.set(value, input(name, value.shape, value.dtype));
+    if (built.has(value)) continue;
+    const layout = flow.layout(value);
+    const region = regions.get(value);
+    if (region === undefined) {
+      built.set(
+        value,
+        rebuild(
+          value,
+          value.inputs.map((operand) => built.get(operand) ?? operand),
+        ),
+      );
+      continue;
+    }
+    const need = needOf(value, region);
+    const operands = value.inputs.map((operand) => operandTile(operand, need));
+    // Only convolutions of one picture reach beyond it.
+    const cut = operands[0]?.cut ?? NO_CUT;
+    const inputs = operands.map(({ tile }) => tile);
+    // Where cells of several pixels are made whole and cut, the place within a cell matters.
+    if ("factor" in value.attributes) key.push(region.map(({ start }) => start % cellSize(value)).join());
+    built.set(value, ruleOf(value)?.make?.(value as never, inputs, { layout, region, cut }) ?? rebuild(value, inputs));
+  }
+  const outputs = Object.entries(targets).map(([name, { value, region }]) => [name, operandTile(value, region).tile]);
+  return { outputs: Object.fromEntries(outputs), sourceRegion, key: key.join(" ") };
+}
