@@ -96,6 +96,8 @@ export interface Engine {
   /** For messages, as in "onnxruntime-node cpu". */
   readonly name: string;
   readonly device: Device;
+  /** The form in which `load` would run a program without state. Absent where programs run as they are. */
+  rewrite?(program: Program): Program;
   /**
    * Bytes of memory that `program` takes in this process to be loaded without state and to run once, without the tensors that
    * cross to it. Absent where that isn't known.
