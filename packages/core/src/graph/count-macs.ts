@@ -16,6 +16,10 @@ function macsOf(value: Value): number {
       const input = sizeOf(staticShape(value.inputs[0].shape, "countMacs"));
       return input * sizeOf([outPerGroup, height, width] as number[]);
     }
+    case "filterBank":
+      return (
+        sizeOf(staticShape(value.shape, "countMacs")) * (staticShape(value.inputs[1].shape, "countMacs").at(-1) ?? 1)
+      );
     case "matmul":
       return (
         sizeOf(staticShape(value.shape, "countMacs")) * (staticShape(value.inputs[0].shape, "countMacs").at(-1) ?? 1)

@@ -34,6 +34,14 @@ export interface PoolAttributes {
   readonly padding: Padding2d;
 }
 
+export interface FilterBankAttributes {
+  readonly axis: number;
+  readonly stride: number;
+  /** Zeros in front of the axis and behind it. */
+  readonly before: number;
+  readonly after: number;
+}
+
 export interface ReduceAttributes {
   /** Non-negative, ascending. */
   readonly axes: readonly number[];
@@ -97,6 +105,11 @@ export interface Ops {
   conv2d: Row<readonly [x: Value, weight: Value] | readonly [x: Value, weight: Value, bias: Value], ConvAttributes>;
   /** Transposed convolution, the adjoint of conv2d; weight [I, O/groups, kh, kw]. */
   convTranspose2d: Binary<ConvAttributes & { readonly outputPadding: Pair }>;
+  /**
+   * Strided correlation along one axis with n filters [n, k] at once; the filter's index becomes the first axis:
+   * y[f, ..., t, ...] is the sum over i of filters[f, i] * x[..., stride * t + i - before, ...], x being 0 outside.
+   */
+  filterBank: Row<readonly [x: Value, filters: Value], FilterBankAttributes>;
   maxPool2d: Unary<PoolAttributes>;
   averagePool2d: Unary<PoolAttributes & { readonly countIncludePad: boolean }>;
 

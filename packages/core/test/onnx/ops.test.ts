@@ -157,6 +157,24 @@ describe("linear", () => {
     );
   });
 
+  test("filter banks along every axis", async () => {
+    const bank = fc.record({
+      axis: fc.integer({ min: 0, max: 3 }),
+      stride: fc.integer({ min: 1, max: 3 }),
+      before: fc.integer({ min: 0, max: 2 }),
+      after: fc.integer({ min: 0, max: 3 }),
+      count: fc.integer({ min: 1, max: 4 }),
+      length: fc.integer({ min: 1, max: 2 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(bank, async ({ count, length, ...options }) => {
+        const filters = random([count, length]);
+        await check(g.filterBank(x, input("f", [count, length]), options), { ...xs, f: filters }, 1e-5);
+      }),
+      { seed: 5, numRuns: 30 },
+    );
+  });
+
   test("random pooling", async () => {
     const size = fc.integer({ min: 1, max: 3 });
     const pool = fc.record({ kernel: fc.tuple(size, size), stride: fc.tuple(size, size), include: fc.boolean() });
@@ -177,7 +195,7 @@ test("every op has been lowered by a test above", () => {
   const tested = new Set(
     [
       "input constant parameter neg abs sign exp log sqrt sin cos tanh sigmoid erf relu cast add sub mul div pow",
-      "maximum minimum equal greater less where reduceSum reduceMean reduceMax softmax matmul conv2d convTranspose2d",
+      "maximum minimum equal greater less where reduceSum reduceMean reduceMax softmax matmul conv2d convTranspose2d filterBank",
       "maxPool2d averagePool2d reshape transpose expand slice pad concat gather pixelShuffle pixelUnshuffle",
       "upsampleNearest2d",
     ].flatMap((line) => line.split(" ")),

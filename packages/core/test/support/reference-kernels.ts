@@ -219,6 +219,17 @@ export const referenceKernels: { readonly [K in Exclude<OpName, Leaf>]: Kernel<K
     }),
   conv2d,
   convTranspose2d,
+  filterBank: (value, x, filters) => {
+    const { axis, stride, before } = value.attributes;
+    const taps = Array.from({ length: filters.shape[1] as number }, (_, tap) => tap);
+    return generate(value, ([filter, ...index]) => {
+      const start = (index[axis] as number) * stride - before;
+      const products = taps.map(
+        (tap) => at(x, replaced(index, axis, start + tap), 0) * at(filters, [filter as number, tap]),
+      );
+      return total(products);
+    });
+  },
   maxPool2d: (value, x) => generate(value, (index) => Math.max(...windows(value.attributes, index, x).values)),
   averagePool2d: (value, x) =>
     generate(value, (index) => {

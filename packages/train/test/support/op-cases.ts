@@ -171,6 +171,21 @@ export const opCases: { readonly [K in OpName]: CaseOf } = {
     dtype: "float32",
     linear: true,
   }),
+  filterBank: ({ n, c, h, w, variant }) => ({
+    shapes: [
+      [n + 1, c + 1, h + 2, w + 3],
+      [2, variant % 2 === 0 ? 2 : 1],
+    ],
+    build: (x, filters) =>
+      g.filterBank(x as Value, filters as Value, {
+        axis: variant % 4,
+        stride: 1 + (h % 3),
+        before: variant % 3,
+        after: 1,
+      }),
+    dtype: "float32",
+    linear: true,
+  }),
   maxPool2d: ({ n, c, h, w, variant }) => ({
     shapes: [[n, c, h + 3, w + 3]],
     build: (x) =>

@@ -97,6 +97,17 @@ export const spatialRules = {
     if (spatial.includes(undefined)) throw shapeError("convTranspose2d", inputs, "the padded size isn't known");
     return { shape: [x.shape[0] as Dim, outPerGroup * attributes.groups, ...(spatial as Dim[])], dtype: x.dtype };
   },
+  filterBank: (inputs, { axis, stride, before, after }) => {
+    checkDType("filterBank", inputs);
+    const [x, filters] = inputs;
+    const [count, length] = filters.shape as readonly [Dim, Dim];
+    if (filters.shape.length !== 2 || typeof length !== "number") {
+      throw shapeError("filterBank", inputs, "needs filters [n, k] of a fixed length");
+    }
+    const size = windowedSize(x.shape[axis] as Dim, length, stride, before + after);
+    if (size === undefined) throw shapeError("filterBank", inputs, `${length} taps don't fit along axis ${axis}`);
+    return { shape: [count, ...x.shape.map((dim, i) => (i === axis ? size : dim))], dtype: x.dtype };
+  },
   maxPool2d: pool("maxPool2d"),
   averagePool2d: pool("averagePool2d"),
   pixelShuffle: (inputs, { factor }) => {

@@ -49,6 +49,21 @@ export function convTranspose2d(x: Value, weight: Value, options: ConvTranspose2
   });
 }
 
+export interface FilterBankOptions {
+  readonly axis: number;
+  readonly stride?: number;
+  /** Zeros in front of the axis and behind it (default 0). */
+  readonly before?: number;
+  readonly after?: number;
+}
+
+/** Every filter of `filters` [n, k] along one axis of x; the result is [n, ...x.shape] with that axis shortened. */
+export function filterBank(x: Value, filters: Value, options: FilterBankOptions): Value {
+  const { axis, stride = 1, before = 0, after = 0 } = options;
+  const resolved = axis < 0 ? axis + x.shape.length : axis;
+  return build("filterBank", [x, filters], { axis: resolved, stride, before, after });
+}
+
 export interface Pool2dOptions {
   /** Default: the kernel size. */
   readonly stride?: PairLike;

@@ -239,6 +239,7 @@ export const tileRules: { readonly [K in OpName]: TileRule<K> | null } = {
     make: (value, inputs, { cut }) => rebuild(value as Value, inputs, { ...value.attributes, padding: cut }),
   },
   convTranspose2d: null,
+  filterBank: null,
   maxPool2d: pooling,
   averagePool2d: pooling,
   reshape: {

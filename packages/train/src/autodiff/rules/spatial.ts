@@ -12,6 +12,7 @@ import {
   type Value,
 } from "@dcae/core/graph";
 import { convolutionInputGradient, convolutionWeightGradient } from "../convolution-gradients.js";
+import { filterBankFilterGradient, filterBankInputGradient } from "../filter-bank-gradients.js";
 import type { GradientRule } from "../gradient-rule.js";
 import { averagePoolGradient, maxPoolGradient } from "../pooling-gradients.js";
 import { sumToShape } from "../sum-to-shape.js";
@@ -49,6 +50,7 @@ export const spatialGradients = {
       () => convolutionWeightGradient(dy, x, weight.shape as Shape4, y.attributes, forms),
     ];
   },
+  filterBank: (y, dy) => [() => filterBankInputGradient(y, dy), () => filterBankFilterGradient(y, dy)],
   maxPool2d: (y, dy) => [() => maxPoolGradient(y, dy)],
   averagePool2d: (y, dy) => [() => averagePoolGradient(y, dy)],
 } satisfies { [K in OpName]?: GradientRule<K> };

@@ -36,6 +36,23 @@ export const spatialKernels = {
     const [, , height, width] = sizes(value) as [number, number, number, number];
     return convolveTransposed(tf, x as TfTensor, weight as TfTensor, value.attributes, [height, width]);
   },
+  filterBank: (tf, value, [x, filters]) => {
+    const { axis, stride, before, after } = value.attributes;
+    const [count, ...window] = sizes(value) as [number, ...number[]];
+    const [length, positions] = [sizes(value.inputs[1])[1] as number, window[axis] as number];
+    const amounts = sizes(value.inputs[0]).map((_, i): [number, number] => (i === axis ? [before, after] : [0, 0]));
+    // All windows behind each other along the axis, and then their taps in front.
+    const reads = Array.from(
+      { length: length * positions },
+      (_, i) => Math.floor(i / positions) + (i % positions) * stride,
+    );
+    const windows = tf.gather(tf.pad(x as TfTensor, amounts), tf.tensor1d(reads, "int32"), axis);
+    const [left, right] = [window.slice(0, axis), window.slice(axis + 1)].map((dims) =>
+      dims.reduce((a, b) => a * b, 1),
+    );
+    const taps = tf.transpose(tf.reshape(windows, [left as number, length, positions, right as number]), [1, 0, 2, 3]);
+    return tf.reshape(tf.matMul(filters as TfTensor, tf.reshape(taps, [length, -1])), [count, ...window]);
+  },
   maxPool2d: (tf, { attributes: { kernel, stride, padding } }, [x]) => {
     const padded = padLast(tf, channelsLast(tf, x as TfTensor), padding, LOWEST);
     return channelsFirst(tf, tf.maxPool(padded, [...kernel], [...stride], "valid"));
