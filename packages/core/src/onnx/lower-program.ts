@@ -27,6 +27,7 @@ import type {
   OnnxNode,
   OnnxValueInfo,
 } from "./model-proto.js";
+import { findSplits, type Split } from "./split-slices.js";
 
 /** Ops that stand for data and are no nodes. */
 type Leaf = "input" | "parameter" | "constant";
@@ -152,6 +153,30 @@ export function lowerProgram(
         );
   const context: LoweringContext = { emit, constant, ints, shape, nameOf, blocked };
 
+  const results = new Map([
+    ...[...program.outputs],
+    ...[...program.updates].map(([name, value]) => [updateName(name), value] as const),
+  ]);
+  const order = topologicalOrder([...results.values()]);
+  const splits = findSplits(order);
+  /** All parts at once; each is known by its name when its turn comes. */
+  const lowerSplit = ({ source, axis, parts }: Split): void => {
+    const name = `${prefix}Split_${counter++}`;
+    const outputs = parts.map((_, i) => `${name}:${i}`);
+    const sizes = ints(parts.map((part) => part.shape[axis] as number));
+    const inputNames = [nameOf(source), sizes];
+    nodes.push({
+      opType: "Split",
+      name,
+      inputs: inputNames,
+      outputs,
+      attributes: { axis: { type: "int", value: axis } },
+    });
+    parts.forEach((part, i) => {
+      names.set(part, outputs[i] as string);
+    });
+  };
+
   function lower(value: Value): string {
     switch (value.op) {
       case "input": {
@@ -174,6 +199,9 @@ export function lowerProgram(
       default: {
         prefix = value.path === "" ? "" : `${value.path}/`;
         if (value.inputs.some((input) => varying.has(input))) varying.add(value);
+        const split = splits.get(value);
+        if (split !== undefined && !names.has(value)) lowerSplit(split);
+        if (split !== undefined) return nameOf(value);
         const inputNames = value.inputs.map(nameOf);
         // The table's row fits the value by construction; TypeScript can't correlate the two unions.
         const row = lowerings[value.op] as Lowering<OpName>;
@@ -182,11 +210,7 @@ export function lowerProgram(
     }
   }
 
-  const results = new Map([
-    ...[...program.outputs],
-    ...[...program.updates].map(([name, value]) => [updateName(name), value] as const),
-  ]);
-  for (const value of topologicalOrder([...results.values()])) names.set(value, lower(value));
+  for (const value of order) names.set(value, lower(value));
   prefix = "";
   const renamed = new Map<string, string>();
   const outputs = [...results].map(([name, value]): OnnxValueInfo => {
