@@ -12,6 +12,7 @@
  */
 import type { Program } from "../program.js";
 import { channelMeansAsProducts } from "./channel-mean.js";
+import { channelsLastWinograd } from "./channels-last.js";
 import { fastShuffles, simplifyShortcuts } from "./fast-shuffles.js";
 import { foldAffine } from "./fold-affine.js";
 import { splitUpsampling } from "./upsample-phases.js";
@@ -29,7 +30,7 @@ export function optimize(program: Program, options: OptimizeOptions = {}): Progr
   const passes: readonly ((program: Program) => Program)[] = [
     foldAffine,
     simplifyShortcuts,
-    (current) => toWinograd(current, choose),
+    (current) => channelsLastWinograd(current, choose),
     splitUpsampling,
     fastShuffles,
     channelMeansAsProducts,

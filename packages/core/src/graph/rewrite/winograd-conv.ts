@@ -25,19 +25,10 @@ import { expand, reshape, slice, transpose } from "../ops/layout.js";
 import { constant } from "../ops/leaves.js";
 import { conv2d, matmul } from "../ops/linear.js";
 import { Tensor } from "../tensor.js";
-import type { Padding2d, Value } from "../value.js";
-import { kronecker, type Matrix, product, WINOGRAD, type WinogradTile } from "./winograd-matrices.js";
+import type { Value } from "../value.js";
+import { kronecker, type Matrix, WINOGRAD, type WinogradTile } from "./winograd-matrices.js";
 import { isSmall, smallWinogradConv2d } from "./winograd-small.js";
-
-export interface WinogradOptions {
-  readonly tile: WinogradTile;
-  /** [O]. */
-  readonly bias?: Value | undefined;
-  /** Zero padding of the (upsampled) input. */
-  readonly padding: Padding2d;
-  /** The convolution of x upsampled by 2 (nearest neighbor); the padding must be 1 on all sides. Default false. */
-  readonly upsampled?: boolean;
-}
+import { planTiles, type TilePlan, type WinogradOptions } from "./winograd-tiles.js";
 
 function matrix(rows: Matrix, shape?: readonly number[]): Value {
   const [first = []] = rows;
@@ -53,32 +44,10 @@ export function winogradFilter(weight: Value, tile: WinogradTile): Value {
   return reshape(points, [filter.length ** 2, outChannels, inChannels]);
 }
 
-/** Row r of the window from the rows it shows of the picture that was upsampled: windows start at odd rows. */
-function duplication(n: number): Matrix {
-  const distinct = n / 2 + 1;
-  return Array.from({ length: n }, (_, row) =>
-    Array.from({ length: distinct }, (_, source) => (Math.ceil(row / 2) === source ? 1 : 0)),
-  );
-}
-
-interface Axis {
-  readonly size: number;
-  readonly before: number;
-  readonly tiles: number;
-}
-
 /** Tiles of x [N, C, ...] in the domain of the products, [N, C*n*n, rows, columns]. */
-function transformInput(
-  x: Value,
-  tile: WinogradTile,
-  upsampled: boolean,
-  [rows, columns]: readonly [Axis, Axis],
-): Value {
+function transformInput(x: Value, { window, stride, rows, columns }: TilePlan): Value {
   const channels = x.shape[1] as number;
-  const { input } = WINOGRAD[tile];
-  const points = input.length ** 2;
-  const window = upsampled ? product(input, duplication(input.length)) : input;
-  const [side, stride] = [window[0]?.length as number, upsampled ? tile / 2 : tile];
+  const [points, side] = [window.length ** 2, window[0]?.length as number];
   // The same kernels for every channel; the runtime folds this into one constant.
   const kernels = expand(matrix(kronecker(window, window), [1, points, 1, side, side]), [
     channels,
@@ -87,22 +56,15 @@ function transformInput(
     side,
     side,
   ]);
-  // Padded further where the tiles reach beyond the picture.
-  const after = ({ size, before, tiles }: Axis) => stride * (tiles - 1) + side - size - before;
   return conv2d(x, reshape(kernels, [channels * points, 1, side, side]), {
     groups: channels,
     stride,
-    padding: { top: rows.before, left: columns.before, bottom: after(rows), right: after(columns) },
+    padding: { top: rows.before, left: columns.before, bottom: rows.after, right: columns.after },
   });
 }
 
 /** Products [n*n, O, N*rows*columns] to the picture [N, O, rows*m, columns*m]. */
-function transformOutput(
-  products: Value,
-  tile: WinogradTile,
-  batch: number,
-  [rows, columns]: readonly [Axis, Axis],
-): Value {
+function transformOutput(products: Value, tile: WinogradTile, batch: number, { rows, columns }: TilePlan): Value {
   const outChannels = products.shape[1] as number;
   const { output } = WINOGRAD[tile];
   const points = products.shape[0] as number;
@@ -133,21 +95,15 @@ export function winogradConv2d(x: Value, weight: Value, options: WinogradOptions
   const { tile, bias, padding, upsampled = false } = options;
   const [batch, inChannels, height, width] = x.shape as readonly [number, number, number, number];
   const outChannels = weight.shape[0] as number;
-  const scale = upsampled ? 2 : 1;
-  const outHeight = scale * height + padding.top + padding.bottom - 2;
-  const outWidth = scale * width + padding.left + padding.right - 2;
   const biased = (y: Value) => (bias === undefined ? y : add(y, reshape(bias, [outChannels, 1, 1])));
   if (!upsampled && isSmall(batch, height, width)) {
     return biased(smallWinogradConv2d(x, winogradFilter(weight, tile), tile, padding));
   }
-  const axes = [
-    { size: height, before: padding.top, tiles: Math.ceil(outHeight / tile) },
-    { size: width, before: padding.left, tiles: Math.ceil(outWidth / tile) },
-  ] as const;
-  const tiles = axes[0].tiles * axes[1].tiles;
+  const plan = planTiles([height, width], tile, padding, upsampled);
+  const tiles = plan.rows.tiles * plan.columns.tiles;
   const points = (tile + 2) ** 2;
 
-  const transformed = transformInput(x, tile, upsampled, axes);
+  const transformed = transformInput(x, plan);
   const operand =
     batch === 1
       ? transpose(reshape(transformed, [inChannels, points, tiles]), [1, 0, 2])
@@ -157,6 +113,6 @@ export function winogradConv2d(x: Value, weight: Value, options: WinogradOptions
           batch * tiles,
         ]);
   const products = matmul(winogradFilter(weight, tile), operand);
-  const whole = transformOutput(products, tile, batch, axes);
-  return biased(slice(slice(whole, 2, 0, outHeight), 3, 0, outWidth));
+  const whole = transformOutput(products, tile, batch, plan);
+  return biased(slice(slice(whole, 2, 0, plan.rows.outSize), 3, 0, plan.columns.outSize));
 }

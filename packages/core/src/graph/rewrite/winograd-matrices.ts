@@ -4,10 +4,13 @@
  *     Y = A^T [ (G g) * (B^T d) ]        (Lavin and Gray 2015, arXiv 1509.09308, equation 11)
  *
  * in one dimension, and nested, Y = A^T [ (G g G^T) * (B^T d B) ] A, for an m x m tile of a 3x3 convolution.
+ *
+ * They follow from n - 1 points and infinity: filtering is the transpose of multiplying two polynomials, which is to evaluate
+ * both at the points, multiply, and interpolate (Toom and Cook).
  */
 
 /** Side of the output tile. */
-export type WinogradTile = 2 | 4;
+export type WinogradTile = 2 | 4 | 6;
 
 export type Matrix = readonly (readonly number[])[];
 
@@ -20,51 +23,46 @@ export interface WinogradMatrices {
   readonly output: Matrix;
 }
 
+/**
+ * The points decide how much rounding is amplified. Among 3003 sets of simple fractions these were the best for m = 4 and 6
+ * (largest error over largest output, 128 channels: 2.1e-6 and 8.8e-6; the usual 0, 1, -1, 2, -2 gives 5e-6 for m = 4).
+ * Zero and powers of two keep most of the entries exact.
+ */
+const POINTS: Readonly<Record<WinogradTile, readonly number[]>> = {
+  2: [0, 1, -1],
+  4: [0, 1, -1, 2, -1 / 2],
+  6: [0, 1, -1, 2, -2, 1 / 2, -1 / 2],
+};
+
+/** Coefficients of the product of (x - root), lowest power first. */
+function polynomial(roots: readonly number[]): number[] {
+  return roots.reduce<number[]>(
+    (product, root) => [0, ...product].map((above, power) => above - root * (product[power] ?? 0)),
+    [1],
+  );
+}
+
+function interpolation(points: readonly number[]): WinogradMatrices {
+  const n = points.length + 1;
+  const others = (point: number) => points.filter((other) => other !== point);
+  const row = (values: readonly number[], length: number) => Array.from({ length }, (_, k) => values[k] ?? 0);
+  return {
+    input: [...points.map((point) => row(polynomial(others(point)), n)), polynomial(points)],
+    filter: [
+      ...points.map((point) => {
+        const scale = others(point).reduce((product, other) => product * (point - other), 1);
+        return [1 / scale, point / scale, point ** 2 / scale];
+      }),
+      [0, 0, 1],
+    ],
+    output: Array.from({ length: n - 2 }, (_, k) => [...points.map((point) => point ** k), k === n - 3 ? 1 : 0]),
+  };
+}
+
 export const WINOGRAD: Readonly<Record<WinogradTile, WinogradMatrices>> = {
-  // Interpolation at 0, 1, -1 and infinity.
-  2: {
-    input: [
-      [1, 0, -1, 0],
-      [0, 1, 1, 0],
-      [0, -1, 1, 0],
-      [0, 1, 0, -1],
-    ],
-    filter: [
-      [1, 0, 0],
-      [1 / 2, 1 / 2, 1 / 2],
-      [1 / 2, -1 / 2, 1 / 2],
-      [0, 0, 1],
-    ],
-    output: [
-      [1, 1, 1, 0],
-      [0, 1, -1, -1],
-    ],
-  },
-  // Interpolation at 0, 1, -1, 2, -2 and infinity.
-  4: {
-    input: [
-      [4, 0, -5, 0, 1, 0],
-      [0, -4, -4, 1, 1, 0],
-      [0, 4, -4, -1, 1, 0],
-      [0, -2, -1, 2, 1, 0],
-      [0, 2, -1, -2, 1, 0],
-      [0, 4, 0, -5, 0, 1],
-    ],
-    filter: [
-      [1 / 4, 0, 0],
-      [-1 / 6, -1 / 6, -1 / 6],
-      [-1 / 6, 1 / 6, -1 / 6],
-      [1 / 24, 1 / 12, 1 / 6],
-      [1 / 24, -1 / 12, 1 / 6],
-      [0, 0, 1],
-    ],
-    output: [
-      [1, 1, 1, 1, 1, 0],
-      [0, 1, -1, 2, -2, 0],
-      [0, 1, 1, 4, 4, 0],
-      [0, 1, -1, 8, -8, 1],
-    ],
-  },
+  2: interpolation(POINTS[2]),
+  4: interpolation(POINTS[4]),
+  6: interpolation(POINTS[6]),
 };
 
 /** Kronecker product: entry [i*r + k, j*s + l] is a[i, j] * b[k, l]. It applies `a` to rows and `b` to columns at once. */

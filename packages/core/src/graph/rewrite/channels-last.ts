@@ -1,0 +1,111 @@
+/**
+ * Graph to graph: 3x3 convolutions take Winograd's form with channels last, and what lies between them follows.
+ *
+ * A value that exists with channels last is known by both of its forms. Elementwise ops and means over channels that meet such
+ * a value compute with channels last too, so that the transposes in between cancel and remain only where a stage begins or
+ * ends. Norms over channels then run along the last axis, where the runtime has them as one operator.
+ */
+import { build } from "../build.js";
+import { isStaticShape } from "../dim.js";
+import { pow } from "../ops/elementwise.js";
+import { reshape, transpose } from "../ops/layout.js";
+import { reduceMean } from "../ops/reduce.js";
+import type { Program } from "../program.js";
+import { sizeOf } from "../tensor.js";
+import type { OpName, Value } from "../value.js";
+import { graphFacts } from "./facts.js";
+import { rewriteProgram } from "./rebuild.js";
+import { type ChooseWinograd, isUpsampled, winogradSize } from "./winograd.js";
+import { type SizeConstants, winogradChannelsLast } from "./winograd-channels-last.js";
+
+const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>([
+  "neg",
+  "abs",
+  "exp",
+  "log",
+  "sqrt",
+  "tanh",
+  "sigmoid",
+  "erf",
+  "relu",
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "pow",
+  "maximum",
+  "minimum",
+]);
+
+/** The two forms of values. */
+class Layouts {
+  readonly #last = new Map<Value, Value>();
+
+  /** Whether the value exists with channels last. */
+  has(value: Value): boolean {
+    return this.#last.has(value);
+  }
+
+  /** [N, C, H, W] to [N, H, W, C]. */
+  toLast(value: Value): Value {
+    const known = this.#last.get(value) ?? transpose(value, [0, 2, 3, 1]);
+    this.#last.set(value, known);
+    return known;
+  }
+
+  /** [N, H, W, C] to [N, C, H, W]. */
+  toFirst(value: Value): Value {
+    const first = transpose(value, [0, 3, 1, 2]);
+    this.#last.set(first, value);
+    return first;
+  }
+
+  /** An operand of an elementwise op with a result of rank 4, as it broadcasts with channels last; undefined where it doesn't. */
+  operand(value: Value): Value | undefined {
+    if (!isStaticShape(value.shape)) return undefined;
+    if (value.shape.length === 4) return this.toLast(value);
+    if (sizeOf(value.shape) === 1) return value;
+    // One value per channel, as [C, 1, 1]; as [C] the runtime recognizes the scale of a norm.
+    const [channels, ...rest] = value.shape;
+    return value.shape.length === 3 && rest.every((size) => size === 1)
+      ? reshape(value, [channels as number])
+      : undefined;
+  }
+}
+
+/** The op with channels last, if it has an input in that form and all of them can be brought there. */
+function follow(value: Value, inputs: readonly Value[], layouts: Layouts): Value | undefined {
+  if (value.shape.length !== 4 || !inputs.some((input) => layouts.has(input))) return undefined;
+  if (value.op === "reduceMean") {
+    const { axes, keepDims } = value.attributes;
+    return axes.join() === "1" && keepDims
+      ? reduceMean(layouts.toLast(inputs[0] as Value), 3, { keepDims: true })
+      : undefined;
+  }
+  if (!ELEMENTWISE.has(value.op)) return undefined;
+  const operands = inputs.map((input) => layouts.operand(input));
+  if (operands.includes(undefined)) return undefined;
+  // A square in the form in which the runtime looks for the norm it belongs to.
+  if (value.op === "mul" && operands[0] === operands[1]) return pow(operands[0] as Value, 2);
+  return build<OpName>(value.op, operands as never, value.attributes as never);
+}
+
+/** @param choose the tile of each convolution, undefined where it stays as it is */
+export function channelsLastWinograd(program: Program, choose: ChooseWinograd): Program {
+  const facts = graphFacts(program);
+  const layouts = new Layouts();
+  const shared: SizeConstants = new Map();
+  return rewriteProgram(program, (value, inputs, keep) => {
+    const size = winogradSize(value, facts);
+    const tile = size && choose(size);
+    if (tile !== undefined && value.op === "conv2d") {
+      const [x, weight, bias] = inputs as readonly [Value, Value, Value?];
+      const { padding } = value.attributes;
+      const upsampled = isUpsampled(x, padding);
+      const source = layouts.toLast(upsampled ? (x.inputs[0] as Value) : x);
+      return layouts.toFirst(winogradChannelsLast(source, weight, { tile, bias, padding, upsampled }, shared));
+    }
+    const last = facts.isConstant(value) ? undefined : follow(value, inputs, layouts);
+    return last === undefined ? keep() : layouts.toFirst(last);
+  });
+}
