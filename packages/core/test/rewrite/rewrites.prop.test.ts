@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { averagingShortcut, duplicatingShortcut } from "../../src/blocks/index.js";
 import {
   add,
+  channelAffine,
   constant,
   conv2d,
   createProgram,
@@ -17,6 +18,8 @@ import {
   pixelUnshuffle,
   reduceMean,
   relu,
+  rmsNormalize,
+  silu,
   sub,
   Tensor,
   topologicalOrder,
@@ -25,6 +28,7 @@ import {
   ZEROS,
 } from "../../src/graph/index.js";
 import { channelMeansAsProducts } from "../../src/graph/rewrite/channel-mean.js";
+import { channelsLastWinograd } from "../../src/graph/rewrite/channels-last.js";
 import { fastShuffles, simplifyShortcuts } from "../../src/graph/rewrite/fast-shuffles.js";
 import { foldAffine } from "../../src/graph/rewrite/fold-affine.js";
 import { splitUpsampling } from "../../src/graph/rewrite/upsample-phases.js";
@@ -75,10 +79,16 @@ describe("Winograd", () => {
     right: fc.integer({ min: 0, max: 2 }),
   });
 
-  test.each<[WinogradTile, number]>([
-    [2, 1e-6],
-    [4, 2e-5],
-  ])("F(%dx...) equals the direct convolution for any size, batch and padding", async (tile, tolerance) => {
+  const forms = { "channels first": toWinograd, "channels last": channelsLastWinograd } as const;
+  type Form = keyof typeof forms;
+
+  test.each<[Form, WinogradTile, number]>([
+    ["channels first", 2, 1e-6],
+    ["channels first", 4, 5e-6],
+    ["channels last", 2, 1e-6],
+    ["channels last", 4, 5e-6],
+    ["channels last", 6, 2e-5],
+  ])("%s, F(%dx...) equals the direct convolution for any size, batch and padding", async (form, tile, tolerance) => {
     const property = fc.asyncProperty(
       fc.tuple(fc.integer({ min: 1, max: 3 }), channels, channels, size, size),
       paddings,
@@ -89,7 +99,7 @@ describe("Winograd", () => {
         const bias = withBias ? weight("b", [outChannels]) : undefined;
         const y = relu(conv2d(x, weight("w", [outChannels, inChannels, 3, 3]), { bias, padding }));
         const program = createProgram("test", { y });
-        const rewritten = toWinograd(program, () => tile);
+        const rewritten = forms[form](program, () => tile);
         expect(ops(rewritten)).toContain("matmul");
         expect(await difference(program, rewritten)).toBeLessThanOrEqual(tolerance);
       },
@@ -120,11 +130,16 @@ describe("Winograd", () => {
     await fc.assert(property, options);
   });
 
-  test.each<WinogradTile>([2, 4])("F(%dx...) takes upsampling in", async (tile) => {
+  test.each<[Form, WinogradTile]>([
+    ["channels first", 2],
+    ["channels first", 4],
+    ["channels last", 4],
+    ["channels last", 6],
+  ])("%s, F(%dx...) takes upsampling in", async (form, tile) => {
     const property = fc.asyncProperty(channels, size, size, fc.boolean(), async (inChannels, height, width, two) => {
       const x = upsampleNearest2d(input("x", [two ? 2 : 1, inChannels, height, width]), 2);
       const program = createProgram("test", { y: conv2d(x, weight("w", [3, inChannels, 3, 3]), { padding: 1 }) });
-      const rewritten = toWinograd(program, () => tile);
+      const rewritten = forms[form](program, () => tile);
       expect(ops(rewritten)).not.toContain("upsampleNearest2d");
       expect(await difference(program, rewritten)).toBeLessThanOrEqual(2e-5);
     });
@@ -141,7 +156,50 @@ describe("Winograd", () => {
       conv2d(x, weight("w", [4, 4, 5, 5]), { padding: 2 }),
       conv2d(x, input("given", [4, 4, 3, 3]), { padding: 1 }),
     ];
-    for (const y of others) expect(ops(toWinograd(createProgram("test", { y }), () => 4))).not.toContain("matmul");
+    for (const form of Object.values(forms)) {
+      for (const y of others) expect(ops(form(createProgram("test", { y }), () => 4))).not.toContain("matmul");
+    }
+  });
+});
+
+describe("channels last", () => {
+  const transposes = (program: Program) => ops(program).filter((op) => op === "transpose").length;
+  const conv = (x: Value, name: string, bias?: Value) =>
+    conv2d(x, weight(name, [4, x.shape[1] as number, 3, 3]), { bias, padding: 1 });
+  /** Transposes of pictures, without those of weights. */
+  const between = (program: Program) => transposes(program) - ops(program).filter((op) => op === "gather").length;
+  const x = input("x", [2, 4, 7, 9]);
+  const spread = (name: string) => weight(name, [4, 1, 1]);
+
+  test("a chain of residual blocks with norms is transposed at its ends only", async () => {
+    const block = (y: Value, name: string) => {
+      const hidden = silu(conv(y, `${name}.1`, weight(`${name}.b`, [4])));
+      const normed = channelAffine(
+        rmsNormalize(conv(hidden, `${name}.2`), 1, 1e-5),
+        weight(`${name}.w`, [4]),
+        weight(`${name}.c`, [4]),
+      );
+      return add(normed, y);
+    };
+    const program = createProgram("test", { y: block(block(x, "a"), "b") });
+    const rewritten = channelsLastWinograd(program, () => 4);
+    expect(between(rewritten)).toBe(2);
+    expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-5);
+  });
+
+  const cases: readonly [string, number, (y: Value) => Value][] = [
+    ["numbers and relu", 2, (y) => relu(mul(add(y, 1), 0.5))],
+    ["values per channel", 2, (y) => sub(mul(y, spread("s")), spread("t"))],
+    ["an operand that has channels first", 3, (y) => add(y, pixelUnshuffle(pixelShuffle(x, 2), 2))],
+    ["a mean over channels", 2, (y) => sub(y, reduceMean(y, 1, { keepDims: true }))],
+    ["a mean over pixels, which needs both forms", 4, (y) => sub(y, reduceMean(y, [2, 3], { keepDims: true }))],
+    ["an operand per pixel, which stays channels first", 2, (y) => mul(y, weight("m", [4, 7, 9]))],
+  ];
+  test.each(cases)("%s", async (_, most, follow) => {
+    const program = createProgram("test", { y: follow(conv(x, "w")) });
+    const rewritten = channelsLastWinograd(program, () => 4);
+    expect(between(rewritten)).toBeLessThanOrEqual(most);
+    expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-5);
   });
 });
 

@@ -34,8 +34,8 @@ export const FORM_COSTS: Readonly<Record<FormName, FormCosts>> = {
   "small tiles of 4": { mac: 0.038, input: 1.62, output: 2.01, weight: 1.56, fixed: 0 },
 };
 
-/** Winograd's form with tiles of this side for convolutions of this size. */
-export function winogradForm({ batch, outHeight, outWidth }: ConvSize, tile: WinogradTile): FormName {
+/** Winograd's form with tiles of this side for convolutions of this size. Tiles of 6 are for inference. */
+export function winogradForm({ batch, outHeight, outWidth }: ConvSize, tile: Exclude<WinogradTile, 6>): FormName {
   return isSmall(batch, outHeight, outWidth) ? `small tiles of ${tile}` : `tiles of ${tile}`;
 }
 

@@ -3,10 +3,10 @@
  *
  * 1. `foldAffine` first: a convolution takes its batch norm along into whatever form it gets.
  * 2. `simplifyShortcuts` recognizes shortcuts by their shuffles, so before these are rewritten.
- * 3. `toWinograd`, which also takes in an upsampling in front of a convolution. What it leaves,
+ * 3. `channelsLastWinograd`, which also takes in an upsampling in front of a convolution. What it leaves,
  * 4. `splitUpsampling` turns into convolutions of the small picture.
  * 5. `fastShuffles` for all shuffles, those of 4 included.
- * 6. `channelMeansAsProducts`.
+ * 6. `channelMeansAsProducts` for the norms that still have channels first: means along the last axis stay as they are.
  *
  * Programs that update state are left alone: their weights change with every run, so that transforming them once is wrong.
  */
@@ -16,7 +16,7 @@ import { channelsLastWinograd } from "./channels-last.js";
 import { fastShuffles, simplifyShortcuts } from "./fast-shuffles.js";
 import { foldAffine } from "./fold-affine.js";
 import { splitUpsampling } from "./upsample-phases.js";
-import { type ChooseWinograd, toWinograd } from "./winograd.js";
+import type { ChooseWinograd } from "./winograd.js";
 import { chooseWinograd } from "./winograd-cost.js";
 
 export interface OptimizeOptions {

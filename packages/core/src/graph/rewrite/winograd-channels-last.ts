@@ -83,11 +83,11 @@ export function winogradChannelsLast(
   const bank = once(`window ${tile} ${upsampled}`, () => matrix(window));
   const byRows = filterBank(x, bank, { axis: 1, stride, before: rows.before, after: rows.after });
   const byColumns = filterBank(byRows, bank, { axis: 3, stride, before: columns.before, after: columns.after });
-  const points = reshape(byColumns, [window.length ** 2, tiles, inChannels]);
+  const points = reshape(byColumns, [window.length ** 2 * tiles, inChannels]);
 
   const one = output[0]?.findIndex((_, i) => output.every((row) => row[i] === 1)) as number;
   const products = pointWeights(weight, tile).map((pointWeight, point) => {
-    const product = matmul(reshape(slice(points, 0, point, point + 1), [tiles, inChannels]), pointWeight);
+    const product = matmul(slice(points, 0, point * tiles, (point + 1) * tiles), pointWeight);
     return bias !== undefined && point === one * window.length + one ? add(product, bias) : product;
   });
 

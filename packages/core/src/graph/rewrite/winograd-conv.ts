@@ -1,9 +1,10 @@
 /**
- * A 3x3 convolution as Winograd's F(m x m, 3x3), written in ordinary ops.
+ * A 3x3 convolution as Winograd's F(m x m, 3x3), written in ordinary ops: the form with channels first, for weights that change
+ * with every run, as in training. Inference has a faster one (winograd-channels-last.ts).
  *
  * Of the n^2 = (m+2)^2 points of a tile each becomes one matrix product over channels, so an output costs n^2/m^2 products
  * (2.25 for m = 4) instead of 9. What decides is the cost of getting into and out of the domain of the products; this form
- * is the fastest of those that were measured on ONNX Runtime (apps/docs/performance.md has the others):
+ * is the fastest of those that were measured on ONNX Runtime (apps/docs/benchmarks.md has others):
  *
  * - the input transform is a grouped convolution with one n x n kernel per point and stride m: it finds the overlapping
  *   tiles, the zero padding and both transforms in one pass. Every channel is its own group, which also keeps the runtime

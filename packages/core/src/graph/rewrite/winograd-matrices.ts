@@ -36,10 +36,12 @@ const POINTS: Readonly<Record<WinogradTile, readonly number[]>> = {
 
 /** Coefficients of the product of (x - root), lowest power first. */
 function polynomial(roots: readonly number[]): number[] {
-  return roots.reduce<number[]>(
-    (product, root) => [0, ...product].map((above, power) => above - root * (product[power] ?? 0)),
-    [1],
-  );
+  let product = [1];
+  for (const root of roots) {
+    const shifted = [0, ...product];
+    product = shifted.map((above, power) => above - root * (product[power] ?? 0));
+  }
+  return product;
 }
 
 function interpolation(points: readonly number[]): WinogradMatrices {
