@@ -97,7 +97,7 @@ export function channelsLastWinograd(program: Program, choose: ChooseWinograd): 
   const shared: SizeConstants = new Map();
   return rewriteProgram(program, (value, inputs, keep) => {
     const size = winogradSize(value, facts);
-    const tile = size && choose(size);
+    const tile = size && value.op === "conv2d" ? choose(size, value.inputs[1]) : undefined;
     if (tile !== undefined && value.op === "conv2d") {
       const [x, weight, bias] = inputs as readonly [Value, Value, Value?];
       const { padding } = value.attributes;
