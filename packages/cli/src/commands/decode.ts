@@ -12,13 +12,22 @@ import { createFailures } from "../items/failures.js";
 import { openItems } from "../items/item.js";
 import { processItems } from "../items/process-items.js";
 import { refuseInputs, resultPaths } from "../items/result-paths.js";
-import { addScaleOptions, batchSizeOption, skipErrorsOption, tiledOption } from "../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, withModel } from "../options/engine-options.js";
+import {
+  addScaleOptions,
+  batchSizeOption,
+  maxMemoryOption,
+  skipErrorsOption,
+  tiledOption,
+} from "../options/codec-options.js";
+import { addEngineOptions, type EngineFlags, programCacheOption, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { UsageError } from "../usage-error.js";
 
-interface DecodeFlags extends ModelFlags, EngineFlags, Pick<CodecFlags, "scaled" | "scalingFactor" | "tiled"> {
+interface DecodeFlags
+  extends ModelFlags,
+    EngineFlags,
+    Pick<CodecFlags, "scaled" | "scalingFactor" | "tiled" | "maxMemory"> {
   readonly out: string;
   readonly tensor?: string;
   readonly batchSize: number;
@@ -55,8 +64,9 @@ export function decodeCommand(io: CliIo): Command {
     .option("--tensor <name>", "which array of a .safetensors input")
     .addOption(skipErrorsOption())
     .addOption(batchSizeOption())
-    .addOption(tiledOption());
-  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+    .addOption(tiledOption())
+    .addOption(maxMemoryOption());
+  addEngineOptions(addHubOptions(command)).addOption(programCacheOption()).option("--json", "print the result as JSON");
   addExamples(command, [
     { does: "one picture", command: "dcae decode cat.npy -m mit-han-lab/dc-ae-f64c128-in-1.0 -o cat.png" },
     {
@@ -95,6 +105,8 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
       const common = {
         label: "decode",
         batchSize: flags.batchSize,
+        // A second picture may be what doesn't fit.
+        loadAhead: flags.maxMemory === undefined,
         failures,
         compute: ({ tensor }: Batch) => codec.decode(tensor),
       };

@@ -17,10 +17,11 @@ import {
   addPictureOptions,
   addScaleOptions,
   batchSizeOption,
+  maxMemoryOption,
   type PictureFlags,
   tiledOption,
 } from "../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, withModel } from "../options/engine-options.js";
+import { addEngineOptions, type EngineFlags, programCacheOption, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount, parseSeed } from "../options/parse-values.js";
@@ -69,8 +70,8 @@ export function encodeCommand(io: CliIo): Command {
     .option("--seed <n>", "with --sample: seed of the noise (default: 0)", parseSeed)
     .option("--tensor <name>", "which array of a .safetensors input");
   addPictureOptions(command);
-  command.addOption(batchSizeOption()).addOption(tiledOption());
-  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  command.addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
+  addEngineOptions(addHubOptions(command)).addOption(programCacheOption()).option("--json", "print the result as JSON");
   addExamples(command, [
     {
       does: "one picture to one file",
@@ -111,6 +112,8 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
       const common = {
         label: "encode",
         batchSize: flags.batchSize,
+        // A second picture may be what doesn't fit.
+        loadAhead: flags.maxMemory === undefined,
         fit: { multiple: model.compression, policy: flags.sizePolicy },
         failures,
         compute: (batch: Batch) => {

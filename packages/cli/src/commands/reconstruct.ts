@@ -4,7 +4,7 @@ import { psnr, saveImage, sideBySide, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { type CodecFlags, createCodec } from "../codec.js";
+import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { outputKind } from "../files/output-target.js";
 import { makeFolder } from "../files/write-array-file.js";
 import { formatPsnr, plural } from "../format-number.js";
@@ -13,8 +13,14 @@ import { createFailures, type Failures } from "../items/failures.js";
 import { openItems } from "../items/item.js";
 import { processItems } from "../items/process-items.js";
 import { resultPaths } from "../items/result-paths.js";
-import { addPictureOptions, batchSizeOption, type PictureFlags, tiledOption } from "../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, withModel } from "../options/engine-options.js";
+import {
+  addPictureOptions,
+  batchSizeOption,
+  maxMemoryOption,
+  type PictureFlags,
+  tiledOption,
+} from "../options/codec-options.js";
+import { addEngineOptions, type EngineFlags, programCacheOption, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount } from "../options/parse-values.js";
@@ -23,7 +29,7 @@ export interface ReconstructFlags
   extends ModelFlags,
     EngineFlags,
     PictureFlags,
-    Pick<CodecFlags, "latentChannels" | "tiled"> {
+    Pick<CodecFlags, "latentChannels" | "tiled" | "maxMemory"> {
   readonly out: string;
   readonly batchSize: number;
   readonly json?: boolean;
@@ -54,8 +60,8 @@ export function reconstructCommand(io: CliIo): Command {
     .addOption(modelOption())
     .requiredOption("-o, --out <dir>", "folder for the results; files of the same names are replaced")
     .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount);
-  addPictureOptions(command).addOption(batchSizeOption()).addOption(tiledOption());
-  addEngineOptions(addHubOptions(command)).option("--json", "print the report as JSON");
+  addPictureOptions(command).addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
+  addEngineOptions(addHubOptions(command)).addOption(programCacheOption()).option("--json", "print the report as JSON");
   addExamples(command, [
     {
       does: "one picture of any size, in full",
@@ -77,6 +83,7 @@ export async function reconstruct(
   flags: ReconstructFlags,
   io: CliIo,
 ): Promise<Reconstructed[]> {
+  checkCodecFlags(flags);
   const { out } = flags;
   await outputKind(out, ["folder"]);
   const { items, close } = await openItems(inputs, {
@@ -96,9 +103,11 @@ export async function reconstruct(
       return processItems(items, io, {
         label: "reconstruct",
         batchSize: flags.batchSize,
+        // A second picture may be what doesn't fit.
+        loadAhead: flags.maxMemory === undefined,
         fit: { multiple: model.compression, policy: flags.sizePolicy },
         failures,
-        compute: async ({ tensor }: Batch) => codec.decode(await codec.encode(tensor, [])),
+        compute: ({ tensor }: Batch) => codec.reconstruct(tensor),
         async write({ item, tensor, restore }, decoded): Promise<Reconstructed> {
           const [path, pairPath] = paths.get(item) as readonly [string, string];
           const original = tensorToImage(restore(tensor));

@@ -29,24 +29,32 @@ export interface Batch {
   readonly tensor: Tensor;
 }
 
+/** An item that can't be loaded. */
+export interface LoadFailure {
+  readonly item: Item;
+  readonly error: DataError;
+}
+
 export interface BatchOptions {
   readonly batchSize: number;
   /** Pixels that sides must be multiples of, and what to do otherwise; latents have none. */
   readonly fit?: { readonly multiple: number; readonly policy: SizePolicy } | undefined;
   readonly signal: AbortSignal;
-  /** Called for an item that can't be loaded; it is left out. Throw to stop. */
-  readonly onFailure: (item: Item, error: DataError) => void;
 }
 
 /**
- * Loads items in order; consecutive ones of one shape come together. At most one batch is in memory.
+ * Loads items in order; consecutive ones of one shape come together. What can't be loaded is left out of the batches, and
+ * comes in its turn. At most one batch is in memory.
  */
-export async function* loadBatches(items: readonly Item[], options: BatchOptions): AsyncGenerator<Batch> {
+export async function* loadBatches(items: readonly Item[], options: BatchOptions): AsyncGenerator<Batch | LoadFailure> {
   let pending: LoadedItem[] = [];
   for (const [index, item] of items.entries()) {
     options.signal.throwIfAborted();
     const loaded = await load(item, index, options);
-    if (loaded === undefined) continue;
+    if ("error" in loaded) {
+      yield loaded;
+      continue;
+    }
     const [first] = pending;
     if (first !== undefined && first.tensor.shape.join() !== loaded.tensor.shape.join()) {
       yield toBatch(pending);
@@ -61,7 +69,7 @@ export async function* loadBatches(items: readonly Item[], options: BatchOptions
   if (pending.length > 0) yield toBatch(pending);
 }
 
-async function load(item: Item, index: number, options: BatchOptions): Promise<LoadedItem | undefined> {
+async function load(item: Item, index: number, options: BatchOptions): Promise<LoadedItem | LoadFailure> {
   try {
     const original = await item.load();
     const { tensor, restore } =
@@ -73,8 +81,7 @@ async function load(item: Item, index: number, options: BatchOptions): Promise<L
   } catch (error) {
     // Everything else (a missing codec library, a defect) would fail for all items.
     if (!(error instanceof DataError || error instanceof ShapeError)) throw error;
-    options.onFailure(item, withSource(error, item.source));
-    return undefined;
+    return { item, error: withSource(error, item.source) };
   }
 }
 

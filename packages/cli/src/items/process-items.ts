@@ -1,5 +1,6 @@
 /**
- * The loop of every command that sends items through a model: load, compute, write, batch by batch.
+ * The loop of every command that sends items through a model: load, compute, write, batch by batch. While one batch is
+ * computed, the next one is loaded: files are decoded in other threads than the model's.
  *
  * What is wrong with an item concerns that item alone: it is reported, and the others go on. Everything else (weights that
  * aren't finite, a full disk) ends the command.
@@ -16,6 +17,8 @@ export interface ProcessOptions<Result> {
   readonly batchSize: number;
   /** Pixels that sides must be multiples of, and what to do otherwise. */
   readonly fit?: { readonly multiple: number; readonly policy: SizePolicy } | undefined;
+  /** Whether the next batch is loaded while one is computed (default true); it takes the memory of a second batch. */
+  readonly loadAhead?: boolean;
   /** Without it, the first item that can't be used ends the command. */
   readonly failures?: Failures | undefined;
   /** From a batch [N, ...] to results [N, ...]. */
@@ -27,7 +30,7 @@ export interface ProcessOptions<Result> {
 export async function processItems<Result>(
   items: readonly Item[],
   io: CliIo,
-  { label, batchSize, fit, failures, compute, write }: ProcessOptions<Result>,
+  { label, batchSize, fit, loadAhead = true, failures, compute, write }: ProcessOptions<Result>,
 ): Promise<Result[]> {
   const results: Result[] = [];
   let failed = 0;
@@ -50,7 +53,12 @@ export async function processItems<Result>(
   }
 
   show("");
-  for await (const batch of loadBatches(items, { batchSize, fit, signal: io.signal, onFailure })) {
+  const batches = loadBatches(items, { batchSize, fit, signal: io.signal });
+  for await (const batch of loadAhead ? oneAhead(batches) : batches) {
+    if ("error" in batch) {
+      onFailure(batch.item, batch.error);
+      continue;
+    }
     show(batch.items[0]?.item.source ?? "");
     const computed = await computeBatch(batch);
     if (computed === undefined) continue;
@@ -60,4 +68,19 @@ export async function processItems<Result>(
   }
   show("");
   return results;
+}
+
+/** The same values; each is asked for while the one before it is in use. */
+async function* oneAhead<T>(values: AsyncGenerator<T>): AsyncGenerator<T> {
+  let next = values.next();
+  try {
+    for (let current = await next; current.done !== true; current = await next) {
+      next = values.next();
+      // Thrown when its turn comes.
+      next.catch(() => undefined);
+      yield current.value;
+    }
+  } finally {
+    await values.return(undefined);
+  }
 }

@@ -1,7 +1,7 @@
 /** Options that several commands have about what goes through a model. */
 import { SIZE_POLICIES, type SizePolicy } from "@dcae/core";
 import { type Command, Option } from "commander";
-import { parseCount, parsePositiveNumber, parseSize, type Size } from "./parse-values.js";
+import { parseCount, parseMemory, parsePositiveNumber, parseSize, type Size } from "./parse-values.js";
 
 export interface PictureFlags {
   readonly size?: Size;
@@ -47,4 +47,11 @@ export function batchSizeOption(): Option {
 
 export function tiledOption(): Option {
   return new Option("--tiled", "in overlapping tiles that are blended: less memory, a slightly different result");
+}
+
+export function maxMemoryOption(): Option {
+  return new Option(
+    "--max-memory <size>",
+    "memory that the process may take, as in 4GB: larger pictures run in tiles, with the same result (DC-AE, on the CPU)",
+  ).argParser(parseMemory);
 }

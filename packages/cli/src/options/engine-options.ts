@@ -11,6 +11,7 @@ import {
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { unlessInterrupted } from "../interrupted.js";
+import { UsageError } from "../usage-error.js";
 import { type ModelFlags, modelSource, openOptions } from "./model-options.js";
 import { parseCount } from "./parse-values.js";
 
@@ -25,6 +26,9 @@ export interface DeviceFlags {
 export interface EngineFlags extends DeviceFlags {
   readonly dtype: "float32" | "float16";
   readonly optimize?: boolean;
+  readonly programCache?: string;
+  /** Bytes; a limit that only the CPU has. */
+  readonly maxMemory?: number;
 }
 
 /** Devices of Node; wasm is the browser's. */
@@ -45,6 +49,14 @@ export function addEngineOptions(command: Command): Command {
   return addDeviceOptions(command).option(
     "--optimize",
     "rewrite the model into a form that is faster on a CPU and takes several times the memory",
+  );
+}
+
+/** Adds the folder of what optimized autoencoders compute from their weights. */
+export function programCacheOption(): Option {
+  return new Option(
+    "--program-cache <dir>",
+    "keep what is computed from the weights at loading in this folder: with --optimize, loads faster and takes less memory",
   );
 }
 
@@ -82,8 +94,13 @@ export async function withModel<T>(
   io: CliIo,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { device, dtype, threads, optimize = false, scalingFactor } = flags;
-  const options = { ...(await openOptions(flags, io)), device, dtype, optimize, scalingFactor };
+  const { dtype, threads, optimize = false, scalingFactor, programCache, maxMemory } = flags;
+  const device = maxMemory !== undefined && flags.device === "auto" ? "cpu" : flags.device;
+  if (maxMemory !== undefined && device !== "cpu") {
+    throw new UsageError(`--max-memory has no effect on the memory of ${device}`, { hint: "Use --device cpu." });
+  }
+  const kept = programCache === undefined ? {} : { programCache };
+  const options = { ...(await openOptions(flags, io)), device, dtype, optimize, scalingFactor, ...kept };
   io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
   const source = await modelSource(flags.model, flags);
   return withLoaded(() => loadAutoencoder(source, threads === undefined ? options : { ...options, threads }), io, work);

@@ -113,3 +113,22 @@ export function parseListOf<Item extends string>(allowed: readonly Item[]): (tex
     return items;
   };
 }
+
+const MEMORY_UNITS: Readonly<Record<string, number>> = {
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** Bytes from "4GB" (4e9) or "1.5 GiB" (1.5 * 2^30). A bare number could mean anything, so that the unit has to be there. */
+export function parseMemory(text: string): number {
+  const [, number, unit = ""] = /^(\d+(?:\.\d+)?) ?([kmgt]i?b)$/i.exec(text.trim()) ?? [];
+  const bytes = Number(number) * (MEMORY_UNITS[unit.toLowerCase()] ?? Number.NaN);
+  if (bytes > 0) return Math.round(bytes);
+  throw new InvalidArgumentError("Give a size with its unit, as in 4GB, 500MB or 1.5GiB.");
+}

@@ -14,7 +14,7 @@ import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
 import { dcAeDecode, dcAeEncode } from "../models/dc-ae.js";
 import { type DcAeConfig, spatialCompression } from "../models/dc-ae-config.js";
 import type { Engine } from "../runtime/engine.js";
-import { type BoundedRuns, createBoundedRuns, type ModelPart } from "./bounded-runs.js";
+import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./bounded-runs.js";
 import { checkFinite } from "./check-finite.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
 import { checkBatch, checkPicture } from "./model-tensors.js";
@@ -52,6 +52,8 @@ export interface CodecOptions {
    * calls without a limit aren't counted. Default: no limit.
    */
   readonly maxMemory?: number;
+  /** Bytes of `maxMemory` that the caller takes besides the tensors that it gives and gets. Default 0. */
+  readonly reserved?: number;
 }
 
 export interface EncodeDcOptions extends CodecOptions {
@@ -64,9 +66,7 @@ export interface ReconstructOptions extends CodecOptions {
   readonly sizePolicy?: SizePolicy;
 }
 
-export interface MemoryPlanOptions {
-  /** Bytes that the process may take at its peak. */
-  readonly maxMemory: number;
+export interface MemoryPlanOptions extends MemoryLimit {
   /** As for `encode`. */
   readonly latentChannels?: number;
 }
@@ -153,7 +153,7 @@ export class AutoencoderDCModel {
     const checked = checkBatch(latent, "decode");
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     checkMemoryOption(options);
-    return options.tiling === undefined ? this.#decode(z, options.maxMemory) : this.#decodeTiled(z, options.tiling);
+    return options.tiling === undefined ? this.#decode(z, limitOf(options)) : this.#decodeTiled(z, options.tiling);
   }
 
   /**
@@ -163,9 +163,8 @@ export class AutoencoderDCModel {
    * @throws ConfigError when the limit is too low, with the memory that would do
    */
   planMemory(part: "encode" | "decode", shape: readonly number[], options: MemoryPlanOptions): MemoryPlan {
-    const { maxMemory, latentChannels } = options;
-    const modelPart = part === "encode" ? this.#encodePart(latentChannels) : this.#decodePart();
-    const { bytes, passes, overhead } = this.#bounded.plan(shape, modelPart, maxMemory);
+    const modelPart = part === "encode" ? this.#encodePart(options.latentChannels) : this.#decodePart();
+    const { bytes, passes, overhead } = this.#bounded.plan(shape, modelPart, options);
     return { bytes, overhead, tiles: passes.reduce((sum, { regions }) => sum + regions.length, 0) };
   }
 
@@ -174,9 +173,9 @@ export class AutoencoderDCModel {
     const { sizePolicy = "error", ...codec } = options;
     const fitted = fitToMultiple(checkBatch(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
     checkMemoryOption(codec);
-    const { maxMemory } = codec;
+    const limit = limitOf(codec);
     // Refused before the encoder has worked, not after.
-    if (maxMemory !== undefined) this.planMemory("decode", this.latentShape(shape4(fitted.tensor)), { maxMemory });
+    if (limit !== undefined) this.planMemory("decode", this.latentShape(shape4(fitted.tensor)), limit);
     return fitted.restore(await this.decode(await this.encode(fitted.tensor, codec), codec));
   }
 
@@ -212,20 +211,20 @@ export class AutoencoderDCModel {
     return { label: "decode", input: "latent", build: (shape) => buildDecodeProgram(this.config, shape) };
   }
 
-  async #run(x: Tensor, part: ModelPart, maxMemory: number | undefined): Promise<Tensor> {
-    if (maxMemory !== undefined) return this.#bounded.run(x, part, maxMemory);
+  async #run(x: Tensor, part: ModelPart, limit: MemoryLimit | undefined): Promise<Tensor> {
+    if (limit !== undefined) return this.#bounded.run(x, part, limit);
     const key = `${part.label} ${x.shape.join("x")}`;
     const outputs = await this.#programs.run(key, () => part.build(x.shape), { [part.input]: x });
     return Object.values(outputs)[0] as Tensor;
   }
 
-  async #encode(x: Tensor, { latentChannels, maxMemory }: EncodeDcOptions): Promise<Tensor> {
-    const latent = await this.#run(x, this.#encodePart(latentChannels), maxMemory);
+  async #encode(x: Tensor, options: EncodeDcOptions): Promise<Tensor> {
+    const latent = await this.#run(x, this.#encodePart(options.latentChannels), limitOf(options));
     return checkFinite(latent, x, this.weights, "encode");
   }
 
-  async #decode(latent: Tensor, maxMemory?: number): Promise<Tensor> {
-    return checkFinite(await this.#run(latent, this.#decodePart(), maxMemory), latent, this.weights, "decode");
+  async #decode(latent: Tensor, limit?: MemoryLimit): Promise<Tensor> {
+    return checkFinite(await this.#run(latent, this.#decodePart(), limit), latent, this.weights, "decode");
   }
 
   async #encodeTiled(x: Tensor, options: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {
@@ -256,12 +255,21 @@ export class AutoencoderDCModel {
 
 const shape4 = (x: Tensor) => x.shape as unknown as readonly [number, number, number, number];
 
-function checkMemoryOption({ tiling, maxMemory }: CodecOptions): void {
-  if (maxMemory === undefined) return;
+function limitOf({ maxMemory, reserved }: CodecOptions): MemoryLimit | undefined {
+  return maxMemory === undefined ? undefined : { maxMemory, reserved };
+}
+
+function checkMemoryOption({ tiling, maxMemory, reserved }: CodecOptions): void {
+  if (maxMemory === undefined) {
+    if (reserved !== undefined) throw new ConfigError("reserved: it has no effect without maxMemory");
+    return;
+  }
   if (tiling !== undefined) {
     throw new ConfigError("maxMemory: it chooses exact tiles itself; leave out the option tiling (blended tiles)");
   }
   if (!(maxMemory > 0)) throw new ConfigError(`maxMemory: ${maxMemory} isn't a positive number of bytes`);
+  if (reserved !== undefined && !(reserved >= 0))
+    throw new ConfigError(`reserved: ${reserved} isn't a number of bytes`);
 }
 
 /** The encoder for pictures of one shape as a program: input `x`, output `latent`. */

@@ -124,7 +124,7 @@ export class AutoencoderKLModel {
   /** Latents [N, L, h, w] to pictures [N, 3, h*f, w*f], nominally in [-1, 1]. */
   async decode(
     latent: Tensor,
-    options: Omit<CodecOptions, "tiling" | "maxMemory"> & { readonly tiled?: boolean } = {},
+    options: Omit<CodecOptions, "tiling" | "maxMemory" | "reserved"> & { readonly tiled?: boolean } = {},
   ): Promise<Tensor> {
     const checked = checkBatch(latent, "decode", this.latentChannels);
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;

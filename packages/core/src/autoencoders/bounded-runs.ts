@@ -10,15 +10,22 @@ import { createProgramCache } from "./program-cache.js";
 
 export interface BoundedRuns {
   /**
-   * How one picture of a batch is run so that the process stays within `maxMemory` bytes.
+   * How one picture of a batch is run so that the process stays within its limit.
    *
    * @param shape [N, C, H, W] of the batch
    * @throws ConfigError when it can't, with the memory that would do
    */
-  plan(shape: readonly number[], part: ModelPart, maxMemory: number): ExactPlan;
+  plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit): ExactPlan;
   /** Runs a batch picture by picture, in tiles where one doesn't fit. */
-  run(x: Tensor, part: ModelPart, maxMemory: number): Promise<Tensor>;
+  run(x: Tensor, part: ModelPart, limit: MemoryLimit): Promise<Tensor>;
   dispose(): Promise<void>;
+}
+
+export interface MemoryLimit {
+  /** Bytes that the process may take at its peak. */
+  readonly maxMemory: number;
+  /** Bytes of these that the caller takes for something else, default 0. */
+  readonly reserved?: number | undefined;
 }
 
 export interface ModelPart {
@@ -37,9 +44,10 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
   const programs = createProgramCache(engine, weights, 1);
   const plans = new Map<string, ExactPlan>();
 
-  function plan(shape: readonly number[], { label, build }: ModelPart, maxMemory: number): ExactPlan {
+  function plan(shape: readonly number[], { label, build }: ModelPart, limit: MemoryLimit): ExactPlan {
+    const { maxMemory, reserved = 0 } = limit;
     const [count, ...size] = shape as [number, ...number[]];
-    const key = `${label} ${shape.join("x")} ${maxMemory}`;
+    const key = `${label} ${shape.join("x")} ${maxMemory} ${reserved}`;
     const known = plans.get(key);
     if (known !== undefined) return known;
     const { predictMemory } = engine;
@@ -49,6 +57,7 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
     const made = planExactTiling(build([1, ...size]), {
       maxMemory,
       batch: count,
+      reserved,
       predictMemory: (program) => predictMemory.call(engine, program),
     });
     if (plans.size >= MAX_PLANS) plans.clear();
@@ -58,10 +67,10 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
 
   return {
     plan,
-    async run(x, part, maxMemory) {
-      const made = plan(x.shape, part, maxMemory);
+    async run(x, part, limit) {
+      const made = plan(x.shape, part, limit);
       const [count, ...size] = x.shape as [number, ...number[]];
-      const label = `${part.label} ${size.join("x")} ${maxMemory}`;
+      const label = `${part.label} ${size.join("x")} ${limit.maxMemory} ${limit.reserved ?? 0}`;
       const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), programs.run, label);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;

@@ -7,7 +7,7 @@
 import { ConfigError } from "../errors.js";
 import { countMacs } from "../graph/count-macs.js";
 import { createProgram, type Program } from "../graph/program.js";
-import type { Grid, Range, Region } from "../graph/tiling/pixel-layout.js";
+import type { Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";
 import { bytesOf, type Division, divisions, type Ends, heldBytes, programEnds } from "./exact-tiling-division.js";
 import { passTile, type TilePass } from "./exact-tiling-passes.js";
@@ -30,8 +30,11 @@ const HEAP_WASTE_BYTES = 128e6;
 /** A limit is kept although predictions are a few per cent off: plans take this much less. */
 const MARGIN = 1.1;
 
-/** Sides of tiles to try, in cells; the actual ones are equal parts of the picture. */
-const TILE_SIDES = [Number.POSITIVE_INFINITY, 128, 96, 64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
+/** Into how many parts the longer side is divided, at first try. */
+const PART_COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
+
+/** Smaller tiles would consist of halos. */
+const LEAST_TILE_PIXELS = 32;
 
 export interface PlannedPass extends TilePass {
   /** The tiles, in cells. */
@@ -55,6 +58,8 @@ export interface PlanOptions {
   readonly maxMemory: number;
   /** How many pictures the caller has given; they run one by one. Default 1. */
   readonly batch?: number;
+  /** Bytes that the caller takes besides, default 0. */
+  readonly reserved?: number;
   /** Bytes that the engine takes to load a program and run it once, without the tensors that cross to it. */
   readonly predictMemory: (program: Program) => number;
 }
@@ -64,7 +69,7 @@ interface Cost {
   readonly macs: number;
 }
 
-type PassCost = Cost & { readonly regions: readonly Region[] };
+type PassCost = Cost & { readonly rows: readonly Range[]; readonly columns: readonly Range[] };
 
 /** `size` positions in equal parts of at most `side`. */
 function parts(size: number, side: number): Range[] {
@@ -76,11 +81,11 @@ function parts(size: number, side: number): Range[] {
 }
 
 /** Predicts costs; what was predicted is remembered, since many divisions share passes. */
-function costModel(ends: Ends, { predictMemory, batch = 1 }: PlanOptions) {
+function costModel(ends: Ends, { predictMemory, batch = 1, reserved = 0 }: PlanOptions) {
   // Of a batch, all pictures and all results are there, beside the copies of the one that runs.
   const others = batch === 1 ? 0 : (batch - 1) * bytesOf(ends.x) + batch * bytesOf(ends.y);
-  const idle = BASE_BYTES + others;
-  const tiles = new Map<string, Cost & { readonly regions: readonly Region[] }>();
+  const idle = BASE_BYTES + reserved + others;
+  const tiles = new Map<string, PassCost>();
   const numbers = new Map<Value, number>();
   const numberOf = (value: Value | undefined) => {
     if (value === undefined) return -1;
@@ -97,7 +102,7 @@ function costModel(ends: Ends, { predictMemory, batch = 1 }: PlanOptions) {
   function tile(pass: TilePass, side: number): PassCost {
     const rows = parts(ends.cells[0], side);
     const columns = parts(ends.cells[1], side);
-    const regions = rows.flatMap((row) => columns.map((column): Region => [row, column]));
+    const count = rows.length * columns.length;
     const middle: Region = [rows[rows.length >> 1] as Range, columns[columns.length >> 1] as Range];
     const { outputs } = passTile(pass, middle);
     const program = createProgram("tile", outputs);
@@ -105,11 +110,11 @@ function costModel(ends: Ends, { predictMemory, batch = 1 }: PlanOptions) {
       (sum, value) => sum + bytesOf(value as Value),
       0,
     );
-    const garbage = Math.min(THREAD_GARBAGE_BYTES, crossing * regions.length);
+    const garbage = Math.min(THREAD_GARBAGE_BYTES, crossing * count);
     const running = predictMemory(program);
     const waste = Math.min(HEAP_WASTE_BYTES, running);
     const bytes = idle + crossing + THREADS * garbage + running + waste;
-    return { regions, bytes, macs: countMacs(program) * regions.length };
+    return { rows, columns, bytes, macs: countMacs(program) * count };
   }
 
   return {
@@ -136,7 +141,14 @@ function costModel(ends: Ends, { predictMemory, batch = 1 }: PlanOptions) {
 
 type CostModel = ReturnType<typeof costModel>;
 
-const sidesFor = ([rows, columns]: Grid) => TILE_SIDES.filter((side, i) => i === 0 || side < Math.max(rows, columns));
+/** Sides of tiles to try, in cells, the largest first. */
+function tileSides({ x, y, cells, encodes }: Ends): number[] {
+  const pixels = ((encodes ? x : y).shape[2] as number) / cells[0];
+  const longer = Math.max(...cells);
+  const least = Math.min(longer, Math.ceil(LEAST_TILE_PIXELS / pixels));
+  const sides = PART_COUNTS.map((count) => Math.ceil(longer / count)).filter((side) => side >= least);
+  return [...new Set([...sides, least])];
+}
 
 /** The largest tiles of a pass that fit, or undefined. Memory grows with the side, so that halving finds them. */
 function largestTiles(pass: TilePass, held: number, maxMemory: number, sides: readonly number[], model: CostModel) {
@@ -157,7 +169,10 @@ function join(division: Division, passes: readonly PassCost[], ends: Ends, model
   return {
     tiled,
     whole,
-    passes: division.passes.map((pass, i) => ({ ...pass, regions: passes[i]?.regions ?? [] })),
+    passes: division.passes.map((pass, i) => {
+      const { rows, columns } = passes[i] as PassCost;
+      return { ...pass, regions: rows.flatMap((row) => columns.map((column): Region => [row, column])) };
+    }),
     bytes: Math.max(rest.bytes, ...passes.map(({ bytes }, i) => bytes + (held[i] as number))),
     overhead: passes.reduce((sum, { macs }) => sum + macs, rest.macs) / countMacs(ends.program),
   };
@@ -188,12 +203,13 @@ export function exactPlans(program: Program, sides: readonly number[], options: 
 export function planExactTiling(program: Program, options: PlanOptions): ExactPlan {
   const maxMemory = options.maxMemory / MARGIN;
   const ends = programEnds(program);
-  const { x, y, cells } = ends;
+  const { x, y } = ends;
   const model = costModel(ends, options);
   const { bytes } = model.whole(program, bytesOf(x), bytesOf(y));
   if (bytes <= maxMemory) return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1 };
 
-  const sides = sidesFor(cells);
+  const sides = tileSides(ends);
+  const smallestSide = sides.at(-1) as number;
   let least = bytes;
   for (const division of divisions(ends)) {
     const rest = model.rest(division).bytes;
@@ -204,7 +220,7 @@ export function planExactTiling(program: Program, options: PlanOptions): ExactPl
         : [];
     const fitting = found.filter((cost) => cost !== undefined);
     if (rest <= maxMemory && fitting.length === division.passes.length) return join(division, fitting, ends, model);
-    const smallest = division.passes.map((pass, i) => model.pass(pass, 1).bytes + (held[i] as number));
+    const smallest = division.passes.map((pass, i) => model.pass(pass, smallestSide).bytes + (held[i] as number));
     least = Math.min(least, Math.max(rest, ...smallest));
   }
   const megabytes = (count: number) => `${Math.ceil(count / 1e6)} MB`;
