@@ -24,6 +24,7 @@ export default defineConfig({
           { text: "Command line", link: "/command-line" },
           { text: "Training", link: "/training" },
           { text: "Evaluation", link: "/evaluation" },
+          { text: "Benchmarks", link: "/benchmarks" },
           { text: "Architecture", link: "/architecture" },
         ],
       },

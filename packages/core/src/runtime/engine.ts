@@ -22,8 +22,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /**
    * Whether programs are rewritten into faster ones before they run (see graph/rewrite/optimize.ts). It pays on the CPU, in
-   * float32, and costs memory: transformed convolution weights take up to four times theirs (an encode and a decode of
-   * 512x512 with f32c32 peaked at 6.7 GB instead of 1.9 GB). Outputs differ by rounding, up to 1e-4 of the largest value
+   * float32, and costs memory: transformed convolution weights take up to seven times theirs, more while loading (a decode of
+   * 512x512 with f32c32 peaked at 8.5 GB instead of 2.6 GB). Outputs differ by rounding, up to 1e-4 of the largest value
    * for a whole model. Programs with state are never rewritten. Default false.
    */
   readonly optimize?: boolean;

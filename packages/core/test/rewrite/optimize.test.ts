@@ -1,8 +1,9 @@
 /** What the optimizer does to the published models, and what it leaves alone. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import {
   createProgram,
+  createScope,
   input,
   mul,
   optimize,
@@ -12,8 +13,8 @@ import {
   topologicalOrder,
   ZEROS,
 } from "../../src/graph/index.js";
-import { getPreset } from "../../src/models/index.js";
-import type { DcAePreset } from "../../src/models/presets.js";
+import { getPreset, sdVaeDecode } from "../../src/models/index.js";
+import type { DcAePreset, SdVaePreset } from "../../src/models/presets.js";
 
 const preset = (name: string) => getPreset(name) as DcAePreset;
 const outputs = (program: Program) => [...program.outputs.values()];
@@ -31,6 +32,32 @@ test("the blocks of a published model take Winograd's form", () => {
   expect(directs(plain) - directs(fast)).toBeGreaterThanOrEqual(24);
   expect([...fast.parameters.keys()].sort()).toEqual([...plain.parameters.keys()].sort());
   expect(count(fast, "pixelUnshuffle")).toBe(0);
+});
+
+describe("layout of pictures between convolutions", () => {
+  const changes = (program: Program) =>
+    topologicalOrder(outputs(program)).filter(
+      (value) => value.op === "transpose" && ["0,2,3,1", "0,3,1,2"].includes(value.attributes.permutation.join()),
+    ).length;
+
+  test.each(["dc-ae-f32c32-in-1.0", "dc-ae-f32c32-sana-1.0"])(
+    "%s is transposed where its stages begin and end",
+    (name) => {
+      const { config } = preset(name);
+      const plain = buildDecodeProgram(config, [1, config.latentChannels, 8, 8]);
+      const fast = optimize(plain);
+      expect(changes(fast)).toBeGreaterThan(0);
+      expect(changes(fast)).toBeLessThanOrEqual((directs(plain) - directs(fast)) / 2);
+    },
+  );
+
+  test("group norms keep channels first", () => {
+    const { config } = getPreset("sd-vae-ft-ema") as SdVaePreset;
+    const plain = createProgram("decode", { picture: sdVaeDecode(createScope(), input("z", [1, 4, 32, 32]), config) });
+    const fast = optimize(plain);
+    expect(directs(plain) - directs(fast)).toBeGreaterThan(20);
+    expect(count(fast, "filterBank")).toBe(0);
+  });
 });
 
 test("a decoder with interpolation never makes the large picture", () => {

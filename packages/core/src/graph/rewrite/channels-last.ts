@@ -12,11 +12,13 @@ import { reshape, transpose } from "../ops/layout.js";
 import { reduceMean } from "../ops/reduce.js";
 import type { Program } from "../program.js";
 import { sizeOf } from "../tensor.js";
+import { topologicalOrder } from "../traverse.js";
 import type { OpName, Value } from "../value.js";
 import { graphFacts } from "./facts.js";
 import { rewriteProgram } from "./rebuild.js";
 import { type ChooseWinograd, isUpsampled, winogradSize } from "./winograd.js";
 import { type SizeConstants, winogradChannelsLast } from "./winograd-channels-last.js";
+import type { WinogradTile } from "./winograd-matrices.js";
 
 const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>([
   "neg",
@@ -73,9 +75,19 @@ class Layouts {
   }
 }
 
-/** The op with channels last, if it has an input in that form and all of them can be brought there. */
-function follow(value: Value, inputs: readonly Value[], layouts: Layouts): Value | undefined {
-  if (value.shape.length !== 4 || !inputs.some((input) => layouts.has(input))) return undefined;
+/** A value per pixel, not just per channel. */
+const isPicture = ({ shape }: Value): boolean => shape.length === 4 && !(shape[2] === 1 && shape[3] === 1);
+
+/**
+ * The op with channels last, if all pictures it takes exist in that form; one suffices where a convolution waits for the result.
+ *
+ * @param inputs of the rewritten op
+ * @param wanted whether the result is needed with channels last
+ */
+function follow(value: Value, inputs: readonly Value[], layouts: Layouts, wanted: boolean): Value | undefined {
+  if (value.shape.length !== 4) return undefined;
+  const known = inputs.filter(isPicture).map((input) => layouts.has(input));
+  if (!known.includes(true) || (known.includes(false) && !wanted)) return undefined;
   if (value.op === "reduceMean") {
     const { axes, keepDims } = value.attributes;
     return axes.join() === "1" && keepDims
@@ -95,9 +107,17 @@ export function channelsLastWinograd(program: Program, choose: ChooseWinograd): 
   const facts = graphFacts(program);
   const layouts = new Layouts();
   const shared: SizeConstants = new Map();
-  return rewriteProgram(program, (value, inputs, keep) => {
+  const tiles = new Map<Value, WinogradTile>();
+  const wanted = new Set<Value>();
+  for (const value of topologicalOrder([...program.outputs.values(), ...program.updates.values()])) {
     const size = winogradSize(value, facts);
     const tile = size && value.op === "conv2d" ? choose(size, value.inputs[1]) : undefined;
+    if (tile === undefined) continue;
+    tiles.set(value, tile);
+    wanted.add(value.inputs[0] as Value);
+  }
+  return rewriteProgram(program, (value, inputs, keep) => {
+    const tile = tiles.get(value);
     if (tile !== undefined && value.op === "conv2d") {
       const [x, weight, bias] = inputs as readonly [Value, Value, Value?];
       const { padding } = value.attributes;
@@ -105,7 +125,7 @@ export function channelsLastWinograd(program: Program, choose: ChooseWinograd): 
       const source = layouts.toLast(upsampled ? (x.inputs[0] as Value) : x);
       return layouts.toFirst(winogradChannelsLast(source, weight, { tile, bias, padding, upsampled }, shared));
     }
-    const last = facts.isConstant(value) ? undefined : follow(value, inputs, layouts);
+    const last = facts.isConstant(value) ? undefined : follow(value, inputs, layouts, wanted.has(value));
     return last === undefined ? keep() : layouts.toFirst(last);
   });
 }

@@ -3,7 +3,7 @@
  *
  * 1. `foldAffine` first: a convolution takes its batch norm along into whatever form it gets.
  * 2. `simplifyShortcuts` recognizes shortcuts by their shuffles, so before these are rewritten.
- * 3. `channelsLastWinograd`, which also takes in an upsampling in front of a convolution. What it leaves,
+ * 3. `inferenceWinograd`, which also takes in an upsampling in front of a convolution. What it leaves,
  * 4. `splitUpsampling` turns into convolutions of the small picture.
  * 5. `fastShuffles` for all shuffles, those of 4 included.
  * 6. `channelMeansAsProducts` for the norms that still have channels first: means along the last axis stay as they are.
@@ -12,12 +12,12 @@
  */
 import type { Program } from "../program.js";
 import { channelMeansAsProducts } from "./channel-mean.js";
-import { channelsLastWinograd } from "./channels-last.js";
 import { fastShuffles, simplifyShortcuts } from "./fast-shuffles.js";
 import { foldAffine } from "./fold-affine.js";
 import { splitUpsampling } from "./upsample-phases.js";
 import type { ChooseWinograd } from "./winograd.js";
 import { chooseWinograd } from "./winograd-cost.js";
+import { inferenceWinograd } from "./winograd-form.js";
 
 export interface OptimizeOptions {
   /** Which convolutions take Winograd's form (default: the measured cost model of winograd-cost.ts). */
@@ -30,7 +30,7 @@ export function optimize(program: Program, options: OptimizeOptions = {}): Progr
   const passes: readonly ((program: Program) => Program)[] = [
     foldAffine,
     simplifyShortcuts,
-    (current) => channelsLastWinograd(current, choose),
+    (current) => inferenceWinograd(current, choose),
     splitUpsampling,
     fastShuffles,
     channelMeansAsProducts,
