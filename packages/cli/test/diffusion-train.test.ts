@@ -79,6 +79,7 @@ const kinds = {
     denoiser: { arch: "sana_cls", model: { patch_size: 1, hidden_size: 16, depth: 1, attention_head_dim: 8 } },
     ema: null,
     recompute: true,
+    optimizer: { kind: "came", schedule: { kind: "constant", lr: 1e-3 }, weightDecay: 0.01 },
   },
 };
 
@@ -269,6 +270,8 @@ describe("what is planned and refused", () => {
     const run = (status: number, ...flags: string[]) =>
       failWith(status, "diffusion", "train", "--config", config, "--dry-run", ...flags);
     expect(await run(2, "--set", "optimizer.lr=1")).toContain('Unrecognized key: "lr"');
+    expect(await run(2, "--set", "optimizer.kind=sgd")).toContain("optimizer.kind: Invalid discriminator value");
+    expect(await run(2, "--set", "optimizer.kind=came")).toContain("optimizer.betas: Too small");
     expect(await run(1, "--set", "denoiser.model.in_channels=4")).toContain("in_channels is 4, but");
     expect(await run(1, "--set", "denoiser.model.depht=4")).toContain('"depht" isn\'t a known option');
     writeFileSync(place("broken.json"), "{");

@@ -1,6 +1,6 @@
-/** The update of a diffusion training as a program: loss, gradients, AdamW, averages. */
+/** The update of a diffusion training as a program: loss, gradients, optimizer, averages. */
 import { type Objective, type ParsedDenoiser, trainingLoss } from "@dcae/diffusion";
-import { accumulationPrograms, gradientStep, type OptimizerOptions, stepProgram, type UpdateStage } from "@dcae/train";
+import { accumulationPrograms, gradientStep, namedOptimizer, stepProgram, type UpdateStage } from "@dcae/train";
 import type { DiffusionTraining } from "./schema.js";
 
 export function denoiserStages(
@@ -10,6 +10,6 @@ export function denoiserStages(
 ): UpdateStage[] {
   // Everything trains but a fixed position embedding, which isn't trainable.
   const step = gradientStep(trainingLoss(config, objective, batch), () => true, { recompute });
-  const options: OptimizerOptions = { name: "denoiser", adamW: optimizer, averages: ema === null ? [] : [ema] };
+  const options = namedOptimizer("denoiser", optimizer, ema);
   return [{ run: accumulate === 1 ? stepProgram(step, options) : accumulationPrograms(step, options, accumulate) }];
 }

@@ -9,6 +9,7 @@ export {
   type DataSourceConfig,
   emaSchema,
   measuredSchema,
+  type OptimizerConfig,
   optimizerSchema,
   parseConfig,
   parseTrainingConfig,

@@ -32,17 +32,33 @@ const schedule = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cosine"), lr: rate, maxSteps: count }),
 ]);
 
-/** AdamW as data. */
-export const optimizerSchema = z.strictObject({
+const beta = z.number().min(0).lt(1);
+const everyOptimizer = {
   schedule,
-  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
-  eps: z.number().positive().default(1e-8),
   weightDecay: rate.default(0),
   /** Parts of names that exempt from decay; default: those of the official trainer (`NO_DECAY`). */
   noDecay: z.array(z.string().min(1)).optional(),
   /** Largest norm of all gradients together; null doesn't clip. */
   clipNorm: z.number().positive().nullable().default(null),
-});
+};
+
+/** An optimizer as data: AdamW unless `kind` says otherwise. */
+export const optimizerSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("adamw").optional(),
+    ...everyOptimizer,
+    betas: z.tuple([beta, beta]).default([0.9, 0.999]),
+    eps: z.number().positive().default(1e-8),
+  }),
+  z.strictObject({
+    kind: z.literal("came"),
+    ...everyOptimizer,
+    betas: z.tuple([beta, beta, beta]).default([0.9, 0.999, 0.9999]),
+    eps: z.tuple([z.number().positive(), z.number().positive()]).default([1e-30, 1e-16]),
+    /** Largest root mean square of an update before its learning rate. */
+    clipThreshold: z.number().positive().default(1),
+  }),
+]);
 
 /** Averages of the weights. */
 export const emaSchema = z.strictObject({
@@ -195,6 +211,7 @@ export const trainingConfigSchema = z
 export type TrainingConfig = z.output<typeof trainingConfigSchema>;
 /** What may be written: everything with a default can be left out. */
 export type TrainingConfigInput = z.input<typeof trainingConfigSchema>;
+export type OptimizerConfig = z.output<typeof optimizerSchema>;
 export type TrainingPhase = TrainingConfig["phases"][number];
 export type DataConfig = TrainingConfig["data"];
 export type DataSourceConfig = DataConfig["sources"][number];

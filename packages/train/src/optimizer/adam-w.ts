@@ -29,8 +29,8 @@ export interface AdamWOptions {
 }
 
 /** The number of updates that optimizer `optimizer` has made (int32 scalar state). */
-export function updateCounter(optimizer: string): Value {
-  return stateParameter(`adamw.${optimizer}.step`, [], "int32");
+export function updateCounter(optimizer: string, method: "adamw" | "came" = "adamw"): Value {
+  return stateParameter(`${method}.${optimizer}.step`, [], "int32");
 }
 
 export interface OptimizerStep {

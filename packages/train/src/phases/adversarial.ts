@@ -30,13 +30,13 @@ import {
   type PatchGanOptions,
   patchGan,
 } from "../losses/index.js";
-import { updateCounter } from "../optimizer/index.js";
 import {
   forwardForm,
   type GradientStep,
   type GradientStepOptions,
   gradientForms,
   type OptimizerOptions,
+  optimizerCounter,
   optimizerStep,
   type StateUpdate,
   type TrainingRule,
@@ -127,7 +127,7 @@ function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptio
     (loss) => gradients(loss, [y], gradientForms(options.optimize))[0] as Value,
   ) as [Value, Value];
   const weights = trainedWeights(root, (name) => options.trains(name) && !isDiscriminator(name));
-  const counter = updateCounter(options.generatorOptimizer.name);
+  const counter = optimizerCounter(options.generatorOptimizer);
   const gate = start === 0 ? scalar(1) : ganGate(cast(counter, "float32"), start);
   const last = weights.find(({ name }) => name === lastLayer)?.value;
   if (lastLayer !== null && last === undefined) throw missingLastLayer(lastLayer);
@@ -238,8 +238,7 @@ export function adversarialGradients(options: AdversarialOptions): {
   const generator = generatorStep(first, options);
   const second = forward(options);
   const start = options.start ?? 0;
-  const gate =
-    start === 0 ? scalar(1) : ganGate(cast(updateCounter(options.generatorOptimizer.name), "float32"), start);
+  const gate = start === 0 ? scalar(1) : ganGate(cast(optimizerCounter(options.generatorOptimizer), "float32"), start);
   const discriminator = discriminatorStep(second.root, second.x, second.y, new Map(), gate, options);
   return {
     generator: { ...generator, buffers: new Map([...generator.buffers, ...generator.discriminatorBuffers]) },

@@ -11,6 +11,6 @@ export {
   trainedWeights,
   trainingScope,
 } from "./gradient-step.js";
-export { type OptimizerOptions, optimizerStep, type StateUpdate } from "./optimizer-step.js";
+export { type OptimizerOptions, optimizerCounter, optimizerStep, type StateUpdate } from "./optimizer-step.js";
 export { type AccumulationPrograms, accumulationPrograms, stateProgram, stepProgram } from "./step-programs.js";
 export { completeWeights, createTrainingState, programParameters, updatedNames } from "./training-state.js";

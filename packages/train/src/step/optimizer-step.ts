@@ -1,14 +1,29 @@
 /** The second half of an update: from gradients to new weights, moments and averages. */
 import { dtypeKind, type Value } from "@dcae/core/graph";
-import { type AdamWOptions, adamW, type EmaOptions, emaUpdates } from "../optimizer/index.js";
+import {
+  type AdamWOptions,
+  adamW,
+  type CameOptions,
+  came,
+  type EmaOptions,
+  emaUpdates,
+  updateCounter,
+} from "../optimizer/index.js";
 import type { GradientStep } from "./gradient-step.js";
 
-export interface OptimizerOptions {
+interface CommonOptions {
   /** Names the optimizer's state, as in "autoencoder". */
   readonly name: string;
-  readonly adamW: AdamWOptions;
   /** Averages to keep, each with its own decay (default none). */
   readonly averages?: readonly EmaOptions[];
+}
+
+/** How weights are updated: one of the methods, with its own options. */
+export type OptimizerOptions = CommonOptions & ({ readonly adamW: AdamWOptions } | { readonly came: CameOptions });
+
+/** The number of updates that an optimizer has made (int32 scalar state). */
+export function optimizerCounter(options: OptimizerOptions): Value {
+  return updateCounter(options.name, "came" in options ? "came" : "adamw");
 }
 
 export interface StateUpdate {
@@ -19,16 +34,19 @@ export interface StateUpdate {
 /**
  * One update. Averages are taken of weights and of changed floating-point buffers.
  *
- * @param counter the optimizer's `updateCounter`, where the graph reads that elsewhere too
+ * @param counter its `optimizerCounter`, where the graph reads that elsewhere too
  */
-export function optimizerStep(step: GradientStep, options: OptimizerOptions, counter?: Value): StateUpdate {
-  const { updates, learningRate, gradientNorm, count } = adamW(
-    options.name,
-    step.weights,
-    step.gradients,
-    options.adamW,
-    counter,
-  );
+export function optimizerStep(
+  step: GradientStep,
+  options: OptimizerOptions,
+  counter: Value = optimizerCounter(options),
+): StateUpdate {
+  const { name } = options;
+  const { weights, gradients } = step;
+  const { updates, learningRate, gradientNorm, count } =
+    "came" in options
+      ? came(name, weights, gradients, options.came, counter)
+      : adamW(name, weights, gradients, options.adamW, counter);
   const changed = [...step.weights.map(({ name }) => name), ...step.buffers.keys()].flatMap((name) => {
     const value = (updates.get(name) ?? step.buffers.get(name)) as Value;
     return dtypeKind(value.dtype) === "float" ? [{ name, value }] : [];

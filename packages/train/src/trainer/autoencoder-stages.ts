@@ -14,14 +14,8 @@ import {
   reconstructionObjective,
   startsWithAny,
 } from "../phases/index.js";
-import {
-  accumulationPrograms,
-  gradientStep,
-  type OptimizerOptions,
-  stateProgram,
-  stepProgram,
-  type TrainingRule,
-} from "../step/index.js";
+import { accumulationPrograms, gradientStep, stateProgram, stepProgram, type TrainingRule } from "../step/index.js";
+import { namedOptimizer } from "./named-optimizer.js";
 import type { UpdateStage } from "./update-stage.js";
 
 type Trains = Pick<TrainingPhase, "trains">;
@@ -110,11 +104,7 @@ export function autoencoderStages(
   const trains = trainingRule(phase, model);
   const options = reconstructionOptions(phase, model, perceptual);
   const usesLpips = options.lpipsWeight !== 0;
-  const optimizer: OptimizerOptions = {
-    name: "autoencoder",
-    adamW: phase.optimizer,
-    averages: phase.ema === null ? [] : [phase.ema],
-  };
+  const optimizer = namedOptimizer("autoencoder", phase.optimizer, phase.ema);
   if (gan === null) {
     const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute, optimize }), usesLpips);
     return [
@@ -130,7 +120,7 @@ export function autoencoderStages(
     loss: gan.loss,
     discriminator: { width: gan.width, layers: gan.layers },
     generatorOptimizer: optimizer,
-    discriminatorOptimizer: { name: "discriminator", adamW: gan.optimizer },
+    discriminatorOptimizer: namedOptimizer("discriminator", gan.optimizer),
     recompute,
     optimize,
   };

@@ -12,6 +12,7 @@ export {
   type TrainingBatch,
   type TrainingBatches,
 } from "./fit.js";
+export { namedOptimizer } from "./named-optimizer.js";
 export { openBatches, openSources } from "./open-data.js";
 export { type DcAeDescription, describeModel } from "./phase-start.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./plan-training.js";

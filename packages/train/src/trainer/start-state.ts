@@ -6,7 +6,7 @@ import { completeWeights, programParameters, updatedNames } from "../step/index.
 import type { OpenCheckpoint } from "./checkpoint.js";
 
 /** What training adds to a model, and may draw afresh. */
-const TRAINING_STATE = /^(discriminator|adamw|ema|accumulated)\./;
+const TRAINING_STATE = /^(discriminator|adamw|came|ema|accumulated)\./;
 
 /** Stored halves as what they are computed in: updates of a state keep its types. */
 function asComputed(entry: WeightEntry, { dtype }: ParameterSpec): WeightEntry {

@@ -55,6 +55,52 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     });
   });
 
+  describe("lr_schedules of diffusion trainings", () => {
+    const rates: Record<string, (config: RawConfig) => Schedule> = {
+      constant_with_warmup: ({ lr, warmup_lr: warmupLr, warmup_steps: warmupSteps }) => ({
+        kind: "constant-warmup",
+        ...{ lr, warmupLr, warmupSteps },
+      }),
+      cosine_with_warmup: ({ lr, warmup_lr: warmupLr, warmup_steps: warmupSteps, decay_steps: decaySteps }) => ({
+        kind: "cosine-warmup",
+        ...{ lr, warmupLr, warmupSteps, decaySteps },
+      }),
+      cosine_annealing: ({ lr, t_max: maxSteps }) => ({ kind: "cosine", lr, maxSteps }),
+    };
+
+    test.each(Object.entries(rates))("%s", async (name, schedule) => {
+      const { config, tensor } = await loadTrainingCase("lr_schedules", "diffusion");
+      const step = input("step", []);
+      const rate = learningRate(schedule(config), step);
+      const program = await engine.load(createProgram(name, { rate }), NO_WEIGHTS);
+      const values: number[] = [];
+      for (let s = 0; s < config.n; s++)
+        values.push((await program.run({ step: Tensor.full([], s) })).rate!.at() as number);
+      expectClose(Tensor.float32(values), tensor(`out.${name}`), SCHEDULE_TOLERANCE);
+    });
+
+    test("ema_decay, by what an average of 0 takes of a 1", async () => {
+      const { config, tensor } = await loadTrainingCase("lr_schedules", "diffusion");
+      const weight = { name: "one", value: input("one", []) };
+      const options = { decay: config.ema_decay, warmupSteps: config.ema_warmup };
+      const [[name, average]] = [...emaUpdates([weight], input("count", []), options)] as [[string, Value]];
+      const start = memoryWeights([[name, Tensor.zeros([])]]);
+      const program = await engine.load(createProgram("average", { average }), start);
+      const taken: number[] = [];
+      for (let count = 1; count <= config.n; count++) {
+        const { average: share } = await program.run({ one: Tensor.full([], 1), count: Tensor.full([], count) });
+        taken.push(share!.at() as number);
+      }
+      const decays = tensor("out.ema_decay");
+      const rest = new Tensor(
+        "float64",
+        (decays.data as Float64Array).map((decay) => 1 - decay),
+        decays.shape,
+      );
+      expectClose(Tensor.float32(taken), rest, SCHEDULE_TOLERANCE);
+    });
+  });
+
   const zeros = (shape: readonly number[]) => Tensor.zeros(shape);
 
   describe.each(["adamw_phase1_like", "adamw_phase3_like_noclip", "adamw_official_lr"])("%s", (name) => {

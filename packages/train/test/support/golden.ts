@@ -4,7 +4,10 @@ import { fileURLToPath } from "node:url";
 import { openSafetensorsFile } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
 
-const folder = fileURLToPath(new URL("../golden/training/", import.meta.url));
+/** `training`: of training.md; `diffusion`: those of diffusion.md that are about optimizers. */
+export type GoldenSet = "training" | "diffusion";
+
+const pathOf = (set: GoldenSet, file: string) => fileURLToPath(new URL(`../golden/${set}/${file}`, import.meta.url));
 
 export interface Tolerance {
   readonly atol: number;
@@ -24,13 +27,14 @@ export interface TrainingCase {
   below(prefix: string): Map<string, Tensor>;
 }
 
-export function goldenJson(name: string): RawConfig {
-  return JSON.parse(readFileSync(`${folder}${name}.json`, "utf8"));
+export function goldenJson(name: string, set: GoldenSet = "training"): RawConfig {
+  return JSON.parse(readFileSync(pathOf(set, `${name}.json`), "utf8"));
 }
 
-export async function loadTrainingCase(name: string): Promise<TrainingCase> {
-  const { config, tolerance } = goldenJson(name) as Pick<TrainingCase, "config" | "tolerance">;
-  const file = await openSafetensorsFile(`${folder}${name}.safetensors`);
+export async function loadTrainingCase(name: string, set: GoldenSet = "training"): Promise<TrainingCase> {
+  const { config, tolerance: stated } = goldenJson(name, set);
+  const tolerance = set === "training" ? stated : { atol: stated.abs, rtol: stated.rel };
+  const file = await openSafetensorsFile(pathOf(set, `${name}.safetensors`));
   const tensors = new Map<string, Tensor>();
   for (const entry of file.entries.values()) tensors.set(entry.name, await entry.read());
   await file.close();
