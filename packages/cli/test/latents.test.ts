@@ -211,6 +211,61 @@ describe("going on", () => {
   });
 });
 
+describe("pictures that can't be read", () => {
+  const broken = place("broken");
+  const argv = (out: string, ...flags: string[]) => [
+    ...["latents", "--data", broken, "-m", model, "-o", place(out), ...common, "--shard-size", "2", ...flags],
+  ];
+  beforeAll(async () => {
+    mkdirSync(join(broken, "a"), { recursive: true });
+    for (const name of ["0.png", "1.png", "3.png", "4.png"]) await makePicture(join(broken, "a"), name, 16);
+    writeFileSync(join(broken, "a", "2.png"), "not a picture");
+  });
+
+  test("end the command with the name of the first, and nothing that was written is lost", async () => {
+    const line = await failWith(1, ...argv("stops"));
+    expect(line).toContain(join(broken, "a", "2.png"));
+    expect(line).toContain("leave such pictures out with --skip-errors");
+    const first = join(place("stops"), "latents-000000.safetensors");
+    const written = statSync(first).mtimeMs;
+    const { status, stderr } = await cli(argv("stops", "--skip-errors"));
+    expect([status, statSync(first).mtimeMs]).toEqual([0, written]);
+    expect(stderr).toContain("2.png");
+  });
+
+  test.each(["shards", "npy"])("are left out with --skip-errors, named, counted and listed: %s", async (layout) => {
+    const flags = ["--skip-errors", "--flips", "--layout", layout, "--scaling-factor", "measure"];
+    const { status, stdout, stderr } = await cli(argv(`left-${layout}`, ...flags));
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/: 8 latents of \[8, 4, 4\] in 1 classes/);
+    expect(stderr.trim().split("\n")).toEqual([
+      expect.stringContaining(join(broken, "a", "2.png")),
+      "dcae: 1 of 5 pictures could not be used",
+    ]);
+    expect((await open(place(`left-${layout}`))).length).toBe(8);
+    expect(JSON.parse(readFileSync(join(place(`left-${layout}`), "skipped-000002.json"), "utf8"))).toEqual({
+      pictures: { "a/2": expect.stringContaining("2.png") },
+    });
+    // Nothing is left to do, and what is missing isn't forgotten.
+    const again = await cli(argv(`left-${layout}`, ...flags, "--json"));
+    expect(JSON.parse(again.stdout)).toMatchObject({ count: 8, skippedPictures: 1, missingUnits: 0 });
+    expect(again.stderr).toBe("dcae: 1 of 5 pictures could not be used\n");
+    // Without the option, a set must be complete.
+    expect(await failWith(1, ...argv(`left-${layout}`, ...flags.slice(1)))).toContain("2.png");
+  });
+
+  test("all of them: there is no training set", async () => {
+    const none = place("none");
+    mkdirSync(join(none, "a"), { recursive: true });
+    writeFileSync(join(none, "a", "b.png"), "not a picture");
+    const flags = ["latents", "--data", none, "-m", model, "-o", place("none-z"), "--size", "16", "--threads", "1"];
+    const { status, stderr } = await cli([...flags, "--scaling-factor", "1", "--skip-errors"]);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/b\.png.*\n.*none of the pictures could be used/)]);
+    const measured = await cli([...flags, "--scaling-factor", "measure", "--skip-errors"]);
+    expect(measured.status).toBe(1);
+  });
+});
+
 describe("refused, with what is wrong", () => {
   const args = (...flags: string[]) => [
     "latents",
@@ -234,17 +289,10 @@ describe("refused, with what is wrong", () => {
     [["--scaling-factor", "1", "--shard", "0/2"], "Give i/n with i from 1 to n"],
     [["--scaling-factor", "1", "--shard", "3/2"], "Give i/n with i from 1 to n"],
     [["--scaling-factor", "1", "--data", "synthetic"], "needs --count"],
+    [["--data", "synthetic", "--count", "3", "--skip-errors"], "--skip-errors has no effect"],
   ])("%j", async (flags, message) => {
     expect(await failWith(2, ...args(...flags))).toContain(message);
     expect(existsSync(place("no"))).toBe(false);
-  });
-
-  test("a picture that can't be read, by name", async () => {
-    const broken = place("broken");
-    mkdirSync(join(broken, "a"), { recursive: true });
-    writeFileSync(join(broken, "a", "b.png"), "not a picture");
-    const line = await failWith(1, "latents", "--data", broken, "-m", model, "-o", place("broken-z"), ...common);
-    expect(line).toContain(join(broken, "a", "b.png"));
   });
 
   test("two pictures that would share a latent", async () => {

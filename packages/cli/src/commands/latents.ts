@@ -1,4 +1,5 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
+import { DataError, Tensor } from "@dcae/core";
 import {
   type LatentManifest,
   type LatentStatistics,
@@ -6,6 +7,7 @@ import {
   missingUnits,
   openLatents,
   shardCount,
+  skippedPictures,
   writeLatentStatistics,
   writeLatents,
 } from "@dcae/diffusion";
@@ -17,6 +19,7 @@ import { formatCount, plural } from "../format-number.js";
 import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latents/describe-latents.js";
 import { encodePictures, scaleLatents } from "../latents/encode-pictures.js";
 import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set.js";
+import { unreadablePictures } from "../latents/unreadable-pictures.js";
 import { addEngineOptions, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, modelOption } from "../options/model-options.js";
@@ -53,6 +56,7 @@ export function latentsCommand(io: CliIo): Command {
     .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
     .option("--count <n>", `with --data ${SYNTHETIC}: number of scenes`, parseCount)
     .option("--seed <n>", "of the scenes, and of the noise of an SD-VAE (default: 0)", parseSeed)
+    .option("--skip-errors", "leave out pictures that can't be read (they are named and counted), instead of stopping")
     .option("--shard <i/n>", "only part i of n, from 1/n to n/n", parsePart)
     .option("--batch-size <n>", "pictures that go through the model together", parseCount, 16);
   addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
@@ -74,9 +78,10 @@ export function latentsCommand(io: CliIo): Command {
 }
 
 async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
-  const { data, out, size, count, seed, shard, batchSize, scalingFactor: _, ...loading } = flags;
+  const { data, out, size, count, seed, shard, batchSize, skipErrors = false, scalingFactor: _, ...loading } = flags;
   checkLatentsFlags(flags);
   await outputKind(out, ["folder"]);
+  const onUnreadable = unreadablePictures(skipErrors, io);
   const pictures = data === SYNTHETIC ? scenePictures(count as number, seed ?? 0n) : await folderPictures(data);
   const manifest = await withModel(loading, io, async (model) => {
     checkLatentsFlags(flags, model);
@@ -87,21 +92,23 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
       { ...noise, ...(latentChannels === undefined ? {} : { latentChannels }) },
       io.signal,
     );
-    const described = await describeLatents(model, codec, pictures, flags, io);
+    const described = await describeLatents(model, codec, pictures, flags, onUnreadable, io);
     const progress = { label: "encode", total: latentCount(described) };
     let done = 0;
     await writeLatents(
       out,
       described,
       async (items) => {
-        const encoded = await encodePictures(codec, pictures, items, size);
+        const { latents, skipped } = await encodePictures(codec, pictures, items, size, onUnreadable);
         done += items.length;
         io.progress.show({ ...progress, done, detail: items.at(-1)?.picture ?? "" });
-        return scaleLatents(encoded, described.scalingFactor);
+        const none = Tensor.zeros([0, ...described.shape]);
+        return { latents: latents === undefined ? none : scaleLatents(latents, described.scalingFactor), skipped };
       },
       {
         ...(shard === undefined ? {} : { part: shard }),
         batchSize,
+        skipErrors,
         signal: io.signal,
         onProgress({ skipped, unit }) {
           if (skipped) done += Math.min(described.shardSize, progress.total - unit * described.shardSize);
@@ -112,31 +119,44 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
     return described;
   });
   const missing = shard === undefined ? 0 : await missingUnits(out, manifest);
+  const skipped = (await skippedPictures(out, manifest)).size;
   const statistics = missing === 0 ? await measure(out) : undefined;
-  report(manifest, missing, statistics, flags, io);
+  report(manifest, { missing, skipped, statistics }, flags, io);
+  if (skipped > 0) io.note(`dcae: ${skipped} of ${plural(manifest.pictures.length, "picture")} could not be used`);
 }
 
 async function measure(folder: string): Promise<LatentStatistics> {
   const dataset = await openLatents(folder);
   try {
+    if (dataset.length === 0)
+      throw new DataError(`${folder}: none of the pictures could be used`, { hint: "See above." });
     return await writeLatentStatistics(dataset);
   } finally {
     await dataset.close();
   }
 }
 
+interface Written {
+  /** Parts that aren't there yet. */
+  readonly missing: number;
+  /** Pictures that were left out. */
+  readonly skipped: number;
+  /** Undefined while parts are missing. */
+  readonly statistics: LatentStatistics | undefined;
+}
+
 function report(
   manifest: LatentManifest,
-  missing: number,
-  statistics: LatentStatistics | undefined,
+  { missing, skipped, statistics }: Written,
   { out, json }: LatentsFlags,
   io: CliIo,
 ): void {
   const { classes, shape, scalingFactor, source, layout, dtype } = manifest;
-  const count = latentCount(manifest);
+  const count = statistics?.count ?? latentCount(manifest);
   if (json === true) {
     const about = { out, source, layout, dtype, shape, count, classes: classes.length, scalingFactor };
-    io.out(JSON.stringify({ ...about, missingUnits: missing, statistics: statistics ?? null }, undefined, 2));
+    const written = { missingUnits: missing, skippedPictures: skipped, statistics: statistics ?? null };
+    io.out(JSON.stringify({ ...about, ...written }, undefined, 2));
     return;
   }
   const parts = `${plural(count, "latent")} of [${shape.join(", ")}] in ${formatCount(classes.length)} classes`;

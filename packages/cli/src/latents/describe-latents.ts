@@ -8,7 +8,7 @@ import type { EngineFlags, Model } from "../options/engine-options.js";
 import type { ModelFlags } from "../options/model-options.js";
 import type { Part } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";
-import { measureScalingFactor } from "./encode-pictures.js";
+import { measureScalingFactor, type OnUnreadable } from "./encode-pictures.js";
 import { type PictureSet, SYNTHETIC } from "./picture-set.js";
 
 export interface LatentsFlags extends ModelFlags, EngineFlags {
@@ -25,12 +25,14 @@ export interface LatentsFlags extends ModelFlags, EngineFlags {
   readonly seed?: bigint;
   readonly shard?: Part;
   readonly batchSize: number;
+  readonly skipErrors?: boolean;
   readonly json?: boolean;
 }
 
 /** @throws UsageError for options without effect, and a size that the model can't take */
-export function checkLatentsFlags({ data, count, seed, size }: LatentsFlags, model?: Model): void {
+export function checkLatentsFlags({ data, count, seed, size, skipErrors }: LatentsFlags, model?: Model): void {
   const synthetic = data === SYNTHETIC;
+  if (synthetic && skipErrors === true) throw new UsageError(`--skip-errors has no effect on --data ${SYNTHETIC}`);
   if (synthetic && count === undefined) {
     throw new UsageError(`--data ${SYNTHETIC} needs --count, the number of scenes`);
   }
@@ -56,6 +58,7 @@ export async function describeLatents(
   codec: Codec,
   pictures: PictureSet,
   flags: LatentsFlags,
+  onUnreadable: OnUnreadable,
   io: CliIo,
 ): Promise<LatentManifest> {
   const { size, layout, latentDtype, flips = false, shardSize, latentChannels } = flags;
@@ -73,7 +76,7 @@ export async function describeLatents(
       () => resolve(flags.model),
       () => flags.model,
     ),
-    scalingFactor: await chooseFactor(model, codec, pictures, flags, io),
+    scalingFactor: await chooseFactor(model, codec, pictures, flags, onUnreadable, io),
   };
 }
 
@@ -82,6 +85,7 @@ async function chooseFactor(
   codec: Codec,
   pictures: PictureSet,
   { scalingFactor = model.scalingFactor ?? undefined, out, size, batchSize }: LatentsFlags,
+  onUnreadable: OnUnreadable,
   io: CliIo,
 ): Promise<number> {
   if (scalingFactor === undefined) {
@@ -95,6 +99,7 @@ async function chooseFactor(
   return measureScalingFactor(codec, pictures, {
     size,
     batchSize,
+    onUnreadable,
     onBatch(done, total) {
       io.signal.throwIfAborted();
       io.progress.show({ label: "measure", done, total });

@@ -1,6 +1,6 @@
 /** Pictures of a set to latents, mirrored ones too, and how large latents are on average. */
-import { Tensor } from "@dcae/core";
-import type { LatentItem } from "@dcae/diffusion";
+import { DataError, Tensor } from "@dcae/core";
+import type { LatentItem, SkippedPictures } from "@dcae/diffusion";
 import type { Codec } from "../codec.js";
 import { concatenate } from "../items/concatenate.js";
 import type { PictureSet } from "./picture-set.js";
@@ -10,24 +10,57 @@ const MEASURED_PICTURES = 256;
 /** As many as published factors have. */
 const DIGITS = 4;
 
-/** The latents of some items, [n, C, S, S], not scaled. Each picture is read once, also where it is mirrored too. */
+/** Called with each picture that can't be read; what it throws ends the work. */
+export type OnUnreadable = (picture: string, error: DataError) => void;
+
+export interface EncodedPictures {
+  /** [n, C, S, S] of the n items that could be read, not scaled; undefined where none could. */
+  readonly latents: Tensor | undefined;
+  readonly skipped: SkippedPictures;
+}
+
+/** The latents of some items. Each picture is read once, also where it is mirrored too. */
 export async function encodePictures(
   codec: Codec,
   pictures: PictureSet,
   items: readonly Pick<LatentItem, "picture" | "mirrored">[],
   size: number,
-): Promise<Tensor> {
+  onUnreadable: OnUnreadable,
+): Promise<EncodedPictures> {
   const names = [...new Set(items.map(({ picture }) => picture))];
-  const loaded = await Promise.all(names.map(async (name) => [name, await pictures.load(name, size)] as const));
-  const byName = new Map(loaded);
-  const inputs = items.map(({ picture, mirrored }) => {
+  const loaded = await Promise.all(names.map((name) => loadOrError(pictures, name, size)));
+  const skipped = new Map<string, string>();
+  const byName = new Map<string, Tensor>();
+  for (const [i, name] of names.entries()) {
+    const picture = loaded[i] as Tensor | DataError;
+    if (!(picture instanceof DataError)) {
+      byName.set(name, picture);
+      continue;
+    }
+    onUnreadable(name, picture);
+    skipped.set(name, picture.message);
+  }
+  const present = items.filter(({ picture }) => byName.has(picture));
+  if (present.length === 0) return { latents: undefined, skipped };
+  const inputs = present.map(({ picture, mirrored }) => {
     const tensor = byName.get(picture) as Tensor;
     return mirrored ? mirrorRows(tensor) : tensor;
   });
-  return codec.encode(
+  const latents = await codec.encode(
     concatenate(inputs),
-    items.map(({ picture, mirrored }) => (mirrored ? `${picture}.mirrored` : picture)),
+    present.map(({ picture, mirrored }) => (mirrored ? `${picture}.mirrored` : picture)),
   );
+  return { latents, skipped };
+}
+
+/** The error of a picture that can't be read, in place of the picture; anything else is thrown. */
+async function loadOrError(pictures: PictureSet, name: string, size: number): Promise<Tensor | DataError> {
+  try {
+    return await pictures.load(name, size);
+  } catch (error) {
+    if (error instanceof DataError) return error;
+    throw error;
+  }
 }
 
 /** [1, C, H, W] with left and right exchanged. */
@@ -44,15 +77,18 @@ export interface MeasureOptions {
   readonly batchSize: number;
   /** Called before each batch. */
   readonly onBatch: (done: number, total: number) => void;
+  readonly onUnreadable: OnUnreadable;
 }
 
 /**
  * 1 / RMS of the latents of up to 256 pictures spread over the set, rounded to the digits of published factors.
+ *
+ * @throws DataError when none of them could be read
  */
 export async function measureScalingFactor(
   codec: Codec,
   pictures: PictureSet,
-  { size, batchSize, onBatch }: MeasureOptions,
+  { size, batchSize, onBatch, onUnreadable }: MeasureOptions,
 ): Promise<number> {
   const { names } = pictures;
   const total = Math.min(MEASURED_PICTURES, names.length);
@@ -61,10 +97,11 @@ export async function measureScalingFactor(
   for (let at = 0; at < total; at += batchSize) {
     onBatch(at, total);
     const items = chosen.slice(at, at + batchSize).map((picture) => ({ picture, mirrored: false }));
-    const latents = (await encodePictures(codec, pictures, items, size)).toFloat32();
-    squares = latents.reduce((sum, value) => sum + value * value, squares);
+    const latents = (await encodePictures(codec, pictures, items, size, onUnreadable)).latents?.toFloat32() ?? [];
+    for (const value of latents) squares += value * value;
     values += latents.length;
   }
+  if (values === 0) throw new DataError("--scaling-factor measure: none of the pictures could be used");
   return Number(Math.sqrt(values / squares).toPrecision(DIGITS));
 }
 

@@ -1,4 +1,5 @@
 /** Public names of latent folders. */
+export type { EncodedItems, EncodeItems } from "./encode-unit.js";
 export { type BatchOrder, batchesPerEpoch, batchIndices } from "./latent-batches.js";
 export type { LatentBatch, LatentDataset } from "./latent-dataset.js";
 export {
@@ -13,8 +14,8 @@ export {
 export type { LatentStatistics } from "./latent-statistics.js";
 export { type ClassFolders, listClassFolders } from "./list-pictures.node.js";
 export { openLatents, writeLatentStatistics } from "./open-latents.node.js";
+export { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
 export {
-  type EncodeItems,
   missingUnits,
   type WriteLatentsOptions,
   type WriteProgress,

@@ -36,7 +36,7 @@ export interface LatentManifest {
   readonly scalingFactor: number;
 }
 
-/** Latents in a folder. */
+/** Latents in a folder, where no picture was left out. */
 export function latentCount({ pictures, mirrored }: LatentManifest): number {
   return pictures.length * (mirrored ? 2 : 1);
 }
@@ -65,6 +65,17 @@ export function latentItem(manifest: LatentManifest, index: number): LatentItem 
   const picture = manifest.pictures[Math.floor(index / copies)] as string;
   const label = manifest.classes.indexOf(picture.slice(0, picture.indexOf("/")));
   return { picture, label, mirrored: index % copies === 1 };
+}
+
+/** What a unit of work (shard) is made from, without the pictures that were left out. */
+export function unitItems(
+  manifest: LatentManifest,
+  unit: number,
+  skipped: ReadonlyMap<string, string> = new Map(),
+): LatentItem[] {
+  const [start, stop] = shardRange(manifest, unit);
+  const items = Array.from({ length: stop - start }, (_, i) => latentItem(manifest, start + i));
+  return skipped.size === 0 ? items : items.filter(({ picture }) => !skipped.has(picture));
 }
 
 /** File of a latent in the npy layout. */

@@ -7,9 +7,10 @@ import { DataError } from "@dcae/core";
 import { fileError, readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind, Tensor } from "@dcae/core/graph";
 import type { LatentDataset } from "./latent-dataset.js";
-import { type LatentManifest, latentCount, latentItem, npyName } from "./latent-manifest.js";
+import { type LatentManifest, npyName, shardCount, unitItems } from "./latent-manifest.js";
 import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
 import { listClassFolders } from "./list-pictures.node.js";
+import { readSkipped } from "./skipped-pictures.node.js";
 
 /**
  * Reads one latent.
@@ -42,9 +43,12 @@ export async function openReferenceLatents(folder: string): Promise<LatentDatase
   });
 }
 
-/** Opens a folder whose manifest says what there must be. */
+/** Opens a folder whose manifest says what there must be, but for pictures that were left out. */
 export async function openNpyLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
-  const files = Array.from({ length: latentCount(manifest) }, (_, i) => npyName(latentItem(manifest, i)));
+  const files: string[] = [];
+  for (let unit = 0; unit < shardCount(manifest); unit++) {
+    files.push(...unitItems(manifest, unit, await readSkipped(folder, manifest, unit)).map(npyName));
+  }
   const { classes, shape, source, scalingFactor } = manifest;
   return npyDataset({ folder, files, classes, shape, source, scalingFactor });
 }

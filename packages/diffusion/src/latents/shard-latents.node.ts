@@ -8,24 +8,32 @@ import { CheckpointError, DataError } from "@dcae/core";
 import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
 import { type DType, Tensor } from "@dcae/core/graph";
 import type { LatentDataset } from "./latent-dataset.js";
-import { type LatentManifest, latentCount, shardCount, shardName, shardRange } from "./latent-manifest.js";
+import { type LatentManifest, shardCount, shardName, unitItems } from "./latent-manifest.js";
 import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
+import { readSkipped } from "./skipped-pictures.node.js";
 
 /** Open files that a data set keeps. */
 const MAX_HANDLES = 64;
+
+/** A shard's items, and its file. */
+export interface OpenShard {
+  readonly file: SafetensorsFile;
+  /** Latents in the file. */
+  readonly length: number;
+}
 
 /**
  * Opens a shard and checks that it is whole and what the manifest promises. Close it when done.
  *
  * @throws DataError naming the file
  */
-export async function openShard(folder: string, manifest: LatentManifest, shard: number): Promise<SafetensorsFile> {
+export async function openShard(folder: string, manifest: LatentManifest, shard: number): Promise<OpenShard> {
   const path = join(folder, shardName(shard));
-  const [start, stop] = shardRange(manifest, shard);
+  const { length } = unitItems(manifest, shard, await readSkipped(folder, manifest, shard));
   const [channels] = manifest.shape;
   const expected: Readonly<Record<string, readonly [DType, readonly number[]]>> = {
-    latents: [manifest.dtype, [stop - start, ...manifest.shape]],
-    labels: ["int32", [stop - start]],
+    latents: [manifest.dtype, [length, ...manifest.shape]],
+    labels: ["int32", [length]],
     sums: ["float64", [channels]],
     squares: ["float64", [channels]],
   };
@@ -48,10 +56,12 @@ export async function openShard(folder: string, manifest: LatentManifest, shard:
       hint: "Delete the file and write the latents again.",
     });
   }
-  return file;
+  return { file, length };
 }
 
 interface Shard {
+  /** Number of its first latent. */
+  readonly start: number;
   readonly path: string;
   /** First byte of the latents. */
   readonly offset: number;
@@ -60,11 +70,12 @@ interface Shard {
 
 /** Opens a folder: every shard is checked, and its labels are read. */
 export async function openShardLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
-  const { shape, dtype, classes, shardSize, source, scalingFactor } = manifest;
+  const { shape, dtype, classes, source, scalingFactor } = manifest;
   const shards: Shard[] = [];
   const total = channelSums(new Float32Array(), shape);
+  let length = 0;
   for (let i = 0; i < shardCount(manifest); i++) {
-    const file = await openShard(folder, manifest, i);
+    const { file, length: count } = await openShard(folder, manifest, i);
     try {
       const read = async (name: string) => (await file.entries.get(name)?.read())?.data;
       const labels = (await read("labels")) as Int32Array;
@@ -72,7 +83,8 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
       const wrong = labels.find((label) => label < 0 || label >= classes.length);
       if (wrong !== undefined) throw new DataError(`${path}: the label ${wrong} is none of ${classes.length} classes`);
       addSums(total, { sums: (await read("sums")) as Float64Array, squares: (await read("squares")) as Float64Array });
-      shards.push({ path, offset: file.entries.get("latents")?.location?.offset ?? 0, labels });
+      shards.push({ start: length, path, offset: file.entries.get("latents")?.location?.offset ?? 0, labels });
+      length += count;
     } finally {
       await file.close();
     }
@@ -80,11 +92,10 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
   const files = fileCache();
   const size = shape[0] * shape[1] * shape[2];
   const bytes = size * (dtype === "float16" ? 2 : 4);
-  const length = latentCount(manifest);
 
   async function readOne(index: number): Promise<{ readonly values: Float32Array; readonly label: number }> {
-    const shard = shards[Math.floor(index / shardSize)];
-    const row = index % shardSize;
+    const shard = shards[shardOf(shards, index)];
+    const row = index - (shard?.start ?? 0);
     const label = shard?.labels[row];
     if (shard === undefined || label === undefined)
       throw new DataError(`${folder}: has no latent ${index}, only ${length}`);
@@ -115,6 +126,17 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
     statistics: async () => statisticsFrom(total, length, shape[1] * shape[2]),
     close: files.close,
   };
+}
+
+/** The last shard that begins at `index` or before: shards from which pictures were left out are shorter. */
+function shardOf(shards: readonly Pick<Shard, "start">[], index: number): number {
+  let [low, high] = [0, shards.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((shards[middle] as Shard).start <= index) low = middle;
+    else high = middle;
+  }
+  return low;
 }
 
 /** A few open files; the least recently used one makes room. */

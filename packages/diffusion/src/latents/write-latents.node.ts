@@ -4,33 +4,35 @@
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ConfigError, DataError, ShapeError } from "@dcae/core";
+import { ConfigError, DataError } from "@dcae/core";
 import { errorCode, fileError, writeFileAtomic, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
+import { type EncodeItems, encodeUnit } from "./encode-unit.js";
 import {
-  type LatentItem,
   type LatentManifest,
-  latentItem,
   MANIFEST_NAME,
   manifestText,
   npyName,
   parseManifest,
   shardCount,
   shardName,
-  shardRange,
+  unitItems,
 } from "./latent-manifest.js";
 import { channelSums } from "./latent-statistics.js";
 import { openNpyLatent } from "./npy-latents.node.js";
 import { openShard } from "./shard-latents.node.js";
-
-/** Latents of some pictures, [items, C, S, S], already scaled. */
-export type EncodeItems = (items: readonly LatentItem[]) => Promise<Tensor>;
+import { readSkipped, writeSkipped } from "./skipped-pictures.node.js";
 
 export interface WriteLatentsOptions {
   /** Which share of the units this process writes (default all): units with number mod count = index. */
   readonly part?: { readonly index: number; readonly count: number };
   /** Latents per call of `encode` (default 16). */
   readonly batchSize?: number;
+  /**
+   * Whether pictures may be left out (default false). They are listed in `skipped-<unit>.json`. Without it, units that lack
+   * pictures are written again.
+   */
+  readonly skipErrors?: boolean;
   /** Called after each unit, also those that were there already. */
   readonly onProgress?: (progress: WriteProgress) => void;
   /** Stops between two batches. */
@@ -56,7 +58,7 @@ export async function writeLatents(
   encode: EncodeItems,
   options: WriteLatentsOptions = {},
 ): Promise<void> {
-  const { part = { index: 0, count: 1 }, onProgress, signal } = options;
+  const { part = { index: 0, count: 1 }, skipErrors = false, onProgress, signal } = options;
   const { index, count } = part;
   if (!(Number.isInteger(index) && Number.isInteger(count) && index >= 0 && index < count)) {
     throw new ConfigError(`part ${index} of ${count}: the index must be from 0 to one less than the count`);
@@ -65,7 +67,7 @@ export async function writeLatents(
   const units = shardCount(manifest);
   for (let unit = index; unit < units; unit += count) {
     signal?.throwIfAborted();
-    const skipped = await isWhole(folder, manifest, unit);
+    const skipped = await isWhole(folder, manifest, unit, skipErrors);
     if (!skipped) await writeUnit(folder, manifest, unit, encode, options);
     onProgress?.({ unit, units, skipped });
   }
@@ -91,16 +93,18 @@ async function claimFolder(folder: string, manifest: LatentManifest): Promise<vo
   }
 }
 
-/** Whether every latent of a unit is there, readable and of the right shape. */
-async function isWhole(folder: string, manifest: LatentManifest, unit: number): Promise<boolean> {
+/** Whether every latent of a unit is there (but for pictures left out, if they may be), readable and of the right shape. */
+async function isWhole(folder: string, manifest: LatentManifest, unit: number, skipErrors: boolean): Promise<boolean> {
   try {
+    const skipped = await readSkipped(folder, manifest, unit);
+    if (skipped.size > 0 && !skipErrors) return false;
     if (manifest.layout === "shards") {
-      await (await openShard(folder, manifest, unit)).close();
+      const { file } = await openShard(folder, manifest, unit);
+      await file.close();
       return true;
     }
-    const [start, stop] = shardRange(manifest, unit);
-    for (let i = start; i < stop; i++) {
-      await openNpyLatent(join(folder, npyName(latentItem(manifest, i))), manifest.shape);
+    for (const item of unitItems(manifest, unit, skipped)) {
+      await openNpyLatent(join(folder, npyName(item)), manifest.shape);
     }
     return true;
   } catch (error) {
@@ -110,11 +114,11 @@ async function isWhole(folder: string, manifest: LatentManifest, unit: number): 
   }
 }
 
-/** How many units (shards) of a folder aren't there, or not whole. */
+/** How many units (shards) of a folder aren't there, or not whole but for pictures that were left out. */
 export async function missingUnits(folder: string, manifest: LatentManifest): Promise<number> {
   let missing = 0;
   for (let unit = 0; unit < shardCount(manifest); unit++) {
-    if (!(await isWhole(folder, manifest, unit))) missing++;
+    if (!(await isWhole(folder, manifest, unit, true))) missing++;
   }
   return missing;
 }
@@ -124,20 +128,12 @@ async function writeUnit(
   manifest: LatentManifest,
   unit: number,
   encode: EncodeItems,
-  { batchSize = 16, signal }: WriteLatentsOptions,
+  { batchSize = 16, skipErrors = false, signal }: WriteLatentsOptions,
 ): Promise<void> {
-  const [start, stop] = shardRange(manifest, unit);
-  const items = Array.from({ length: stop - start }, (_, i) => latentItem(manifest, start + i));
-  const size = manifest.shape[0] * manifest.shape[1] * manifest.shape[2];
-  const values = new Float32Array(items.length * size);
-  for (let at = 0; at < items.length; at += batchSize) {
-    signal?.throwIfAborted();
-    const batch = items.slice(at, at + batchSize);
-    const latents = await encode(batch);
-    checkLatents(latents, [batch.length, ...manifest.shape], batch[0]?.picture ?? "");
-    values.set(latents.toFloat32(), at * size);
-  }
+  const { items, values, skipped } = await encodeUnit(manifest, unit, encode, { batchSize, skipErrors, signal });
   const all = Tensor.float32(values, [items.length, ...manifest.shape]);
+  // First, so that a unit without some of its pictures is never seen without the list of them.
+  await writeSkipped(folder, unit, skipped);
   if (manifest.layout === "npy") {
     for (const [i, item] of items.entries()) {
       const path = join(folder, npyName(item));
@@ -167,15 +163,4 @@ async function writeUnit(
     read: async () => tensor as Tensor,
   }));
   await writeSafetensorsFile(join(folder, shardName(unit)), entries);
-}
-
-function checkLatents(latents: Tensor, expected: readonly number[], picture: string): void {
-  if (latents.shape.join() !== expected.join()) {
-    throw new ShapeError(
-      `writeLatents: encode gave [${latents.shape.join(", ")}] for the batch at ${picture}, not [${expected.join(", ")}]`,
-    );
-  }
-  if (latents.toFloat32().some((value) => !Number.isFinite(value))) {
-    throw new DataError(`writeLatents: a latent of the batch at ${picture} isn't finite`);
-  }
 }

@@ -19,6 +19,7 @@ import {
   type LatentItem,
   type LatentManifest,
   openLatents as open,
+  skippedPictures,
   type WriteProgress,
   writeLatentStatistics,
   writeLatents,
@@ -150,6 +151,43 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     expect([...latents.data]).toEqual(expected.flatMap((values) => [...values]));
   });
 
+  it("leaves out pictures where it may, and takes them in when they can be read again", async () => {
+    const folder = fresh();
+    const bad = new Set(["cat/b", "dog/d", "dog/e"]);
+    const lacking: EncodeItems = async (items) => {
+      const skipped = new Map(items.flatMap(({ picture }) => (bad.has(picture) ? [[picture, "broken"] as const] : [])));
+      const present = items.filter(({ picture }) => !bad.has(picture));
+      const values = present.flatMap((item) => [...latentOf(item)]);
+      return { latents: Tensor.float32(values, [present.length, 3, 2, 2]), skipped };
+    };
+    // Units of 3: both copies of a picture, and of the next one a copy. The fourth unit is empty.
+    const about = manifest({ layout, mirrored: true, shardSize: 3 });
+    await expect(writeLatents(folder, about, lacking)).rejects.toThrow(/cat\/b was left out: broken/);
+    await writeLatents(folder, about, lacking, { skipErrors: true, batchSize: 1 });
+    expect(await skippedPictures(folder, about)).toEqual(new Map([...bad].map((picture) => [picture, "broken"])));
+    const dataset = await openLatents(folder);
+    expect(dataset.length).toBe(4);
+    const { latents, labels } = await dataset.read([3, 2, 1, 0]);
+    expect([...labels.data]).toEqual([0, 0, 0, 0]);
+    const expected = ["cat/deep/c", "cat/a"].flatMap((picture) =>
+      [true, false].flatMap((mirrored) => [...latentOf({ picture, label: 0, mirrored })]),
+    );
+    expect([...latents.data]).toEqual(expected);
+    expect((await dataset.statistics()).count).toBe(4);
+    await expect(dataset.read([4])).rejects.toThrow(/has no latent 4, only 4/);
+
+    const never = () => Promise.reject(new Error("must not encode"));
+    await writeLatents(folder, about, never, { skipErrors: true });
+    await expect(writeLatents(folder, about, never)).rejects.toThrow("must not encode");
+    await writeLatents(folder, about, encode);
+    expect(await skippedPictures(folder, about)).toEqual(new Map());
+    expect(readdirSync(folder).filter((name) => name.startsWith("skipped"))).toEqual([]);
+    const whole = await openLatents(folder);
+    const all = Array.from({ length: 10 }, (_, i) => i);
+    const other = await openLatents(await written({ layout, mirrored: true }));
+    expect((await whole.read(all)).latents.data).toEqual((await other.read(all)).latents.data);
+  });
+
   it("refuses another set of pictures in the same folder", async () => {
     const folder = await written({ layout });
     const other = manifest({ layout, pictures: ["cat/z"] });
@@ -223,6 +261,20 @@ describe("a bad folder is refused with the file named", () => {
     writeFileSync(join(folder, "latents.json"), text);
     await expect(openLatents(folder)).rejects.toThrow(message);
     await expect(openLatents(folder)).rejects.toThrow(join(folder, "latents.json"));
+  });
+
+  it.each([
+    ["no JSON", "{", /isn't a list of pictures that were left out/],
+    ["no reasons", '{"pictures":{"cat/a":1}}', /isn't a list of pictures/],
+    ["a picture of another part", '{"pictures":{"dog/e":"broken"}}', /names "dog\/e", which isn't in this part/],
+  ])("a list of pictures that were left out with %s", async (_, text, message) => {
+    const folder = await written();
+    writeFileSync(join(folder, "skipped-000000.json"), text);
+    await expect(openLatents(folder)).rejects.toThrow(message);
+    await expect(openLatents(folder)).rejects.toThrow(join(folder, "skipped-000000.json"));
+    // What can't be trusted is written again.
+    await writeLatents(folder, manifest(), encode, { skipErrors: true });
+    expect((await openLatents(folder)).length).toBe(5);
   });
 
   it("what encode gives is checked before it is written", async () => {
