@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createRandom } from "@dcae/core";
 import { beforeAll, expect, test } from "vitest";
+import { killAndResume } from "./support/kill-and-resume.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { TINY_TRAINING, writeTraining } from "./support/tiny-training.js";
 
@@ -79,27 +79,12 @@ beforeAll(async () => {
 
 test("SIGKILL at random moments, then --resume: the same bits", async () => {
   const out = join(folder, "killed");
-  const random = createRandom(5, "kills");
-  let kills = 0;
-  for (let runs = 0; ; runs++) {
-    expect(runs).toBeLessThan(30);
-    // A few updates on from where it is, or while it starts.
-    const [after, start] = [random.nextInteger(9), Date.now()];
-    const delay = random.nextInteger(600);
-    const before = updates(out, "phase1") + updates(out, "phase3");
-    const { status, signal, stderr } = await train(
-      out,
-      (child) => {
-        const moved = updates(out, "phase1") + updates(out, "phase3") - before;
-        if (kills < 6 && (after === 0 ? Date.now() - start > delay : moved >= after)) child.kill("SIGKILL");
-      },
-      // A run that was killed before it had begun has no settings yet.
-      ...(existsSync(join(out, "training.json")) ? ["--resume"] : ["--config", config]),
-    );
-    if (status === 0) break;
-    expect([signal, stderr]).toEqual(["SIGKILL", expect.not.stringContaining("dcae:")]);
-    kills++;
-  }
+  const common = ["train", "--out", out, "--device", "cpu", "--threads", "1"];
+  const kills = await killAndResume(
+    // A run that was killed before it had begun has no settings yet.
+    () => [...common, ...(existsSync(join(out, "training.json")) ? ["--resume"] : ["--config", config])],
+    { kills: 6, seed: 5, reach: 9, start: 600, progress: () => updates(out, "phase1") + updates(out, "phase3") },
+  );
   expect(kills).toBeGreaterThanOrEqual(3);
   expect(outcome(out)).toEqual(expected);
   const left = readdirSync(join(out, "phase1", "checkpoints"));
