@@ -21,11 +21,13 @@ import { createWorkerSessionHost } from "../runtime/worker-session-host.node.js"
 import { type AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "./autoencoder-dc.js";
 import { type AutoencoderKLModel, buildKlDecodeProgram, buildKlEncodeProgram } from "./autoencoder-kl.js";
 
+type ExportDType = Exclude<ComputeDType, "int8">;
+
 export interface ExportOptions {
   /** Default both. */
   readonly parts?: readonly ("encoder" | "decoder")[] | undefined;
   /** Type of weights and computation; inputs and outputs stay float32. Default "float32". */
-  readonly dtype?: ComputeDType | undefined;
+  readonly dtype?: ExportDType | undefined;
   /** Weights of more bytes than this go to a file of external data beside the model (default 256 MiB). */
   readonly maxInlineBytes?: number | undefined;
   /** Replaces a folder that isn't empty (default false). */
@@ -49,7 +51,7 @@ export interface ExportedPart {
 }
 
 /** Largest relative difference that verification accepts. */
-const TOLERANCE: Readonly<Record<ComputeDType, number>> = { float32: 1e-4, float16: 5e-2 };
+const TOLERANCE: Readonly<Record<ExportDType, number>> = { float32: 1e-4, float16: 5e-2 };
 /** Batch, height and width (in latent positions) that verification runs. */
 const VERIFIED_SIZES = [
   [1, 1, 1],

@@ -2,18 +2,27 @@
  * The public autoencoder classes for Node: the models of autoencoder-dc.ts and autoencoder-kl.ts, loaded from the hub or
  * a folder, run by onnxruntime-node, saved and exported.
  */
+import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
+import type { DcAeConfig } from "../models/dc-ae-config.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { createEngine } from "../runtime/create-engine.node.js";
 import type { Engine, EngineOptions } from "../runtime/engine.js";
 import { AutoencoderDCModel, type ModelParts } from "./autoencoder-dc.js";
 import { AutoencoderKLModel } from "./autoencoder-kl.js";
+import { type CalibrationOptions, calibrate, calibrationScenes } from "./calibrate.js";
 import type { Checkpoint } from "./check-checkpoint.js";
 import { type ExportedPart, type ExportOptions, exportOnnx } from "./export-onnx.node.js";
+import { keepRanges } from "./kept-ranges.node.js";
 import { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
 import { type SaveOptions, saveCheckpoint } from "./save-checkpoint.node.js";
 
 export interface LoadOptions extends OpenOptions, EngineOptions {
+  /**
+   * DC-AE with dtype int8: how the ranges of activations are found, which takes some runs of encoder and decoder in float32.
+   * With a `programCache` they are kept there; with `activationRanges` they are known.
+   */
+  readonly calibration?: CalibrationOptions | undefined;
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
   readonly maxPrograms?: number | undefined;
 }
@@ -48,7 +57,9 @@ export class AutoencoderDC extends AutoencoderDCModel {
         hint: "Load it with AutoencoderKL.fromPretrained.",
       });
     }
-    const parts = await assemble(checkpoint, name, model.config, options);
+    const parts = await assemble(checkpoint, name, model.config, options, () =>
+      withActivationRanges({ config: model.config, weights }, options),
+    );
     return new AutoencoderDC(parts, model);
   }
 
@@ -86,7 +97,10 @@ export class AutoencoderKL extends AutoencoderKLModel {
         hint: "Load it with AutoencoderDC.fromPretrained.",
       });
     }
-    const parts = await assemble(checkpoint, name, model.config, options);
+    const parts = await assemble(checkpoint, name, model.config, options, async () => {
+      if (options.dtype === "int8") throw new ConfigError(`${name}: dtype int8 is for DC-AE, this is an SD-VAE`);
+      return options;
+    });
     return new AutoencoderKL(parts, model);
   }
 
@@ -110,16 +124,49 @@ export async function loadAutoencoder(
     : AutoencoderKL.fromCheckpoint(checkpoint, idOrPath, options);
 }
 
+/** The options of the engine; with int8, the ranges of activations are found where they aren't given. */
+async function withActivationRanges(
+  { config, weights }: { readonly config: DcAeConfig; readonly weights: Weights },
+  options: LoadOptions,
+): Promise<EngineOptions> {
+  const { calibration, activationRanges, dtype, device = "auto", threads, programCache } = options;
+  if (calibration !== undefined && (dtype !== "int8" || activationRanges !== undefined)) {
+    const why = dtype === "int8" ? "beside activationRanges" : `with dtype ${dtype ?? "float32"}`;
+    throw new ConfigError(`calibration: it has no effect ${why}`);
+  }
+  // Elsewhere int8 is refused by the engine, before work begins.
+  if (dtype !== "int8" || activationRanges !== undefined || (device !== "auto" && device !== "cpu")) return options;
+  const pictures = calibration?.pictures ?? calibrationScenes();
+  const observe = async () => {
+    const engine = await createEngine({
+      device: "cpu",
+      packWeights: false,
+      ...(threads === undefined ? {} : { threads }),
+    });
+    try {
+      return await calibrate({ config, weights, engine }, { ...calibration, pictures });
+    } finally {
+      await engine.dispose();
+    }
+  };
+  const ranges =
+    programCache === undefined
+      ? await observe()
+      : await keepRanges(programCache, { config, weights, pictures }, observe);
+  return { ...options, activationRanges: ranges };
+}
+
 async function assemble<Config>(
   { model, weights }: Checkpoint,
   name: string,
   config: Config,
   options: LoadOptions,
+  engineOptions: () => Promise<EngineOptions>,
 ): Promise<ModelParts<Config>> {
   let engine: Engine;
   try {
     // Checkpoints are large and pictures few: a second copy of the weights rarely pays.
-    engine = await createEngine({ packWeights: false, ...options });
+    engine = await createEngine({ packWeights: false, ...(await engineOptions()) });
   } catch (error) {
     await weights.close();
     throw error;

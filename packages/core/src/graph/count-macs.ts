@@ -7,7 +7,8 @@ import type { Value } from "./value.js";
 
 function macsOf(value: Value): number {
   switch (value.op) {
-    case "conv2d": {
+    case "conv2d":
+    case "qlinearConv2d": {
       const [, inPerGroup, height, width] = staticShape(value.inputs[1].shape, "countMacs") as readonly number[];
       return sizeOf(staticShape(value.shape, "countMacs")) * sizeOf([inPerGroup, height, width] as number[]);
     }

@@ -10,6 +10,7 @@ export * from "./ops/elementwise.js";
 export * from "./ops/layout.js";
 export * from "./ops/leaves.js";
 export * from "./ops/linear.js";
+export * from "./ops/quantization.js";
 export * from "./ops/reduce.js";
 export type { Initializer, ParameterSpec } from "./parameter.js";
 export { philox4x32, type Words2, type Words4 } from "./philox.js";
@@ -17,7 +18,16 @@ export { createProgram, type Program } from "./program.js";
 export { createRandom, type Random, streamNumber } from "./random.js";
 export { channelMeansAsProducts } from "./rewrite/channel-mean.js";
 export { fastPixelShuffle, fastPixelUnshuffle, fastShuffles, simplifyShortcuts } from "./rewrite/fast-shuffles.js";
+export { beforeQuantization, toInt8 } from "./rewrite/int8.js";
+export { mergeRanges, RANGES_OUTPUT, withRanges } from "./rewrite/observe-ranges.js";
 export { type OptimizeOptions, optimize } from "./rewrite/optimize.js";
+export {
+  type ActivationRanges,
+  type ConvRanges,
+  gridOf,
+  quantizeConvolutions,
+  type Range,
+} from "./rewrite/quantize.js";
 export { type Rewrite, rewriteProgram } from "./rewrite/rebuild.js";
 export { type ChooseWinograd, type ConvSize, toWinograd } from "./rewrite/winograd.js";
 export { chooseWinograd } from "./rewrite/winograd-cost.js";

@@ -42,6 +42,15 @@ export interface FilterBankAttributes {
   readonly after: number;
 }
 
+/** Dtypes of quantized values. */
+export type QuantizedDType = "int8" | "uint8";
+
+/** Which real number a quantized one stands for: scale * (q - zeroPoint). */
+export interface QuantizationGrid {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
 export interface ReduceAttributes {
   /** Non-negative, ascending. */
   readonly axes: readonly number[];
@@ -110,6 +119,26 @@ export interface Ops {
    * y[f, ..., t, ...] is the sum over i of filters[f, i] * x[..., stride * t + i - before, ...], x being 0 outside.
    */
   filterBank: Row<readonly [x: Value, filters: Value], FilterBankAttributes>;
+  /**
+   * round(x / scale) + zeroPoint in integers of 8 bits, ties to even, clamped to their range; scale has one element, or one per
+   * index of `axis`.
+   */
+  quantizeLinear: Row<
+    readonly [x: Value, scale: Value],
+    { readonly axis: number; readonly zeroPoint: number; readonly dtype: QuantizedDType }
+  >;
+  /** (x - zeroPoint) * scale of integers of 8 bits, in scale's dtype; the inverse of quantizeLinear up to rounding. */
+  dequantizeLinear: Row<readonly [x: Value, scale: Value], { readonly axis: number; readonly zeroPoint: number }>;
+  /**
+   * conv2d of the real numbers that uint8 x and int8 weight stand for, rounded to the grid of the output, as uint8. Padding is
+   * real zeros. The weight's zero point is 0, it has a scale per output channel [O]; the int32 bias is in units of
+   * input.scale * weightScale.
+   */
+  qlinearConv2d: Row<
+    | readonly [x: Value, weight: Value, weightScale: Value]
+    | readonly [x: Value, weight: Value, weightScale: Value, bias: Value],
+    ConvAttributes & { readonly input: QuantizationGrid; readonly output: QuantizationGrid }
+  >;
   maxPool2d: Unary<PoolAttributes>;
   averagePool2d: Unary<PoolAttributes & { readonly countIncludePad: boolean }>;
 

@@ -18,6 +18,7 @@ import { blockedLayout } from "./blocked-layout.js";
 import type { AttributeLike, Lowering, LoweringContext } from "./lowering.js";
 import { elementwiseLowerings } from "./lowerings/elementwise.js";
 import { layoutLowerings } from "./lowerings/layout.js";
+import { quantizationLowerings } from "./lowerings/quantization.js";
 import { spatialLowerings } from "./lowerings/spatial.js";
 import type {
   ExternalData,
@@ -35,6 +36,7 @@ type Leaf = "input" | "parameter" | "constant";
 const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } = {
   ...elementwiseLowerings,
   ...spatialLowerings,
+  ...quantizationLowerings,
   ...layoutLowerings,
 };
 

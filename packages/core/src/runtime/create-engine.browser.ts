@@ -8,7 +8,7 @@ export interface WebEngineOptions {
   /** "auto" takes WebGPU where the browser offers an adapter, otherwise WebAssembly. Default "auto". */
   readonly device?: "auto" | "webgpu" | "wasm";
   /** Default "float32". */
-  readonly dtype?: ComputeDType;
+  readonly dtype?: Exclude<ComputeDType, "int8">;
   /** The module to run on, when it isn't `onnxruntime-web` itself (a CDN copy, another build). */
   readonly ort?: OrtModule;
 }
@@ -28,6 +28,9 @@ export async function createEngine(options: WebEngineOptions = {}): Promise<Onnx
   const { device = "auto", dtype = "float32", ort } = options;
   if (device !== "auto" && device !== "webgpu" && device !== "wasm") {
     throw new ConfigError(`device: "${String(device)}" is unknown in browsers`, { hint: "Use auto, webgpu or wasm." });
+  }
+  if (dtype !== "float32" && dtype !== "float16") {
+    throw new ConfigError(`dtype: "${String(dtype)}" can't be had in browsers`, { hint: "Use float32 or float16." });
   }
   const chosen = device === "auto" ? ((await hasWebGpu()) ? "webgpu" : "wasm") : device;
   return new OnnxEngine(createWebSessionHost(ort), { device: chosen, dtype });

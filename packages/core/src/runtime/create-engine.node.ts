@@ -9,7 +9,7 @@ import { input } from "../graph/ops/leaves.js";
 import { createProgram } from "../graph/program.js";
 import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
-import { DEVICES, type Device, type EngineOptions } from "./engine.js";
+import { COMPUTE_DTYPES, DEVICES, type Device, type EngineOptions } from "./engine.js";
 import { OnnxEngine } from "./onnx-engine.js";
 import { openProgramConstants } from "./program-constants.node.js";
 import type { SessionHost } from "./session-host.js";
@@ -67,6 +67,34 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
   return "cpu";
 }
 
+function checkDType({
+  device = "auto",
+  dtype = "float32",
+  activationRanges,
+  optimize,
+  packWeights,
+}: EngineOptions): void {
+  if (!COMPUTE_DTYPES.includes(dtype)) {
+    throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: `Use ${COMPUTE_DTYPES.join(", ")}.` });
+  }
+  if (dtype !== "int8") {
+    if (activationRanges === undefined) return;
+    throw new ConfigError(`activationRanges: they have no effect with dtype ${dtype}`, { hint: "Use int8." });
+  }
+  if (device !== "auto" && device !== "cpu") {
+    throw new ConfigError(`dtype: int8 is for the CPU, the device is ${device}`, { hint: 'Use the device "cpu".' });
+  }
+  if (activationRanges === undefined) {
+    throw new ConfigError("dtype: int8 needs activationRanges", {
+      hint: "AutoencoderDC.fromPretrained finds them; for programs of your own, observe them with withRanges.",
+    });
+  }
+  const useless = optimize === true ? "optimize" : packWeights === true ? "packWeights" : undefined;
+  if (useless !== undefined) {
+    throw new ConfigError(`${useless}: it has no effect with dtype int8`, { hint: "Leave it out." });
+  }
+}
+
 /**
  * Starts an engine on onnxruntime-node.
  *
@@ -77,9 +105,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
   if (device !== "auto" && !DEVICES.includes(device)) {
     throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
   }
-  if (dtype !== "float32" && dtype !== "float16") {
-    throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: "Use float32 or float16." });
-  }
+  checkDType(options);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new ConfigError(`threads: ${threads} isn't a positive integer`);
   }
@@ -88,7 +114,8 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
   }
   const host = createWorkerSessionHost();
   try {
-    const chosen = device === "auto" ? await chooseDevice(host) : device;
+    const wanted = dtype === "int8" ? "cpu" : device;
+    const chosen = wanted === "auto" ? await chooseDevice(host) : wanted;
     const problem = device === "auto" ? undefined : await probe(host, chosen);
     if (problem !== undefined) {
       throw new EngineError(`device "${chosen}" doesn't work here: ${problem}`, { hint: INSTALL_HINTS[chosen] });
@@ -100,6 +127,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
     return new OnnxEngine(host, {
       device: chosen,
       dtype,
+      activationRanges: options.activationRanges,
       threads: threads ?? availableParallelism(),
       optimize,
       blocked,

@@ -4,20 +4,28 @@
 import type { Weights } from "../checkpoint/weights.js";
 import type { DType } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
+import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
 
 /** Execution providers of ONNX Runtime, by the names of its JavaScript packages. */
 export const DEVICES = ["cpu", "webgpu", "cuda", "tensorrt", "coreml", "dml", "wasm"] as const;
 export type Device = (typeof DEVICES)[number];
 
-/** The type that a program computes in. Inputs and outputs stay float32. */
-export type ComputeDType = "float32" | "float16";
+/** The type that a program computes in, "int8" only in its convolutions. Inputs and outputs stay float32. */
+export const COMPUTE_DTYPES = ["float32", "float16", "int8"] as const;
+export type ComputeDType = (typeof COMPUTE_DTYPES)[number];
 
 export interface EngineOptions {
   /** "auto" takes the fastest device that works here (see `OnnxEngine` for the order). Default "auto". */
   readonly device?: Device | "auto";
-  /** Default "float32". float16 halves memory where the device computes in it; on CPU it is slower. */
+  /**
+   * Default "float32". float16 halves memory where the device computes in it; the CPU has no kernels for it. int8 is for the CPU:
+   * weights take a quarter of the memory, and convolutions less time than in any form of float32 (see graph/rewrite/quantize.ts),
+   * for an error that depends on the model. It needs `activationRanges`; `AutoencoderDC.fromPretrained` finds them itself.
+   */
   readonly dtype?: ComputeDType;
+  /** With int8: between which values convolutions take and give, as `calibrate` observes them. */
+  readonly activationRanges?: ActivationRanges;
   /** Threads that one operator may use on the CPU. Default: as many as the machine offers. */
   readonly threads?: number;
   /**

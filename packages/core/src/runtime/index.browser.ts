@@ -1,6 +1,7 @@
 /** Public names of the runtime in browsers. */
 export { createEngine, type WebEngineOptions } from "./create-engine.browser.js";
 export {
+  COMPUTE_DTYPES,
   type ComputeDType,
   DEVICES,
   type Device,

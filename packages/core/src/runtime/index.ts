@@ -1,6 +1,7 @@
 /** Public names of the runtime. */
 export { createEngine, INSTALL_HINTS, probeDevice } from "./create-engine.node.js";
 export {
+  COMPUTE_DTYPES,
   type ComputeDType,
   DEVICES,
   type Device,

@@ -8,7 +8,9 @@ import { EngineError, errorMessage } from "../errors.js";
 import { shapeEqual, shapeToString } from "../graph/dim.js";
 import type { Program } from "../graph/program.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
+import { toInt8 } from "../graph/rewrite/int8.js";
 import { optimize } from "../graph/rewrite/optimize.js";
+import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
@@ -23,6 +25,8 @@ import type { Session, SessionHost, SessionOptions, StateBinding } from "./sessi
 export interface OnnxEngineOptions {
   readonly device: Device;
   readonly dtype?: ComputeDType | undefined;
+  /** See `EngineOptions`; with dtype int8. */
+  readonly activationRanges?: ActivationRanges | undefined;
   readonly threads?: number | undefined;
   /** See `EngineOptions`. */
   readonly optimize?: boolean | undefined;
@@ -132,13 +136,20 @@ export class OnnxEngine implements Engine {
   }
 
   rewrite(original: Program): Program {
-    const program = this.#options.dtype === "float16" ? toHalfPrecision(original) : original;
+    const { dtype, activationRanges } = this.#options;
+    if (dtype === "int8") return toInt8(original, activationRanges ?? {});
+    const program = dtype === "float16" ? toHalfPrecision(original) : original;
     return this.#optimizes ? optimize(program) : program;
   }
 
   /** @throws EngineError on other devices than the CPU, whose memory is another matter */
   predictMemory(original: Program): number {
-    const { device, packWeights = true, constants } = this.#options;
+    const { device, packWeights = true, constants, dtype } = this.#options;
+    if (dtype === "int8") {
+      throw new EngineError(`${this.name}: how much memory a program takes isn't known for int8`, {
+        hint: "Use float32, or leave out the limit.",
+      });
+    }
     if (device !== "cpu") {
       throw new EngineError(`${this.name}: how much memory a program takes is only known for the CPU`, {
         hint: 'Use the device "cpu", or leave out the limit.',
@@ -167,8 +178,9 @@ export class OnnxEngine implements Engine {
       });
     }
     if (state === undefined) return undefined;
-    if (this.#options.dtype === "float16") {
-      throw new EngineError(`${this.name}: state needs an engine with dtype float32, this one has float16`);
+    const { dtype = "float32" } = this.#options;
+    if (dtype !== "float32") {
+      throw new EngineError(`${this.name}: state needs an engine with dtype float32, this one has ${dtype}`);
     }
     const inputs = [...program.parameters.values()].filter(({ name }) => state.specs.has(name));
     for (const { name, shape, dtype } of inputs) {

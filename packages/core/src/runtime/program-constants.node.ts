@@ -61,7 +61,7 @@ async function readTail(path: string, offset: number): Promise<string> {
 }
 
 /** Identifies the content of weights. */
-function weightIdentities(weights: Weights, facts: FileFacts): (name: string) => Promise<string> {
+export function weightIdentities(weights: Weights, facts: FileFacts): (name: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   async function find(name: string): Promise<string> {
     const { location, dtype, read } = findEntry(name, weights);

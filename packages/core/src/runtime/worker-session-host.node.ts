@@ -34,6 +34,9 @@ function runtimeOptions(session: SessionOptions): object {
     externalData: [...externalBuffers].map(([path, data]) => ({ path, data })),
     extra: {
       session: {
+        // x64 processors without VNNI add pairs of products of 8 bits in 16 bits, which overflow. This makes them take weights
+        // of a form that doesn't, where a program has any.
+        x64quantprecision: "1",
         // A model given as bytes has no folder of its own to resolve external data against.
         ...(externalFolder === undefined ? {} : { model_external_initializers_file_folder_path: externalFolder }),
       },

@@ -175,6 +175,79 @@ describe("linear", () => {
     );
   });
 
+  test("quantized numbers, and back, with one scale and with one per channel", async () => {
+    const grid = fc.record({
+      // Powers of two, so that ties are ties in float32 too.
+      exponent: fc.integer({ min: -6, max: 0 }),
+      zeroPoint: fc.integer({ min: 0, max: 100 }),
+      dtype: fc.constantFrom("int8" as const, "uint8" as const),
+      axis: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
+    });
+    await fc.assert(
+      fc.asyncProperty(grid, async ({ exponent, zeroPoint, dtype, axis }) => {
+        const count = axis === undefined ? 1 : (x.shape[axis] as number);
+        const shape = axis === undefined ? [] : [count];
+        const scale = g.constant(
+          Tensor.float32(
+            Array.from({ length: count }, (_, i) => 2 ** (exponent - i)),
+            shape,
+          ),
+        );
+        const q = g.quantizeLinear(x, scale, { axis: axis ?? 0, zeroPoint, dtype });
+        // Multiples of 1/16 hit ties.
+        const steps = xs.x.data.map((value) => Math.round(16 * value) / 16);
+        const inputs = { x: Tensor.float32(steps, xs.x.shape) };
+        await check(q, inputs, 0);
+        await check(g.dequantizeLinear(q, scale, { axis: axis ?? 0, zeroPoint }), inputs, 0);
+      }),
+      { seed: 6, numRuns: 30 },
+    );
+  });
+
+  test("random quantized convolutions", async () => {
+    const small = fc.integer({ min: 1, max: 3 });
+    const convolution = fc.record({
+      groups: fc.constantFrom(1, 2),
+      inPerGroup: fc.integer({ min: 1, max: 20 }),
+      outPerGroup: fc.integer({ min: 1, max: 20 }),
+      kernel: fc.tuple(small, small),
+      stride: fc.tuple(small, small),
+      dilation: fc.tuple(fc.constantFrom(1, 2), fc.constantFrom(1, 2)),
+      sides: fc.tuple(...[0, 1, 2, 3].map(() => fc.integer({ min: 0, max: 2 }))),
+      bias: fc.boolean(),
+      zeroPoint: fc.integer({ min: 0, max: 255 }),
+      seed: fc.nat(1e6),
+    });
+    await fc.assert(
+      fc.asyncProperty(convolution, async (c) => {
+        const [top, left, bottom, right] = c.sides as [number, number, number, number];
+        const [inChannels, outChannels] = [c.groups * c.inPerGroup, c.groups * c.outPerGroup];
+        const draw = g.createRandom(c.seed);
+        const integers = (size: number, low: number, high: number) =>
+          Array.from({ length: size }, () => low + draw.nextInteger(high - low + 1));
+        const v = new Tensor("uint8", Uint8Array.from(integers(2 * inChannels * 56, 0, 255)), [2, inChannels, 7, 8]);
+        const weightShape = [outChannels, c.inPerGroup, ...c.kernel];
+        const w = new Tensor("int8", Int8Array.from(integers(g.sizeOf(weightShape), -127, 127)), weightShape);
+        const bias = new Tensor("int32", Int32Array.from(integers(outChannels, -9999, 9999)), [outChannels]);
+        const scales = Tensor.float32(
+          integers(outChannels, -3, 3).map((e) => 2 ** e),
+          [outChannels],
+        );
+        const y = g.qlinearConv2d(input("v", v.shape, "uint8"), g.constant(w), g.constant(scales), {
+          groups: c.groups,
+          stride: c.stride,
+          dilation: c.dilation,
+          padding: { top, left, bottom, right },
+          input: { scale: 2 ** -4, zeroPoint: c.zeroPoint },
+          output: { scale: 2 ** 6, zeroPoint: 255 - c.zeroPoint },
+          ...(c.bias ? { bias: g.constant(bias) } : {}),
+        });
+        await check(y, { v }, 0);
+      }),
+      { seed: 7, numRuns: 40 },
+    );
+  });
+
   test("random pooling", async () => {
     const size = fc.integer({ min: 1, max: 3 });
     const pool = fc.record({ kernel: fc.tuple(size, size), stride: fc.tuple(size, size), include: fc.boolean() });
@@ -197,7 +270,7 @@ test("every op has been lowered by a test above", () => {
       "input constant parameter neg abs sign exp log sqrt sin cos tanh sigmoid erf relu cast add sub mul div pow",
       "maximum minimum equal greater less where reduceSum reduceMean reduceMax softmax matmul conv2d convTranspose2d filterBank",
       "maxPool2d averagePool2d reshape transpose expand slice pad concat gather pixelShuffle pixelUnshuffle",
-      "upsampleNearest2d",
+      "upsampleNearest2d quantizeLinear dequantizeLinear qlinearConv2d",
     ].flatMap((line) => line.split(" ")),
   );
   expect(g.OP_NAMES.filter((name) => !tested.has(name))).toEqual([]);

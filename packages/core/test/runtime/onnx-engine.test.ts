@@ -162,7 +162,7 @@ test("the event loop turns while a program loads and runs", async () => {
 describe("options", () => {
   test("that are unknown are refused", async () => {
     await expect(createEngine({ device: "gpu" as never })).rejects.toBeInstanceOf(ConfigError);
-    await expect(createEngine({ dtype: "int8" as never })).rejects.toBeInstanceOf(ConfigError);
+    await expect(createEngine({ dtype: "int4" as never })).rejects.toBeInstanceOf(ConfigError);
     await expect(createEngine({ device: "cpu", threads: 0 })).rejects.toBeInstanceOf(ConfigError);
   });
 

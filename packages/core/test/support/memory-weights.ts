@@ -20,6 +20,14 @@ export function zeroWeights(specs: Iterable<ArraySpec>, source = "test"): Weight
   return { source, entries, close: async () => {} };
 }
 
+/** These tensors by their names. */
+export function memoryWeights(tensors: Readonly<Record<string, Tensor>>): Weights {
+  const entries = Object.entries(tensors).map(
+    ([name, tensor]) => [name, { name, dtype: tensor.dtype, shape: tensor.shape, read: async () => tensor }] as const,
+  );
+  return { source: "test", entries: new Map(entries), close: async () => {} };
+}
+
 /** A file that holds exactly what a plan asks for. */
 export function weightsOfPlan(plan: WeightPlan, source?: string): Weights {
   return zeroWeights(

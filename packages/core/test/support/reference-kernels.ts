@@ -4,6 +4,7 @@
  * A table over the op list, so that an op without its reference doesn't compile. Clarity over speed throughout.
  */
 import { type Dim, staticShape } from "../../src/graph/dim.js";
+import type { DType } from "../../src/graph/dtype.js";
 import { rowMajorStrides, sizeOf } from "../../src/graph/tensor.js";
 import type { ConvAttributes, OpName, PoolAttributes, ReduceAttributes, ValueOf } from "../../src/graph/value.js";
 
@@ -110,7 +111,12 @@ function windows(
   return { values, count };
 }
 
-function conv2d(value: ValueOf<"conv2d">, x: Plain, weight: Plain, bias?: Plain): number[] {
+function conv2d(
+  value: { readonly attributes: ConvAttributes; readonly shape: ValueOf<"conv2d">["shape"] },
+  x: Plain,
+  weight: Plain,
+  bias?: Plain,
+): number[] {
   const { stride, padding, dilation, groups } = value.attributes as ConvAttributes;
   const [out, inPerGroup, kh, kw] = weight.shape as readonly [number, number, number, number];
   const [height, width] = x.shape.slice(2) as [number, number];
@@ -128,6 +134,41 @@ function conv2d(value: ValueOf<"conv2d">, x: Plain, weight: Plain, bias?: Plain)
       }
     }
     return sum;
+  });
+}
+
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && Math.abs(floor % 2) === 1) ? floor + 1 : floor;
+}
+
+function toGrid(real: number, scale: number, zeroPoint: number, dtype: DType): number {
+  const [low, high] = dtype === "int8" ? [-128, 127] : [0, 255];
+  // The quotient is one of float32, whose ties are others than those of float64.
+  return Math.min(high, Math.max(low, roundHalfEven(Math.fround(real / scale)) + zeroPoint));
+}
+
+const scaleAt = (scale: Plain, index: readonly number[], axis: number) =>
+  at(scale, scale.shape.length === 0 ? [] : [index[axis] as number]);
+
+/** The convolution of the real numbers, on the grid of the output. */
+function qlinearConv2d(
+  value: ValueOf<"qlinearConv2d">,
+  x: Plain,
+  weight: Plain,
+  weightScale: Plain,
+  bias?: Plain,
+): number[] {
+  const { input, output } = value.attributes;
+  const real = { ...x, data: x.data.map((q) => q - input.zeroPoint) };
+  const sums = conv2d(value, real, weight, bias);
+  const shape = staticShape(value.shape, "reference");
+  const pixels = sizeOf(shape.slice(2));
+  return sums.map((sum, i) => {
+    const channel = Math.floor(i / pixels) % (shape[1] as number);
+    const factor = Math.fround(Math.fround(input.scale * (weightScale.data[channel] as number)) / output.scale);
+    return toGrid(Math.fround(sum * factor), 1, output.zeroPoint, "uint8");
   });
 }
 
@@ -230,6 +271,15 @@ export const referenceKernels: { readonly [K in Exclude<OpName, Leaf>]: Kernel<K
       return total(products);
     });
   },
+  quantizeLinear: (value, x, scale) => {
+    const { axis, zeroPoint, dtype } = value.attributes;
+    return generate(value, (index) => toGrid(at(x, index), scaleAt(scale, index, axis), zeroPoint, dtype));
+  },
+  dequantizeLinear: (value, x, scale) => {
+    const { axis, zeroPoint } = value.attributes;
+    return generate(value, (index) => (at(x, index) - zeroPoint) * scaleAt(scale, index, axis));
+  },
+  qlinearConv2d,
   maxPool2d: (value, x) => generate(value, (index) => Math.max(...windows(value.attributes, index, x).values)),
   averagePool2d: (value, x) =>
     generate(value, (index) => {

@@ -22,6 +22,7 @@ import { type Composition, compositionOf, interiorOf } from "./fused-gradients.j
 import type { GradientForms, GradientRule, InputGradient } from "./gradient-rule.js";
 import { elementwiseGradients } from "./rules/elementwise.js";
 import { layoutGradients } from "./rules/layout.js";
+import { quantizationGradients } from "./rules/quantization.js";
 import { spatialGradients } from "./rules/spatial.js";
 import { joinSlices, type SliceGradient, singleRange } from "./slice-gradients.js";
 
@@ -30,6 +31,7 @@ const rules: { readonly [K in OpName]: GradientRule<K> } = {
   ...elementwiseGradients,
   ...layoutGradients,
   ...spatialGradients,
+  ...quantizationGradients,
 };
 
 /** Ops without a derivative: no gradient flows through them. */

@@ -21,6 +21,7 @@ import type { Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTens
 import type { Kernel, Tf, TfTensor } from "./kernel.js";
 import { elementwiseKernels } from "./kernels/elementwise.js";
 import { layoutKernels } from "./kernels/layout.js";
+import { quantizationKernels } from "./kernels/quantization.js";
 import { spatialKernels } from "./kernels/spatial.js";
 import { loadTfjs, type TfjsBackend } from "./load-tfjs.js";
 import { createTfjsState, type TfjsState } from "./tfjs-state.js";
@@ -33,6 +34,7 @@ const kernels: { readonly [K in Exclude<OpName, Leaf>]: Kernel<K> } = {
   ...elementwiseKernels,
   ...layoutKernels,
   ...spatialKernels,
+  ...quantizationKernels,
 };
 
 const DEVICES: Readonly<Record<TfjsBackend, Device>> = {

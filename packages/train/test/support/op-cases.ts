@@ -69,6 +69,36 @@ const reduction =
 const ints = (values: readonly number[], dtype: DType = "int64"): Value =>
   g.constant(new g.Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]).cast(dtype));
 
+/** Multiples of 1/8 of both signs, ties of coarser grids among them. */
+const steps = (s: Sizes): Value =>
+  g.constant(
+    g.Tensor.float32(
+      Float32Array.from({ length: g.sizeOf(full(s)) }, (_, i) => (((i * 29) % 65) - 32) / 8),
+      full(s),
+    ),
+  );
+
+/** A power of two per index of some axis. */
+function perAxis({ variant, ...s }: Sizes): { readonly axis: number; readonly scale: Value } {
+  const axis = variant % 4;
+  const count = full({ variant, ...s })[axis] as number;
+  return {
+    axis,
+    scale: g.constant(
+      g.Tensor.float32(
+        Float32Array.from({ length: count }, (_, i) => 2 ** -i),
+        [count],
+      ),
+    ),
+  };
+}
+
+/** To a grid of int8 and back. */
+function rounded(x: Value, by: number | { readonly axis: number; readonly scale: Value }): Value {
+  const { axis, scale } = typeof by === "number" ? { axis: 0, scale: g.scalar(by) } : by;
+  return g.dequantizeLinear(g.quantizeLinear(x, scale, { axis, dtype: "int8" }), scale, { axis });
+}
+
 const CONVS: readonly g.Conv2dOptions[] = [
   { padding: 1 },
   { padding: 0 },
@@ -185,6 +215,49 @@ export const opCases: { readonly [K in OpName]: CaseOf } = {
       }),
     dtype: "float32",
     linear: true,
+  }),
+  // Between 0.7 and 1.3 the rounding to integers is constant, as its derivative says.
+  quantizeLinear: (s) => ({
+    shapes: [full(s)],
+    build: (x) => g.mul(rounded(g.add(g.cast(steps(s), x.dtype), rounded(x, 1)), 0.25), x),
+    range: [0.7, 1.3],
+    dtype: "float32",
+  }),
+  dequantizeLinear: (s) => ({
+    shapes: [full(s)],
+    build: (x) => g.mul(rounded(g.mul(steps(s), rounded(x, 1)), perAxis(s)), x),
+    range: [0.7, 1.3],
+    dtype: "float32",
+  }),
+  qlinearConv2d: (s) => ({
+    shapes: [full(s)],
+    build: (x) => {
+      const size = 9 * s.c * s.c;
+      const values = Int8Array.from({ length: size }, (_, i) => ((i * 37) % 255) - 127);
+      const weight = g.constant(new g.Tensor("int8", values, [s.c, s.c, 3, 3]));
+      const scales = g.constant(
+        g.Tensor.float32(
+          values.slice(0, s.c).map((_, i) => 2 ** -i),
+          [s.c],
+        ),
+      );
+      const bias =
+        s.variant % 3 === 0
+          ? ints(
+              Array.from({ length: s.c }, (_, i) => 100 * i),
+              "int32",
+            )
+          : undefined;
+      const [input, output] = [
+        { scale: 0.5, zeroPoint: 3 },
+        { scale: 8, zeroPoint: 100 },
+      ];
+      const q = g.quantizeLinear(g.mul(steps(s), rounded(x, 1)), g.scalar(0.5), { zeroPoint: 3 });
+      const y = g.qlinearConv2d(q, weight, scales, { padding: 1, input, output, bias });
+      return g.mul(g.dequantizeLinear(y, g.scalar(8), { zeroPoint: 100 }), x);
+    },
+    range: [0.7, 1.3],
+    dtype: "float32",
   }),
   maxPool2d: ({ n, c, h, w, variant }) => ({
     shapes: [[n, c, h + 3, w + 3]],

@@ -1,6 +1,6 @@
 /** Matrix products, convolutions and pooling. */
 import { build } from "../build.js";
-import type { Padding2d, Pair, Value } from "../value.js";
+import type { ConvAttributes, Padding2d, Pair, Value } from "../value.js";
 
 /** Batched matrix product [..., M, K] x [..., K, N]; the leading axes broadcast. */
 export function matmul(a: Value, b: Value): Value {
@@ -25,11 +25,15 @@ export interface Conv2dOptions {
   readonly groups?: number;
 }
 
+export function convAttributes(options: Omit<Conv2dOptions, "bias">): ConvAttributes {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  return { stride: pair(stride), padding: sides(padding), dilation: pair(dilation), groups };
+}
+
 /** Cross-correlation of x [N, I, H, W] with weight [O, I/groups, kh, kw]. */
 export function conv2d(x: Value, weight: Value, options: Conv2dOptions = {}): Value {
-  const { bias, stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-  const attributes = { stride: pair(stride), padding: sides(padding), dilation: pair(dilation), groups };
-  return build("conv2d", bias === undefined ? [x, weight] : [x, weight, bias], attributes);
+  const { bias } = options;
+  return build("conv2d", bias === undefined ? [x, weight] : [x, weight, bias], convAttributes(options));
 }
 
 export interface ConvTranspose2dOptions extends Omit<Conv2dOptions, "bias"> {

@@ -5,7 +5,7 @@ import type { OpName, Padding2d } from "../../graph/value.js";
 import type { Lowering } from "../lowering.js";
 
 /** ONNX lists the begins of all axes, then the ends. */
-const pads = ({ top, left, bottom, right }: Padding2d) => [top, left, bottom, right];
+export const pads = ({ top, left, bottom, right }: Padding2d) => [top, left, bottom, right];
 
 export const spatialLowerings = {
   matmul: (_, inputs, { emit }) => emit("MatMul", inputs),

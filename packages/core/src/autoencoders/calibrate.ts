@@ -1,0 +1,96 @@
+/**
+ * The ranges of a model's activations, observed on a few pictures: what computing with 8 bits needs to know (post-training
+ * static quantization).
+ *
+ * Ranges are the smallest and largest values seen. Cutting off rare values gained nothing: on the small model that comes with
+ * this package, 2 to 24 scenes gave the same PSNR within 0.02 dB.
+ */
+import type { Weights } from "../checkpoint/weights.js";
+import { ConfigError } from "../errors.js";
+import type { Program } from "../graph/program.js";
+import { beforeQuantization } from "../graph/rewrite/int8.js";
+import { mergeRanges, RANGES_OUTPUT, withRanges } from "../graph/rewrite/observe-ranges.js";
+import type { ActivationRanges } from "../graph/rewrite/quantize.js";
+import type { Tensor } from "../graph/tensor.js";
+import { imageToTensor } from "../image/image-to-tensor.js";
+import { drawScene, type SceneClass } from "../image/scene/draw-scene.js";
+import type { DcAeConfig } from "../models/dc-ae-config.js";
+import { spatialCompression } from "../models/dc-ae-config.js";
+import type { Engine } from "../runtime/engine.js";
+import { buildDecodeProgram, buildEncodeProgram } from "./autoencoder-dc.js";
+import { checkPicture } from "./model-tensors.js";
+
+/** What is calibrated: a model, or its parts with an engine in float32. */
+export interface CalibratedModel {
+  readonly config: DcAeConfig;
+  readonly weights: Weights;
+  readonly engine: Engine;
+}
+
+export interface CalibrationOptions {
+  /** [N, C, H, W] or [C, H, W] in [-1, 1], of any sizes that the model takes. Default: four drawn scenes of 256x256. */
+  readonly pictures?: readonly Tensor[] | undefined;
+  /** Runs of the encoder and of the decoder. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
+}
+
+const SCENES: readonly SceneClass[] = ["city", "flowers", "page", "mountains"];
+const SCENE_SIZE = 256;
+
+/** Pictures with edges, texture, text and plain sky: what ranges are observed on where no others are given. */
+export function calibrationScenes(): Tensor[] {
+  return SCENES.map((kind, seed) => imageToTensor(drawScene({ width: SCENE_SIZE, height: SCENE_SIZE, seed, kind })));
+}
+
+/**
+ * Runs the model on pictures and records between which values its convolutions take and give.
+ *
+ * @throws ConfigError without pictures, ShapeError for pictures that the model doesn't take
+ */
+export async function calibrate(
+  { config, weights, engine }: CalibratedModel,
+  options: CalibrationOptions = {},
+): Promise<ActivationRanges> {
+  const compression = spatialCompression(config);
+  const { onProgress } = options;
+  if (options.pictures === undefined && config.inChannels !== 3) {
+    throw new ConfigError(`calibrate: scenes have 3 channels, the model takes ${config.inChannels}`, {
+      hint: "Give pictures.",
+    });
+  }
+  const pictures = (options.pictures ?? calibrationScenes()).map((x) =>
+    checkPicture(x, config.inChannels, compression),
+  );
+  if (pictures.length === 0) throw new ConfigError("calibrate: there are no pictures");
+  const total = 2 * pictures.length;
+  let ranges: ActivationRanges = {};
+  let done = 0;
+
+  /** Runs one direction on every tensor, those of one shape with one program; gives its results. */
+  async function observe(inputs: readonly Tensor[], build: (shape: readonly number[]) => Program): Promise<Tensor[]> {
+    const results: Tensor[] = [];
+    for (const shape of new Set(inputs.map((x) => x.shape.join()))) {
+      const program = beforeQuantization(build(shape.split(",").map(Number)));
+      const [[inputName], [outputName]] = [[...program.inputs.keys()], [...program.outputs.keys()]] as [
+        [string],
+        [string],
+      ];
+      const loaded = await engine.load(withRanges(program), weights);
+      try {
+        for (const x of inputs.filter((tensor) => tensor.shape.join() === shape)) {
+          const outputs = await loaded.run({ [inputName]: x });
+          ranges = mergeRanges(ranges, program, outputs[RANGES_OUTPUT] as Tensor);
+          results.push(outputs[outputName] as Tensor);
+          onProgress?.({ done: ++done, total });
+        }
+      } finally {
+        await loaded.dispose();
+      }
+    }
+    return results;
+  }
+
+  const latents = await observe(pictures, (shape) => buildEncodeProgram(config, shape));
+  await observe(latents, (shape) => buildDecodeProgram(config, shape));
+  return ranges;
+}

@@ -1,0 +1,63 @@
+/** Graph to graph: a program that also gives the ranges of what its convolutions take and give. */
+import { neg } from "../ops/elementwise.js";
+import { concat, reshape } from "../ops/layout.js";
+import { reduceMax } from "../ops/reduce.js";
+import { createProgram, type Program } from "../program.js";
+import type { Tensor } from "../tensor.js";
+import { topologicalOrder } from "../traverse.js";
+import type { Value } from "../value.js";
+import { graphFacts } from "./facts.js";
+import { type ActivationRanges, type ConvRanges, quantizableName, type Range } from "./quantize.js";
+
+/** The output that `withRanges` adds: [convolutions, 4], lows negated. */
+export const RANGES_OUTPUT = "ranges";
+
+/** The names in the order of the rows. */
+function observed(program: Program): { readonly name: string; readonly conv: Value }[] {
+  const facts = graphFacts(program);
+  return topologicalOrder([...program.outputs.values()]).flatMap((conv) => {
+    const name = quantizableName(conv, facts);
+    return name === undefined ? [] : [{ name, conv }];
+  });
+}
+
+export function withRanges(program: Program): Program {
+  const rows = observed(program).map(({ conv }) => {
+    const [x] = conv.inputs as readonly [Value];
+    return reshape(
+      concat(
+        [x, conv].flatMap((v) => [neg(v), v]).map((v) => reshape(reduceMax(v), [1])),
+        0,
+      ),
+      [1, 4],
+    );
+  });
+  return createProgram(program.name, { ...Object.fromEntries(program.outputs), [RANGES_OUTPUT]: concat(rows, 0) });
+}
+
+/** The smallest range that holds both. */
+const joined = (a: Range, b: Range): Range => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
+
+/** Adds what one run observed. @param ranges the output that `withRanges(program)` has under `RANGES_OUTPUT` */
+export function mergeRanges(known: ActivationRanges, program: Program, ranges: Tensor): ActivationRanges {
+  const values = ranges.toFloat32();
+  const merged: Record<string, ConvRanges> = { ...known };
+  observed(program).forEach(({ name }, row) => {
+    const [inLow, inHigh, outLow, outHigh] = values.subarray(4 * row, 4 * row + 4) as unknown as readonly [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [input, output]: readonly [Range, Range] = [
+      [-inLow, inHigh],
+      [-outLow, outHigh],
+    ];
+    const before = merged[name];
+    merged[name] =
+      before === undefined
+        ? { input, output }
+        : { input: joined(before.input, input), output: joined(before.output, output) };
+  });
+  return merged;
+}

@@ -1,0 +1,84 @@
+/**
+ * Graph to graph: convolutions compute with numbers of 8 bits.
+ *
+ * Post-training static quantization: weights as int8 with one scale per output channel (symmetric), inputs and outputs of each
+ * convolution as uint8 with one scale and zero point per tensor, from ranges that were observed on a few pictures
+ * (observe-ranges.ts). Sums are taken in 32-bit integers. Everything between convolutions stays in float32: norms, attention,
+ * activations, and the residual sum, whose errors would add up over the blocks.
+ */
+import { abs, add, cast, div, maximum, mul, sign } from "../ops/elementwise.js";
+import { reshape } from "../ops/layout.js";
+import { scalar } from "../ops/leaves.js";
+import { dequantizeLinear, qlinearConv2d, quantizeLinear } from "../ops/quantization.js";
+import { reduceMax } from "../ops/reduce.js";
+import type { Program } from "../program.js";
+import { topologicalOrder } from "../traverse.js";
+import type { QuantizationGrid, Value, ValueOf } from "../value.js";
+import { type GraphFacts, graphFacts } from "./facts.js";
+import { rewriteProgram } from "./rebuild.js";
+
+/** Smallest and largest value that a tensor took. */
+export type Range = readonly [low: number, high: number];
+
+/** What a convolution took and gave. */
+export interface ConvRanges {
+  readonly input: Range;
+  readonly output: Range;
+}
+
+/** By the name of the convolution's weight. Plain data: it can be kept as JSON. */
+export type ActivationRanges = Readonly<Record<string, ConvRanges>>;
+
+const LEVELS = 255;
+/** Symmetric, so that the weight's zero point is 0. */
+const WEIGHT_LEVELS = 127;
+/** Fewer channels don't fill the kernels' registers, and are where pictures enter and leave. */
+const MIN_CHANNELS = 16;
+
+/** The grid of uint8 that covers a range; it holds 0 exactly, which is what padding adds. */
+export function gridOf([low, high]: Range): QuantizationGrid {
+  const [from, to] = [Math.min(0, low), Math.max(0, high)];
+  const scale = Math.fround(Math.max((to - from) / LEVELS, 2 ** -100));
+  return { scale, zeroPoint: Math.round(-from / scale) };
+}
+
+/** The name by which a convolution that can be quantized is known. Convolutions that share a weight share it. */
+export function quantizableName(value: Value, { isConstant }: GraphFacts): string | undefined {
+  if (value.op !== "conv2d" || value.dtype !== "float32") return undefined;
+  const [x, weight, bias] = value.inputs;
+  const [outChannels, inChannels] = weight.shape as readonly [number, number];
+  if (!isConstant(weight) || isConstant(x) || (bias !== undefined && !isConstant(bias))) return undefined;
+  if (value.attributes.groups !== 1 || Math.min(outChannels, inChannels) < MIN_CHANNELS) return undefined;
+  for (const leaf of topologicalOrder([weight])) if (leaf.op === "parameter") return leaf.attributes.name;
+  return undefined;
+}
+
+/** Nearest integers as int32, halves away from zero. */
+const toIntegers = (x: Value) => cast(add(x, mul(sign(x), 0.5)), "int32");
+
+function quantizedConv(conv: ValueOf<"conv2d">, ranges: ConvRanges): Value {
+  const [x, weight, bias] = conv.inputs;
+  const [input, output] = [gridOf(ranges.input), gridOf(ranges.output)];
+  const channels = weight.shape[0] as number;
+  const largest = reshape(reduceMax(abs(weight), [1, 2, 3]), [channels]);
+  // A filter of zeros has a scale too.
+  const weightScale = maximum(mul(largest, 1 / WEIGHT_LEVELS), 2 ** -100);
+  const quantized = qlinearConv2d(
+    quantizeLinear(x, scalar(input.scale), { zeroPoint: input.zeroPoint }),
+    quantizeLinear(weight, weightScale, { axis: 0, dtype: "int8" }),
+    weightScale,
+    { ...conv.attributes, input, output, bias: bias && toIntegers(div(bias, mul(weightScale, input.scale))) },
+  );
+  return dequantizeLinear(quantized, scalar(output.scale), { zeroPoint: output.zeroPoint });
+}
+
+/** @param ranges of the convolutions to quantize; others stay as they are */
+export function quantizeConvolutions(program: Program, ranges: ActivationRanges): Program {
+  const facts = graphFacts(program);
+  return rewriteProgram(program, (value, _inputs, keep) => {
+    const name = quantizableName(value, facts);
+    const kept = keep();
+    if (name === undefined || !Object.hasOwn(ranges, name)) return kept;
+    return quantizedConv(kept as ValueOf<"conv2d">, ranges[name] as ConvRanges);
+  });
+}

@@ -1,0 +1,137 @@
+/** The shipped model with 8 bits: what it costs in quality, what is kept, what is refused. */
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import {
+  AutoencoderDC,
+  AutoencoderKL,
+  buildEncodeProgram,
+  bundledModelPath,
+  type LoadOptions,
+} from "../../src/autoencoders/index.js";
+import { ConfigError, EngineError } from "../../src/errors.js";
+import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
+import { drawScene, imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
+import { createEngine } from "../../src/runtime/index.js";
+import { relativeError } from "../support/compare.js";
+import { goldenPath } from "../support/golden.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const folder = temporaryFolder();
+const SIZE = 128;
+const options = { device: "cpu", threads: 1 } as const;
+const scene = (seed: number) => imageToTensor(drawScene({ width: SIZE, height: SIZE, seed }));
+// Not the default scenes: smaller ones are quicker, and what is measured below isn't among them.
+const calibration = { pictures: [0, 1, 2].map((seed) => scene(100 + seed)) };
+
+let exact: AutoencoderDC;
+let int8: AutoencoderDC;
+beforeAll(async () => {
+  exact = await AutoencoderDC.fromPretrained(bundledModelPath(), options);
+  int8 = await AutoencoderDC.fromPretrained(bundledModelPath(), { ...options, dtype: "int8", calibration });
+});
+afterAll(() => Promise.all([exact.dispose(), int8.dispose()]));
+
+test("costs less than a tenth of a decibel, and is close to float32", async () => {
+  for (const seed of [1, 2, 3, 4]) {
+    const x = scene(seed);
+    const [original, whole, rounded] = [x, await exact.reconstruct(x), await int8.reconstruct(x)].map((tensor) =>
+      tensorToImage(tensor),
+    ) as [ReturnType<typeof tensorToImage>, ReturnType<typeof tensorToImage>, ReturnType<typeof tensorToImage>];
+    // 44 dB is a root mean square error of 1.6 of 255.
+    expect(psnr(whole, rounded)).toBeGreaterThan(44);
+    expect(psnr(whole, rounded)).toBeLessThan(Number.POSITIVE_INFINITY);
+    expect(psnr(original, whole) - psnr(original, rounded)).toBeLessThan(0.1);
+  }
+});
+
+test("a batch gives what its pictures give", async () => {
+  const pictures = [scene(5), scene(6)];
+  const joined = Tensor.zeros([2, 3, SIZE, SIZE]);
+  pictures.forEach((x, i) => {
+    joined.data.set(x.toFloat32(), i * x.data.length);
+  });
+  const latents = await int8.encode(joined);
+  for (const [i, x] of pictures.entries()) {
+    expect(relativeError(latents.slice([{ start: i, stop: i + 1 }]), await int8.encode(x))).toBe(0);
+  }
+});
+
+describe("programCache", () => {
+  const cache = join(folder, "cache");
+  const load = (more: Partial<LoadOptions> = {}) =>
+    AutoencoderDC.fromPretrained(bundledModelPath(), {
+      ...options,
+      dtype: "int8",
+      programCache: cache,
+      calibration,
+      ...more,
+    });
+  const rangesFiles = async () => (await readdir(cache)).filter((name) => name.startsWith("ranges-"));
+
+  test("keeps ranges and 8-bit weights, and gives the same results from them", async () => {
+    const x = scene(7);
+    const expected = await int8.encode(x);
+    const first = await load();
+    expect(relativeError(await first.encode(x), expected)).toBe(0);
+    await first.dispose();
+    expect(await rangesFiles()).toHaveLength(1);
+
+    const onProgress = vi.fn();
+    const second = await load({ calibration: { ...calibration, onProgress } });
+    expect(onProgress).not.toHaveBeenCalled();
+    expect(relativeError(await second.encode(x), expected)).toBe(0);
+    await second.dispose();
+
+    // A byte per weight of the encoder's quantized convolutions, and 32 of a hash; nothing in float32 beside them.
+    const kept = (await readdir(cache)).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    const sizes = await Promise.all(kept.map(async (name) => (await stat(join(cache, name))).size - 32));
+    const program = second.engine.rewrite?.(buildEncodeProgram(second.config, x.shape)) as Program;
+    const weights = topologicalOrder([...program.outputs.values()])
+      .filter(({ op, dtype }) => op === "quantizeLinear" && dtype === "int8")
+      .map(({ shape }) => sizeOf(shape as readonly number[]))
+      .filter((bytes) => bytes > 4096);
+    expect(weights.length).toBeGreaterThan(10);
+    for (const size of weights) expect(sizes).toContain(size);
+  });
+
+  test("other pictures, other ranges; a damaged file is made again", async () => {
+    const before = await rangesFiles();
+    await (await load({ calibration: { pictures: [scene(300)] } })).dispose();
+    expect(await rangesFiles()).toHaveLength(before.length + 1);
+    const path = join(cache, before[0] as string);
+    const whole = await readFile(path, "utf8");
+    await writeFile(path, whole.slice(0, whole.length / 2));
+    await (await load()).dispose();
+    expect(await readFile(path, "utf8")).toBe(whole);
+  });
+});
+
+describe("refused", () => {
+  const given = { w: { input: [0, 1], output: [0, 1] } } as const;
+  test.each<[string, Parameters<typeof createEngine>[0], RegExp]>([
+    ["without ranges", { dtype: "int8" }, /needs activationRanges/],
+    ["ranges without int8", { activationRanges: given }, /no effect with dtype float32/],
+    ["on another device", { dtype: "int8", device: "webgpu", activationRanges: given }, /for the CPU.*webgpu/],
+    ["optimize", { dtype: "int8", activationRanges: given, optimize: true }, /optimize.*no effect/],
+    ["packWeights", { dtype: "int8", activationRanges: given, packWeights: true }, /packWeights.*no effect/],
+    ["an unknown type", { dtype: "int4" as never }, /"int4" is unknown/],
+  ])("%s", async (_, engineOptions, message) => {
+    const promise = createEngine(engineOptions);
+    await expect(promise).rejects.toBeInstanceOf(ConfigError);
+    await expect(promise).rejects.toThrow(message);
+  });
+
+  test("calibration without effect, no pictures, an SD-VAE", async () => {
+    const path = bundledModelPath();
+    await expect(AutoencoderDC.fromPretrained(path, { ...options, calibration })).rejects.toThrow(/no effect/);
+    const none = { ...options, dtype: "int8", calibration: { pictures: [] } } as const;
+    await expect(AutoencoderDC.fromPretrained(path, none)).rejects.toThrow(/no pictures/);
+    const kl = AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), { ...options, dtype: "int8" });
+    await expect(kl).rejects.toThrow(/for DC-AE/);
+  });
+
+  test("a limit of memory, which isn't known for int8", () => {
+    expect(() => int8.planMemory("encode", [1, 3, SIZE, SIZE], { maxMemory: 1e9 })).toThrow(EngineError);
+  });
+});
