@@ -313,6 +313,8 @@ describe("what can't be", () => {
     [["--config", tiny, "--engine", "tfjs", "--threads", "1"], "--threads has no effect on the tfjs engine"],
     [["--config", tiny, "--engine", "torch"], "Allowed choices are onnx, tfjs"],
     [["--config", tiny, "--dtype", "float16"], "--dtype float16: training computes in float32"],
+    [["--config", tiny, "--dtype", "int8"], "Steps of 8 bits are too coarse for gradients"],
+    [["--config", tiny, "--engine", "tfjs", "--dtype", "int8"], "--dtype int8: training computes in float32"],
     [["--config", tiny, "--vgg16", "x.pth"], "--vgg16 has no effect without the perceptual loss"],
   ])("train %j", async (argv, message) => {
     expect(await failWith(2, "train", ...argv)).toContain(message);

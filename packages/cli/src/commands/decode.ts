@@ -19,7 +19,7 @@ import {
   skipErrorsOption,
   tiledOption,
 } from "../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, programCacheOption, withModel } from "../options/engine-options.js";
+import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { UsageError } from "../usage-error.js";
@@ -66,7 +66,7 @@ export function decodeCommand(io: CliIo): Command {
     .addOption(batchSizeOption())
     .addOption(tiledOption())
     .addOption(maxMemoryOption());
-  addEngineOptions(addHubOptions(command)).addOption(programCacheOption()).option("--json", "print the result as JSON");
+  addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     { does: "one picture", command: "dcae decode cat.npy -m mit-han-lab/dc-ae-f64c128-in-1.0 -o cat.png" },
     {

@@ -21,7 +21,7 @@ import {
   type PictureFlags,
   tiledOption,
 } from "../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, programCacheOption, withModel } from "../options/engine-options.js";
+import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount, parseSeed } from "../options/parse-values.js";
@@ -71,7 +71,7 @@ export function encodeCommand(io: CliIo): Command {
     .option("--tensor <name>", "which array of a .safetensors input");
   addPictureOptions(command);
   command.addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
-  addEngineOptions(addHubOptions(command)).addOption(programCacheOption()).option("--json", "print the result as JSON");
+  addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     {
       does: "one picture to one file",

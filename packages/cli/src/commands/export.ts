@@ -10,7 +10,8 @@ import { parseCount, parseListOf } from "../options/parse-values.js";
 
 const PARTS = ["encoder", "decoder"] as const;
 
-interface ExportFlags extends ModelFlags, Pick<EngineFlags, "dtype" | "threads"> {
+interface ExportFlags extends ModelFlags, Pick<EngineFlags, "threads"> {
+  readonly dtype: "float32" | "float16";
   readonly out: string;
   readonly parts?: readonly (typeof PARTS)[number][];
   readonly overwrite?: boolean;

@@ -20,7 +20,7 @@ import {
   type PictureFlags,
   tiledOption,
 } from "../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, programCacheOption, withModel } from "../options/engine-options.js";
+import { addAutoencoderOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount } from "../options/parse-values.js";
@@ -44,6 +44,15 @@ export interface Reconstructed {
   readonly height: number;
   /** Decibels. */
   readonly psnr: number;
+  /** With another type than float32: what it costs. */
+  readonly float32?: Float32Comparison;
+}
+
+interface Float32Comparison {
+  /** Of the reconstruction in float32. */
+  readonly psnr: number;
+  /** Between the two reconstructions. */
+  readonly psnrBetween: number;
 }
 
 const ENDINGS = ["-reconstruction.png", "-side-by-side.png"] as const;
@@ -54,6 +63,7 @@ export function reconstructCommand(io: CliIo): Command {
     .description(
       "Encodes and decodes pictures. For each NAME it writes NAME-reconstruction.png and NAME-side-by-side.png (original\n" +
         "left, reconstruction right), and report.json with the PSNR of each picture and the mean.\n" +
+        "With another --dtype than float32, pictures are also reconstructed in float32, and what the type costs is told.\n" +
         "Folders are searched for pictures, with their subfolders.",
     )
     .argument("<pictures...>", "pictures, or folders of pictures")
@@ -61,7 +71,7 @@ export function reconstructCommand(io: CliIo): Command {
     .requiredOption("-o, --out <dir>", "folder for the results; files of the same names are replaced")
     .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount);
   addPictureOptions(command).addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
-  addEngineOptions(addHubOptions(command)).addOption(programCacheOption()).option("--json", "print the report as JSON");
+  addAutoencoderOptions(addHubOptions(command)).option("--json", "print the report as JSON");
   addExamples(command, [
     {
       does: "one picture of any size, in full",
@@ -97,9 +107,10 @@ export async function reconstruct(
     const paths = await resultPaths(items, out, ENDINGS);
     const failures = createFailures(io, "picture", flags.skipErrors ?? false);
     let device = "";
-    const results = await withModel(flags, io, (model) => {
+    const results = await withModels(flags, io, (model, exact) => {
       device = model.engine.device;
       const codec = createCodec(model, flags, io.signal);
+      const exactCodec = exact && createCodec(exact, flags, io.signal);
       return processItems(items, io, {
         label: "reconstruct",
         batchSize: flags.batchSize,
@@ -112,6 +123,7 @@ export async function reconstruct(
           const [path, pairPath] = paths.get(item) as readonly [string, string];
           const original = tensorToImage(restore(tensor));
           const result = tensorToImage(restore(decoded));
+          const inFloat32 = exactCodec && tensorToImage(restore(await exactCodec.reconstruct(tensor)));
           await makeFolder(dirname(path));
           await saveImage(result, path);
           await saveImage(sideBySide([original, result]), pairPath);
@@ -122,6 +134,9 @@ export async function reconstruct(
             width: result.width,
             height: result.height,
             psnr: psnr(original, result),
+            ...(inFloat32 && {
+              float32: { psnr: psnr(original, inFloat32), psnrBetween: psnr(inFloat32, result) },
+            }),
           };
         },
       });
@@ -130,7 +145,7 @@ export async function reconstruct(
     await makeFolder(out);
     await writeFileAtomic(join(out, "report.json"), (file) => file.write(new TextEncoder().encode(`${report}\n`)));
     if (flags.json === true) io.out(report);
-    else summarize(results, out, io);
+    else summarize(results, flags, out, io);
     failures.finish(items.length);
     return results;
   } finally {
@@ -138,9 +153,31 @@ export async function reconstruct(
   }
 }
 
-function meanPsnr(results: readonly Reconstructed[]): number | undefined {
-  if (results.length === 0) return undefined;
-  return results.reduce((sum, result) => sum + result.psnr, 0) / results.length;
+/** Loads the model, and with another type than float32 also the one that it is compared with. */
+function withModels<T>(
+  flags: ReconstructFlags,
+  io: CliIo,
+  work: (model: Model, exact: Model | undefined) => Promise<T>,
+): Promise<T> {
+  return withModel(flags, io, (model) => {
+    if (flags.dtype === "float32") return work(model, undefined);
+    const { calibration: _, ...others } = flags;
+    return withModel({ ...others, dtype: "float32" }, io, (exact) => work(model, exact));
+  });
+}
+
+function mean(values: readonly number[]): number | undefined {
+  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Means over all pictures. */
+function meansOf(results: readonly Reconstructed[]) {
+  const compared = results.flatMap(({ float32 }) => (float32 === undefined ? [] : [float32]));
+  return {
+    psnr: mean(results.map(({ psnr: value }) => value)),
+    psnrFloat32: mean(compared.map(({ psnr: value }) => value)),
+    psnrBetween: mean(compared.map(({ psnrBetween }) => psnrBetween)),
+  };
 }
 
 /** JSON has no infinity, and null would look like a failure. */
@@ -155,7 +192,7 @@ function createReport(
   failures: Failures,
 ): string {
   const { model, dtype, size, sizePolicy, latentChannels, tiled = false } = flags;
-  const mean = meanPsnr(results);
+  const means = meansOf(results);
   const report = {
     model,
     device,
@@ -165,18 +202,37 @@ function createReport(
     ...(latentChannels === undefined ? {} : { latentChannels }),
     tiled,
     count: results.length,
-    meanPsnr: mean === undefined ? null : jsonNumber(mean),
-    pictures: results.map((result) => ({ ...result, psnr: jsonNumber(result.psnr) })),
+    meanPsnr: means.psnr === undefined ? null : jsonNumber(means.psnr),
+    ...(means.psnrFloat32 === undefined || means.psnrBetween === undefined
+      ? {}
+      : { meanFloat32: { psnr: jsonNumber(means.psnrFloat32), psnrBetween: jsonNumber(means.psnrBetween) } }),
+    pictures: results.map(({ float32, ...result }) => ({
+      ...result,
+      psnr: jsonNumber(result.psnr),
+      ...(float32 && {
+        float32: { psnr: jsonNumber(float32.psnr), psnrBetween: jsonNumber(float32.psnrBetween) },
+      }),
+    })),
     failed: failures.list,
   };
   return JSON.stringify(report, undefined, 2);
 }
 
-function summarize(results: readonly Reconstructed[], out: string, io: CliIo): void {
-  for (const { source, reconstruction, width, height, psnr: value } of results) {
-    io.out(`${source}: ${formatPsnr(value)} (${width}x${height}), ${reconstruction}`);
+/** As in ", float32 24.53 dB, 46.20 dB between the two". */
+function comparison({ psnr: exact, psnrBetween }: Float32Comparison): string {
+  return `, float32 ${formatPsnr(exact)}, ${formatPsnr(psnrBetween)} between the two`;
+}
+
+function summarize(results: readonly Reconstructed[], { dtype }: ReconstructFlags, out: string, io: CliIo): void {
+  for (const { source, reconstruction, width, height, psnr: value, float32 } of results) {
+    const compared = float32 === undefined ? "" : comparison(float32);
+    io.out(`${source}: ${formatPsnr(value)} (${width}x${height})${compared}, ${reconstruction}`);
   }
-  const mean = meanPsnr(results);
-  if (mean === undefined) return;
-  io.out(`${plural(results.length, "picture")}, mean PSNR ${formatPsnr(mean)}; report in ${join(out, "report.json")}`);
+  const { psnr: value, psnrFloat32, psnrBetween } = meansOf(results);
+  if (value === undefined) return;
+  io.out(`${plural(results.length, "picture")}, mean PSNR ${formatPsnr(value)}; report in ${join(out, "report.json")}`);
+  if (psnrFloat32 === undefined || psnrBetween === undefined) return;
+  // Where both are exact, there is no difference to subtract.
+  const cost = psnrFloat32 === value ? 0 : psnrFloat32 - value;
+  io.out(`${dtype} costs ${cost.toFixed(2)} dB: mean${comparison({ psnr: psnrFloat32, psnrBetween }).slice(1)}`);
 }

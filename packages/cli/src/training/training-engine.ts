@@ -25,8 +25,10 @@ export function checkEngineFlags({ engine, device, threads, dtype }: TrainingEng
   if (dtype !== "float32") {
     throw new UsageError(`--dtype ${dtype}: training computes in float32`, {
       hint:
-        "ONNX Runtime only converts float16 back and forth on a CPU, TensorFlow.js has no such tensors, and for GPUs " +
-        "nobody has built it yet.",
+        dtype === "int8"
+          ? "Steps of 8 bits are too coarse for gradients; use int8 with the trained model."
+          : "ONNX Runtime only converts float16 back and forth on a CPU, TensorFlow.js has no such tensors, and for GPUs " +
+            "nobody has built it yet.",
     });
   }
 }

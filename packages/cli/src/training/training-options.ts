@@ -5,8 +5,8 @@ import { parseCount } from "../options/parse-values.js";
 export const TRAINING_ENGINES = ["onnx", "tfjs"] as const;
 export type TrainingEngineName = (typeof TRAINING_ENGINES)[number];
 
-/** The second is refused, with the reason. */
-const DTYPES = ["float32", "float16"] as const;
+/** All but the first are refused, with the reason. */
+const DTYPES = ["float32", "float16", "int8"] as const;
 
 export interface TrainingEngineFlags {
   readonly engine: TrainingEngineName;

@@ -5,12 +5,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { errorMessage } from "@dcae/core";
+import { BUNDLED_MODEL, errorMessage } from "@dcae/core";
 import { runtimeVersion } from "@dcae/core/runtime";
 import { thisMachine } from "../results/evaluation-result.js";
 import { checkAborted } from "../runners/progress.js";
 import { type BenchOptions, benchCases, labelOf, settingOf } from "./bench-cases.js";
-import type { BenchCase, BenchEntry, BenchMeasurement, BenchPeak, BenchResult } from "./bench-result.js";
+import type { BenchCase, BenchEntry, BenchMeasurement, BenchPeak, BenchQuality, BenchResult } from "./bench-result.js";
+import { type Int8Measurement, measureInt8 } from "./measure-int8.node.js";
 import { prepareCheckpoint } from "./prepare-checkpoints.node.js";
 import { type BenchTask, runBenchCase } from "./run-bench-case.node.js";
 import { runIsolated } from "./run-isolated.node.js";
@@ -36,6 +37,17 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
       onProgress?.({ label: `weights of ${model}`, done: 0, total: cases.length });
       checkpoints.set(model, await prepareCheckpoint(model, folder));
     }
+    const quantized = new Map<string, Int8Measurement | { readonly problem: string }>();
+    if (cases.some(({ dtype }) => dtype === "int8")) {
+      const threads = Math.max(...cases.map((bench) => bench.threads));
+      for (const [model, checkpoint] of checkpoints) {
+        checkAborted(signal);
+        onProgress?.({ label: `quality of ${model} in int8`, done: 0, total: cases.length });
+        // A model that has no int8 is reported with its cases.
+        const problem = (error: unknown) => ({ problem: errorMessage(error) });
+        quantized.set(model, await measureInt8(checkpoint, threads).catch(problem));
+      }
+    }
     const peaks = new Map<string, BenchPeak>();
     const lookForPeak = async ({ device, threads }: BenchCase, done: number) => {
       const setting = settingOf({ device, threads });
@@ -51,15 +63,20 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
       const isFirstOfSetting = entries.every((entry) => settingOf(entry) !== settingOf(bench));
       if (isFirstOfSetting) await lookForPeak(bench, entries.length);
       onProgress?.({ label: labelOf(bench), done: entries.length, total: cases.length });
+      const int8 = bench.dtype === "int8" ? quantized.get(bench.model) : undefined;
       const task: BenchTask = {
         kind: "model",
         ...bench,
         checkpoint: checkpoints.get(bench.model) as string,
+        activationRanges: int8 && "ranges" in int8 ? int8.ranges : undefined,
         warmup,
         iterations,
       };
-      const measured = await measureEntry(measure, bench, task, signal);
-      const entry = withSpeedup(measured, entries.at(-1));
+      const measured: BenchEntry =
+        int8 !== undefined && "problem" in int8
+          ? { ...bench, ...int8 }
+          : await measureEntry(measure, bench, task, signal);
+      const entry = withSpeedup(measured, entries);
       entries.push(entry);
       onProgress?.({ label: labelOf(bench), done: entries.length, total: cases.length, entry });
     }
@@ -87,6 +104,7 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
       ],
       peaks: [...peaks.values()],
       entries: entries.map((entry) => withShare(entry, peaks.get(settingOf(entry)))),
+      ...(quantized.size === 0 ? {} : { quality: qualities(quantized, checkpoints) }),
     };
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
@@ -98,13 +116,27 @@ function withShare(entry: BenchEntry, peak: BenchPeak | undefined): BenchEntry {
   return gflops === undefined || peak === undefined ? entry : { ...entry, shareOfPeak: gflops / peak.gflops };
 }
 
-/** Adds what an optimized case gained over the plain one, which ran right before it if at all. */
-function withSpeedup(entry: BenchEntry, before: BenchEntry | undefined): BenchEntry {
-  const plain = before?.measurement?.times.median;
+/** Adds what an optimized or quantized case gained over the plain one in float32, if that ran before it. */
+function withSpeedup(entry: BenchEntry, before: readonly BenchEntry[]): BenchEntry {
   const own = entry.measurement?.times.median;
-  if (!entry.optimize || before === undefined || plain === undefined || own === undefined) return entry;
-  const isSameCase = labelOf({ ...entry, optimize: false }) === labelOf(before);
-  return isSameCase ? { ...entry, speedup: plain / own } : entry;
+  if (own === undefined || !(entry.optimize || entry.dtype === "int8")) return entry;
+  // float16 is compared with itself: where a device computes in it, that is the question.
+  const dtype = entry.dtype === "int8" ? "float32" : entry.dtype;
+  const plainLabel = labelOf({ ...entry, dtype, optimize: false });
+  const plain = before.find((other) => labelOf(other) === plainLabel)?.measurement?.times.median;
+  return plain === undefined ? entry : { ...entry, speedup: plain / own };
+}
+
+function qualities(
+  quantized: ReadonlyMap<string, Int8Measurement | { readonly problem: string }>,
+  checkpoints: ReadonlyMap<string, string>,
+): BenchQuality[] {
+  return [...quantized].flatMap(([model, measured]) =>
+    "problem" in measured
+      ? []
+      : // What was found where the user said; weights of a preset's name were drawn.
+        [{ model, trained: model === BUNDLED_MODEL || checkpoints.get(model) === model, ...measured.quality }],
+  );
 }
 
 async function measurePeak(

@@ -69,7 +69,8 @@ export function benchCases(options: BenchOptions): BenchCase[] {
     "optimize",
     [...optimize].sort((a, b) => Number(a) - Number(b)),
   );
-  return cases;
+  // int8 has a form of its own: beside a plain graph there is nothing to optimize.
+  return optimize.includes(false) ? cases.filter((entry) => !(entry.dtype === "int8" && entry.optimize)) : cases;
 }
 
 /** What a peak belongs to, as in "cpu, 2 threads". */

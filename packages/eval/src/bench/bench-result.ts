@@ -53,8 +53,25 @@ export interface BenchEntry extends BenchCase {
   readonly gflops?: number;
   /** `gflops` as a share of the machine's rate in float32 matrix products; rewrites or float16 can bring it above 1. */
   readonly shareOfPeak?: number;
-  /** Where `optimize`, and the same case ran plain in this run: the plain median over this one. */
+  /** Where `optimize` or int8, and the same case ran plain in this run: the median of the plain graph (in float32) over this one. */
   readonly speedup?: number;
+}
+
+/** What a smaller type costs a model: means over drawn scenes, in decibels. */
+export interface BenchQuality {
+  readonly model: string;
+  readonly dtype: Exclude<ComputeDType, "float32" | "float16">;
+  /** False for random weights: how close the types are is then no measure of what a trained model loses. */
+  readonly trained: boolean;
+  readonly pictures: number;
+  /** Side of the pictures in pixels. */
+  readonly size: number;
+  /** Of reconstructions against their pictures. */
+  readonly psnr: number;
+  /** The same in float32. */
+  readonly psnrFloat32: number;
+  /** Of reconstructions against those in float32. */
+  readonly psnrBetween: number;
 }
 
 /** Rate of large float32 matrix products in one setting. */
@@ -77,4 +94,6 @@ export interface BenchResult {
   readonly conditions: readonly string[];
   readonly peaks: readonly BenchPeak[];
   readonly entries: readonly BenchEntry[];
+  /** Absent where everything was computed in float32 or float16. */
+  readonly quality?: readonly BenchQuality[];
 }

@@ -1,5 +1,5 @@
 /** A throughput result as lines for a terminal. */
-import type { BenchEntry, BenchResult } from "./bench-result.js";
+import type { BenchEntry, BenchQuality, BenchResult } from "./bench-result.js";
 
 interface Column {
   readonly title: string;
@@ -52,8 +52,20 @@ function splitSettings(entries: readonly BenchEntry[]): { readonly varied: Colum
   return { varied, common };
 }
 
+/** What a type costs a trained model; of random weights only how close it is. */
+function qualityLine({ model, dtype, trained, pictures, size, ...values }: BenchQuality): string {
+  const [own, exact, between] = [values.psnr, values.psnrFloat32, values.psnrBetween].map(
+    (db) => `${db.toFixed(2)} dB`,
+  );
+  const where = `${pictures} drawn scenes of ${size}x${size}`;
+  return trained
+    ? `${model} in ${dtype}: PSNR ${own}, in float32 ${exact}, between the two ${between} (${where})`
+    : `${model} in ${dtype}: PSNR ${between} against float32 (${where}; random weights say nothing about a trained model's)`;
+}
+
 /** The table, with the common settings above, and the machine and the conditions below. */
-export function formatBench({ entries, peaks, machine, runtime, warmup, iterations, conditions }: BenchResult): string {
+export function formatBench(result: BenchResult): string {
+  const { entries, peaks, machine, runtime, warmup, iterations, conditions, quality = [] } = result;
   const { varied, common } = splitSettings(entries);
   const hasSpeedup = entries.some(({ speedup }) => speedup !== undefined);
   const numbers = NUMBERS.filter(({ title }) => hasSpeedup || title !== "plain/opt.");
@@ -82,6 +94,7 @@ export function formatBench({ entries, peaks, machine, runtime, warmup, iteratio
     line(columns.map(({ title }) => title)),
     ...rows.map(line),
     "",
+    ...quality.map(qualityLine),
     ...peaks.map(
       ({ device, threads, gflops }) =>
         `peak: ${gflops.toFixed(0)} GFLOP/s in float32 matrix products on ${device}, ${threads} threads`,

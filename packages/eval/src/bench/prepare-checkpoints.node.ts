@@ -4,7 +4,7 @@
  */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError, getPreset, saveCheckpoint } from "@dcae/core";
+import { BUNDLED_MODEL, bundledModelPath, ConfigError, getPreset, saveCheckpoint } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import { describePreset, findPreset, modelParameters } from "@dcae/core/models";
 
@@ -17,12 +17,13 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * The checkpoint of a model: what lies under this path, or random weights of the preset of this name, which are written
- * below `folder` unless an earlier run did.
+ * below `folder` unless an earlier run did. The model that comes with @dcae/core is known by its name too.
  *
  * @throws ConfigError for a name that is neither a preset's nor a path's
  */
 export async function prepareCheckpoint(model: string, folder: string): Promise<string> {
   if (await exists(model)) return model;
+  if (model === BUNDLED_MODEL) return bundledModelPath();
   if (!/[/\\]/.test(model)) getPreset(model);
   const preset = findPreset(model);
   if (preset === undefined || /[/\\]/.test(model)) {

@@ -14,6 +14,7 @@ import {
   openCheckpoint,
   Tensor,
 } from "@dcae/core";
+import type { ActivationRanges } from "@dcae/core/graph";
 import { countMacs, createProgram, input, matmul, type Program, parameter } from "@dcae/core/graph";
 import { type ModelDescription, sdVaeSpatialCompression, spatialCompression } from "@dcae/core/models";
 import { createEngine, type Engine, type LoadedProgram } from "@dcae/core/runtime";
@@ -27,7 +28,13 @@ export interface BenchRuns {
 
 /** A model case with the place of its weights, or the matrix products that everything is compared with. */
 export type BenchTask =
-  | (BenchCase & BenchRuns & { readonly kind: "model"; readonly checkpoint: string })
+  | (BenchCase &
+      BenchRuns & {
+        readonly kind: "model";
+        readonly checkpoint: string;
+        /** With int8. */
+        readonly activationRanges?: ActivationRanges | undefined;
+      })
   | (Pick<BenchCase, "device" | "dtype" | "threads" | "optimize"> & BenchRuns & { readonly kind: "peak" });
 
 /** Products in a row: long enough that moving the first factor to a device and the result back doesn't count. */
@@ -37,7 +44,9 @@ const PEAK_SIZE = 2048;
 /** Measures a case. */
 export async function runBenchCase(task: BenchTask): Promise<BenchMeasurement> {
   const { device, dtype, threads, optimize } = task;
-  const engine = await createEngine({ device, dtype, threads, optimize });
+  const ranges = task.kind === "model" ? task.activationRanges : undefined;
+  const form = { optimize, ...(ranges === undefined ? {} : { activationRanges: ranges }) };
+  const engine = await createEngine({ device, dtype, threads, ...form });
   try {
     return task.kind === "peak" ? await measurePeak(engine, task) : await measureModel(engine, task);
   } finally {

@@ -5,6 +5,7 @@ import { countMacs } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import { benchCases } from "../../src/bench/bench-cases.js";
+import type { BenchQuality } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
 import { prepareCheckpoint } from "../../src/bench/prepare-checkpoints.node.js";
 import { type BenchTask, buildPart } from "../../src/bench/run-bench-case.node.js";
@@ -97,6 +98,48 @@ describe("benchAutoencoder", () => {
     const text = formatBench({ entries, ...rest });
     expect(text).toContain("plain/opt.");
     expect(text).toMatch(/encode {2}optimized/);
+  });
+
+  it("measures int8 beside float32, and tells what it costs", async () => {
+    const { entries, ...rest } = await benchAutoencoder({
+      models: ["small-f32"],
+      sizes: [64],
+      dtypes: ["float32", "int8"],
+      optimize: [false, true],
+      iterations: 3,
+      warmup: 1,
+      threads: [1],
+      isolate: false,
+    });
+    // There is no optimized form of int8.
+    expect(entries.map(({ part, dtype, optimize }) => [part, dtype, optimize])).toEqual([
+      ["encode", "float32", false],
+      ["encode", "float32", true],
+      ["decode", "float32", false],
+      ["decode", "float32", true],
+      ["encode", "int8", false],
+      ["decode", "int8", false],
+    ]);
+    const medians = entries.map(({ measurement }) => measurement?.times.median as number) as [number, ...number[]];
+    expect(entries[4]?.speedup).toBe((medians[0] as number) / (medians[4] as number));
+    expect(entries[5]?.speedup).toBe((medians[2] as number) / (medians[5] as number));
+    expect(entries[4]?.measurement?.macs).toBe(entries[0]?.measurement?.macs);
+    expect(rest.quality).toHaveLength(1);
+    const [cost] = rest.quality as [BenchQuality];
+    expect(cost).toMatchObject({ model: "small-f32", dtype: "int8", trained: true, pictures: 4, size: 256 });
+    expect(cost.psnrFloat32 - cost.psnr).toBeLessThan(0.1);
+    expect(cost.psnrBetween).toBeGreaterThan(44);
+    expect(cost.psnrBetween).toBeLessThan(60);
+    const line = `small-f32 in int8: PSNR ${cost.psnr.toFixed(2)} dB, in float32 ${cost.psnrFloat32.toFixed(2)} dB`;
+    expect(formatBench({ entries, ...rest })).toContain(line);
+  });
+
+  it("reports a model that has no int8 with its cases", async () => {
+    const work = join(folder, "work");
+    const options = { models: ["sd-vae-ft-ema"], sizes: [16], threads: [1], isolate: false, workFolder: work };
+    const { entries, quality } = await benchAutoencoder({ ...options, dtypes: ["int8"], parts: ["encode"] });
+    expect(entries[0]?.problem).toMatch(/not a DC-AE/);
+    expect(quality).toEqual([]);
   });
 
   it("knows a preset's name from a path, and says what to give instead", async () => {

@@ -1,4 +1,7 @@
 /** `dcae bench autoencoder`: encode and decode, models x sizes x batches x devices x dtypes x threads. */
+
+import { BUNDLED_MODEL } from "@dcae/core";
+import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";
 import {
   type BenchOptions,
   type BenchPart,
@@ -18,7 +21,7 @@ interface BenchAutoencoderFlags {
   readonly size?: number[];
   readonly batchSize?: number[];
   readonly device?: (typeof NODE_DEVICES)[number][];
-  readonly dtype?: ("float32" | "float16")[];
+  readonly dtype?: ComputeDType[];
   readonly threads?: number[];
   readonly parts?: BenchPart[];
   readonly optimize?: ("off" | "on")[];
@@ -38,7 +41,7 @@ export function benchAutoencoderCommand(io: CliIo): Command {
     .summary("encode and decode of autoencoders")
     .description(
       "Measures encode and decode, each combination of the lists below in a process of its own. The name of a published " +
-        "model means its architecture with random weights, which are as fast as trained ones.",
+        `model means its architecture with random weights, which are as fast as trained ones; "${BUNDLED_MODEL}" is trained.`,
     )
     .argument(
       "[models...]",
@@ -49,8 +52,8 @@ export function benchAutoencoderCommand(io: CliIo): Command {
     .option("--device <list>", `of ${NODE_DEVICES.join(", ")} (default: cpu)`, parseListOf(NODE_DEVICES))
     .option(
       "--dtype <list>",
-      "float32, float16 or both: what is computed in (default: float32)",
-      parseListOf(["float32", "float16"]),
+      `of ${COMPUTE_DTYPES.join(", ")}: what is computed in (default: float32); int8 also tells what it costs in PSNR`,
+      parseListOf(COMPUTE_DTYPES),
     )
     .option("--threads <list>", "CPU threads (default: all cores)", parseCounts)
     .option("--parts <list>", "encode, decode or both (default: encode,decode)", parseListOf(["encode", "decode"]))
@@ -70,6 +73,10 @@ export function benchAutoencoderCommand(io: CliIo): Command {
     {
       does: "what rewriting the graph for speed brings",
       command: "dcae bench autoencoder dc-ae-f32c32-in-1.0 --size 256,512 --optimize off,on -o bench.json",
+    },
+    {
+      does: "what 8 bits bring, and what they cost a trained model",
+      command: "dcae bench autoencoder small-f32 --dtype float32,int8 --optimize off,on",
     },
     {
       does: "how speed grows with threads and batches",

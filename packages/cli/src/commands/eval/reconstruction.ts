@@ -25,7 +25,7 @@ import {
 } from "../../evaluation/result-folder.js";
 import { showProgress } from "../../evaluation/show-progress.js";
 import { skipErrorsOption, tiledOption } from "../../options/codec-options.js";
-import { addEngineOptions, type EngineFlags, withEngine, withModel } from "../../options/engine-options.js";
+import { addAutoencoderOptions, type EngineFlags, withEngine, withModel } from "../../options/engine-options.js";
 import { addExamples } from "../../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../../options/model-options.js";
 import { parseCount, parseListOf, parseWhole } from "../../options/parse-values.js";
@@ -83,7 +83,7 @@ export function evalReconstructionCommand(io: CliIo): Command {
     .option("--examples <n>", "worst and best pictures in the report, of each", parseWhole, 4)
     .addOption(skipErrorsOption());
   addNetworkOptions(command);
-  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     {
       does: "as in the paper's tables",

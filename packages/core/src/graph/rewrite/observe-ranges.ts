@@ -12,10 +12,14 @@ import { type ActivationRanges, type ConvRanges, quantizableName, type Range } f
 /** The output that `withRanges` adds: [convolutions, 4], lows negated. */
 export const RANGES_OUTPUT = "ranges";
 
-/** The names in the order of the rows. */
+/**
+ * The convolutions in the order of the rows, the last one first: the runtime computes what was written down last as early as it
+ * can, so that each value is observed while it is there. In the other order, all of them stay in memory until the end.
+ */
 function observed(program: Program): { readonly name: string; readonly conv: Value }[] {
   const facts = graphFacts(program);
-  return topologicalOrder([...program.outputs.values()]).flatMap((conv) => {
+  const order = topologicalOrder([...program.outputs.values()]).reverse();
+  return order.flatMap((conv) => {
     const name = quantizableName(conv, facts);
     return name === undefined ? [] : [{ name, conv }];
   });
