@@ -20,7 +20,7 @@ import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latent
 import { encodePictures, scaleLatents } from "../latents/encode-pictures.js";
 import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set.js";
 import { unreadablePictures } from "../latents/unreadable-pictures.js";
-import { addAutoencoderOptions, withModel } from "../options/engine-options.js";
+import { addEngineOptions, withModel } from "../options/engine-options.js";
 import { addExamples } from "../options/examples.js";
 import { addHubOptions, modelOption } from "../options/model-options.js";
 import { parseCount, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
@@ -59,7 +59,7 @@ export function latentsCommand(io: CliIo): Command {
     .option("--skip-errors", "leave out pictures that can't be read (they are named and counted), instead of stopping")
     .option("--shard <i/n>", "only part i of n, from 1/n to n/n", parsePart)
     .option("--batch-size <n>", "pictures that go through the model together", parseCount, 16);
-  addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
+  addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     {
       does: "latents of ImageNet, as the published diffusion models were trained on",

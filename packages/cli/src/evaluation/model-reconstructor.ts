@@ -5,15 +5,16 @@ import { type CodecFlags, createCodec } from "../codec.js";
 import type { EngineFlags, Model } from "../options/engine-options.js";
 
 export type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> &
-  Pick<EngineFlags, "dtype" | "optimize"> & { readonly model: string };
+  Pick<EngineFlags, "dtype" | "optimize" | "calibration"> & { readonly model: string };
 
 /** The model stays the caller's. */
 export async function modelReconstructor(model: Model, flags: ReconstructorFlags, io: CliIo): Promise<Reconstructor> {
   const codec = createCodec(model, flags, io.signal);
-  const { latentChannels, tiled, dtype, optimize } = flags;
+  const { latentChannels, tiled, dtype, optimize, calibration } = flags;
   const settings = [
     model.engine.name,
     dtype,
+    ...(calibration === undefined ? [] : [`calibrated on ${calibration.join(" ")}`]),
     ...(optimize === true ? ["optimized graph"] : []),
     ...(tiled === true ? ["tiled"] : []),
     ...(latentChannels === undefined ? [] : [`${latentChannels} latent channels`]),
