@@ -9,6 +9,7 @@ import {
   concat,
   conv2d,
   gather,
+  gelu,
   matmul,
   reshape,
   type Scope,
@@ -19,7 +20,6 @@ import {
 } from "@dcae/core/graph";
 import { selfAttention } from "./attention.js";
 import { labelRows, tokenCount, type UVitConfig } from "./denoiser-config.js";
-import { gelu } from "./gelu.js";
 import type { OnHidden } from "./hidden-values.js";
 import { fanInUniform, NORMAL_002, STANDARD_NORMAL } from "./initializers.js";
 import { layerNorm } from "./layer-norm.js";

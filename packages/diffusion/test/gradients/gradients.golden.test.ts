@@ -5,7 +5,7 @@ import { denoise, diffusionLoss, objectiveOf, parseOfficialDenoiser } from "../.
 import { logitNormalIndex } from "../../src/objectives/sana-flow.js";
 import { expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
-import { parameterGradients } from "../support/gradients.js";
+import { GRADIENT_FORMS, parameterGradients } from "../support/gradients.js";
 import { runGraph } from "../support/run-graph.js";
 
 let engine: Engine;
@@ -46,7 +46,7 @@ const WITHOUT_GRADIENTS = ["dit_original", "uvit_patchkernel"];
 const differentiated = goldenNames("forward").filter((name) => !WITHOUT_GRADIENTS.includes(name));
 
 describe.each(differentiated)("%s", (name) => {
-  it("has the reference's gradients of every parameter and of the input", async () => {
+  it.each(GRADIENT_FORMS)("has the reference's gradients of every parameter and of the input, %s", async (_, forms) => {
     const golden = await loadGolden(name);
     const { config } = parseOfficialDenoiser(golden.config.arch, golden.config.model);
     const tensors: Record<string, Tensor> = {
@@ -58,7 +58,11 @@ describe.each(differentiated)("%s", (name) => {
     const forward = (scope: Scope, values: Readonly<Record<string, Value>>) => {
       const y = denoise(scope, values.x!, values.t!, values.labels, config);
       const loss = reduceSum(mul(y, values.cot!));
-      const { "grad.$x": dx, ...rest } = parameterGradients(loss, new Map([...trainable(loss), ["$x", values.x!]]));
+      const { "grad.$x": dx, ...rest } = parameterGradients(
+        loss,
+        new Map([...trainable(loss), ["$x", values.x!]]),
+        forms,
+      );
       return { ...rest, "grad_in.x": dx! };
     };
     expectGradients(golden, await runGraph(engine, tensors, forward, golden.weights, { training: true }));
@@ -66,7 +70,7 @@ describe.each(differentiated)("%s", (name) => {
 });
 
 describe.each(goldenNames("loss"))("%s", (name) => {
-  it("has the reference's gradients of every parameter", async () => {
+  it.each(GRADIENT_FORMS)("has the reference's gradients of every parameter, %s", async (_, forms) => {
     const golden = await loadGolden(name);
     const { config, recipe } = parseOfficialDenoiser(golden.config.arch, golden.config.model);
     const objective = objectiveOf(recipe);
@@ -90,7 +94,7 @@ describe.each(goldenNames("loss"))("%s", (name) => {
       tensors,
       (scope, values: Readonly<Record<string, Value>>) => {
         const { loss, constants } = diffusionLoss(scope, config, objective, values);
-        return parameterGradients(loss, trainable(loss), { constants });
+        return parameterGradients(loss, trainable(loss), { constants, ...forms });
       },
       golden.weights,
       { training: true },

@@ -20,13 +20,16 @@ function expectWeights(golden: GoldenCase, key: string, actual: Tensor): void {
 }
 
 describe.each(goldenNames("train_steps"))("%s", (name) => {
-  it("trains as the reference: losses, rates, gradient norms, weights and averages", async () => {
+  it.each([
+    ["as it is written", false],
+    ["in the CPU's forms", true],
+  ])("trains as the reference, %s: losses, rates, gradient norms, weights and averages", async (_, optimize) => {
     const golden = await loadGolden(name);
     const { config, recipe } = parseOfficialDenoiser(golden.config.arch, golden.config.model);
     const { train } = golden.config;
     const objective = objectiveOf(recipe);
     const batch = golden.tensor("in.x0").shape[1]!;
-    const step = gradientStep(trainingLoss(config, objective, batch), () => true);
+    const step = gradientStep(trainingLoss(config, objective, batch), () => true, { optimize });
     const { lr, warmup_lr: warmupLr, warmup_steps: warmupSteps } = train;
     const average = { decay: train.ema_decay, warmupSteps: train.ema_warmup_steps };
     const program = stepProgram(step, {

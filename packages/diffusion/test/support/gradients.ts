@@ -4,6 +4,7 @@
  */
 import type { Value } from "@dcae/core/graph";
 import { type GradientOptions, gradients } from "../../../train/src/autodiff/index.js";
+import { gradientForms } from "../../../train/src/step/index.js";
 
 /** d loss / d each parameter of the map, as outputs named `grad.<parameter>`. */
 export function parameterGradients(
@@ -15,6 +16,12 @@ export function parameterGradients(
   const results = gradients(loss, [...parameters.values()], options);
   return Object.fromEntries(names.map((name, i) => [`grad.${name}`, results[i] as Value]));
 }
+
+/** Everything op by op, and the forms that a training step takes on a CPU. */
+export const GRADIENT_FORMS: readonly (readonly [string, GradientOptions])[] = [
+  ["op by op", {}],
+  ["in the CPU's forms", gradientForms(true)],
+];
 
 /** Training steps, for tests only, for the same reason. */
 export { completeWeights, createTrainingState, gradientStep, stepProgram } from "../../../train/src/step/index.js";

@@ -21,6 +21,7 @@ import {
 } from "@dcae/core/graph";
 import type { InputGradient } from "./gradient-rule.js";
 import { sumToShape } from "./sum-to-shape.js";
+import { transformerComposition } from "./transformer-gradients.js";
 
 /** A value as a function of values further back, and how its gradient reaches them. */
 export interface Composition {
@@ -31,7 +32,7 @@ export interface Composition {
 
 /** The composition that `value` is the result of, if it is one of those known here. */
 export function compositionOf(value: Value): Composition | undefined {
-  return siluOf(value) ?? rmsNormOf(value) ?? leakyReluOf(value);
+  return siluOf(value) ?? rmsNormOf(value) ?? leakyReluOf(value) ?? transformerComposition(value);
 }
 
 /** What lies between the inputs of a composition and its result: no gradient arrives there on this way. */

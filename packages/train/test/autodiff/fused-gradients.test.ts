@@ -1,10 +1,16 @@
 /** Gradients of whole compositions are those that follow op by op, also where something looks into them. */
 import {
+  add,
   channelAffine,
   concat,
   createRandom,
+  div,
+  erf,
+  gelu,
+  geluTanh,
   input,
   leakyRelu,
+  matmul,
   mul,
   reduceSum,
   rmsNormalize,
@@ -12,9 +18,12 @@ import {
   silu,
   sizeOf,
   slice,
+  softmax,
   split,
+  standardize,
   Tensor,
   topologicalOrder,
+  transpose,
   type Value,
 } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
@@ -32,9 +41,16 @@ afterAll(() => engine.dispose());
 
 const SHAPE = [2, 3, 4, 5] as const;
 const [x, w, b, c] = [input("x", SHAPE), input("w", [3]), input("b", [3]), input("c", SHAPE)];
+const v = input("v", [2, 3, 5, 1]);
 const random = (seed: number, shape: readonly number[]) =>
   Tensor.float32(createRandom(seed, 9).uniform(new Float32Array(sizeOf(shape)), -1.5, 1.5), shape);
-const INPUTS = { x: random(1, SHAPE), w: random(2, [3]), b: random(3, [3]), c: random(4, SHAPE) };
+const INPUTS = {
+  x: random(1, SHAPE),
+  w: random(2, [3]),
+  b: random(3, [3]),
+  c: random(4, SHAPE),
+  v: random(5, [2, 3, 5, 1]),
+};
 
 const forms = (compositions: GradientForms["compositions"]): GradientOptions => ({
   forms: { depthwise: "taps", input: "transposed", compositions },
@@ -56,8 +72,11 @@ async function compare(loss: Value, wrt: readonly Value[], options: GradientOpti
   for (const i of wrt.keys()) expectClose(results[`whole${i}`]!, results[`parts${i}`]!, 2e-6, `input ${i}`);
 }
 
-const elementwiseOps = (values: readonly Value[]) =>
-  topologicalOrder(values).filter((value) => ["add", "sub", "mul", "div", "neg"].includes(value.op)).length;
+/** Elements that are passed over. */
+const elementwiseWork = (values: readonly Value[]) =>
+  topologicalOrder(values)
+    .filter((value) => ["add", "sub", "mul", "div", "neg"].includes(value.op))
+    .reduce((sum, { shape }) => sum + sizeOf(shape as number[]), 0);
 
 const norm = (value: Value) => channelAffine(rmsNormalize(value, 1, 1e-5), w, b);
 
@@ -66,12 +85,16 @@ describe.each<[string, Value, Value[]]>([
   ["RMS norm", norm(x), [x, w, b]],
   ["RMS norm, its mean a product", optimizeForward([norm(x)])[0] as Value, [x, w, b]],
   ["leaky ReLU", leakyRelu(x, 0.2), [x]],
+  ["GELU", gelu(x), [x]],
+  ["GELU by tanh", geluTanh(x), [x]],
+  ["layer norm", standardize(x, -1, 1e-5), [x]],
+  ["softmax and product", matmul(softmax(x), v), [x, v]],
   ["one after the other", silu(norm(leakyRelu(silu(x), 0.1))), [x, w, b]],
 ])("%s", (_, y, wrt) => {
   test("gradients", () => compare(weighted(y), wrt));
 
   test("fewer passes", () => {
-    const count = (kind: GradientForms["compositions"]) => elementwiseOps(gradients(weighted(y), wrt, forms(kind)));
+    const count = (kind: GradientForms["compositions"]) => elementwiseWork(gradients(weighted(y), wrt, forms(kind)));
     expect(count("whole")).toBeLessThan(count("by-op"));
   });
 
@@ -109,3 +132,41 @@ test("parts that cover an axis are joined, and others put amid zeros", async () 
   );
   await compare(mul(overlapping, weighted(x)), [x]);
 });
+
+test("forms that only look like a composition are differentiated op by op", async () => {
+  // Another number, another axis, a factor that is broadcast.
+  await compare(weighted(mul(mul(x, 0.5), add(erf(div(x, 1.5)), 1))), [x]);
+  await compare(weighted(mul(mul(x, 0.25), add(erf(div(x, Math.SQRT2)), 1))), [x]);
+  await compare(weighted(standardize(x, 1, 1e-5)), [x]);
+  await compare(weighted(matmul(softmax(x, 1), v)), [x, v]);
+  const broadcast = slice(slice(v, 0, 0, 1), 1, 0, 1);
+  await compare(weighted(matmul(softmax(x), broadcast)), [x, v]);
+});
+
+test("GELU's gradient reads nothing between its input and its result, so that a runtime may fuse these", () => {
+  for (const activation of [gelu, geluTanh]) {
+    const y = activation(x);
+    const interior = topologicalOrder([y]).filter(({ inputs }) => inputs.length > 0);
+    const [dx] = gradients(weighted(y), [x], forms("whole")) as [Value];
+    const described = (value: Value): string => `${value.op}(${value.inputs.map(described).join()})${labelOf(value)}`;
+    const backward = new Set(topologicalOrder([dx]).map(described));
+    // Equal subexpressions would be merged by the runtime.
+    expect(interior.filter((value) => backward.has(described(value)))).toEqual([]);
+  }
+});
+
+test("the transpose of a product of matrices is the product of the transposes, in batches too", async () => {
+  // With y = c x^T and the loss sum of y^2, dx = (c^T 2y)^T = 2 y^T c.
+  const y = matmul(c, transpose(x));
+  const [dx] = gradients(reduceSum(mul(y, y)), [x]) as [Value];
+  expect(dx.op).toBe("matmul");
+  const expected = mul(matmul(transpose(y), c), 2);
+  const results = await runValues(engine, { dx, expected }, INPUTS);
+  expectClose(results.dx as Tensor, results.expected as Tensor, 1e-6, "dx");
+});
+
+/** What tells constants and inputs apart. */
+function labelOf(value: Value): string {
+  if (value.op === "constant") return String(value.attributes.tensor.toFloat32());
+  return value.op === "input" ? value.attributes.name : "";
+}

@@ -69,10 +69,13 @@ export const leakyRelu = (x: Value, slope: number): Value => maximum(x, mul(x, s
 export const softplus = (x: Value): Value => add(relu(x), log(add(exp(neg(abs(x))), 1)));
 /** x * tanh(softplus(x)). */
 export const mish = (x: Value): Value => mul(x, tanh(softplus(x)));
-/** Exact GELU: x/2 * (1 + erf(x / sqrt(2))). */
-export const gelu = (x: Value): Value => mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1));
-/** The tanh approximation of GELU. */
+/**
+ * Exact GELU: x/2 * (1 + erf(x / sqrt(2))). The division, not a factor, is what ONNX Runtime knows it by: it then computes all
+ * of it in one pass, as it does the other form with its factors in this order.
+ */
+export const gelu = (x: Value): Value => mul(mul(x, 0.5), add(erf(div(x, Math.SQRT2)), 1));
+/** The tanh approximation of GELU: x/2 * (1 + tanh(sqrt(2/pi) x (1 + 0.044715 x^2))). */
 export function geluTanh(x: Value): Value {
-  const cubic = add(x, mul(mul(mul(x, x), x), 0.044715));
-  return mul(mul(x, 0.5), add(tanh(mul(cubic, Math.sqrt(2 / Math.PI))), 1));
+  const curve = add(mul(mul(x, 0.044715), x), 1);
+  return mul(mul(x, 0.5), add(tanh(mul(mul(x, Math.sqrt(2 / Math.PI)), curve)), 1));
 }

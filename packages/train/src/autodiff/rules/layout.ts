@@ -59,12 +59,19 @@ function scatterAdd(data: Value, indices: Value, axis: number, dy: Value): Value
   return reshape(matmul(oneHot, rows), data.shape);
 }
 
-/** A transposed product is the product of the transposed factors, whose transposes runtimes do while they multiply. */
+/**
+ * A transposed product is the product of the transposed factors, whose transposes runtimes do while they multiply; likewise for
+ * every matrix of a batch, where no factor was broadcast.
+ */
 function transposeBack(dy: Value, permutation: readonly number[]): Value {
-  if (dy.op !== "matmul" || dy.shape.length !== 2) return transpose(dy, permutation);
+  const rank = dy.shape.length;
+  const flips = permutation.every((axis, i) => axis === (i < rank - 2 ? i : 2 * rank - 3 - i));
+  if (dy.op !== "matmul" || !flips) return transpose(dy, permutation);
   const [a, b] = dy.inputs;
-  const flip = (x: Value) => (x.op === "transpose" ? x.inputs[0] : transpose(x));
-  return a.shape.length === 2 && b.shape.length === 2 ? matmul(flip(b), flip(a)) : transpose(dy, permutation);
+  if (a.shape.length !== rank || b.shape.length !== rank) return transpose(dy, permutation);
+  const flip = (x: Value) =>
+    x.op === "transpose" && x.attributes.permutation.join() === permutation.join() ? x.inputs[0] : transpose(x);
+  return matmul(flip(b), flip(a));
 }
 
 export const layoutGradients = {
