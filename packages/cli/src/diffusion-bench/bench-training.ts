@@ -1,5 +1,6 @@
 /**
- * What one training step of a diffusion model costs on given latents: forward, backward and AdamW, with arbitrary weights.
+ * What one training step of a diffusion model costs on given latents: forward, backward and AdamW, with arbitrary weights, in
+ * the forms that `dcae diffusion train` takes.
  * Averages of the weights aren't kept, which published timings leave out too.
  */
 import { totalmem } from "node:os";
@@ -47,7 +48,7 @@ export async function benchTraining(engine: Engine, bench: TrainingBench): Promi
   const { config, recipe } = denoiserPreset(size, latent);
   const objective = objectiveOf(recipe);
   const program = stepProgram(
-    gradientStep(trainingLoss(config, objective, batch), () => true),
+    gradientStep(trainingLoss(config, objective, batch), () => true, { optimize: true }),
     { name: "denoiser", adamW: { schedule: { kind: "constant", lr: 1e-6 } } },
   );
   checkMemory(estimateMemory([program]).total);

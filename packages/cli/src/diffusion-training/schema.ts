@@ -61,6 +61,8 @@ export const diffusionTrainingSchema = z.strictObject({
   ema: emaSchema.nullable().default({ decay: 0.9999, warmupSteps: 2000 }),
   /** Keep few activations and compute the others again. */
   recompute: z.boolean().default(false),
+  /** Gradients in the forms that are faster on a CPU, of whole activations, norms and attention instead of op by op. */
+  optimize: z.boolean().default(true),
   /** Latents that the loss is evaluated on. */
   evaluateOn: count.default(256),
   /** Pictures to look at, at every evaluation; null samples none. */

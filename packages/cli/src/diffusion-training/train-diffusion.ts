@@ -118,7 +118,7 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
 
 /** What decides the bits of a run: all but how long it goes on and how it is watched. */
 function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latents: LatentDataset) {
-  const { seed, batch, accumulate, optimizer, ema, recompute, init } = training;
+  const { seed, batch, accumulate, optimizer, ema, recompute, optimize, init } = training;
   const { length, classes, shape, scalingFactor } = latents;
   const data = { length, classes, shape, scalingFactor };
   return {
@@ -131,6 +131,7 @@ function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latent
     optimizer,
     ema,
     recompute,
+    optimize,
     init,
   };
 }
