@@ -19,6 +19,7 @@ import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOpti
 import { createOnnxState, type OnnxState } from "./onnx-state.js";
 import { predictMemory } from "./predict-memory.js";
 import { probeBlockSize } from "./probe-block-size.js";
+import { probeExactInt8 } from "./probe-int8.js";
 import type { ProgramConstants } from "./program-constants.js";
 import type { Session, SessionHost, SessionOptions, StateBinding } from "./session-host.js";
 
@@ -48,6 +49,7 @@ export class OnnxEngine implements Engine {
   readonly #programs = new Set<LoadedProgram>();
   readonly #states = new WeakMap<EngineState, OnnxState>();
   #block: Promise<number | undefined> | undefined;
+  #exactInt8: Promise<boolean> | undefined;
   #disposed = false;
 
   constructor(host: SessionHost, options: OnnxEngineOptions) {
@@ -106,7 +108,9 @@ export class OnnxEngine implements Engine {
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
     const block = binding === undefined ? undefined : await this.#blockSize();
     // What wasn't bound just before lies in the state.
-    const model = encodeModel(lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block }));
+    const lowered = lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block });
+    const model = encodeModel(lowered);
+    const hasInt8 = lowered.nodes.some(({ opType }) => opType === "QLinearConv");
     const { packWeights = true } = this.#options;
     // A program with state runs thousands of times: mapping its memory anew at each run took a sixth of a training step.
     // Rewritten programs have many short operators that move much memory. Pieces that are kept, without a planned block
@@ -118,6 +122,7 @@ export class OnnxEngine implements Engine {
       binding,
       arena,
       planMemory: !arena,
+      exactInt8: hasInt8 && !(await this.#computesInt8Exactly()),
       // What rewritten programs leave of direct convolutions is as fast without.
       packWeights: binding !== undefined || (packWeights && !this.#optimizes),
     });
@@ -129,6 +134,12 @@ export class OnnxEngine implements Engine {
     if (device !== "cpu" || !blocked) return Promise.resolve(undefined);
     this.#block ??= probeBlockSize(this.#host);
     return this.#block;
+  }
+
+  #computesInt8Exactly(): Promise<boolean> {
+    if (this.#options.device !== "cpu") return Promise.resolve(true);
+    this.#exactInt8 ??= probeExactInt8(this.#host);
+    return this.#exactInt8;
   }
 
   get #optimizes(): boolean {
@@ -200,7 +211,7 @@ export class OnnxEngine implements Engine {
     model: Uint8Array,
     options: Pick<
       SessionOptions,
-      "externalFolder" | "externalBuffers" | "binding" | "arena" | "planMemory" | "packWeights"
+      "externalFolder" | "externalBuffers" | "binding" | "arena" | "planMemory" | "packWeights" | "exactInt8"
     >,
   ): Promise<Session> {
     const { device, threads } = this.#options;

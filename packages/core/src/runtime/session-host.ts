@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly planMemory?: boolean | undefined;
   /** Convert weights of convolutions into the layout that the CPU's kernels like best (default true). Takes a copy of them. */
   readonly packWeights?: boolean | undefined;
+  /** Ask for exact convolutions of 8 bits, where they aren't exact by themselves (see probe-int8.ts; default false). */
+  readonly exactInt8?: boolean | undefined;
 }
 
 export interface Session {

@@ -20,7 +20,7 @@ interface Pending {
 /** Options for onnxruntime-node's `InferenceSession.create`. */
 function runtimeOptions(session: SessionOptions): object {
   const { device, threads, externalFolder, externalBuffers } = session;
-  const { arena = false, planMemory = true, packWeights = true } = session;
+  const { arena = false, planMemory = true, packWeights = true, exactInt8 = false } = session;
   return {
     executionProviders: [device],
     // The arena keeps the memory of every past peak: a third more for a decode at 512x512. Plain programs gain no speed that
@@ -34,9 +34,7 @@ function runtimeOptions(session: SessionOptions): object {
     externalData: [...externalBuffers].map(([path, data]) => ({ path, data })),
     extra: {
       session: {
-        // x64 processors without VNNI add pairs of products of 8 bits in 16 bits, which overflow. This makes them take weights
-        // of a form that doesn't, where a program has any.
-        x64quantprecision: "1",
+        ...(exactInt8 ? { x64quantprecision: "1" } : {}),
         // A model given as bytes has no folder of its own to resolve external data against.
         ...(externalFolder === undefined ? {} : { model_external_initializers_file_folder_path: externalFolder }),
       },
