@@ -10,7 +10,7 @@ import type { ActivationRanges, ConvRanges } from "../graph/rewrite/quantize.js"
 import type { Tensor } from "../graph/tensor.js";
 import type { DcAeConfig } from "../models/dc-ae-config.js";
 import { openFileFacts } from "../runtime/file-facts.node.js";
-import { weightIdentities } from "../runtime/program-constants.node.js";
+import { weightIdentities } from "../runtime/kept-constants.node.js";
 
 /** Changes when ranges are observed or described in another way. */
 const FORMAT = 1;

@@ -10,9 +10,11 @@ import { createProgram } from "../graph/program.js";
 import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { COMPUTE_DTYPES, DEVICES, type Device, type EngineOptions } from "./engine.js";
+import { openKeptConstants } from "./kept-constants.node.js";
 import { OnnxEngine } from "./onnx-engine.js";
-import { openProgramConstants } from "./program-constants.node.js";
+import type { ConstantFiles } from "./program-constants.js";
 import type { SessionHost } from "./session-host.js";
+import { temporaryConstants } from "./temporary-constants.node.js";
 import { createWorkerSessionHost } from "./worker-session-host.node.js";
 
 /** What to do where a device can't be used. */
@@ -95,6 +97,15 @@ function checkDType({
   }
 }
 
+/** Where programs put what they compute from weights; only rewritten ones compute much. */
+async function constantFiles(
+  device: Device,
+  { optimize, dtype, programCache }: EngineOptions,
+): Promise<(() => ConstantFiles) | undefined> {
+  if (programCache !== undefined) return openKeptConstants(programCache);
+  return device === "cpu" && (optimize || dtype === "int8") ? temporaryConstants : undefined;
+}
+
 /**
  * Starts an engine on onnxruntime-node.
  *
@@ -132,7 +143,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
       optimize,
       blocked,
       packWeights,
-      constants: programCache === undefined ? undefined : await openProgramConstants(programCache),
+      constants: await constantFiles(chosen, options),
       locate: realpath,
     });
   } catch (error) {

@@ -20,7 +20,7 @@ import { createOnnxState, type OnnxState } from "./onnx-state.js";
 import { predictMemory } from "./predict-memory.js";
 import { probeBlockSize } from "./probe-block-size.js";
 import { probeExactInt8 } from "./probe-int8.js";
-import type { ProgramConstants } from "./program-constants.js";
+import { type ConstantFiles, prepareConstants } from "./program-constants.js";
 import type { Session, SessionHost, SessionOptions, StateBinding } from "./session-host.js";
 
 export interface OnnxEngineOptions {
@@ -37,8 +37,8 @@ export interface OnnxEngineOptions {
   readonly packWeights?: boolean | undefined;
   /** Lets models refer to weight files; needs a host that reads files. */
   readonly locate?: LocateFile | undefined;
-  /** Keeps what programs compute from their weights. */
-  readonly constants?: ProgramConstants | undefined;
+  /** Where what a program computes from its weights lies; without it, the runtime computes it in memory. */
+  readonly constants?: (() => ConstantFiles) | undefined;
 }
 
 export class OnnxEngine implements Engine {
@@ -73,11 +73,14 @@ export class OnnxEngine implements Engine {
     const binding = this.#bindState(original, options.state);
     // Weights in a state change between runs, so what is computed from them can't be computed once.
     if (binding !== undefined) return this.#start(original, await this.#session(original, weights, binding));
-    const rewritten = this.rewrite(original);
-    const { constants } = this.#options;
-    const kept = await constants?.prepare(rewritten, weights, (part, values) => this.#evaluate(part, values));
-    const { program, weights: values } = kept ?? { program: rewritten, weights };
-    return this.#start(original, await this.#session(program, values, undefined, rewritten !== original));
+    const program = this.rewrite(original);
+    const files = this.#options.constants?.();
+    const rewritten = program !== original;
+    const session =
+      files === undefined
+        ? await this.#session(program, weights, undefined, rewritten)
+        : await this.#withConstants(program, weights, files, rewritten);
+    return this.#start(original, session);
   }
 
   #start(program: Program, session: Session): LoadedProgram {
@@ -86,12 +89,33 @@ export class OnnxEngine implements Engine {
     return loaded;
   }
 
-  /** The one output of a program without inputs. */
-  async #evaluate(program: Program, weights: Weights): Promise<Tensor> {
+  /** A session of the program whose constants lie in files. */
+  async #withConstants(program: Program, weights: Weights, files: ConstantFiles, rewritten: boolean): Promise<Session> {
+    let session: Session | undefined;
+    try {
+      const prepared = await prepareConstants(program, weights, (part, values) => this.#evaluate(part, values), files);
+      const opened = await this.#session(prepared.program, prepared.weights, undefined, rewritten);
+      session = opened;
+      await files.loaded();
+      return {
+        run: (inputs) => opened.run(inputs),
+        async release() {
+          await opened.release();
+          await files.close();
+        },
+      };
+    } catch (error) {
+      await session?.release();
+      await files.close();
+      throw error;
+    }
+  }
+
+  /** The outputs of a program without inputs. */
+  async #evaluate(program: Program, weights: Weights): Promise<Record<string, Tensor>> {
     const session = await this.#session(program, weights, undefined);
     try {
-      const [result] = (await session.run(new Map())).values();
-      return result as Tensor;
+      return Object.fromEntries(await session.run(new Map()));
     } finally {
       await session.release();
     }
@@ -155,7 +179,7 @@ export class OnnxEngine implements Engine {
 
   /** @throws EngineError on other devices than the CPU, whose memory is another matter */
   predictMemory(original: Program): number {
-    const { device, packWeights = true, constants, dtype } = this.#options;
+    const { device, packWeights = true, dtype } = this.#options;
     if (dtype === "int8") {
       throw new EngineError(`${this.name}: how much memory a program takes isn't known for int8`, {
         hint: "Use float32, or leave out the limit.",
@@ -167,8 +191,7 @@ export class OnnxEngine implements Engine {
       });
     }
     const plain = packWeights ? "packed" : "mapped";
-    const form = this.#optimizes ? (constants === undefined ? "computed" : "kept") : plain;
-    return predictMemory(this.rewrite(original), form);
+    return predictMemory(this.rewrite(original), this.#optimizes ? "rewritten" : plain);
   }
 
   /** Which parameters of `program` the state holds, and where its updates go. */

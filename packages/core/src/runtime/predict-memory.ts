@@ -13,10 +13,8 @@ export type ProgramForm =
   | "mapped"
   /** As it is, weights of convolutions copied into another layout. */
   | "packed"
-  /** Rewritten, its constants computed when it is loaded. */
-  | "computed"
-  /** Rewritten, its constants kept in files. */
-  | "kept";
+  /** Rewritten, its constants in files. */
+  | "rewritten";
 
 interface MemoryFactors {
   /** Bytes while a program is loaded, per byte of its constants. */
@@ -34,9 +32,8 @@ const MOST_WASTE_BYTES = 128e6;
 const FACTORS: Readonly<Record<ProgramForm, MemoryFactors>> = {
   mapped: { loading: 0, constants: 1, activations: 1, waste: 0.7 },
   packed: { loading: 1.55, constants: 1.3, activations: 1.7, waste: 0 },
-  // Transformed weights exist several times while they are moved into the session; the arena takes blocks of doubling sizes.
-  computed: { loading: 2.15, constants: 1.4, activations: 2.5, waste: 0 },
-  kept: { loading: 0, constants: 1, activations: 2.5, waste: 0 },
+  // The arena takes blocks of doubling sizes.
+  rewritten: { loading: 0, constants: 1, activations: 2.5, waste: 0 },
 };
 
 /**

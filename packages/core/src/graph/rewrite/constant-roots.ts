@@ -27,6 +27,23 @@ export function constantRoots(program: Program, minBytes: number): Value[] {
   return [...found].filter(({ shape, dtype }) => isStaticShape(shape) && sizeOf(shape) * byteSize(dtype) >= minBytes);
 }
 
+/** Constant values, those together that are computed from the same weights: all points of one transformed filter, for example. */
+export function groupByWeights(roots: readonly Value[]): Value[][] {
+  const groups: { readonly parameters: Set<Value>; readonly roots: Value[] }[] = [];
+  for (const root of roots) {
+    const parameters = new Set(topologicalOrder([root]).filter(({ op }) => op === "parameter"));
+    const related = groups.filter((group) => [...parameters].some((value) => group.parameters.has(value)));
+    const merged = { parameters, roots: [root] };
+    for (const group of related) {
+      groups.splice(groups.indexOf(group), 1);
+      for (const value of group.parameters) parameters.add(value);
+      merged.roots.unshift(...group.roots);
+    }
+    groups.push(merged);
+  }
+  return groups.map(({ roots }) => roots);
+}
+
 /** The program with weights in the place of values, by the names given for them. */
 export function replaceByWeights(program: Program, names: ReadonlyMap<Value, string>): Program {
   const weights = new Map<string, Value>();
@@ -44,9 +61,9 @@ export function replaceByWeights(program: Program, names: ReadonlyMap<Value, str
 }
 
 /** A text that is the same for equal expressions of equal leaves. @param leaf describes a parameter or constant */
-export function describeExpression(root: Value, leaf: (value: Value) => string): string {
+export function describeExpressions(roots: readonly Value[], leaf: (value: Value) => string): string {
   const numbers = new Map<Value, number>();
-  return topologicalOrder([root])
+  return topologicalOrder(roots)
     .map((value) => {
       const number = numbers.size;
       numbers.set(value, number);
@@ -54,5 +71,6 @@ export function describeExpression(root: Value, leaf: (value: Value) => string):
       const about = value.inputs.length === 0 ? leaf(value) : JSON.stringify(value.attributes);
       return `${number}=${value.op}(${operands}) ${about} [${value.shape.join()}] ${value.dtype}`;
     })
+    .concat(`roots ${roots.map((root) => numbers.get(root)).join()}`)
     .join("\n");
 }

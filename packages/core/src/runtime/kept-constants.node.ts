@@ -1,0 +1,130 @@
+/**
+ * A folder that keeps what programs compute from their weights when they are loaded: transformed filters, weights in another
+ * dtype, joined weights.
+ *
+ * What is computed from the same weights is a file under the hash of what it was computed from (the expressions, and the content
+ * of the weights), so that programs for all sizes and all processes share it, and a changed checkpoint or rewrite never meets
+ * old results. The runtime maps these files like a checkpoint: no copy in memory, and loading takes no time. Files end with
+ * the hash of their content; damaged ones are made again.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, open, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { env } from "onnxruntime-common";
+import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
+import { fileError } from "../checkpoint/file-error.node.js";
+import type { Weights } from "../checkpoint/weights.js";
+import { DataError } from "../errors.js";
+import { describeExpressions } from "../graph/rewrite/constant-roots.js";
+import { parametersOf } from "../graph/traverse.js";
+import type { Value } from "../graph/value.js";
+import { findEntry } from "./bind-weights.js";
+import { type FileFacts, openFileFacts } from "./file-facts.node.js";
+import { type ConstantFiles, writeGroup } from "./program-constants.js";
+import { readRange } from "./read-range.node.js";
+
+/** Changes when results are stored or described in another way. */
+const FORMAT = 2;
+const HASH_BYTES = 32;
+const CHUNK_BYTES = 4 * 2 ** 20;
+
+async function hashRange(path: string, offset: number, byteLength: number): Promise<string> {
+  const hash = createHash("sha256");
+  const handle = await open(path, "r");
+  try {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, byteLength));
+    for (let done = 0; done < byteLength; ) {
+      const wanted = Math.min(chunk.length, byteLength - done);
+      const { bytesRead } = await handle.read(chunk, 0, wanted, offset + done);
+      if (bytesRead === 0) throw new DataError(`${path}: the file ended while it was read`);
+      hash.update(chunk.subarray(0, bytesRead));
+      done += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+  return hash.digest("hex");
+}
+
+const readTail = async (path: string, offset: number): Promise<string> =>
+  Buffer.from(await readRange(path, offset, HASH_BYTES)).toString("hex");
+
+/** Identifies the content of weights. */
+export function weightIdentities(weights: Weights, facts: FileFacts): (name: string) => Promise<string> {
+  const known = new Map<string, Promise<string>>();
+  async function find(name: string): Promise<string> {
+    const { location, dtype, read } = findEntry(name, weights);
+    if (location === undefined) {
+      const { bytes } = await read();
+      return `${dtype} ${createHash("sha256").update(bytes).digest("hex")}`;
+    }
+    const { path, offset, byteLength } = location;
+    // Hashing the file once is faster than its pieces in any order, and is remembered.
+    const content = await facts.get(path, async () => hashRange(path, 0, (await stat(path)).size));
+    return `${dtype} ${content} ${offset}+${byteLength}`;
+  }
+  return (name) => {
+    const promise = known.get(name) ?? find(name);
+    known.set(name, promise);
+    return promise;
+  };
+}
+
+async function keyOf(roots: readonly Value[], identity: (name: string) => Promise<string>): Promise<string> {
+  const parameters = new Map<string, string>();
+  for (const name of parametersOf(roots).keys()) parameters.set(name, await identity(name));
+  const text = describeExpressions(roots, (value) => {
+    if (value.op === "parameter") return parameters.get(value.attributes.name) ?? "";
+    if (value.op === "constant") return createHash("sha256").update(value.attributes.tensor.bytes).digest("hex");
+    return "";
+  });
+  return createHash("sha256").update(`format ${FORMAT}, onnxruntime ${env.versions.common}\n${text}`).digest("hex");
+}
+
+/** Opens the folder, which is made where it is missing. @throws DataError when it can't be used */
+export async function openKeptConstants(folder: string): Promise<() => ConstantFiles> {
+  const home = resolve(folder);
+  try {
+    await mkdir(home, { recursive: true });
+  } catch (error) {
+    throw fileError(error, folder, "write", DataError);
+  }
+  const facts = await openFileFacts(join(home, "files.json"));
+
+  /** Whether the file of a group is there and whole. */
+  async function isWhole(path: string, byteLength: number): Promise<boolean> {
+    try {
+      if ((await stat(path)).size !== byteLength + HASH_BYTES) return false;
+      const content = await facts.get(path, () => hashRange(path, 0, byteLength));
+      return content === (await readTail(path, byteLength));
+    } catch {
+      return false;
+    }
+  }
+
+  return () => {
+    let identity: ReturnType<typeof weightIdentities> | undefined;
+    return {
+      minBytes: 0,
+      async store(group, weights, compute) {
+        identity ??= weightIdentities(weights, facts);
+        const name = await keyOf(group.roots, identity);
+        const path = join(home, name);
+        if (!(await isWhole(path, group.byteLength))) {
+          const tensors = await compute();
+          await writeFileAtomic(path, async (file) => {
+            const hash = createHash("sha256");
+            await writeGroup(group, tensors, (bytes) => {
+              hash.update(bytes);
+              return file.write(bytes);
+            });
+            await file.write(hash.digest());
+          });
+        }
+        return { name, path, read: (offset, byteLength) => readRange(path, offset, byteLength) };
+      },
+      loaded: () => facts.save(),
+      close: async () => {},
+    };
+  };
+}
