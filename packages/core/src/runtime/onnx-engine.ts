@@ -41,6 +41,14 @@ export interface OnnxEngineOptions {
   readonly constants?: (() => ConstantFiles) | undefined;
 }
 
+/** What a session is for. */
+interface SessionUse {
+  readonly binding?: StateBinding | undefined;
+  readonly rewritten?: boolean;
+  /** See `SessionOptions`. */
+  readonly runsOnce?: boolean;
+}
+
 export class OnnxEngine implements Engine {
   readonly name: string;
   readonly device: Device;
@@ -72,13 +80,13 @@ export class OnnxEngine implements Engine {
     if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
     const binding = this.#bindState(original, options.state);
     // Weights in a state change between runs, so what is computed from them can't be computed once.
-    if (binding !== undefined) return this.#start(original, await this.#session(original, weights, binding));
+    if (binding !== undefined) return this.#start(original, await this.#session(original, weights, { binding }));
     const program = this.rewrite(original);
     const files = this.#options.constants?.();
     const rewritten = program !== original;
     const session =
       files === undefined
-        ? await this.#session(program, weights, undefined, rewritten)
+        ? await this.#session(program, weights, { rewritten })
         : await this.#withConstants(program, weights, files, rewritten);
     return this.#start(original, session);
   }
@@ -94,7 +102,7 @@ export class OnnxEngine implements Engine {
     let session: Session | undefined;
     try {
       const prepared = await prepareConstants(program, weights, (part, values) => this.#evaluate(part, values), files);
-      const opened = await this.#session(prepared.program, prepared.weights, undefined, rewritten);
+      const opened = await this.#session(prepared.program, prepared.weights, { rewritten });
       session = opened;
       await files.loaded();
       return {
@@ -113,7 +121,7 @@ export class OnnxEngine implements Engine {
 
   /** The outputs of a program without inputs. */
   async #evaluate(program: Program, weights: Weights): Promise<Record<string, Tensor>> {
-    const session = await this.#session(program, weights, undefined);
+    const session = await this.#session(program, weights, { runsOnce: true });
     try {
       return Object.fromEntries(await session.run(new Map()));
     } finally {
@@ -122,12 +130,8 @@ export class OnnxEngine implements Engine {
   }
 
   /** Lowers a program as it is. */
-  async #session(
-    program: Program,
-    weights: Weights,
-    binding: StateBinding | undefined,
-    rewritten = false,
-  ): Promise<Session> {
+  async #session(program: Program, weights: Weights, use: SessionUse): Promise<Session> {
+    const { binding, rewritten = false, runsOnce = false } = use;
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
     const block = binding === undefined ? undefined : await this.#blockSize();
@@ -149,6 +153,7 @@ export class OnnxEngine implements Engine {
       exactInt8: hasInt8 && !(await this.#computesInt8Exactly()),
       // What rewritten programs leave of direct convolutions is as fast without.
       packWeights: binding !== undefined || (packWeights && !this.#optimizes),
+      runsOnce,
     });
   }
 
@@ -232,10 +237,7 @@ export class OnnxEngine implements Engine {
   async #create(
     program: Program,
     model: Uint8Array,
-    options: Pick<
-      SessionOptions,
-      "externalFolder" | "externalBuffers" | "binding" | "arena" | "planMemory" | "packWeights" | "exactInt8"
-    >,
+    options: Omit<SessionOptions, "device" | "threads">,
   ): Promise<Session> {
     const { device, threads } = this.#options;
     try {

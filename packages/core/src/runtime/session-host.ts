@@ -45,6 +45,8 @@ export interface SessionOptions {
   readonly packWeights?: boolean | undefined;
   /** Ask for exact convolutions of 8 bits, where they aren't exact by themselves (see probe-int8.ts; default false). */
   readonly exactInt8?: boolean | undefined;
+  /** The model runs once: as it is, since optimizing it takes longer than running it (default false). */
+  readonly runsOnce?: boolean | undefined;
 }
 
 export interface Session {

@@ -1,18 +1,17 @@
 /**
  * A 3x3 convolution as Winograd's F(m x m, 3x3) on pictures [N, H, W, C], in the form that is fastest at inference on a CPU.
  *
- * Channels last, every step moves runs of C values and works on both cores (apps/docs/benchmarks.md has what was measured):
+ * Channels last, every step moves runs of C values and works on all cores (apps/docs/benchmarks.md has what was measured):
  *
  * - the input transform is a bank of n filters with stride m along the rows and one along the columns. Each puts its index in
  *   front, so the values of one point lie together;
- * - each of the n^2 points is a product [tiles, C] x [C, O] of its own. The runtime packs constant matrices once, when it loads
- *   them, but only plain ones: a batched product packs them again at each run, a tenth to a fifth of its time;
- * - the output transform is one product from the left, and a gather of whole pixels puts the tiles together, cut to size;
- * - a bias costs nothing: a constant added to the product of the point (1, 1) arrives at every output as itself, since the
- *   powers of 1 are all 1.
+ * - the n^2 points are one batched product [n^2, tiles, C] x [n^2, C, O]. The runtime packs its constant matrices again at each
+ *   run, but gives whole products to threads. A product per point has its matrix packed once, but cuts each into parts, and
+ *   needs the points split and joined, on one core: 3% slower with two threads, 7% faster with one;
+ * - the output transform is one product from the left, and a gather of whole pixels puts the tiles together, cut to size.
  */
 import { add } from "../ops/elementwise.js";
-import { concat, gather, reshape, slice, transpose } from "../ops/layout.js";
+import { gather, reshape, transpose } from "../ops/layout.js";
 import { constant } from "../ops/leaves.js";
 import { filterBank, matmul } from "../ops/linear.js";
 import { Tensor } from "../tensor.js";
@@ -22,15 +21,13 @@ import { planTiles, type TilePlan, type WinogradOptions } from "./winograd-tiles
 
 const matrix = (rows: Matrix): Value => constant(Tensor.float32(rows.flat(), [rows.length, rows[0]?.length as number]));
 
-/** Filters [O, C, 3, 3] in the domain of the products: a matrix [C, O] per point, columns slowest as in the input. */
-function pointWeights(weight: Value, tile: WinogradTile): Value[] {
+/** Filters [O, C, 3, 3] in the domain of the products: [n^2, C, O], columns slowest as in the input. */
+function pointWeights(weight: Value, tile: WinogradTile): Value {
   const [outChannels, inChannels] = weight.shape as readonly [number, number];
   const { filter } = WINOGRAD[tile];
   const taps = reshape(transpose(weight, [3, 2, 1, 0]), [9, inChannels * outChannels]);
   const points = matmul(matrix(kronecker(filter, filter)), taps);
-  return Array.from({ length: filter.length ** 2 }, (_, point) =>
-    reshape(slice(points, 0, point, point + 1), [inChannels, outChannels]),
-  );
+  return reshape(points, [filter.length ** 2, inChannels, outChannels]);
 }
 
 /** For each pixel of the output, its position among the outputs [m, m, N, rows, columns] of all tiles, columns first. */
@@ -83,19 +80,15 @@ export function winogradChannelsLast(
   const bank = once(`window ${tile} ${upsampled}`, () => matrix(window));
   const byRows = filterBank(x, bank, { axis: 1, stride, before: rows.before, after: rows.after });
   const byColumns = filterBank(byRows, bank, { axis: 3, stride, before: columns.before, after: columns.after });
-  const points = reshape(byColumns, [window.length ** 2 * tiles, inChannels]);
-
-  const one = output[0]?.findIndex((_, i) => output.every((row) => row[i] === 1)) as number;
-  const products = pointWeights(weight, tile).map((pointWeight, point) => {
-    const product = matmul(slice(points, 0, point * tiles, (point + 1) * tiles), pointWeight);
-    return bias !== undefined && point === one * window.length + one ? add(product, bias) : product;
-  });
+  const points = reshape(byColumns, [window.length ** 2, tiles, inChannels]);
+  const products = matmul(points, pointWeights(weight, tile));
 
   const inverse = once(`output ${tile}`, () => matrix(kronecker(output, output)));
-  const outputs = matmul(inverse, reshape(concat(products, 0), [window.length ** 2, tiles * outChannels]));
+  const outputs = matmul(inverse, reshape(products, [window.length ** 2, tiles * outChannels]));
   const positions = once(
     `positions ${tile} ${[batch, ...[rows, columns].flatMap((axis) => [axis.tiles, axis.outSize])]}`,
     () => pixelPositions(batch, tile, plan),
   );
-  return gather(reshape(outputs, [tile * tile * tiles, outChannels]), positions);
+  const pixels = gather(reshape(outputs, [tile * tile * tiles, outChannels]), positions);
+  return bias === undefined ? pixels : add(pixels, bias);
 }
