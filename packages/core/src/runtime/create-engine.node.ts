@@ -121,7 +121,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
     throw new ConfigError(`threads: ${threads} isn't a positive integer`);
   }
   if (packWeights === true && optimize === true) {
-    throw new ConfigError("packWeights: it has no effect on optimized programs", { hint: "Leave it out." });
+    throw new ConfigError("packWeights: optimized programs always have packed weights", { hint: "Leave it out." });
   }
   const host = createWorkerSessionHost();
   try {

@@ -30,13 +30,14 @@ export interface EngineOptions {
   readonly threads?: number;
   /**
    * Whether programs are rewritten into faster ones before they run (see graph/rewrite/optimize.ts). It pays on the CPU, in
-   * float32, and costs memory: transformed convolution weights take up to seven times theirs, more while loading (a decode of
-   * 512x512 with f32c32 peaked at 8.5 GB instead of 2.6 GB). Outputs differ by rounding, up to 1e-4 of the largest value
-   * for a whole model. Programs with state are never rewritten. Default false.
+   * float32: half the time, or less. Transformed convolution weights take four to seven times the memory of the weights and
+   * seconds to compute at loading; in Node they pass through the system's folder for temporary files (TMPDIR), which needs
+   * room for them, or lie in `programCache`. Outputs differ by rounding, up to 1e-4 of the largest value for a whole model.
+   * Programs with state are never rewritten. Default false.
    */
   readonly optimize?: boolean;
   /**
-   * CPU, programs that aren't rewritten: whether the runtime converts the weights of convolutions into the layout that its
+   * CPU, programs that are not rewritten: whether the runtime converts the weights of convolutions into the layout that its
    * kernels like best. It takes a copy of them and a second or two at loading; without it, weights are used where they lie in
    * the checkpoint, and convolutions of 3x3 take up to a fifth longer. Default true; models that are loaded with
    * `fromPretrained` have false.

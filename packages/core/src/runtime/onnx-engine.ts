@@ -151,8 +151,8 @@ export class OnnxEngine implements Engine {
       arena,
       planMemory: !arena,
       exactInt8: hasInt8 && !(await this.#computesInt8Exactly()),
-      // What rewritten programs leave of direct convolutions is as fast without.
-      packWeights: binding !== undefined || (packWeights && !this.#optimizes),
+      // Programs that are to be fast take the copies; depthwise convolutions need several times as long without.
+      packWeights: binding !== undefined || this.#optimizes || packWeights,
       runsOnce,
     });
   }
