@@ -18,6 +18,7 @@ import type { DcAeConfig } from "../models/dc-ae-config.js";
 import { spatialCompression } from "../models/dc-ae-config.js";
 import type { Engine } from "../runtime/engine.js";
 import { buildDecodeProgram, buildEncodeProgram } from "./autoencoder-dc.js";
+import { checkFinite } from "./check-finite.js";
 import { checkPicture } from "./model-tensors.js";
 
 /** What is calibrated: a model, or its parts with an engine in float32. */
@@ -45,7 +46,7 @@ export function calibrationScenes(): Tensor[] {
 /**
  * Runs the model on pictures and records between which values its convolutions take and give.
  *
- * @throws ConfigError without pictures, ShapeError for pictures that the model doesn't take
+ * @throws ConfigError without pictures, ShapeError for pictures that the model doesn't take, DataError when values aren't finite
  */
 export async function calibrate(
   { config, weights, engine }: CalibratedModel,
@@ -79,7 +80,8 @@ export async function calibrate(
       try {
         for (const x of inputs.filter((tensor) => tensor.shape.join() === shape)) {
           const outputs = await loaded.run({ [inputName]: x });
-          ranges = mergeRanges(ranges, program, outputs[RANGES_OUTPUT] as Tensor);
+          const observed = await checkFinite(outputs[RANGES_OUTPUT] as Tensor, x, weights, "calibrate");
+          ranges = mergeRanges(ranges, program, observed);
           results.push(outputs[outputName] as Tensor);
           onProgress?.({ done: ++done, total });
         }

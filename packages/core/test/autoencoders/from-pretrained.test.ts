@@ -190,22 +190,26 @@ describe("options and inputs", () => {
     expect(error).toBeLessThan(2e-2);
   });
 
-  test("half precision storage loads into float32 programs as the values it holds", async () => {
+  test.each([
+    ["float16", "official"],
+    ["float16", "diffusers"],
+    ["bfloat16", "official"],
+    ["bfloat16", "diffusers"],
+  ] as const)("weights stored as %s in the %s layout load as the values they hold", async (dtype, format) => {
     const golden = await loadGolden("ae_f32_in");
     const x = tensorOf(golden, "in.x_square");
     const original = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
-    for (const dtype of ["float16", "bfloat16"] as const) {
-      const narrow = join(folder, `stored-${dtype}`);
-      await original.savePretrained(narrow, { dtype });
-      const stored = track(await AutoencoderDC.fromPretrained(narrow, options));
-      expect(stored.weights.entries.get("encoder.project_in.conv.conv.weight")?.dtype).toBe(dtype);
-      const wide = join(folder, `widened-${dtype}`);
-      await stored.savePretrained(wide, { dtype: "float32" });
-      const widened = track(await AutoencoderDC.fromPretrained(wide, options));
-      const latent = await stored.encode(x);
-      expect(relativeError(latent, await widened.encode(x))).toBe(0);
-      expect(relativeError(latent, tensorOf(golden, "out.z_square"))).toBeGreaterThan(0);
-    }
+    const narrow = join(folder, `stored-${dtype}-${format}`);
+    await original.savePretrained(narrow, { dtype, format });
+    const stored = track(await AutoencoderDC.fromPretrained(narrow, options));
+    expect(stored.weights.entries.get("encoder.project_in.conv.conv.weight")?.dtype).toBe(dtype);
+    const wide = join(folder, `widened-${dtype}-${format}`);
+    await stored.savePretrained(wide, { dtype: "float32", format });
+    const widened = track(await AutoencoderDC.fromPretrained(wide, options));
+    const latent = await stored.encode(x);
+    expect(relativeError(latent, await widened.encode(x))).toBe(0);
+    expect(relativeError(await stored.decode(latent), await widened.decode(latent))).toBe(0);
+    expect(relativeError(latent, tensorOf(golden, "out.z_square"))).toBeGreaterThan(0);
   });
 
   test("an existing folder isn't overwritten unless asked, and failures leave nothing behind", async () => {

@@ -7,8 +7,10 @@ import {
   AutoencoderKL,
   buildEncodeProgram,
   bundledModelPath,
+  calibrate,
   type LoadOptions,
 } from "../../src/autoencoders/index.js";
+import type { WeightEntry } from "../../src/checkpoint/weights.js";
 import { ConfigError, EngineError } from "../../src/errors.js";
 import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
 import { drawScene, imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
@@ -120,6 +122,16 @@ describe("refused", () => {
     const promise = createEngine(engineOptions);
     await expect(promise).rejects.toBeInstanceOf(ConfigError);
     await expect(promise).rejects.toThrow(message);
+  });
+
+  test("a model whose values aren't finite", async () => {
+    const entries = new Map(exact.weights.entries);
+    const [name, entry] = [...entries].find(([, { shape }]) => shape.length === 4) as [string, WeightEntry];
+    const broken = Tensor.full(entry.shape, Number.NaN);
+    entries.set(name, { name, dtype: broken.dtype, shape: broken.shape, read: async () => broken });
+    const { config, engine } = exact;
+    const weights = { ...exact.weights, entries };
+    await expect(calibrate({ config, weights, engine }, calibration)).rejects.toThrow(`"${name}" holds NaN`);
   });
 
   test("calibration without effect, no pictures, an SD-VAE", async () => {
