@@ -9,6 +9,7 @@
 
 import { EngineError } from "../errors.js";
 import { type Dim, isStaticShape, symbolsOf } from "../graph/dim.js";
+import type { DType } from "../graph/dtype.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
@@ -20,13 +21,14 @@ import { elementwiseLowerings } from "./lowerings/elementwise.js";
 import { layoutLowerings } from "./lowerings/layout.js";
 import { quantizationLowerings } from "./lowerings/quantization.js";
 import { spatialLowerings } from "./lowerings/spatial.js";
-import type {
-  ExternalData,
-  OnnxAttribute,
-  OnnxInitializer,
-  OnnxModel,
-  OnnxNode,
-  OnnxValueInfo,
+import {
+  type ExternalData,
+  type OnnxAttribute,
+  type OnnxInitializer,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxValueInfo,
+  onnxDataType,
 } from "./model-proto.js";
 import { findSplits, type Split } from "./split-slices.js";
 
@@ -40,8 +42,13 @@ const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } = {
   ...layoutLowerings,
 };
 
+/** A range of a file that holds a parameter in a narrower dtype, which the runtime widens when it loads the model. */
+export interface NarrowData extends ExternalData {
+  readonly storedAs: DType;
+}
+
 /** How a parameter appears in the model. */
-export type ParameterBinding = Tensor | ExternalData | "input";
+export type ParameterBinding = Tensor | ExternalData | NarrowData | "input";
 
 /** Name of the ONNX output that carries the new value of a parameter. */
 export function updateName(parameter: string): string {
@@ -193,8 +200,16 @@ export function lowerProgram(
         if (binding === "input") {
           varying.add(value);
           inputs.push({ name, dtype, shape: size });
-        } else initializers.push({ name, dtype, shape: size, data: binding });
-        return name;
+          return name;
+        }
+        if (!("storedAs" in binding)) {
+          initializers.push({ name, dtype, shape: size, data: binding });
+          return name;
+        }
+        const { storedAs, ...data } = binding;
+        initializers.push({ name, dtype: storedAs, shape: size, data });
+        prefix = `${name}/`;
+        return emit("Cast", [name], { to: onnxDataType(dtype) });
       }
       case "constant":
         return constant(value.attributes.tensor);

@@ -1,8 +1,9 @@
 /**
  * How the parameters of a program reach an ONNX model without a second copy in the JavaScript heap.
  *
- * Weights that lie in a local file in the right dtype are referenced by file and offset; the runtime maps them. Everything
- * else (converted, concatenated or downloaded weights) is read, and handed over as external data in memory, since a model
+ * Weights that lie in a local file in the right dtype are referenced by file and offset; the runtime maps them. Those in half
+ * precision are referenced too, and widened by the runtime, which then holds one copy. Everything
+ * else (narrowed, concatenated or downloaded weights) is read, and handed over as external data in memory, since a model
  * itself can't exceed 2 GB. Only small tensors are stored in the model: constant folding needs no second file for them.
  *
  * The runtime resolves files against one folder, and takes external data from files or from memory, not from both in one
@@ -56,6 +57,12 @@ export function isMappable({ dtype }: { readonly dtype: DType }, { location, dty
   return location.byteLength > INLINE_BYTES && location.offset % byteSize(dtype) === 0;
 }
 
+/** Whether the runtime can read a weight from its file and widen it: half precision for a program in float32. */
+function isWidenable({ dtype }: { readonly dtype: DType }, entry: WeightEntry): boolean {
+  if (dtype !== "float32" || (entry.dtype !== "float16" && entry.dtype !== "bfloat16")) return false;
+  return isMappable(entry, entry);
+}
+
 /** The deepest folder that holds all files; undefined where there is none (drives of Windows). */
 function commonFolder(paths: readonly string[]): string | undefined {
   const [first = "", ...others] = paths;
@@ -89,7 +96,8 @@ export async function bindWeights(
   }
 
   const specs = [...program.parameters.values()].filter(({ name }) => !held.has(name));
-  const mappable = locate === undefined ? [] : specs.filter((spec) => isMappable(spec, entryFor(spec, weights)));
+  const isReferable = (spec: ParameterSpec, entry: WeightEntry) => isMappable(spec, entry) || isWidenable(spec, entry);
+  const mappable = locate === undefined ? [] : specs.filter((spec) => isReferable(spec, entryFor(spec, weights)));
   const pathOf = (spec: ParameterSpec) => located.get(findEntry(spec.name, weights).location?.path ?? "") as string;
   for (const spec of mappable) {
     const { path } = findEntry(spec.name, weights).location as FileLocation;
@@ -97,11 +105,13 @@ export async function bindWeights(
   }
   const folder = mappable.length > 0 ? commonFolder([...located.values()]) : undefined;
   for (const spec of folder === undefined ? [] : mappable) {
-    const { offset, byteLength } = findEntry(spec.name, weights).location as FileLocation;
+    const entry = findEntry(spec.name, weights);
+    const { offset, byteLength } = entry.location as FileLocation;
     const location = pathOf(spec)
       .slice((folder as string).length)
       .replace(/^[\\/]/, "");
-    bindings.set(spec.name, { location, offset, byteLength });
+    const range = { location, offset, byteLength };
+    bindings.set(spec.name, entry.dtype === spec.dtype ? range : { ...range, storedAs: entry.dtype });
     referenced.add(spec);
   }
   for (const spec of specs) {

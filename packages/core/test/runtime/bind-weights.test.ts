@@ -17,12 +17,14 @@ let engine: Engine;
 let weights: Weights;
 beforeAll(async () => {
   engine = await createEngine({ device: "cpu", threads: 1 });
-  const stored = (value: number, dtype: g.DType) => Tensor.full([40, 40], value).cast(dtype);
+  const stored = (value: number, dtype: g.DType, side = 40) => Tensor.full([side, side], value).cast(dtype);
   await writeSafetensorsFile(
     path,
     tensorEntries([
       ["plain", stored(2, "float32")],
-      ["half", stored(3, "float16")],
+      ["double", stored(3, "float64")],
+      ["half", stored(4, "float16", 64)],
+      ["brain", stored(5, "bfloat16", 64)],
     ]),
   );
   weights = await openSafetensorsFile(path);
@@ -32,12 +34,12 @@ afterAll(async () => {
   await engine.dispose();
 });
 
-/** y = plain x + half x */
+/** y = plain x + double x */
 function program(): g.Program {
   const scope = g.createScope();
   const x = g.input("x", [40, 1]);
-  const [plain, half] = ["plain", "half"].map((name) => scope.parameter(name, [40, 40])) as [g.Value, g.Value];
-  return g.createProgram("mixed", { y: g.add(g.matmul(plain, x), g.matmul(half, x)) });
+  const [plain, double] = ["plain", "double"].map((name) => scope.parameter(name, [40, 40])) as [g.Value, g.Value];
+  return g.createProgram("mixed", { y: g.add(g.matmul(plain, x), g.matmul(double, x)) });
 }
 
 describe("weights that lie in a file in part", () => {
@@ -51,7 +53,7 @@ describe("weights that lie in a file in part", () => {
   test("a few others are stored in the model", async () => {
     const { bindings, buffers, folder } = await bindWeights(program(), weights, locate);
     expect(bindings.get("plain")).toMatchObject({ location: basename(path) });
-    expect(bindings.get("half")).toBeInstanceOf(Tensor);
+    expect(bindings.get("double")).toBeInstanceOf(Tensor);
     expect(buffers.size).toBe(0);
     expect(folder).toBe(dirname(path));
   });
@@ -62,4 +64,19 @@ describe("weights that lie in a file in part", () => {
     expect(bindings.get("plain")).toMatchObject({ location: expect.stringMatching(/^memory/), byteLength: 6400 });
     expect(folder).toBeUndefined();
   });
+});
+
+test.each([
+  ["half", "float16", 4],
+  ["brain", "bfloat16", 5],
+] as const)("half precision is referenced where it lies, and widened: %s", async (name, dtype, value) => {
+  const w = g.createScope().parameter(name, [64, 64]);
+  const narrow = g.createProgram("narrow", { y: g.matmul(w, g.input("x", [64, 1])) });
+  const { bindings, buffers } = await bindWeights(narrow, weights, locate);
+  expect(bindings.get(name)).toMatchObject({ location: basename(path), byteLength: 8192, storedAs: dtype });
+  expect(buffers.size).toBe(0);
+  const loaded = await engine.load(narrow, weights);
+  const { y } = await loaded.run({ x: Tensor.full([64, 1], 1) });
+  expect(Array.from(y?.toFloat32() ?? [])).toEqual(new Array(64).fill(64 * value));
+  await loaded.dispose();
 });
