@@ -60,6 +60,7 @@ export interface SessionHost {
   readonly name: string;
   /** Whether models may refer to local files. */
   readonly readsFiles: boolean;
+  /** Takes the bytes of the model too: don't use them afterwards. */
   createSession(model: Uint8Array, options: SessionOptions): Promise<Session>;
   /** Absent where a host keeps no state. */
   createState?(): Promise<SessionState>;

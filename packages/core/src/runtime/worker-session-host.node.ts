@@ -108,6 +108,7 @@ export function createWorkerSessionHost(): SessionHost {
       };
       // Moved, not copied: converted weights can be gigabytes.
       const buffers = [...options.externalBuffers.values()].map(({ buffer }) => buffer as ArrayBuffer);
+      if (model.byteLength === model.buffer.byteLength) buffers.push(model.buffer as ArrayBuffer);
       await request("create", body, buffers);
       return {
         async run(inputs) {

@@ -86,7 +86,9 @@ describe.runIf(process.platform === "linux")("memory of loading", () => {
 
   async function load(path: string, options: LoadOptions, ...heights: readonly number[]): Promise<Memory> {
     const argv = [join(bundle, "child.mjs"), path, JSON.stringify(options), ...heights.map(String)];
-    const { stdout } = await promisify(execFile)(process.execPath, argv);
+    // Blocks below 32 MB that were freed stay with glibc, more or fewer of them from run to run; from 64 kB on they go back at once.
+    const env = { ...process.env, MALLOC_MMAP_THRESHOLD_: "65536" };
+    const { stdout } = await promisify(execFile)(process.execPath, argv, { env });
     return JSON.parse(stdout) as Memory;
   }
 
@@ -94,6 +96,13 @@ describe.runIf(process.platform === "linux")("memory of loading", () => {
     const { peak, before, mapped } = await load(checkpoint, {}, 64);
     // It is the checkpoint that is mapped, nearly all of it, and not a copy that is made.
     expect(mapped[0]).toBeGreaterThan(0.85 * bytes);
+    expect(peak - before).toBeLessThanOrEqual(1.3 * bytes);
+  });
+
+  test("so they do in the layout of diffusers, whose attention is in pieces", { timeout: 240_000 }, async () => {
+    const diffusers = join(temporary, "diffusers");
+    await saveCheckpoint(model(), weights(), diffusers, { format: "diffusers" });
+    const { peak, before } = await load(diffusers, {}, 64);
     expect(peak - before).toBeLessThanOrEqual(1.3 * bytes);
   });
 
@@ -111,11 +120,13 @@ describe.runIf(process.platform === "linux")("memory of loading", () => {
     expect(two - one).toBeLessThan(0.05 * bytes);
   });
 
-  // Half of it is Node's and the C library's, which a model of this size doesn't hide; in float32 it is 1.1 times.
-  test("with 8 bits, from the folder that keeps them, less than the checkpoint", { timeout: 240_000 }, async () => {
+  // A quarter are weights; what every run takes counts for more in a model of this size. In float32 it is 1.1 times.
+  test("with 8 bits, from the folder that keeps them, at most 0.8 times the checkpoint", {
+    timeout: 240_000,
+  }, async () => {
     const calibrated = { dtype: "int8", programCache: join(temporary, "cache") } as const;
     await load(checkpoint, calibrated, 64);
     const { peak, before } = await load(checkpoint, calibrated, 64);
-    expect(peak - before).toBeLessThanOrEqual(0.9 * bytes);
+    expect(peak - before).toBeLessThanOrEqual(0.8 * bytes);
   });
 });
