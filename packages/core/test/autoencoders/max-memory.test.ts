@@ -93,11 +93,15 @@ describe.runIf(process.platform === "linux")("peak resident memory of a process"
   ]) as [string, string][];
 
   test.each(cases)(
-    "%s, %s: the limit is kept where the whole picture exceeds it",
+    "%s, %s: memory is as predicted, and the limit is kept where the whole picture exceeds it",
     { timeout: 240_000 },
     async (part, form) => {
       const size = [3072, 2048];
-      const whole = await measure(part, form, size, "none");
+      // Garbage collection and the C library vary a peak by up to a tenth from run to run.
+      const runs: Awaited<ReturnType<typeof measure>>[] = [];
+      for (let i = 0; i < 3; i++) runs.push(await measure(part, form, size, "none"));
+      const whole = runs.sort((a, b) => a.peak - b.peak)[1] as (typeof runs)[number];
+      expect(Math.abs(whole.predicted / whole.peak - 1)).toBeLessThanOrEqual(0.15);
       const limit = Math.round(whole.peak * 0.85);
       const tiled = await measure(part, form, size, limit);
       expect(tiled.tiles).toBeGreaterThan(1);
