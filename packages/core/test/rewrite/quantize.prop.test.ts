@@ -182,6 +182,24 @@ describe("what stays in float32", () => {
   });
 });
 
+test.each([0, 1e-12, 1e-6])("filters of %d beside a bias of 1: the bias comes out", async (size) => {
+  const scope = g.createScope();
+  const [w, b] = [scope.parameter("w", [16, 16, 1, 1]), scope.parameter("b", [16])];
+  const program = g.createProgram("conv", { y: g.conv2d(g.input("x", [1, 16, 2, 2]), w, { bias: b }) });
+  const bias = g.Tensor.float32(
+    Float32Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? 1 : -0.25)),
+    [16],
+  );
+  const weights = { w: g.Tensor.full([16, 16, 1, 1], size), b: bias };
+  const x = normal([1, 16, 2, 2], 1);
+  const ranges = await observe(program, x, weights);
+  const { y } = await run(g.toInt8(program, ranges), { x }, weights);
+  const step = g.gridOf((ranges.w as g.ConvRanges).output).scale;
+  (y as g.Tensor).toFloat32().forEach((value, i) => {
+    expect(Math.abs(value - (bias.data[Math.floor(i / 4)] as number))).toBeLessThanOrEqual(step / 2 + 1e-4);
+  });
+});
+
 test("a filter of zeros and an output that is always 0", async () => {
   const scope = g.createScope();
   const y = g.conv2d(g.input("x", [1, 16, 2, 2]), scope.parameter("w", [16, 16, 1, 1]));

@@ -32,13 +32,17 @@ export type ActivationRanges = Readonly<Record<string, ConvRanges>>;
 const LEVELS = 255;
 /** Symmetric, so that the weight's zero point is 0. */
 const WEIGHT_LEVELS = 127;
+/** Far below any value that matters, and above what float32 loses. */
+const LEAST_SCALE = 2 ** -100;
+/** Half of the range of int32, so that sums fit beside a bias. */
+const MOST_BIAS_STEPS = 2 ** 30;
 /** Fewer channels don't fill the kernels' registers, and are where pictures enter and leave. */
 const MIN_CHANNELS = 16;
 
 /** The grid of uint8 that covers a range; it holds 0 exactly, which is what padding adds. */
 export function gridOf([low, high]: Range): QuantizationGrid {
   const [from, to] = [Math.min(0, low), Math.max(0, high)];
-  const scale = Math.fround(Math.max((to - from) / LEVELS, 2 ** -100));
+  const scale = Math.fround(Math.max((to - from) / LEVELS, LEAST_SCALE));
   return { scale, zeroPoint: Math.round(-from / scale) };
 }
 
@@ -61,8 +65,12 @@ function quantizedConv(conv: ValueOf<"conv2d">, ranges: ConvRanges): Value {
   const [input, output] = [gridOf(ranges.input), gridOf(ranges.output)];
   const channels = weight.shape[0] as number;
   const largest = reshape(reduceMax(abs(weight), [1, 2, 3]), [channels]);
-  // A filter of zeros has a scale too.
-  const weightScale = maximum(mul(largest, 1 / WEIGHT_LEVELS), 2 ** -100);
+  // A filter of zeros has a scale too, and the steps of a bias are never so small that it leaves the range of int32.
+  const least =
+    bias === undefined
+      ? scalar(LEAST_SCALE)
+      : maximum(mul(abs(bias), 1 / (MOST_BIAS_STEPS * input.scale)), LEAST_SCALE);
+  const weightScale = maximum(mul(largest, 1 / WEIGHT_LEVELS), least);
   const quantized = qlinearConv2d(
     quantizeLinear(x, scalar(input.scale), { zeroPoint: input.zeroPoint }),
     quantizeLinear(weight, weightScale, { axis: 0, dtype: "int8" }),
