@@ -69,15 +69,6 @@ function common(value: { readonly inputs: readonly Value[] }, inputs: readonly P
 /** Output pixels come from the same pixels of every input. */
 const pointwise = { layout: common };
 
-/** Scales lie along an axis without pixels. */
-function perChannelScale(
-  { inputs: [x, scale], attributes: { axis } }: ValueOf<"quantizeLinear"> | ValueOf<"dequantizeLinear">,
-  [layout]: readonly PixelLayout[],
-): PixelLayout | undefined {
-  if (layout === undefined || !hasPixels(layout)) return undefined;
-  return scale.shape.length === 0 || outside([axis], x.shape.length, layout) ? layout : undefined;
-}
-
 /** Whether axes (non-negative) of an input leave its pixels alone. */
 const outside = (axes: readonly number[], rank: number, layout: TileLayout) =>
   pixelAxes(layout).every((axis) => !axes.includes(rank + axis));
@@ -154,7 +145,7 @@ function windowNeed({ kernel, stride, dilation, padding }: Window, region: Regio
   }));
 }
 
-const windowOf = (value: ValueOf<"conv2d"> | ValueOf<"qlinearConv2d">): Window => {
+const windowOf = (value: ValueOf<"conv2d">): Window => {
   const [kernelHeight, kernelWidth] = value.inputs[1].shape.slice(2) as [number, number];
   return { ...value.attributes, kernel: [kernelHeight, kernelWidth] };
 };
@@ -247,13 +238,10 @@ export const tileRules: { readonly [K in OpName]: TileRule<K> | null } = {
     // Zeros are added only where the picture ends.
     make: (value, inputs, { cut }) => rebuild(value as Value, inputs, { ...value.attributes, padding: cut }),
   },
-  quantizeLinear: { layout: perChannelScale },
-  dequantizeLinear: { layout: perChannelScale },
-  qlinearConv2d: {
-    layout: spatialLayout,
-    need: (value, region) => windowNeed(windowOf(value), region),
-    make: (value, inputs, { cut }) => rebuild(value as Value, inputs, { ...value.attributes, padding: cut }),
-  },
+  // Programs are cut before they are quantized.
+  quantizeLinear: null,
+  dequantizeLinear: null,
+  qlinearConv2d: null,
   convTranspose2d: null,
   filterBank: null,
   maxPool2d: pooling,
