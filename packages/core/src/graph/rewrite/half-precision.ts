@@ -49,6 +49,21 @@ function survivesNarrowing(tensor: Tensor): boolean {
   return exact.every((value, i) => Math.abs((narrow[i] as number) - value) <= Math.abs(value) / 1024);
 }
 
+/** Layer normalization as ONNX Runtime recognizes it, with the variance as a mean of powers. */
+function isNormalized({ op, inputs: [, root] }: Value): boolean {
+  const variance = root?.op === "sqrt" ? root.inputs[0]?.inputs : undefined;
+  return op === "div" && (variance?.some((term) => term.op === "reduceMean" && term.inputs[0]?.op === "pow") ?? false);
+}
+
+/**
+ * Whether a value is the scale or the shift behind a normalization. ONNX Runtime makes one operator of all of it, through
+ * conversions, and then refuses it if the types differ.
+ */
+function belongsToNorm({ op, inputs }: Value): boolean {
+  const isScaled = (value: Value) => value.op === "mul" && value.inputs.some(isNormalized);
+  return (op === "mul" && inputs.some(isNormalized)) || (op === "add" && inputs.some(isScaled));
+}
+
 /** Says of each value whether it is computed (or, for data and layout ops, wanted) in float16. */
 function chooseHalf(program: Program): (value: Value) => boolean {
   const order = topologicalOrder([...program.outputs.values()]);
@@ -72,7 +87,7 @@ function chooseHalf(program: Program): (value: Value) => boolean {
       const exact = value.inputs.every(
         (input) => input.op !== "constant" || survivesNarrowing(input.attributes.tensor),
       );
-      half.set(value, exact && !feedsSensitive);
+      half.set(value, exact && !feedsSensitive && !belongsToNorm(value));
     } else half.set(value, false);
   }
   return (value) => half.get(value) ?? false;

@@ -1,0 +1,41 @@
+/** Denoisers in files of `torch.save`, as the original codes write them: loaded without executing anything, and computed. */
+import { existsSync, rmSync } from "node:fs";
+import { CheckpointError } from "@dcae/core";
+import { createEngine, type Engine } from "@dcae/core/runtime";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { loadDenoiser, openDenoiser } from "../../src/index.js";
+import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
+import { goldenPath, loadGolden } from "../support/golden.js";
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+it.each([
+  // A training checkpoint: another network under "model", the averaged one under "ema", an optimizer, argparse's Namespace.
+  ["dit-training.pt", "dit_original"],
+  // A state dict in the layout from before PyTorch 1.6.
+  ["uvit.pth", "uvit_original_conv"],
+])("%s", async (file, name) => {
+  const { config, tensor } = await loadGolden(name);
+  const { description, weights, autoencoderWeights } = await openDenoiser(goldenPath(`torch/${file}`), {
+    denoiser: { arch: config.arch, model: config.model },
+  });
+  expect(autoencoderWeights).toBeUndefined();
+  const denoiser = loadDenoiser(engine, weights, description.config);
+  const y = await denoiser.forward(tensor("in.x"), tensor("in.t"), tensor("in.y"));
+  expectClose(y, tensor("out.y"), MODEL_TOLERANCE);
+  await denoiser.dispose();
+  await weights.close();
+});
+
+it("a checkpoint that wants to run a command is refused, and the command isn't run", async () => {
+  const executed = "/tmp/dcae-executed";
+  rmSync(executed, { force: true });
+  const opening = openDenoiser(goldenPath("torch/evil.pt"));
+  await expect(opening).rejects.toThrow(CheckpointError);
+  await expect(opening).rejects.toThrow(/evil\.pt: pickle at byte \d+: it wants to import "posix\.system"/);
+  expect(existsSync(executed)).toBe(false);
+});
