@@ -21,6 +21,7 @@ import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeLatents, writeDiffusion } from "./support/tiny-diffusion.js";
+import { makeModel, TINY_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
 const place = (name: string) => join(folder, name);
@@ -40,9 +41,9 @@ async function train(name: string, config: string, ...flags: string[]): Promise<
 }
 
 /** The last line of a run that fails. */
-async function failure(name: string, config: string): Promise<string> {
+async function failure(name: string, config: string, ...flags: string[]): Promise<string> {
   const argv = ["diffusion", "train", "--config", config, "--out", place(name), "--device", "cpu", "--threads", "1"];
-  const { status, stderr } = await cli(argv);
+  const { status, stderr } = await cli([...argv, ...flags]);
   expect(status).toBe(1);
   return stderr.trim().split("\n").at(-1) as string;
 }
@@ -95,6 +96,14 @@ describe.each(Object.entries(kinds))("%s", (kind, changes) => {
 
     const model = join(place(kind), "model");
     const { description, weights } = await openDenoiser(model);
+    // Averages, where they are kept: not the weights of the last update.
+    const state = await stateOf(kind);
+    const name = kind === "uvit" || kind === "usit" ? "decoder_pred.weight" : "final_layer.linear.weight";
+    const saved = (await weights.entries.get(name)!.read()).data;
+    const averaged = `ema.0.9.${name}` in state;
+    expect(averaged).toBe(kind !== "sana");
+    expect(saved).toEqual(state[averaged ? `ema.0.9.${name}` : name]);
+    if (averaged) expect(saved).not.toEqual(state[name]);
     await weights.close();
     expect(description.classes?.slice(0, 2)).toEqual(["city", "dunes"]);
     expect(description.autoencoder).toBe(`${latents}-autoencoder`);
@@ -265,12 +274,48 @@ describe("what is planned and refused", () => {
     expect(await failWith(status, "diffusion", "train", ...flags)).toContain(message);
   });
 
+  test("samples that could only fail at the first evaluation", async () => {
+    const config = writeDiffusion(folder, "samples.json", latents);
+    const run = (...flags: string[]) => failWith(1, "diffusion", "train", "--config", config, "--dry-run", ...flags);
+    expect(await run("--set", "samples.sampler=ddim")).toContain(
+      "samples: sampler ddim doesn't fit a model trained by",
+    );
+    expect(await run("--set", "samples.steps=2")).toContain(
+      "samples: sampler dpm-solver++ takes 3 or more steps, got 2",
+    );
+    expect(await run("--set", 'samples.labels=["cow"]')).toContain('samples.labels: "cow" isn\'t a class. Classes are');
+    const drop = "denoiser.model.class_dropout_prob=0";
+    expect(await run("--set", drop)).toContain("samples.guidance is 2, but this model has no null class");
+    expect(await run("--set", "denoiser.model.num_classes=0")).toContain("no null class");
+    const bare = ["denoiser.model.num_classes=0", "samples.guidance=1"];
+    expect(await run("--set", ...bare)).toContain("samples.labels: this model has no classes");
+    await makeModel(folder, "other", { ...TINY_CONFIG, latent_channels: 4 });
+    expect(await failure("channels", config, "--autoencoder", place("other"))).toContain(
+      `other: takes 4 latent channels, but ${latents} has 8`,
+    );
+    expect(existsSync(place("channels"))).toBe(false);
+  });
+
+  test("latents that aren't there yet, with the command that makes them", async () => {
+    const line = await failure("nothing", "usit-scenes", "--data", place("nowhere"));
+    expect(line).toContain(
+      `${place("nowhere")}: there are no latents. Make them with \`dcae latents\`, or name others`,
+    );
+    const config = writeDiffusion(folder, "missing.json", "data/none", {
+      command: "dcae latents --data x -o data/none && dcae diffusion train --config missing.json",
+    });
+    expect(await failWith(1, "diffusion", "train", "--config", config, "--dry-run")).toContain(
+      "data/none: there are no latents. Make them with `dcae latents --data x -o data/none`, or",
+    );
+  });
+
   test("settings that don't exist, and networks that don't fit", async () => {
     const config = writeDiffusion(folder, "wrong.json", latents);
     const run = (status: number, ...flags: string[]) =>
       failWith(status, "diffusion", "train", "--config", config, "--dry-run", ...flags);
     expect(await run(2, "--set", "optimizer.lr=1")).toContain('Unrecognized key: "lr"');
     expect(await run(2, "--set", "optimizer.kind=sgd")).toContain("optimizer.kind: Invalid discriminator value");
+    expect(await run(2, "--set", "denoiser.size=uvit-s")).toContain('denoiser: must be { "size", "model" } with a');
     expect(await run(2, "--set", "optimizer.kind=came")).toContain("optimizer.betas: Too small");
     expect(await run(1, "--set", "denoiser.model.in_channels=4")).toContain("in_channels is 4, but");
     expect(await run(1, "--set", "denoiser.model.depht=4")).toContain('"depht" isn\'t a known option');

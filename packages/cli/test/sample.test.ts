@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { decodeImage, Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { createRandom } from "@dcae/core/graph";
-import { ClassConditionalPipeline } from "@dcae/diffusion";
+import { ClassConditionalPipeline, type SamplerName } from "@dcae/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
@@ -68,13 +68,78 @@ describe("dcae sample", () => {
       succeed("sample", "-m", dit, "--labels", "0", "-o", place(out), ...fast, ...flags);
     await run("plain.npy");
     await run("guided.npy", "--cfg", "4");
-    await run("nowhere.npy", "--cfg", "4", "--guidance-interval", "5000,6000");
+    await run("nowhere.npy", "--cfg", "4", "--guidance-interval", "0.1,0.2");
     const values = async (name: string) => (await readNpyFile(place(name))).data;
     expect(await values("nowhere.npy")).toEqual(await values("plain.npy"));
     // A fresh DiT predicts zeros, with and without labels.
     expect(await values("guided.npy")).toEqual(await values("plain.npy"));
     const [shape] = [(await readNpyFile(place("plain.npy"))).shape];
     expect(shape).toEqual([1, 8, 4, 4]);
+  });
+
+  interface Kind {
+    readonly arch: "uvit" | "dit" | "sana_cls";
+    readonly model: object;
+    readonly samplers: readonly SamplerName[];
+    /** Times in the middle. */
+    readonly interval: string;
+  }
+  const KINDS: Readonly<Record<string, Kind>> = {
+    noise: { arch: "uvit", model: {}, samplers: ["dpm-solver++"], interval: "300,700" },
+    gaussian: {
+      arch: "dit",
+      model: {},
+      interval: "300,700",
+      samplers: ["ddpm", "ddim", "unipc", "dpm-solver-singlestep"],
+    },
+    flow: {
+      arch: "uvit",
+      model: { train_scheduler: "SiTSampler" },
+      interval: "0.3,0.7",
+      samplers: ["dopri5", "euler", "heun", "midpoint", "rk4", "sde"],
+    },
+    sana: { arch: "sana_cls", model: {}, samplers: ["sana"], interval: "300,700" },
+    uni: {
+      arch: "dit",
+      model: { train_scheduler: "UniTrainScheduler", learn_sigma: false },
+      interval: "0.3,0.7",
+      samplers: ["uni", "uni-sde"],
+    },
+  };
+
+  test.each(Object.entries(KINDS))(
+    "%s: every sampler, with guidance always, sometimes and never",
+    async (kind, how) => {
+      const { arch, model: keys, samplers, interval } = how;
+      const noisy = await makeDenoiser(folder, kind, { arch, model: { ...keys }, noisy: true });
+      for (const sampler of samplers) {
+        const run = async (...flags: string[]) => {
+          const out = place(`${sampler}-${flags.length}.npy`);
+          const steps = sampler === "dopri5" ? [] : ["--steps", "6"];
+          const all = ["-m", noisy, "--labels", "dog", "--sampler", sampler, "--threads", "1", ...steps, ...flags];
+          await succeed("sample", ...all, "-o", out);
+          return (await readNpyFile(out)).toFloat32();
+        };
+        const [never, always, sometimes] = [
+          await run(),
+          await run("--cfg", "3"),
+          await run("--cfg", "3", "--guidance-interval", interval),
+        ];
+        for (const latent of [never, always, sometimes]) expect([...latent].every(Number.isFinite), sampler).toBe(true);
+        expect(always, sampler).not.toEqual(never);
+        expect(sometimes, sampler).not.toEqual(never);
+        expect(sometimes, sampler).not.toEqual(always);
+      }
+    },
+  );
+
+  test("a model's own sampler is the default", async () => {
+    await succeed("sample", "-m", place("flow"), "--labels", "dog", "-o", place("own.npy"), "--threads", "1");
+    await succeed(
+      ...["sample", "-m", place("flow"), "--labels", "dog", "-o", place("named.npy"), "--threads", "1"],
+      ...["--sampler", "dopri5"],
+    );
+    expect(readFileSync(place("own.npy")).equals(readFileSync(place("named.npy")))).toBe(true);
   });
 
   test("steps show on a terminal; an interruption ends the command", async () => {
@@ -99,6 +164,14 @@ describe("dcae sample", () => {
     [["--labels", "0", "--cfg", "2", "--guidance-interval", "2"], 2, "Give two numbers in ascending order"],
     [["--labels", "0", "-o", "x.npy", "--columns", "2"], 2, "--columns has no effect"],
     [["--labels", "0", "-o", "x.npy", "--autoencoder", "y"], 2, "--autoencoder has no effect"],
+    [["--labels", "0", "-o", "x.npy", "--scaling-factor", "2"], 2, "--scaling-factor has no effect"],
+    [["--labels", "0", "--steps", "2"], 1, "sampler dpm-solver++ takes 3 or more steps, got 2"],
+    [
+      ["--labels", "0", "--cfg", "2", "--guidance-channels", "9"],
+      1,
+      "9 channels are to be guided, but the model has 8",
+    ],
+    [["--labels", "0", "--cfg", "2", "--guidance-interval", "1001,2000"], 1, "Its times are those from 0 to 1000"],
   ])("refuses %j", async (flags, status, message) => {
     expect(await failWith(status, "sample", "-m", model, "-o", place("x.png"), ...flags)).toContain(message);
   });

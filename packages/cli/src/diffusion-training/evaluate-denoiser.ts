@@ -118,7 +118,8 @@ async function sampleSheet(
 function shownLabels(description: DenoiserDescription, samples: NonNullable<DiffusionTraining["samples"]>): number[] {
   const { numClasses } = description.config;
   if (numClasses === 0) return Array.from({ length: SHOWN_CLASSES }, () => 0);
-  if (samples.labels !== null) return chooseLabels(description, samples.labels.map(String)).map(({ label }) => label);
+  if (samples.labels !== null)
+    return chooseLabels(description, samples.labels.map(String), "samples.labels").map(({ label }) => label);
   return Array.from({ length: Math.min(numClasses, SHOWN_CLASSES) }, (_, i) => i);
 }
 

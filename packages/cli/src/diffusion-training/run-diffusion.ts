@@ -1,16 +1,17 @@
 /** Carries out a diffusion training: says what will train, trains, says what came out. */
 import { loadAutoencoder } from "@dcae/core";
-import { openLatents } from "@dcae/diffusion";
 import type { CliIo } from "../cli-io.js";
 import { formatCount } from "../format-number.js";
 import { hubOptions, modelSource } from "../options/model-options.js";
 import { describeEngine, openTrainingEngine } from "../training/training-engine.js";
 import { trainingProgress } from "../training/training-progress.js";
+import { checkSamples } from "./check-samples.js";
 import { describeNetwork, isSelfContained } from "./describe-denoiser.js";
 import type { DiffusionFlags } from "./diffusion-options.js";
 import { type DiffusionPlan, formatDiffusionPlan, planDiffusion } from "./plan-training.js";
 import type { DiffusionTraining } from "./schema.js";
 import { type DiffusionResult, trainDiffusion } from "./train-diffusion.js";
+import { openTrainingLatents } from "./training-latents.js";
 
 export interface ChosenDiffusion {
   readonly config: DiffusionTraining;
@@ -19,10 +20,16 @@ export interface ChosenDiffusion {
 
 /** The plan of a training. Latents are only needed where the configuration leaves open what they say. */
 export async function planOf(config: DiffusionTraining): Promise<DiffusionPlan> {
-  if (isSelfContained(config)) return planDiffusion(config, describeNetwork(config), null);
-  const latents = await openLatents(config.data.path);
+  if (isSelfContained(config)) {
+    const network = describeNetwork(config);
+    checkSamples(network, config, undefined);
+    return planDiffusion(config, network, null);
+  }
+  const latents = await openTrainingLatents(config);
   try {
-    return planDiffusion(config, describeNetwork(config, latents), latents.length);
+    const network = describeNetwork(config, latents);
+    checkSamples(network, config, latents.classes);
+    return planDiffusion(config, network, latents.length);
   } finally {
     await latents.close();
   }

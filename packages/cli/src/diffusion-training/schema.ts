@@ -43,10 +43,17 @@ export const diffusionTrainingSchema = z.strictObject({
   /** What came out; null: not yet measured. */
   results: measuredSchema.nullable().default(null),
   /** A published size, or an architecture with the official constructor's arguments; what the latents say needn't be given. */
-  denoiser: z.union([
-    z.strictObject({ size: z.enum(sizeNames), model: keys }),
-    z.strictObject({ arch: z.enum(ARCHITECTURE_NAMES), model: keys }),
-  ]),
+  denoiser: z.union(
+    [
+      z.strictObject({ size: z.enum(sizeNames), model: keys }),
+      z.strictObject({ arch: z.enum(ARCHITECTURE_NAMES), model: keys }),
+    ],
+    {
+      error:
+        `must be { "size", "model" } with a published size (${sizeNames.join(", ")}), ` +
+        `or { "arch", "model" } with one of ${ARCHITECTURE_NAMES.join(", ")}`,
+    },
+  ),
   /** Checkpoint to start from: hub id, folder or file; null trains from scratch. */
   init: z.string().min(1).nullable().default(null),
   /** What decodes samples: hub id, folder or file; null: the autoencoder that the latents name. */

@@ -4,7 +4,7 @@
  *
  * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do.
  */
-import type { AutoencoderDC, AutoencoderKL } from "@dcae/core";
+import { type AutoencoderDC, type AutoencoderKL, ConfigError } from "@dcae/core";
 import { initialWeights, type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
 import type { Engine } from "@dcae/core/runtime";
 import {
@@ -18,12 +18,15 @@ import {
   saveDenoiser,
 } from "@dcae/diffusion";
 import { type FitResult, fit, type Progress, runFiles, stateWeights } from "@dcae/train";
+import { denoiserSource } from "../options/denoiser-options.js";
+import { checkSamples } from "./check-samples.js";
 import { denoiserStages } from "./denoiser-stages.js";
 import { describeNetwork, describeResult } from "./describe-denoiser.js";
 import { denoiserEvaluation } from "./evaluate-denoiser.js";
 import { latentBatches } from "./latent-batches.js";
 import { diffusionTrainingFile } from "./load-training.js";
 import type { DiffusionTraining } from "./schema.js";
+import { openTrainingLatents } from "./training-latents.js";
 
 export interface TrainDiffusionOptions {
   readonly training: DiffusionTraining;
@@ -50,13 +53,14 @@ export async function trainDiffusion(options: TrainDiffusionOptions): Promise<Di
   const { training, onMessage } = options;
   const opened: (() => Promise<unknown>)[] = [];
   try {
-    const latents = await openLatents(training.data.path);
+    const latents = await openTrainingLatents(training);
     opened.push(() => latents.close());
     const network = describeNetwork(training, latents);
     const held = training.data.validation === null ? latents : await openLatents(training.data.validation);
     if (held !== latents) opened.push(() => held.close());
     // The same network must fit the latents that it is evaluated on.
     describeNetwork(training, held);
+    checkSamples(network, training, latents.classes);
     onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
     const decoder = await openDecoder(options, latents);
     if (decoder !== undefined) opened.push(() => decoder.dispose());
@@ -139,7 +143,7 @@ function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latent
 /** Fresh weights, or those of a checkpoint of the same network. */
 async function startWeights({ init, seed }: DiffusionTraining, network: ParsedDenoiser): Promise<Weights> {
   if (init === null) return initialWeights(denoiserParameters(network.config), seed);
-  const { weights } = await openDenoiser(init);
+  const { weights } = await openDenoiser(await denoiserSource(init));
   return checkDenoiserWeights(weights, network);
 }
 
@@ -153,5 +157,14 @@ async function openDecoder(
     onMessage(`no samples will be shown: ${latents.folder} doesn't say which autoencoder it belongs to, and its scale`);
     return undefined;
   }
-  return loadDecoder(source);
+  const decoder = await loadDecoder(source);
+  const { config } = decoder;
+  const [channels] = latents.shape;
+  const isAdaptive = "decoder" in config && config.decoder.inBlockType === "AdaptiveInputConvLayer";
+  if (isAdaptive ? channels <= config.latentChannels : channels === config.latentChannels) return decoder;
+  await decoder.dispose();
+  throw new ConfigError(
+    `autoencoder ${source}: takes ${config.latentChannels} latent channels, but ${latents.folder} has ${channels}`,
+    { hint: "Leave it out: the latents name the one that made them." },
+  );
 }

@@ -52,7 +52,7 @@ export async function denoiserSource(name: string): Promise<string> {
   const published = exists ? undefined : findPublishedDenoiser(name);
   if (exists || published !== undefined || /[/\\]/.test(name)) return published?.hubId ?? name;
   throw new DataError(`${name}: no such file or folder, and not the name of a published diffusion model`, {
-    hint: `Published: ${PUBLISHED_DENOISERS.map((known) => known.name).join(", ")}.`,
+    hint: `Published: ${PUBLISHED_DENOISERS.map((known) => known.name).join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
   });
 }
 

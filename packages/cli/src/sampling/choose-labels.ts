@@ -13,10 +13,15 @@ const LISTED = 20;
 
 /**
  * @param texts names of the model's classes, or numbers
+ * @param option for messages
  * @throws UsageError for what is neither, and for models without classes
  */
-export function chooseLabels({ config, classes }: DenoiserDescription, texts: readonly string[]): ChosenLabel[] {
-  if (config.numClasses === 0) throw new UsageError("--labels: this model has no classes");
+export function chooseLabels(
+  { config, classes }: Pick<DenoiserDescription, "config" | "classes">,
+  texts: readonly string[],
+  option = "--labels",
+): ChosenLabel[] {
+  if (config.numClasses === 0) throw new UsageError(`${option}: this model has no classes`);
   const last = nullLabel(config) ?? config.numClasses - 1;
   return texts.map((text) => {
     const named = classes?.indexOf(text) ?? -1;
@@ -25,7 +30,7 @@ export function chooseLabels({ config, classes }: DenoiserDescription, texts: re
     if (label >= 0 && label <= last) return { label, name: classes?.[label] ?? text };
     const listed =
       classes === null ? "" : `: ${classes.slice(0, LISTED).join(", ")}${classes.length > LISTED ? "..." : ""}`;
-    throw new UsageError(`--labels: "${text}" isn't a class`, {
+    throw new UsageError(`${option}: "${text}" isn't a class`, {
       hint: `Classes are 0 to ${config.numClasses - 1}${listed}.`,
     });
   });

@@ -1,34 +1,53 @@
 /** Diffusion models of a few thousand parameters, for latents of `TINY_CONFIG` at 16 pixels. */
 import { join } from "node:path";
-import { initialWeights } from "@dcae/core/checkpoint";
+import { initialWeights, type WeightEntry } from "@dcae/core/checkpoint";
+import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
 import { denoiserParameters, parseOfficialDenoiser, saveDenoiser } from "@dcae/diffusion";
 
 export interface TinyDenoiser {
-  readonly arch?: "uvit" | "dit";
+  readonly arch?: "uvit" | "dit" | "sana_cls";
   readonly model?: Readonly<Record<string, unknown>>;
   readonly classes?: readonly string[] | null;
   /** As config.json names it. */
   readonly autoencoder?: string | null;
   readonly scalingFactor?: number | null;
+  /** Weights that are nowhere 0, as of a trained model: a fresh DiT predicts zeros. */
+  readonly noisy?: boolean;
 }
 
 export const TINY_CLASSES = ["cat", "dog", "7"];
 
 /** Writes a checkpoint; gives its folder. */
 export async function makeDenoiser(folder: string, name: string, options: TinyDenoiser = {}): Promise<string> {
-  const { arch = "uvit", model = {}, classes = TINY_CLASSES, autoencoder = null, scalingFactor = 0.5 } = options;
+  const {
+    arch = "uvit",
+    model = {},
+    classes = TINY_CLASSES,
+    autoencoder = null,
+    scalingFactor = 0.5,
+    noisy = false,
+  } = options;
   const { config, recipe } = parseOfficialDenoiser(arch, {
     input_size: 4,
     in_channels: 8,
     patch_size: 1,
     hidden_size: 16,
     depth: 2,
-    num_heads: 2,
+    ...(arch === "sana_cls" ? { attention_head_dim: 8 } : { num_heads: 2 }),
     num_classes: 3,
     ...model,
   });
   const path = join(folder, name);
   const description = { config, recipe, classes, autoencoder, scalingFactor };
-  await saveDenoiser(path, description, initialWeights(denoiserParameters(config), 3));
+  const fresh = initialWeights(denoiserParameters(config), 3);
+  const entries = noisy ? new Map([...fresh.entries].map(([key, entry]) => [key, withNoise(entry)])) : fresh.entries;
+  await saveDenoiser(path, description, { ...fresh, entries });
   return path;
+}
+
+function withNoise(entry: WeightEntry): WeightEntry {
+  const { name, shape } = entry;
+  if (name === "pos_embed") return entry;
+  const values = createRandom(7, name).normal(new Float32Array(sizeOf(shape)), shape.length === 1 ? 0.5 : 0, 0.2);
+  return { ...entry, read: async () => Tensor.float32(values, shape) };
 }

@@ -1,6 +1,7 @@
 /**
  * Labels and seeded noise to latents, with any forward pass: that of a loaded model, or of one in training.
  */
+import { ConfigError } from "@dcae/core";
 import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
 import type { ParsedDenoiser } from "../denoisers/official-config.js";
 import { latentShape } from "../denoisers/presets.js";
@@ -44,6 +45,9 @@ export async function sampleLatents(
 ): Promise<Tensor<"float32">> {
   const { guidance = 1, sampler, steps, seed = 0, offset = 0, batchSize = 8, onStep, signal } = options;
   const { sample, variance } = chooseSampler(recipe, sampler, steps);
+  const channels = options.guidanceChannels ?? recipe.cfgChannels;
+  const interval = options.guidanceInterval ?? recipe.guidanceInterval;
+  checkGuidance({ config, recipe }, channels, interval);
   const shape = latentShape(config, labels.length);
   const size = sizeOf(shape.slice(1));
   const out = new Float32Array(labels.length * size);
@@ -59,12 +63,29 @@ export async function sampleLatents(
     const noise = Tensor.float32(drawNoise(part.length * size), latentShape(config, part.length));
     const model = guidedModel(forward, config, config.numClasses === 0 ? undefined : part, {
       scale: guidance,
-      channels: options.guidanceChannels ?? recipe.cfgChannels,
-      interval: options.guidanceInterval ?? recipe.guidanceInterval,
+      channels,
+      interval,
       keepVariance: variance,
     });
     const report = onStep === undefined ? undefined : (step: SamplerStep) => onStep(step, first);
     out.set((await sample(model, noise, { drawNoise, onStep: report, signal })).toFloat32(), first * size);
   }
   return Tensor.float32(out, shape);
+}
+
+/** @throws ConfigError for channels that the model doesn't have, and times that it never sees */
+function checkGuidance(
+  { config, recipe }: ParsedDenoiser,
+  channels: number | null,
+  interval: readonly [low: number, high: number] | null,
+): void {
+  if (channels !== null && !(channels >= 1 && channels <= config.inChannels)) {
+    throw new ConfigError(`guidance: ${channels} channels are to be guided, but the model has ${config.inChannels}`);
+  }
+  const last = ["SiTSampler", "UniTrainScheduler"].includes(recipe.trainScheduler) ? 1 : 1000;
+  if (interval !== null && !(interval[0] <= last && interval[1] >= 0)) {
+    throw new ConfigError(`guidance: no time of the model lies between ${interval[0]} and ${interval[1]}`, {
+      hint: `Its times are those from 0 to ${last}.`,
+    });
+  }
 }

@@ -32,34 +32,50 @@ export type SamplerName = (typeof SAMPLERS)[number];
 
 interface Choice {
   readonly trainedBy: Recipe["trainScheduler"];
-  /** Undefined steps: the sampler's default. */
   /** Whether it uses the channels of a learned variance. */
   readonly variance?: boolean;
+  /** Numbers of steps that it can take. */
+  readonly steps?: readonly [min: number, max: number];
+  /** Undefined steps: the sampler's default. */
   readonly make: (steps: number | undefined) => Sampler;
 }
 
+/** Gaussian diffusion has a thousand times, of which samplers keep some. */
+const OF_A_THOUSAND = [1, 1000] as const;
 const points = (steps: number | undefined) => (steps === undefined ? {} : { points: steps + 1 });
 const counted = (steps: number | undefined) => (steps === undefined ? {} : { steps });
 
 const choices: Readonly<Record<SamplerName, Choice>> = {
-  "dpm-solver++": { trainedBy: "DPM_Solver", make: (steps) => dpmSolver(counted(steps)) },
-  ddpm: { trainedBy: "GaussianDiffusion", variance: true, make: (steps) => ddpm(counted(steps)) },
-  ddim: { trainedBy: "GaussianDiffusion", variance: true, make: (steps) => ddim(counted(steps)) },
+  "dpm-solver++": {
+    trainedBy: "DPM_Solver",
+    steps: [3, Number.POSITIVE_INFINITY],
+    make: (steps) => dpmSolver(counted(steps)),
+  },
+  ddpm: { trainedBy: "GaussianDiffusion", variance: true, steps: OF_A_THOUSAND, make: (steps) => ddpm(counted(steps)) },
+  ddim: { trainedBy: "GaussianDiffusion", variance: true, steps: OF_A_THOUSAND, make: (steps) => ddim(counted(steps)) },
   euler: { trainedBy: "SiTSampler", make: (steps) => euler(points(steps)) },
   heun: { trainedBy: "SiTSampler", make: (steps) => heun(points(steps)) },
   midpoint: { trainedBy: "SiTSampler", make: (steps) => midpoint(points(steps)) },
   rk4: { trainedBy: "SiTSampler", make: (steps) => rk4(points(steps)) },
   dopri5: { trainedBy: "SiTSampler", make: adaptive },
   sde: { trainedBy: "SiTSampler", make: (steps) => sde(points(steps)) },
-  unipc: { trainedBy: "GaussianDiffusion", make: (steps) => uniPc(counted(steps)) },
-  "dpm-solver-singlestep": { trainedBy: "GaussianDiffusion", make: (steps) => dpmSolverSinglestep(counted(steps)) },
+  unipc: { trainedBy: "GaussianDiffusion", steps: OF_A_THOUSAND, make: (steps) => uniPc(counted(steps)) },
+  "dpm-solver-singlestep": {
+    trainedBy: "GaussianDiffusion",
+    steps: OF_A_THOUSAND,
+    make: (steps) => dpmSolverSinglestep(counted(steps)),
+  },
   sana: { trainedBy: "SanaScheduler", make: (steps) => sanaSampler(counted(steps)) },
   uni: { trainedBy: "UniTrainScheduler", make: (steps) => uniSampler(counted(steps)) },
   "uni-sde": { trainedBy: "UniTrainScheduler", make: (steps) => uniSde(counted(steps)) },
 };
 
 function adaptive(steps: number | undefined): Sampler {
-  if (steps !== undefined) throw new ConfigError("steps has no effect on dopri5, which chooses its own");
+  if (steps !== undefined) {
+    throw new ConfigError("steps has no effect on dopri5, which chooses its own", {
+      hint: "Leave it out, or choose another sampler, as heun.",
+    });
+  }
   return dopri5();
 }
 
@@ -98,7 +114,7 @@ export interface ChosenSampler {
  * A sampler for models of a recipe.
  *
  * @param steps model evaluations of dpm-solver++, kept steps of ddpm and ddim, steps of the others
- * @throws ConfigError when the sampler doesn't fit the recipe
+ * @throws ConfigError when the sampler doesn't fit the recipe, or can't take so many steps
  */
 export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, steps: number | undefined): ChosenSampler {
   const chosen = name ?? publishedSampler(recipe);
@@ -111,6 +127,11 @@ export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, ste
     throw new ConfigError(`sampler ${chosen} doesn't fit a model trained by ${recipe.trainScheduler}`, {
       hint: `Use ${fitting.join(", ")}.`,
     });
+  }
+  const [min, max] = choice.steps ?? [1, Number.POSITIVE_INFINITY];
+  if (steps !== undefined && !(Number.isInteger(steps) && steps >= min && steps <= max)) {
+    const range = max === Number.POSITIVE_INFINITY ? `${min} or more` : `${min} to ${max}`;
+    throw new ConfigError(`sampler ${chosen} takes ${range} steps, got ${steps}`);
   }
   return { name: chosen, sample: choice.make(steps), variance: choice.variance ?? false };
 }

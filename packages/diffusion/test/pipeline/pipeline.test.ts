@@ -111,7 +111,17 @@ describe("the pipeline", () => {
     });
     await expect(run).rejects.toThrow("enough");
     expect(steps).toEqual(["0: 1/3", "0: 2/3", "0: 3/3", "1: 1/3", "1: 2/3"]);
-    await expect(pipeline.sampleLatents({ labels: [0], sampler: "dopri5", steps: 9 })).rejects.toThrow(/no effect/);
+    const refused = (options: object) => expect(pipeline.sampleLatents({ labels: [0], ...options })).rejects;
+    await refused({ sampler: "dopri5", steps: 9 }).toThrow(/no effect/);
+    await refused({ sampler: "euler", steps: 0 }).toThrow(/euler takes 1 or more steps, got 0/);
+    await refused({ guidance: 2, guidanceChannels: 9 }).toThrow(/9 channels are to be guided, but the model has 8/);
+    await refused({ guidance: 2, guidanceInterval: [200, 800] }).toThrow(
+      /no time of the model lies between 200 and 800/,
+    );
+    const gaussian = await pipelineOf(recipes.gaussian);
+    await expect(gaussian.sampleLatents({ labels: [0], sampler: "ddim", steps: 1001 })).rejects.toThrow(
+      /sampler ddim takes 1 to 1000 steps, got 1001/,
+    );
   });
 
   it("decodes samples to pictures", async () => {
