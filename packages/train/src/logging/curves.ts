@@ -9,7 +9,8 @@ export interface CurvesOptions {
   readonly columns?: number;
 }
 
-const PANEL = { width: 340, height: 210, left: 58, right: 12, top: 30, bottom: 34 } as const;
+/** Sides in pixels; right of the axis there is room for half of its last number. */
+const PANEL = { width: 340, height: 210, left: 58, right: 20, top: 30, bottom: 34 } as const;
 const TITLE_HEIGHT = 34;
 /** More points than a panel has pixels show nothing more: the mean of each column of pixels is drawn, over its range. */
 const MAX_POINTS = PANEL.width - PANEL.left - PANEL.right;
