@@ -20,7 +20,8 @@ try {
   const rows = SCALES.map((scale) => {
     const row = join(folder, `${scale}.png`);
     const labels = ["--labels", classes.join(","), "--columns", String(classes.length)];
-    execFileSync(process.execPath, [dcae, "sample", "-m", model, ...labels, "--cfg", String(scale), ...flags, "-o", row]);
+    const sample = ["sample", "-m", model, ...labels, "--cfg", String(scale), ...flags, "-o", row];
+    execFileSync(process.execPath, [dcae, ...sample]);
     return row;
   });
   const { width, height } = await sharp(rows[0]).metadata();

@@ -96,10 +96,8 @@ export interface Part {
 
 /** "1/4" is the first of four. */
 export function parsePart(text: string): Part {
-  const [, number = "0", count = "0"] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
-  const part = { index: Number(number) - 1, count: Number(count) };
-  if (part.index >= 0 && part.index < part.count) return part;
-  throw new InvalidArgumentError("Give i/n with i from 1 to n, as in 1/4.");
+  const { index, of } = parseShard(text);
+  return { index, count: of };
 }
 
 /** A list such as "encoder,decoder" with entries out of `allowed`, each once. */
