@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { decodeImage, Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { createRandom } from "@dcae/core/graph";
-import { ClassConditionalPipeline, type SamplerName } from "@dcae/diffusion";
+import { ClassConditionalPipeline, SAMPLERS, type SamplerName } from "@dcae/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
@@ -107,31 +107,36 @@ describe("dcae sample", () => {
     },
   };
 
-  test.each(Object.entries(KINDS))(
-    "%s: every sampler, with guidance always, sometimes and never",
-    async (kind, how) => {
-      const { arch, model: keys, samplers, interval } = how;
-      const noisy = await makeDenoiser(folder, kind, { arch, model: { ...keys }, noisy: true });
-      for (const sampler of samplers) {
-        const run = async (...flags: string[]) => {
-          const out = place(`${sampler}-${flags.length}.npy`);
-          const steps = sampler === "dopri5" ? [] : ["--steps", "6"];
-          const all = ["-m", noisy, "--labels", "dog", "--sampler", sampler, "--threads", "1", ...steps, ...flags];
-          await succeed("sample", ...all, "-o", out);
-          return (await readNpyFile(out)).toFloat32();
-        };
-        const [never, always, sometimes] = [
-          await run(),
-          await run("--cfg", "3"),
-          await run("--cfg", "3", "--guidance-interval", interval),
-        ];
-        for (const latent of [never, always, sometimes]) expect([...latent].every(Number.isFinite), sampler).toBe(true);
-        expect(always, sampler).not.toEqual(never);
-        expect(sometimes, sampler).not.toEqual(never);
-        expect(sometimes, sampler).not.toEqual(always);
-      }
-    },
+  beforeAll(async () => {
+    for (const [kind, { arch, model: keys }] of Object.entries(KINDS)) {
+      await makeDenoiser(folder, kind, { arch, model: { ...keys }, noisy: true });
+    }
+  });
+  const everySampler = Object.entries(KINDS).flatMap(([kind, { samplers, interval }]) =>
+    samplers.map((sampler) => ({ kind, sampler, interval })),
   );
+
+  test.each(everySampler)("$kind, $sampler: guidance always, sometimes and never", async (how) => {
+    const { kind, sampler, interval } = how;
+    const run = async (...flags: string[]) => {
+      const out = place(`${sampler}-${flags.length}.npy`);
+      const steps = sampler === "dopri5" ? [] : ["--steps", "6"];
+      const all = ["-m", place(kind), "--labels", "dog", "--sampler", sampler, "--threads", "1", ...steps, ...flags];
+      await succeed("sample", ...all, "-o", out);
+      return (await readNpyFile(out)).toFloat32();
+    };
+    const never = await run();
+    const always = await run("--cfg", "3");
+    const sometimes = await run("--cfg", "3", "--guidance-interval", interval);
+    for (const latent of [never, always, sometimes]) expect([...latent].every(Number.isFinite)).toBe(true);
+    expect(always).not.toEqual(never);
+    expect(sometimes).not.toEqual(never);
+    expect(sometimes).not.toEqual(always);
+  });
+
+  test("every sampler is among them", () => {
+    expect(everySampler.map(({ sampler }) => sampler).sort()).toEqual([...SAMPLERS].sort());
+  });
 
   test("a model's own sampler is the default", async () => {
     await succeed("sample", "-m", place("flow"), "--labels", "dog", "-o", place("own.npy"), "--threads", "1");
