@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 
-const FILES = ["./measurements/autoencoder.json"];
+const FILES = ["./measurements/f32c32.json", "./measurements/small-f32.json"];
 
 /** @param {any} entry */
 const key = ({ model, size, batch, part }) => [model, part, size, batch].join();
