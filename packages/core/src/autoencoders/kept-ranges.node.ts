@@ -1,15 +1,13 @@
 /** Ranges of activations in the folder that keeps what is computed from weights, found by the content of both. */
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
-import { fileError } from "../checkpoint/file-error.node.js";
 import type { Weights } from "../checkpoint/weights.js";
-import { DataError } from "../errors.js";
 import type { ActivationRanges, ConvRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { DcAeConfig } from "../models/dc-ae-config.js";
-import { openFileFacts } from "../runtime/file-facts.node.js";
+import { openCacheFolder } from "../runtime/file-facts.node.js";
 import { weightIdentities } from "../runtime/kept-constants.node.js";
 
 /** Changes when ranges are observed or described in another way. */
@@ -46,13 +44,7 @@ export async function keepRanges(
   { config, weights, pictures }: RangesSource,
   observe: () => Promise<ActivationRanges>,
 ): Promise<ActivationRanges> {
-  const home = resolve(folder);
-  try {
-    await mkdir(home, { recursive: true });
-  } catch (error) {
-    throw fileError(error, folder, "write", DataError);
-  }
-  const facts = await openFileFacts(join(home, "files.json"));
+  const { path: home, facts } = await openCacheFolder(folder);
   const identity = weightIdentities(weights, facts);
   const hash = createHash("sha256").update(`ranges ${FORMAT}\n${JSON.stringify(config)}\n`);
   for (const name of [...weights.entries.keys()].sort()) hash.update(`${name} ${await identity(name)}\n`);

@@ -6,8 +6,11 @@
  * change could have the same times.
  */
 import type { BigIntStats } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
+import { fileError } from "../checkpoint/file-error.node.js";
+import { DataError } from "../errors.js";
 
 const REST_MS = 2000;
 
@@ -61,4 +64,21 @@ export async function openFileFacts(store: string): Promise<FileFacts> {
       await writeFileAtomic(store, (file) => file.write(bytes));
     },
   };
+}
+
+export interface CacheFolder {
+  /** Absolute. */
+  readonly path: string;
+  readonly facts: FileFacts;
+}
+
+/** A program cache's folder with the facts kept in it, made where it is missing. @throws DataError when it can't be used */
+export async function openCacheFolder(folder: string): Promise<CacheFolder> {
+  const path = resolve(folder);
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw fileError(error, folder, "write", DataError);
+  }
+  return { path, facts: await openFileFacts(join(path, "files.json")) };
 }

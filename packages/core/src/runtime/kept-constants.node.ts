@@ -8,18 +8,17 @@
  * the hash of their content; damaged ones are made again.
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { open, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { env } from "onnxruntime-common";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
-import { fileError } from "../checkpoint/file-error.node.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { DataError } from "../errors.js";
 import { describeExpressions } from "../graph/rewrite/constant-roots.js";
 import { parametersOf } from "../graph/traverse.js";
 import type { Value } from "../graph/value.js";
 import { findEntry } from "./bind-weights.js";
-import { type FileFacts, openFileFacts } from "./file-facts.node.js";
+import { type FileFacts, openCacheFolder } from "./file-facts.node.js";
 import { type ConstantFiles, writeGroup } from "./program-constants.js";
 import { readRange } from "./read-range.node.js";
 
@@ -83,13 +82,7 @@ async function keyOf(roots: readonly Value[], identity: (name: string) => Promis
 
 /** Opens the folder, which is made where it is missing. @throws DataError when it can't be used */
 export async function openKeptConstants(folder: string): Promise<() => ConstantFiles> {
-  const home = resolve(folder);
-  try {
-    await mkdir(home, { recursive: true });
-  } catch (error) {
-    throw fileError(error, folder, "write", DataError);
-  }
-  const facts = await openFileFacts(join(home, "files.json"));
+  const { path: home, facts } = await openCacheFolder(folder);
 
   /** Whether the file of a group is there and whole. */
   async function isWhole(path: string, byteLength: number): Promise<boolean> {
