@@ -10,23 +10,10 @@ import { conv2d } from "../graph/ops/linear.js";
 import { createProgram } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { lowerProgram } from "../onnx/lower-program.js";
-import { encodeModel, type OnnxModel } from "../onnx/model-proto.js";
+import { runOnce } from "./run-once.js";
 import type { SessionHost } from "./session-host.js";
 
 const CHANNELS = 16;
-
-async function runOnce(host: SessionHost, model: OnnxModel, inputs: Readonly<Record<string, Tensor>>): Promise<Tensor> {
-  const session = await host.createSession(encodeModel(model), {
-    device: "cpu",
-    threads: 1,
-    externalBuffers: new Map(),
-  });
-  try {
-    return (await session.run(new Map(Object.entries(inputs)))).get("y") as Tensor;
-  } finally {
-    await session.release();
-  }
-}
 
 const ramp = (shape: readonly number[]) =>
   Tensor.float32(

@@ -10,7 +10,7 @@ import { qlinearConv2d } from "../graph/ops/quantization.js";
 import { createProgram } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { lowerProgram } from "../onnx/lower-program.js";
-import { encodeModel } from "../onnx/model-proto.js";
+import { runOnce } from "./run-once.js";
 import type { SessionHost } from "./session-host.js";
 
 const CHANNELS = 16;
@@ -27,13 +27,8 @@ export async function probeExactInt8(host: SessionHost): Promise<boolean> {
     input: { scale: 1, zeroPoint: 0 },
     output: { scale: OUTPUT_SCALE, zeroPoint: 0 },
   });
-  const model = encodeModel(lowerProgram(createProgram("int8 probe", { y }), () => "input"));
-  const session = await host.createSession(model, { device: "cpu", threads: 1, externalBuffers: new Map() });
-  try {
-    const x = new Tensor("uint8", new Uint8Array(CHANNELS).fill(INPUT), [1, CHANNELS, 1, 1]);
-    const result = (await session.run(new Map([["x", x]]))).get("y") as Tensor;
-    return (result.data as Uint8Array).every((value) => value === EXACT);
-  } finally {
-    await session.release();
-  }
+  const model = lowerProgram(createProgram("int8 probe", { y }), () => "input");
+  const x = new Tensor("uint8", new Uint8Array(CHANNELS).fill(INPUT), [1, CHANNELS, 1, 1]);
+  const result = await runOnce(host, model, { x });
+  return (result.data as Uint8Array).every((value) => value === EXACT);
 }
