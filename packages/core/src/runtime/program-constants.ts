@@ -39,9 +39,9 @@ export interface ConstantFiles {
   readonly minBytes: number;
   /** The file of a group, made from the results of `compute` where it isn't there. */
   store(group: ConstantGroup, weights: Weights, compute: () => Promise<readonly Tensor[]>): Promise<ConstantFile>;
-  /** Called when the program was loaded, or couldn't be: the runtime opens no more files. */
+  /** Called when the program was loaded: the runtime opens no more files. */
   loaded(): Promise<void>;
-  /** Called when the runtime has let go of the program. */
+  /** Called when the runtime has let go of the program, or couldn't load it. */
   close(): Promise<void>;
 }
 
