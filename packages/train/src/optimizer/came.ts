@@ -9,38 +9,17 @@
  * State is named `came.<optimizer>.{step,m,row,column,residual_row,residual_column,v}`, `v` for what isn't a matrix (convolutions
  * wider than 1x1, vectors). Its moments start at 0 and aren't corrected for it, as in the reference.
  */
-import {
-  add,
-  ConfigError,
-  cast,
-  div,
-  maximum,
-  mul,
-  reduceMean,
-  reshape,
-  sqrt,
-  sub,
-  type Value,
-} from "@dcae/core/graph";
-import { NO_DECAY, type OptimizerStep, updateCounter } from "./adam-w.js";
-import { clipScale, globalNorm } from "./clip.js";
-import { learningRate, type Schedule } from "./schedule.js";
+import { add, div, maximum, mul, reduceMean, reshape, sqrt, sub, type Value } from "@dcae/core/graph";
 import { flat, type NamedValue, stateLike, stateParameter } from "./state-parameter.js";
+import { type CommonOptimizerOptions, type OptimizerStep, updateCounter, updateTerms } from "./update-terms.js";
 
-export interface CameOptions {
-  readonly schedule: Schedule;
+export interface CameOptions extends CommonOptimizerOptions {
   /** Decay of the first moment, of the second, and of that of the residuals. Default (0.9, 0.999, 0.9999). */
   readonly betas?: readonly [number, number, number];
   /** Added to squared gradients and to squared residuals. Default (1e-30, 1e-16). */
   readonly eps?: readonly [number, number];
   /** Largest root mean square of an update before its learning rate. Default 1. */
   readonly clipThreshold?: number;
-  /** Default 0. */
-  readonly weightDecay?: number;
-  /** Parts of names that exempt from decay. Default `NO_DECAY`. */
-  readonly noDecay?: readonly string[] | undefined;
-  /** Largest norm over all gradients; null (default) doesn't clip. */
-  readonly clipNorm?: number | null;
 }
 
 /**
@@ -56,16 +35,8 @@ export function came(
   options: CameOptions,
   step: Value = updateCounter(optimizer, "came"),
 ): OptimizerStep {
-  const { weightDecay = 0, noDecay = NO_DECAY, clipNorm = null } = options;
-  if (weights.length !== gradients.length) {
-    throw new ConfigError(`came: ${weights.length} weights but ${gradients.length} gradients`);
-  }
-  const prefix = `came.${optimizer}`;
-  const next = add(step, 1);
-  const rate = learningRate(options.schedule, cast(step, "float32"));
-  const gradientNorm = globalNorm(gradients);
-  const clip = clipNorm === null ? undefined : clipScale(gradientNorm, clipNorm);
-  const kept = sub(1, mul(rate, weightDecay));
+  const terms = updateTerms("came", optimizer, weights, gradients, options, step);
+  const { prefix, next, count, learningRate, gradientNorm, clip } = terms;
 
   const updates = new Map<string, Value>([[`${prefix}.step`, next]]);
   weights.forEach((weight, i) => {
@@ -73,11 +44,9 @@ export function came(
     const given = gradients[i] as Value;
     const gradient = clip === undefined ? given : mul(given, clip);
     const direction = direct(prefix, weight, gradient, options, updates);
-    const decays = weightDecay !== 0 && !noDecay.some((part) => name.includes(part));
-    const decayed = decays ? mul(flat(value), kept) : flat(value);
-    updates.set(name, reshape(sub(decayed, mul(flat(direction), rate)), value.shape));
+    updates.set(name, reshape(sub(terms.decayed(weight), mul(flat(direction), learningRate)), value.shape));
   });
-  return { updates, learningRate: rate, gradientNorm, count: cast(next, "float32") };
+  return { updates, learningRate, gradientNorm, count };
 }
 
 /** What a weight moves along, of the weight's shape; the new moments go to `updates`. */
