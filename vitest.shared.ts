@@ -1,5 +1,23 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+const SOAK = "**/*.soak.test.ts";
+
+/**
+ * Which tests a whole run has: `DCAE_TESTS=ordinary` leaves the soak tests out, `DCAE_TESTS=soak` runs nothing else.
+ * Without it a file is run when it is asked for, whatever its kind.
+ */
+function selection(): Pick<NonNullable<ViteUserConfig["test"]>, "include" | "exclude"> {
+  const kind = process.env.DCAE_TESTS ?? "all";
+  const exclude = ["**/node_modules/**"];
+  if (kind === "soak") return { include: [SOAK], exclude };
+  if (kind !== "all" && kind !== "ordinary") throw new Error(`DCAE_TESTS is "${kind}", not "ordinary" or "soak"`);
+  return {
+    include: ["test/**/*.test.ts", "src/**/*.test.ts"],
+    exclude: kind === "ordinary" ? [...exclude, SOAK] : exclude,
+  };
+}
 
 /**
  * Test configuration of one package. Tests run on the sources: `@dcae/<package>` and `@dcae/<package>/<area>` resolve
@@ -16,10 +34,13 @@ export function sourceConfig(configUrl: string, test: ViteUserConfig["test"] = {
       ],
     },
     test: {
-      include: ["test/**/*.test.ts", "src/**/*.test.ts"],
+      ...selection(),
       environment: "node",
-      testTimeout: 60_000,
-      hookTimeout: 60_000,
+      // Vitest leaves one core idle, which is half of a machine with two.
+      maxWorkers: availableParallelism(),
+      // Never what a test takes, only what says that it hangs: the machine may be busy with something else.
+      testTimeout: process.env.DCAE_TESTS === "soak" ? 900_000 : 120_000,
+      hookTimeout: process.env.DCAE_TESTS === "soak" ? 900_000 : 120_000,
       ...test,
     },
   });

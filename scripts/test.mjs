@@ -1,35 +1,46 @@
-// `npm test`: install, build, then every package's tests, one package after the other.
-// Leaves .test-results/<package>.json (vitest's own report) and .test-results/runs.json (exit statuses), which
-// scripts/summarize.mjs counts. `npm test -- core cli` runs only those packages.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+// `npm test`: install, then the tests of all packages in one run of vitest. `npm test -- core cli` runs only those packages.
+// `npm run test:soak` (`--soak`): install, build, then the slow tests (*.soak.test.ts), some of which start the built program.
+//
+// Leaves the report and what is known about the run in .test-results, which scripts/summarize.mjs counts. The run has a folder for
+// temporary files of its own; what is still in it at the end is a failure.
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { resultsFolder, testedPackages } from "./test-results.mjs";
-import { fail, pnpm, prepare } from "./workspace.mjs";
+import { countRun, describeRun, reportFile, resultsFolder, runFile, testedPackages } from "./test-results.mjs";
+import { fail, prepare, root, run } from "./workspace.mjs";
 
-rmSync(resultsFolder, { recursive: true, force: true });
-mkdirSync(resultsFolder, { recursive: true });
-
-const wanted = process.argv.slice(2);
-const tested = testedPackages();
+const args = process.argv.slice(2);
+const kind = args.includes("--soak") ? "soak" : "ordinary";
+const wanted = args.filter((arg) => arg !== "--soak");
+const tested = testedPackages(kind).map(({ name }) => name);
 for (const name of wanted) {
-  if (!tested.some((entry) => entry.name === name))
-    fail(`no package "${name}" with tests; there is ${tested.map((entry) => entry.name)}`);
+  if (!tested.includes(name)) fail(`no package "${name}" with ${kind} tests; there is ${tested.join(", ")}`);
 }
 
-prepare();
+mkdirSync(resultsFolder, { recursive: true });
+for (const file of [reportFile(kind), runFile(kind)]) rmSync(file, { force: true });
 
-const runs = {};
-for (const { name, folder } of tested) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  console.log(`\n@dcae/${name}`);
-  const report = join(resultsFolder, `${name}.json`);
-  runs[name] = pnpm(
-    ["exec", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
-    folder,
+prepare({ build: kind === "soak" });
+
+const temporary = mkdtempSync(join(tmpdir(), "dcae-tests-"));
+try {
+  const names = wanted.length > 0 ? wanted : tested;
+  const status = run(
+    process.execPath,
+    [
+      join(root, "node_modules", "vitest", "vitest.mjs"),
+      ...["run", "--reporter=default", `--reporter=${join(root, "scripts", "test-reporter.mjs")}`],
+      ...names.flatMap((name) => ["--project", `@dcae/${name}`]),
+    ],
+    root,
+    { TMPDIR: temporary, TMP: temporary, TEMP: temporary, DCAE_TESTS: kind, DCAE_TEST_REPORT: reportFile(kind) },
   );
-  writeFileSync(join(resultsFolder, "runs.json"), `${JSON.stringify(runs, null, 2)}\n`);
+  const noted = { status, packages: names, leftBehind: readdirSync(temporary).sort() };
+  writeFileSync(runFile(kind), `${JSON.stringify(noted, null, 1)}\n`);
+} finally {
+  rmSync(temporary, { recursive: true, force: true });
 }
 
-const failed = Object.keys(runs).filter((name) => runs[name] !== 0);
-if (failed.length > 0) fail(`\ntests failed in: ${failed.join(", ")}`);
-console.log("\nall tests passed");
+const counts = countRun(kind);
+console.log(`\n${describeRun(kind, counts).join("\n")}`);
+process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);

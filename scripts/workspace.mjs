@@ -12,9 +12,13 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 // `pnpm exec`, turbo finds that same pnpm on its PATH. Neither tool may report home.
 const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1", NO_UPDATE_NOTIFIER: "1" };
 
-/** Runs a program in the root (or `cwd`), output to this terminal, and returns its exit status (1 if a signal ended it). */
-export function run(program, args, cwd = root) {
-  const { status, error, signal } = spawnSync(program, args, { cwd, stdio: "inherit", env: environment });
+/**
+ * Runs a program in the root (or `cwd`), with `more` in its environment and output to this terminal, and returns its exit
+ * status (1 if a signal ended it).
+ */
+export function run(program, args, cwd = root, more = {}) {
+  const env = { ...environment, ...more };
+  const { status, error, signal } = spawnSync(program, args, { cwd, stdio: "inherit", env });
   if (error) console.error(`${program}: ${error.message}`);
   if (signal) console.error(`${program}: ended by ${signal}`);
   return status ?? 1;
@@ -30,12 +34,12 @@ export function turbo(task, ...args) {
   return pnpm(["exec", "turbo", "run", task, ...args]);
 }
 
-/** Installs from the lockfile and builds every published package; ends the process with a line when that fails. */
-export function prepare() {
+/** Installs from the lockfile and, with `build`, builds every published package; ends the process with a line when that fails. */
+export function prepare({ build }) {
   requireNode();
   if (pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]) !== 0)
     fail("install failed");
-  if (turbo("build", "--filter=./packages/*", "--output-logs=errors-only") !== 0) fail("build failed");
+  if (build && turbo("build", "--filter=./packages/*", "--output-logs=errors-only") !== 0) fail("build failed");
 }
 
 /** Every package under packages/: its folder, its short name and its package.json. */
