@@ -3,7 +3,11 @@
  *
  * Progress is one line of stderr that is rewritten in place, and only where stderr is a terminal: logs and pipes never see
  * it. Commands get this instead of `process`, so that tests run them in their own process.
+ *
+ * Every word goes through `printable` here, in pipes and logs too (they are shown later): names of files and classes must not
+ * reach a terminal with escape sequences.
  */
+import { printable } from "@dcae/core";
 import { createProgressLine, type ProgressLine } from "./progress-line.js";
 
 export interface CliIo {
@@ -38,11 +42,11 @@ export function createCliIo({
   return {
     out(text) {
       progress.clear();
-      stdout(`${text}\n`);
+      stdout(`${printable(text)}\n`);
     },
     note(text) {
       progress.clear();
-      stderr(`${text}\n`);
+      stderr(`${printable(text)}\n`);
     },
     progress,
     signal,

@@ -1,4 +1,5 @@
 /** One line of a terminal that says how far the work is: `encode  [#####---------------]  25%  3/12  cat.png`. */
+import { printableLine } from "@dcae/core";
 import { formatBytes } from "./format-number.js";
 
 export interface Step {
@@ -44,7 +45,7 @@ export function createProgressLine(
     last = time;
     visible = true;
     // One column stays free: a full line would wrap on some terminals.
-    write(`${ERASE_LINE}${text.slice(0, Math.max(columns() - 1, 0))}`);
+    write(`${ERASE_LINE}${printableLine(text).slice(0, Math.max(columns() - 1, 0))}`);
   }
   return {
     isVisible: write !== undefined,

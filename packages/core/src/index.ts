@@ -9,4 +9,5 @@ export * from "./errors.js";
 export { createRandom, type DType, type Random, Tensor } from "./graph/index.js";
 export * from "./image/index.js";
 export { getPreset, PRESETS, type Preset } from "./models/index.js";
+export { printable, printableLine } from "./printable.js";
 export { createEngine, DEVICES, type Device, type Engine, type EngineOptions, probeDevice } from "./runtime/index.js";

@@ -1,4 +1,5 @@
 /** The line of a terminal that says how a run goes: bar, steps, speed, time left, losses. */
+import { printableLine } from "@dcae/core";
 
 export interface ProgressState {
   readonly step: number;
@@ -68,7 +69,8 @@ export function createProgress(
       last = time;
       visible = true;
       // One column stays free: a full line would wrap on some terminals.
-      stream.write(`${ERASE_LINE}${formatProgress(label, state).slice(0, Math.max((stream.columns ?? 80) - 1, 0))}`);
+      const text = printableLine(formatProgress(label, state));
+      stream.write(`${ERASE_LINE}${text.slice(0, Math.max((stream.columns ?? 80) - 1, 0))}`);
     },
     clear() {
       if (visible) stream.write(ERASE_LINE);
