@@ -1,4 +1,4 @@
-/** The program itself, as it is installed: `npm test` builds it first. */
+/** The program itself, as it is installed: `npm run test:soak` builds it first. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,10 +1,5 @@
 /** The option maxMemory of the model: batches, equality, refusal. */
-import { execFile } from "node:child_process";
-import { copyFile, mkdir, rm } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
@@ -60,52 +55,4 @@ test("refuses what can't fit, and options that contradict", async () => {
   await expect(model.encode(x, { maxMemory: -1 })).rejects.toThrow(/positive/);
   const tiling = { tile: [512, 512], stride: [448, 448] } as const;
   await expect(model.encode(x, { maxMemory: 1e10, tiling })).rejects.toThrow(/tiling/);
-});
-
-describe.runIf(process.platform === "linux")("peak resident memory of a process", () => {
-  // Inside the package, so that the bundle finds the runtime beside it.
-  const folder = fileURLToPath(new URL("../../node_modules/.peak-memory/", import.meta.url));
-  const child = `${folder}child.mjs`;
-  beforeAll(async () => {
-    await mkdir(folder, { recursive: true });
-    await build({
-      entryPoints: [fileURLToPath(new URL("../support/peak-memory-child.ts", import.meta.url))],
-      outfile: child,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      packages: "external",
-    });
-    await copyFile(new URL("../../src/runtime/onnx-worker.mjs", import.meta.url), `${folder}onnx-worker.mjs`);
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
-
-  const cache = `${folder}cache`;
-  async function measure(part: string, form: string, [width, height]: readonly number[], limit: number | "none") {
-    const args = [child, part, form, String(width), String(height), String(limit)];
-    const env = { ...process.env, PROGRAM_CACHE: cache };
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
-    return JSON.parse(stdout) as { peak: number; predicted: number; tiles: number };
-  }
-  const cases = ["mapped", "packed", "optimized", "kept"].flatMap((form) => [
-    ["encode", form],
-    ["decode", form],
-  ]) as [string, string][];
-
-  test.each(cases)(
-    "%s, %s: memory is as predicted, and the limit is kept where the whole picture exceeds it",
-    { timeout: 240_000 },
-    async (part, form) => {
-      const size = [3072, 2048];
-      // Garbage collection and the C library vary a peak by up to a tenth from run to run.
-      const runs: Awaited<ReturnType<typeof measure>>[] = [];
-      for (let i = 0; i < 3; i++) runs.push(await measure(part, form, size, "none"));
-      const whole = runs.sort((a, b) => a.peak - b.peak)[1] as (typeof runs)[number];
-      expect(Math.abs(whole.predicted / whole.peak - 1)).toBeLessThanOrEqual(0.15);
-      const limit = Math.round(whole.peak * 0.85);
-      const tiled = await measure(part, form, size, limit);
-      expect(tiled.tiles).toBeGreaterThan(1);
-      expect(tiled.peak).toBeLessThanOrEqual(limit);
-    },
-  );
 });

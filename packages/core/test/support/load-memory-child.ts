@@ -1,5 +1,5 @@
 /**
- * A process of its own for loading.test.ts: loads a checkpoint, encodes and decodes once, and prints its memory before loading,
+ * A process of its own for loading.soak.test.ts: loads a checkpoint, encodes and decodes once, and prints its memory before loading,
  * at its peak, and what of it are pages of files that programs share.
  */
 import { readFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * A process of its own for max-memory.test.ts: encodes or decodes once, and prints its peak resident memory and what was
+ * A process of its own for max-memory.soak.test.ts: encodes or decodes once, and prints its peak resident memory and what was
  * predicted.
  */
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** The program itself, as it is installed: `npm test` builds it first. */
+/** The program itself, as it is installed: `npm run test:soak` builds it first. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

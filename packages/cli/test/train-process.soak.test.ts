@@ -1,4 +1,4 @@
-/** Training in the program itself, as it is installed: killed, stopped and resumed. `npm test` builds it first. */
+/** Training in the program itself, as it is installed: killed, stopped and resumed. `npm run test:soak` builds it first. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
