@@ -42,6 +42,8 @@ interface Choice {
 
 /** Gaussian diffusion has a thousand times, of which samplers keep some. */
 const OF_A_THOUSAND = [1, 1000] as const;
+/** Their spacing keeps time 0 first, so that one step alone would start at the end. */
+const SEVERAL_OF_A_THOUSAND = [2, 1000] as const;
 const points = (steps: number | undefined) => (steps === undefined ? {} : { points: steps + 1 });
 const counted = (steps: number | undefined) => (steps === undefined ? {} : { steps });
 
@@ -51,8 +53,18 @@ const choices: Readonly<Record<SamplerName, Choice>> = {
     steps: [3, Number.POSITIVE_INFINITY],
     make: (steps) => dpmSolver(counted(steps)),
   },
-  ddpm: { trainedBy: "GaussianDiffusion", variance: true, steps: OF_A_THOUSAND, make: (steps) => ddpm(counted(steps)) },
-  ddim: { trainedBy: "GaussianDiffusion", variance: true, steps: OF_A_THOUSAND, make: (steps) => ddim(counted(steps)) },
+  ddpm: {
+    trainedBy: "GaussianDiffusion",
+    variance: true,
+    steps: SEVERAL_OF_A_THOUSAND,
+    make: (steps) => ddpm(counted(steps)),
+  },
+  ddim: {
+    trainedBy: "GaussianDiffusion",
+    variance: true,
+    steps: SEVERAL_OF_A_THOUSAND,
+    make: (steps) => ddim(counted(steps)),
+  },
   euler: { trainedBy: "SiTSampler", make: (steps) => euler(points(steps)) },
   heun: { trainedBy: "SiTSampler", make: (steps) => heun(points(steps)) },
   midpoint: { trainedBy: "SiTSampler", make: (steps) => midpoint(points(steps)) },

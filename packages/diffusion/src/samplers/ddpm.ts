@@ -2,9 +2,10 @@
  * Samplers of Gaussian diffusion: DDPM (Ho et al., 2020), which adds noise at every step, and DDIM (Song et al., 2020), which
  * needn't (diffusion.md 9.2). DiT is sampled by DDPM with 250 of its 1000 steps.
  */
+import { ConfigError } from "@dcae/core";
 import { sizeOf } from "@dcae/core/graph";
 import type { BetaSchedule } from "../schedules/betas.js";
-import { gaussianSchedule } from "../schedules/gaussian-schedule.js";
+import { type GaussianSchedule, gaussianSchedule } from "../schedules/gaussian-schedule.js";
 import { type GaussianModelRule, type GaussianPrediction, gaussianPrediction } from "./gaussian-step.js";
 import { combine, type Sampler, startTrajectory, type Trajectory } from "./sampler.js";
 
@@ -31,10 +32,25 @@ type NextState = (
   trajectory: Trajectory,
 ) => Float32Array;
 
+/**
+ * The sampler begins with pure noise, as if that were a state of the last kept step. The reference takes any step; where data
+ * outweighs the noise there, as at step 0 which a single step keeps, the model has next to nothing to remove and noise comes back.
+ *
+ * @throws ConfigError where it does
+ */
+function checkStart({ alphasCumprod, timestepMap }: GaussianSchedule, steps: number | string): void {
+  if ((alphasCumprod.at(-1) as number) < 0.5) return;
+  throw new ConfigError(
+    `steps ${steps}: sampling begins at step ${timestepMap.at(-1)} of 1000, where there is more data than noise, and would give the noise back`,
+    { hint: "Take 2 steps or more." },
+  );
+}
+
 /** The loop of both samplers: from the last kept step down to 0. */
 function gaussianSampler(options: DdpmOptions, next: NextState): Sampler {
   const { steps = 250, betaSchedule = "linear", predict = "noise", variance = "learned", clip = false } = options;
   const schedule = gaussianSchedule({ betaSchedule, respacing: String(steps) });
+  checkStart(schedule, steps);
   const rule: GaussianModelRule = { schedule, predict, variance, clip };
   return async (model, noise, run) => {
     const trajectory = startTrajectory(model, noise, run, schedule.steps);

@@ -8,12 +8,15 @@
  */
 import { type FlowOptions, flow } from "./flow.js";
 import { combine, type Sampler, startTrajectory, type Term } from "./sampler.js";
+import { attemptCounter, checkStepControl, MAX_ATTEMPTS } from "./step-control.js";
 
 export interface Dopri5Options extends FlowOptions {
   /** Default 1e-6. */
   readonly absoluteTolerance?: number;
   /** Default 1e-3. */
   readonly relativeTolerance?: number;
+  /** Steps that may be tried, taken or not (default 10,000); then the sampler gives up. */
+  readonly maxAttempts?: number;
 }
 
 /** Times of the stages after the first, as shares of the step; the last two stages are at its end. */
@@ -101,8 +104,10 @@ function growth(error: number): number {
   return Math.min(LARGEST_GROWTH, Math.max(SAFETY / error ** (1 / ORDER), shrinkage));
 }
 
+/** @throws ConfigError for tolerances that aren't positive; what it returns throws DataError where no step size will do */
 export function dopri5(options: Dopri5Options = {}): Sampler {
-  const { absoluteTolerance = 1e-6, relativeTolerance = 1e-3, ...rest } = options;
+  const { absoluteTolerance = 1e-6, relativeTolerance = 1e-3, maxAttempts = MAX_ATTEMPTS, ...rest } = options;
+  checkStepControl("dopri5", { absoluteTolerance, relativeTolerance, maxAttempts });
   const tolerances = { absolute: absoluteTolerance, relative: relativeTolerance };
   const { range, velocity } = flow(rest);
   return async (model, noise, run) => {
@@ -112,7 +117,9 @@ export function dopri5(options: Dopri5Options = {}): Sampler {
     let [t, x] = [range[0], trajectory.start];
     let slope = await f(x, t);
     let dt = await firstStep(f, x, slope, t, tolerances);
+    const attempts = attemptCounter(maxAttempts);
     for (;;) {
+      attempts.begin(t, t + dt, end);
       const stages = [slope];
       const [t32, dt32] = [Math.fround(t), Math.fround(dt)];
       let y = x;
@@ -123,7 +130,7 @@ export function dopri5(options: Dopri5Options = {}): Sampler {
       }
       const [before, after] = [x, y];
       const scale = (i: number) => Math.max(Math.abs(before[i] as number), Math.abs(after[i] as number));
-      const error = scaledNorm(combine(...weighted(dt32, ERROR, stages)), scale, tolerances);
+      const error = attempts.checked(scaledNorm(combine(...weighted(dt32, ERROR, stages)), scale, tolerances), t);
       const accepted = error <= 1;
       const attempt = { start: t, size: dt, error, accepted };
       if (accepted && t + dt >= end) {

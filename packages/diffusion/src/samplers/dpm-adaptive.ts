@@ -4,6 +4,7 @@
  */
 import { defaultPositions, dpmSingleStep, type Prediction, type SingleStepRule } from "./dpm-single-step.js";
 import type { Trajectory } from "./sampler.js";
+import { attemptCounter } from "./step-control.js";
 
 const FIRST_STEP = 0.05;
 const SAFETY = 0.9;
@@ -17,11 +18,13 @@ export interface DpmAdaptiveSettings {
   readonly timeScale: number;
   readonly absoluteTolerance: number;
   readonly relativeTolerance: number;
+  /** Steps that may be tried, taken or not. */
+  readonly maxAttempts: number;
   /** States in a batch; the worst one decides. */
   readonly batch: number;
 }
 
-/** The state at the end time. */
+/** The state at the end time. @throws DataError where no step size will do */
 export async function dpmAdaptive(
   settings: DpmAdaptiveSettings,
   prediction: Prediction,
@@ -33,12 +36,14 @@ export async function dpmAdaptive(
   const last = schedule.lambda(endTime);
   let [x, previousLow, time] = [trajectory.start, trajectory.start, startTime];
   let h = FIRST_STEP;
+  const attempts = attemptCounter(settings.maxAttempts);
   while (Math.abs(time - endTime) > TIME_TOLERANCE) {
     const next = schedule.time(schedule.lambda(time) + h);
+    attempts.begin(time * timeScale, next * timeScale, endTime * timeScale);
     const shared = oncePerTime(prediction);
     const low = await dpmSingleStep(rule, shared, order - 1, x, time, next, positions);
     const high = await dpmSingleStep(rule, shared, order, x, time, next, positions);
-    const error = largestError(settings, low, high, previousLow);
+    const error = attempts.checked(largestError(settings, low, high, previousLow), time * timeScale);
     const accepted = error <= 1;
     const attempt = { start: time, size: h, error, accepted };
     if (accepted) [x, previousLow, time] = [high, low, next];

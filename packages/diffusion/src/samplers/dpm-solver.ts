@@ -13,6 +13,7 @@ import {
   type SingleStepRule,
 } from "./dpm-single-step.js";
 import { combine, type Sampler, startTrajectory } from "./sampler.js";
+import { checkStepControl, MAX_ATTEMPTS } from "./step-control.js";
 import { fastOrders, type TimeSpacing, timeGrid } from "./time-grid.js";
 
 export interface DpmSolverOptions {
@@ -35,6 +36,8 @@ export interface DpmSolverOptions {
   /** Tolerances of the adaptive method. */
   readonly absoluteTolerance?: number;
   readonly relativeTolerance?: number;
+  /** Steps that the adaptive method may try, taken or not (default 10,000); then it gives up. */
+  readonly maxAttempts?: number;
 }
 
 type Settings = Required<Omit<DpmSolverOptions, "schedule">> & { readonly rule: SingleStepRule };
@@ -55,6 +58,7 @@ export function dpmSolver(options: DpmSolverOptions = {}): Sampler {
     timeScale: 1000,
     absoluteTolerance: 0.0078,
     relativeTolerance: 0.05,
+    maxAttempts: MAX_ATTEMPTS,
     ...rest,
   } as const;
   const rule = { schedule, predict: settings.predict, solverType: settings.solverType };
@@ -62,7 +66,9 @@ export function dpmSolver(options: DpmSolverOptions = {}): Sampler {
   return (model, noise, run) => sample({ ...settings, rule }, model, noise, run);
 }
 
-function checkSettings({ steps, order, method }: Omit<Settings, "rule">): void {
+function checkSettings(settings: Omit<Settings, "rule">): void {
+  const { steps, order, method } = settings;
+  checkStepControl("dpmSolver", settings);
   if (method !== "adaptive" && !(Number.isInteger(steps) && steps >= order)) {
     throw new ConfigError(`dpmSolver: steps must be an integer of at least ${order} (the order), got ${steps}`);
   }

@@ -55,9 +55,9 @@ export type Sampler = (model: Model, noise: Tensor, run?: SamplerRun) => Promise
 export interface Trajectory {
   /** The noise. */
   readonly start: Float32Array;
-  /** The model's output at a state. */
+  /** The model's output at a state. @throws DataError naming step and time when either isn't finite */
   evaluate(x: Float32Array, t: number): Promise<Float32Array>;
-  /** Reports a step. */
+  /** Reports a step. @throws DataError when its state isn't finite */
   report(x: Float32Array, time: number, attempt?: SamplerStep["attempt"]): Promise<void>;
   /** Fresh standard normal numbers. */
   draw(): Float32Array;
@@ -65,19 +65,34 @@ export interface Trajectory {
   finish(x: Float32Array): Tensor;
 }
 
+const MODEL_HINT = "Check the weights and the guidance scale; in float16, try float32.";
+const OVERFLOW_HINT = "Lower the guidance scale, or take more steps.";
+
 /** @param total steps in all, where known */
 export function startTrajectory(model: Model, noise: Tensor, run: SamplerRun = {}, total?: number): Trajectory {
   const { shape } = noise;
   if (shape.length !== 4) throw new ShapeError(`sampler: noise must be [B, C, S, S], got [${shape.join(", ")}]`);
   const size = sizeOf(shape);
   let step = 0;
+  // What isn't finite spreads to all that follows: adaptive solvers would try ever smaller steps, the others waste theirs.
+  const requireFinite = (values: Float32Array, what: string, time: number, hint: string): void => {
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad < 0) return;
+    const place = `in step ${step + 1} at time ${Number(time.toPrecision(6))}`;
+    throw new DataError(`sampler: ${what} ${values[bad]} at element ${bad}, ${place}`, { hint });
+  };
   return {
     start: noise.toFloat32(),
     async evaluate(x, t) {
       run.signal?.throwIfAborted();
-      return (await model(Tensor.float32(x, shape), Math.fround(t))).toFloat32();
+      const time = Math.fround(t);
+      requireFinite(x, "the state became", time, OVERFLOW_HINT);
+      const output = (await model(Tensor.float32(x, shape), time)).toFloat32();
+      requireFinite(output, "the model gave", time, MODEL_HINT);
+      return output;
     },
     async report(x, time, attempt) {
+      requireFinite(x, "the state became", time, OVERFLOW_HINT);
       step++;
       await run.onStep?.({
         step,
@@ -100,7 +115,7 @@ export function startTrajectory(model: Model, noise: Tensor, run: SamplerRun = {
       const bad = x.findIndex((value) => !Number.isFinite(value));
       if (bad >= 0) {
         throw new DataError(`sampler: the result has ${x[bad]} at element ${bad} after ${step} steps`, {
-          hint: "Check the weights and the guidance scale, or take more steps.",
+          hint: OVERFLOW_HINT,
         });
       }
       return Tensor.float32(x, shape);
