@@ -1,5 +1,6 @@
 /** The version of the native runtime, for reports about an installation. */
 import { EngineError, errorMessage } from "../errors.js";
+import { quietRuntime } from "./quiet-runtime.node.js";
 
 /**
  * Version of onnxruntime-node.
@@ -7,6 +8,7 @@ import { EngineError, errorMessage } from "../errors.js";
  * @throws EngineError when its native library doesn't load on this machine
  */
 export async function runtimeVersion(): Promise<string> {
+  await quietRuntime();
   try {
     const { env } = await import("onnxruntime-node");
     return env.versions.node ?? env.versions.common;

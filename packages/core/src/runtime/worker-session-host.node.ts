@@ -1,6 +1,7 @@
 /** Sessions of onnxruntime-node in a worker thread, so that neither loading nor running blocks the caller's event loop. */
 import { Worker } from "node:worker_threads";
 import { EngineError } from "../errors.js";
+import { quietRuntime } from "./quiet-runtime.node.js";
 import type { SessionHost, SessionOptions, SessionState } from "./session-host.js";
 import { fromWire, toWire, type WireTensor } from "./wire-tensor.js";
 
@@ -50,6 +51,9 @@ export function createWorkerSessionHost(): SessionHost {
   let nextSession = 0;
   let nextState = 0;
   const stateIds = new WeakMap<SessionState, number>();
+  const quiet = quietRuntime();
+  // Whoever asks for a session hears of it.
+  quiet?.catch(() => undefined);
 
   function fail(error: Error): void {
     for (const { reject } of pending.values()) reject(error);
@@ -94,6 +98,7 @@ export function createWorkerSessionHost(): SessionHost {
     name: "onnxruntime-node",
     readsFiles: true,
     async createSession(model, options) {
+      if (quiet !== undefined) await quiet;
       const session = nextSession++;
       const { binding } = options;
       const body = {
@@ -122,6 +127,7 @@ export function createWorkerSessionHost(): SessionHost {
       };
     },
     async createState() {
+      if (quiet !== undefined) await quiet;
       const id = nextState++;
       await request("createState", { state: id });
       const state: SessionState = {
