@@ -36,6 +36,8 @@ export function sourceConfig(configUrl: string, test: ViteUserConfig["test"] = {
     test: {
       ...selection(),
       environment: "node",
+      // Some tests load ONNX Runtime by themselves: without its telemetry, on Windows too (see core's quiet-runtime.node.ts).
+      env: { ORT_DISABLE_TELEMETRY: "1", ORT_RUNNING_UNIT_TESTS: "1" },
       // Vitest leaves one core idle, which is half of a machine with two.
       maxWorkers: availableParallelism(),
       // Never what a test takes, only what says that it hangs: the machine may be busy with something else.

@@ -72,7 +72,22 @@ test("dcae doctor, which loads the runtime for its version", () => {
 });
 
 test("dcae bench autoencoder, which measures in processes of their own", () => {
-  const argv = [bin, "bench", "autoencoder", model, "--size", "32", "--warmup", "1", "--iterations", "1"];
+  const argv = [
+    bin,
+    "bench",
+    "autoencoder",
+    model,
+    "--size",
+    "32",
+    "--parts",
+    "encode",
+    "--threads",
+    "1",
+    "--warmup",
+    "1",
+    "--iterations",
+    "1",
+  ];
   expect(run("bench", argv)).toEqual([]);
 });
 
