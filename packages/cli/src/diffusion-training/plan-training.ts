@@ -1,7 +1,7 @@
 /** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
 import { countMacs, sizeOf } from "@dcae/core/graph";
 import { buildDenoiseProgram, denoiserParameters, objectiveOf, type ParsedDenoiser, tokenCount } from "@dcae/diffusion";
-import { estimateMemory, type MemoryEstimate, stagePrograms } from "@dcae/train";
+import { describeSchedule, estimateMemory, type MemoryEstimate, resolveSchedule, stagePrograms } from "@dcae/train";
 import { formatBytes, formatCount } from "../format-number.js";
 import { denoiserStages } from "./denoiser-stages.js";
 import type { DiffusionTraining } from "./schema.js";
@@ -19,6 +19,8 @@ export interface DiffusionPlan {
   readonly latentsPerUpdate: number;
   /** Passes over the latents; null where they aren't known. */
   readonly epochs: number | null;
+  /** The course of the learning rate in words. */
+  readonly learningRate: string;
   readonly memory: MemoryEstimate;
 }
 
@@ -41,6 +43,7 @@ export function planDiffusion(
     steps: training.steps,
     latentsPerUpdate,
     epochs: latents === null ? null : (training.steps * latentsPerUpdate) / latents,
+    learningRate: describeSchedule(resolveSchedule(training.optimizer.schedule, training.steps), training.steps),
     memory: estimateMemory(stagePrograms(denoiserStages(network, objective, training))),
   };
 }
@@ -52,6 +55,7 @@ export function formatDiffusionPlan(plan: DiffusionPlan): string {
   return [
     `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
     `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
+    `  learning rate: ${plan.learningRate}`,
     `  memory, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
       `activations ${formatBytes(memory.activations)})`,
   ].join("\n");

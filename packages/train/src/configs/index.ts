@@ -4,6 +4,7 @@ export { loadTrainingConfig, readJsonFile } from "./load-config.js";
 export { namePatterns } from "./name-patterns.js";
 export { applySettings, overrideConfig } from "./override.js";
 export { recipeNames, trainingRecipe, trainingRecipes } from "./recipes.js";
+export { describeSchedule, resolveSchedule } from "./run-schedule.js";
 export {
   type DataConfig,
   type DataSourceConfig,
@@ -13,6 +14,7 @@ export {
   optimizerSchema,
   parseConfig,
   parseTrainingConfig,
+  type ScheduleConfig,
   type TrainingConfig,
   type TrainingConfigInput,
   type TrainingPhase,

@@ -11,25 +11,24 @@ import { CROPS } from "../data/index.js";
 const count = z.int().min(1);
 const rate = z.number().min(0);
 
+/** Updates, or a share of those of the run. */
+const updatesError = 'must be a whole number of updates, or a share of the run as in "60%"';
+const share = z.string().regex(/^(100|\d{1,2}(\.\d+)?)%$/, updatesError);
+const updates = z.union([z.int().min(0), share], { error: updatesError });
+const warmup = { lr: rate, warmupLr: rate, warmupSteps: updates };
+
+/** Learning rates over a run; ends that are left out are those of the run (see `resolveSchedule`). */
 const schedule = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("constant"), lr: rate }),
-  z.strictObject({ kind: z.literal("constant-warmup"), lr: rate, warmupLr: rate, warmupSteps: z.int().min(0) }),
-  z.strictObject({
-    kind: z.literal("cosine-warmup"),
-    lr: rate,
-    warmupLr: rate,
-    warmupSteps: z.int().min(0),
-    decaySteps: z.array(count).min(1),
-  }),
+  z.strictObject({ kind: z.literal("constant-warmup"), ...warmup }),
+  z.strictObject({ kind: z.literal("cosine-warmup"), ...warmup, decaySteps: z.array(count).min(1).optional() }),
   z.strictObject({
     kind: z.literal("warmup-stable-decay"),
-    lr: rate,
-    warmupLr: rate,
-    warmupSteps: z.int().min(0),
-    stableSteps: z.int().min(0),
-    totalSteps: count,
+    ...warmup,
+    stableSteps: updates,
+    totalSteps: count.optional(),
   }),
-  z.strictObject({ kind: z.literal("cosine"), lr: rate, maxSteps: count }),
+  z.strictObject({ kind: z.literal("cosine"), lr: rate, maxSteps: count.optional() }),
 ]);
 
 const beta = z.number().min(0).lt(1);
@@ -114,6 +113,8 @@ const gan = z.strictObject({
   adaptive: z.boolean().default(true),
   /** Update (from 0) at which the adversarial losses set in. */
   start: z.int().min(0).default(0),
+  /** `disc_factor`: scales both adversarial losses from `start` on, beside the weight. */
+  factor: rate.default(1),
   loss: z.enum(["hinge", "vanilla"]).default("hinge"),
   schedule: z.enum(["both", "alternate"]).default("both"),
   width: count.default(64),
@@ -150,10 +151,6 @@ const phase = z
     logEvery: count.default(1),
   })
   .refine(({ carry, ema }) => carry !== "ema" || ema !== null, { message: 'carry "ema" needs `ema`', path: ["carry"] })
-  .refine(({ gan: adversarial, accumulate }) => adversarial?.schedule !== "alternate" || accumulate === 1, {
-    message: "alternating updates don't accumulate gradients",
-    path: ["accumulate"],
-  })
   // Each layer halves the sides, and the two convolutions behind them need 3 positions.
   .refine(({ gan: adversarial, size }) => adversarial === null || size >= 3 * 2 ** adversarial.layers, {
     message: "too small for the discriminator, which needs 3 * 2^layers pixels",
@@ -212,6 +209,7 @@ export type TrainingConfig = z.output<typeof trainingConfigSchema>;
 /** What may be written: everything with a default can be left out. */
 export type TrainingConfigInput = z.input<typeof trainingConfigSchema>;
 export type OptimizerConfig = z.output<typeof optimizerSchema>;
+export type ScheduleConfig = OptimizerConfig["schedule"];
 export type TrainingPhase = TrainingConfig["phases"][number];
 export type DataConfig = TrainingConfig["data"];
 export type DataSourceConfig = DataConfig["sources"][number];

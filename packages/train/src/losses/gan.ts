@@ -19,7 +19,8 @@ export function generatorLoss(fake: Value): Value {
   return neg(reduceMean(fake));
 }
 
-/** 1 from update `start` on (counted from 0), 0 before it; a scalar. `step` is a float32 scalar. */
-export function ganGate(step: Value, start: number): Value {
-  return sub(1, cast(less(step, start), "float32"));
+/** `factor` (`disc_factor`) from update `start` on (counted from 0), 0 before it; a scalar. `step` is a float32 scalar. */
+export function ganGate(step: Value, start: number, factor = 1): Value {
+  const open = sub(1, cast(less(step, start), "float32"));
+  return factor === 1 ? open : mul(open, factor);
 }

@@ -3,6 +3,6 @@ export { type AdamWOptions, adamW } from "./adam-w.js";
 export { type CameOptions, came } from "./came.js";
 export { clipScale, globalNorm } from "./clip.js";
 export { type EmaOptions, emaPrefix, emaUpdates } from "./ema.js";
-export { learningRate, type Schedule } from "./schedule.js";
+export { learningRate, type Schedule, scheduleEnd } from "./schedule.js";
 export { type NamedValue, stateParameter } from "./state-parameter.js";
 export { NO_DECAY, type OptimizerStep, updateCounter } from "./update-terms.js";

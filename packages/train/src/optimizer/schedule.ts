@@ -1,9 +1,10 @@
 /**
  * Learning-rate schedules, as graphs of the update counter (training.md section 6; the formulas of the official trainer).
  *
- * The counter is 0 at the first update, which already takes (0 + 1) / W of the warm-up ramp.
+ * The counter is 0 at the first update, which already takes (0 + 1) / W of the warm-up ramp. Behind its end a schedule stays at its
+ * last rate, 0; the official trainer's cosines climb again there.
  */
-import { add, cos, less, mul, scalar, sub, type Value, where } from "@dcae/core/graph";
+import { add, clamp, cos, less, mul, scalar, sub, type Value, where } from "@dcae/core/graph";
 
 interface Warmup {
   /** Learning rate after the warm-up. */
@@ -24,8 +25,17 @@ export type Schedule =
   /** Cosine from lr to 0 over `maxSteps`. */
   | { readonly kind: "cosine"; readonly lr: number; readonly maxSteps: number };
 
+/** From lr at `from` 0 to 0 at `length`, and 0 from there on. */
 const halfCosine = (lr: number, from: Value, length: number): Value =>
-  mul(add(cos(mul(from, Math.PI / length)), 1), 0.5 * lr);
+  mul(add(cos(mul(clamp(from, 0, length), Math.PI / length)), 1), 0.5 * lr);
+
+/** Updates after which the rate doesn't change any more; undefined where it never falls. */
+export function scheduleEnd(schedule: Schedule): number | undefined {
+  if (schedule.kind === "cosine") return schedule.maxSteps;
+  if (schedule.kind === "warmup-stable-decay") return schedule.totalSteps;
+  if (schedule.kind === "cosine-warmup") return schedule.warmupSteps + (schedule.decaySteps.at(-1) ?? 0);
+  return undefined;
+}
 
 function warmUp({ lr, warmupLr, warmupSteps }: Warmup, step: Value, after: Value): Value {
   if (warmupSteps === 0) return after;
@@ -47,7 +57,6 @@ export function learningRate(schedule: Schedule, step: Value): Value {
         const start = decaySteps[i - 1] ?? 0;
         return { end, value: halfCosine(lr, sub(t, start), end - start) };
       });
-      // The last segment's formula goes on after its end.
       const decayed = segments.reduceRight<Value | undefined>(
         (later, { end, value }) => (later === undefined ? value : where(less(t, end), value, later)),
         undefined,

@@ -55,8 +55,10 @@ export interface AdversarialOptions extends ReconstructionOptions {
   readonly lastLayer: string | null;
   /** `disc_weight`, default 0.5. */
   readonly weight?: number;
-  /** Update (from 0) at which the adversarial losses set in, default 0. */
+  /** Update (from 0) at which the adversarial losses set in, default 0. Updates of both networks count. */
   readonly start?: number;
+  /** `disc_factor`: scales both adversarial losses from `start` on, beside the weight; default 1. */
+  readonly factor?: number;
   /** Default "hinge". */
   readonly loss?: DiscriminatorLoss;
   readonly discriminator?: PatchGanOptions;
@@ -103,8 +105,21 @@ function forward(options: AdversarialOptions): Graph {
 interface GeneratorStep extends GradientStep {
   /** What the pass through the discriminator did to its running statistics. */
   readonly discriminatorBuffers: ReadonlyMap<string, Value>;
-  readonly counter: Value;
   readonly gate: Value;
+}
+
+/** Which updates of a run an optimizer makes: those whose number from 0 is `turn` modulo `every`. */
+interface Turns {
+  readonly every: number;
+  readonly turn: number;
+}
+
+const EVERY_UPDATE: Turns = { every: 1, turn: 0 };
+
+/** The factor of the adversarial losses at the update that `counter` is the optimizer's count of. */
+function gateOf(counter: Value, { every, turn }: Turns, { start = 0, factor = 1 }: AdversarialOptions): Value {
+  if (start === 0) return scalar(factor);
+  return ganGate(add(mul(cast(counter, "float32"), every), turn), start, factor);
 }
 
 /** The reconstruction loss on y, which stays the value that gradients are taken at. */
@@ -118,8 +133,8 @@ function reconstructionForm(root: RootScope, x: Value, y: Value, options: Advers
   return { l1: l1Form, lpips: lpipsForm, total: totalForm };
 }
 
-function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptions): GeneratorStep {
-  const { weight = 0.5, start = 0, lastLayer } = options;
+function generatorStep({ root, x, y, buffers }: Graph, turns: Turns, options: AdversarialOptions): GeneratorStep {
+  const { weight = 0.5, start = 0, factor = 1, lastLayer } = options;
   const discriminatorBuffers = new Map<string, Value>();
   const reconstruction = reconstructionForm(root, x, y, options);
   const adversarial = generatorLoss(discriminate(root, y, discriminatorBuffers, options));
@@ -128,13 +143,13 @@ function generatorStep({ root, x, y, buffers }: Graph, options: AdversarialOptio
   ) as [Value, Value];
   const weights = trainedWeights(root, (name) => options.trains(name) && !isDiscriminator(name));
   const counter = optimizerCounter(options.generatorOptimizer);
-  const gate = start === 0 ? scalar(1) : ganGate(cast(counter, "float32"), start);
+  const gate = gateOf(counter, turns, options);
   const last = weights.find(({ name }) => name === lastLayer)?.value;
   if (lastLayer !== null && last === undefined) throw missingLastLayer(lastLayer);
   const at = (gradient: Value) =>
     backpropagate([{ value: y, gradient }], [last as Value], gradientForms(options.optimize))[0] as Value;
   const adaptive = last === undefined ? scalar(weight) : adaptiveWeight(at(dReconstruction), at(dAdversarial), weight);
-  const lambda = start === 0 ? adaptive : mul(adaptive, gate);
+  const lambda = start === 0 && factor === 1 ? adaptive : mul(adaptive, gate);
   // lambda is a constant of this update: it scales the gradient at y and isn't differentiated.
   const seed = { value: y, gradient: add(dReconstruction, mul(dAdversarial, lambda)) };
   return {
@@ -196,9 +211,9 @@ function discriminatorStep(
 export function adversarialStep(options: AdversarialOptions): StateUpdate {
   const graph = forward(options);
   const { root, x, y } = graph;
-  const generator = generatorStep(graph, options);
+  const generator = generatorStep(graph, EVERY_UPDATE, options);
   const parameters = named(root);
-  const updated = optimizerStep(generator, options.generatorOptimizer, generator.counter);
+  const updated = optimizerStep(generator, options.generatorOptimizer);
   // Forward again: what a new weight reaches is rebuilt, the running statistics start from their first update.
   const replaced = new Map(
     [...updated.updates].flatMap(([name, value]) => {
@@ -229,19 +244,33 @@ function discriminatorMetrics(metrics: Readonly<Record<string, Value>>): Record<
   return Object.fromEntries(entries.map(([key, value]) => [key.startsWith("d_") ? key : `d_${key}`, value]));
 }
 
-/** The two updates on their own, for steps that alternate (`gan_schedule` "alternate") and for accumulation. */
-export function adversarialGradients(options: AdversarialOptions): {
-  readonly generator: GradientStep;
-  readonly discriminator: GradientStep;
-} {
+/**
+ * The two updates on their own.
+ *
+ * Each counts with its own optimizer: the generator's has stepped already when the discriminator's turn comes.
+ *
+ * @param schedule "alternate": even updates are the generator's, odd ones the discriminator's; "both": each update is both, one after
+ *   the other, as with accumulation
+ */
+export function adversarialGradients(
+  options: AdversarialOptions,
+  schedule: "both" | "alternate",
+): { readonly generator: GradientStep; readonly discriminator: GradientStep } {
+  const [turnsOfG, turnsOfD] =
+    schedule === "both"
+      ? [EVERY_UPDATE, EVERY_UPDATE]
+      : [
+          { every: 2, turn: 0 },
+          { every: 2, turn: 1 },
+        ];
   const first = forward(options);
-  const generator = generatorStep(first, options);
+  const generator = generatorStep(first, turnsOfG, options);
   const second = forward(options);
-  const start = options.start ?? 0;
-  const gate = start === 0 ? scalar(1) : ganGate(cast(optimizerCounter(options.generatorOptimizer), "float32"), start);
+  const counter = optimizerCounter(options.discriminatorOptimizer);
+  const gate = gateOf(counter, turnsOfD, options);
   const discriminator = discriminatorStep(second.root, second.x, second.y, new Map(), gate, options);
   return {
     generator: { ...generator, buffers: new Map([...generator.buffers, ...generator.discriminatorBuffers]) },
-    discriminator: { ...discriminator, buffers: new Map([...second.buffers, ...discriminator.buffers]) },
+    discriminator: { ...discriminator, counter, buffers: new Map([...second.buffers, ...discriminator.buffers]) },
   };
 }

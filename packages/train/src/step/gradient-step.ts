@@ -32,6 +32,8 @@ export interface GradientStep {
   /** Buffers that the forward pass changed (batch-norm statistics), by name. */
   readonly buffers: ReadonlyMap<string, Value>;
   readonly metrics: Readonly<Record<string, Value>>;
+  /** The optimizer's counter, where the gradients depend on it: a graph names each parameter once. */
+  readonly counter?: Value;
 }
 
 /** The scope in which a model runs in training: only trained places are in training mode. */

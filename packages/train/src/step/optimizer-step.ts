@@ -31,18 +31,10 @@ export interface StateUpdate {
   readonly metrics: Readonly<Record<string, Value>>;
 }
 
-/**
- * One update. Averages are taken of weights and of changed floating-point buffers.
- *
- * @param counter its `optimizerCounter`, where the graph reads that elsewhere too
- */
-export function optimizerStep(
-  step: GradientStep,
-  options: OptimizerOptions,
-  counter: Value = optimizerCounter(options),
-): StateUpdate {
+/** One update. Averages are taken of weights and of changed floating-point buffers. */
+export function optimizerStep(step: GradientStep, options: OptimizerOptions): StateUpdate {
   const { name } = options;
-  const { weights, gradients } = step;
+  const { weights, gradients, counter = optimizerCounter(options) } = step;
   const { updates, learningRate, gradientNorm, count } =
     "came" in options
       ? came(name, weights, gradients, options.came, counter)

@@ -14,7 +14,15 @@ import {
   reconstructionObjective,
   startsWithAny,
 } from "../phases/index.js";
-import { accumulationPrograms, gradientStep, stateProgram, stepProgram, type TrainingRule } from "../step/index.js";
+import {
+  accumulationPrograms,
+  type GradientStep,
+  gradientStep,
+  type OptimizerOptions,
+  stateProgram,
+  stepProgram,
+  type TrainingRule,
+} from "../step/index.js";
 import { namedOptimizer } from "./named-optimizer.js";
 import type { UpdateStage } from "./update-stage.js";
 
@@ -82,6 +90,12 @@ export function optimizesFor(engine: Engine, phase: TrainingPhase): boolean {
   return phase.optimize && engine.device === "cpu" && engine.rewrite !== undefined;
 }
 
+/** Steps that each optimizer makes in the phase: half of the updates where they take turns. */
+export function optimizerSteps({ steps, gan }: TrainingPhase): { autoencoder: number; discriminator: number } {
+  if (gan?.schedule !== "alternate") return { autoencoder: steps, discriminator: steps };
+  return { autoencoder: Math.ceil(steps / 2), discriminator: Math.floor(steps / 2) };
+}
+
 /**
  * The updates of a phase; several batches per update where it accumulates.
  *
@@ -104,12 +118,14 @@ export function autoencoderStages(
   const trains = trainingRule(phase, model);
   const options = reconstructionOptions(phase, model, perceptual);
   const usesLpips = options.lpipsWeight !== 0;
-  const optimizer = namedOptimizer("autoencoder", phase.optimizer, phase.ema);
+  const every = gan?.schedule === "alternate" ? 2 : 1;
+  const steps = optimizerSteps(phase);
+  const optimizer = namedOptimizer("autoencoder", phase.optimizer, steps.autoencoder, phase.ema);
+  const update = (step: GradientStep, by: OptimizerOptions) =>
+    accumulate === 1 ? stepProgram(step, by) : accumulationPrograms(step, by, accumulate);
   if (gan === null) {
     const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute, optimize }), usesLpips);
-    return [
-      { run: accumulate === 1 ? stepProgram(step, optimizer) : accumulationPrograms(step, optimizer, accumulate) },
-    ];
+    return [{ run: update(step, optimizer) }];
   }
   const adversarial: AdversarialOptions = {
     ...options,
@@ -117,10 +133,11 @@ export function autoencoderStages(
     lastLayer: gan.adaptive ? lastLayerName(model) : null,
     weight: gan.weight,
     start: gan.start,
+    factor: gan.factor,
     loss: gan.loss,
     discriminator: { width: gan.width, layers: gan.layers },
     generatorOptimizer: optimizer,
-    discriminatorOptimizer: namedOptimizer("discriminator", gan.optimizer),
+    discriminatorOptimizer: namedOptimizer("discriminator", gan.optimizer, steps.discriminator),
     recompute,
     optimize,
   };
@@ -128,17 +145,9 @@ export function autoencoderStages(
     const { metrics, updates } = reported(adversarialStep(adversarial), usesLpips);
     return [{ run: stateProgram(`${phase.name} step`, metrics, updates) }];
   }
-  const gradients = adversarialGradients(adversarial);
-  const generator = reported(gradients.generator, usesLpips);
-  const { discriminator } = gradients;
-  if (gan.schedule === "alternate") {
-    return [
-      { run: stepProgram(generator, adversarial.generatorOptimizer), every: 2, turn: 0 },
-      { run: stepProgram(discriminator, adversarial.discriminatorOptimizer), every: 2, turn: 1 },
-    ];
-  }
+  const { generator, discriminator } = adversarialGradients(adversarial, gan.schedule);
   return [
-    { run: accumulationPrograms(generator, adversarial.generatorOptimizer, accumulate) },
-    { run: accumulationPrograms(discriminator, adversarial.discriminatorOptimizer, accumulate) },
+    { run: update(reported(generator, usesLpips), adversarial.generatorOptimizer), every, turn: 0 },
+    { run: update(discriminator, adversarial.discriminatorOptimizer), every, turn: every - 1 },
   ];
 }

@@ -11,6 +11,19 @@ export interface ResumeOptions {
   readonly identity: Readonly<Record<string, unknown>>;
 }
 
+/** Ends of schedules: a run that goes on for longer may have them later. */
+const MAY_CHANGE = new Set(["stableSteps", "totalSteps", "maxSteps", "decaySteps"]);
+
+/** Settings that checkpoints of earlier versions don't have, with the value that they stood for. */
+const LATER: Readonly<Record<string, unknown>> = { factor: 1 };
+
+/** As JSON has it, since a default that isn't written is undefined on one side only. */
+function comparable(identity: Readonly<Record<string, unknown>>, key: string): string | undefined {
+  return JSON.stringify(identity[key], (name, value: unknown) =>
+    MAY_CHANGE.has(name) || (Object.hasOwn(LATER, name) && LATER[name] === value) ? undefined : value,
+  );
+}
+
 /**
  * The newest checkpoint in `folder`, or undefined at the beginning. Close its `state`.
  *
@@ -25,13 +38,9 @@ export async function newestCheckpoint(folder: string, options: ResumeOptions): 
     });
   }
   const checkpoint = await openCheckpointFolder(checkpointPath(folder, newest));
-  // Both as JSON has them: a default that isn't written is undefined on one side only.
-  const [then, now] = [
-    checkpoint.notes.identity,
-    JSON.parse(JSON.stringify(options.identity)) as typeof options.identity,
-  ];
+  const [then, now] = [checkpoint.notes.identity, options.identity];
   const changed = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter(
-    (key) => JSON.stringify(then[key]) !== JSON.stringify(now[key]),
+    (key) => comparable(then, key) !== comparable(now, key),
   );
   if (changed.length === 0) return checkpoint;
   await checkpoint.state.close();

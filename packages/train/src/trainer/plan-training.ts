@@ -1,8 +1,9 @@
 /** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
 import { sizeOf } from "@dcae/core/graph";
 import { modelParameters } from "@dcae/core/models";
+import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
-import { autoencoderStages, placeOf, trainingPatterns, trainingRule } from "./autoencoder-stages.js";
+import { autoencoderStages, optimizerSteps, placeOf, trainingPatterns, trainingRule } from "./autoencoder-stages.js";
 import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
 import { describeModel } from "./phase-start.js";
 import { stagePrograms } from "./update-stage.js";
@@ -28,6 +29,8 @@ export interface PhasePlan {
   readonly picturesPerUpdate: number;
   readonly size: number;
   readonly memory: MemoryEstimate;
+  /** The course of the learning rate in words, by optimizer. */
+  readonly learningRates: Readonly<Record<string, string>>;
   /** Where the perceptual and adversarial losses take part. */
   readonly losses: readonly string[];
 }
@@ -56,8 +59,18 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     memory: estimateMemory(
       stagePrograms(autoencoderStages(phase, model.config, perceptual, phase.optimize && optimize)),
     ),
+    learningRates: learningRatesOf(phase),
     losses: ["L1", ...(perceptual ? ["LPIPS"] : []), ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`])],
   };
+}
+
+function learningRatesOf(phase: TrainingPhase): Record<string, string> {
+  const rates = Object.entries(optimizerSteps(phase)).flatMap(([name, steps]) => {
+    const optimizer = name === "autoencoder" ? phase.optimizer : phase.gan?.optimizer;
+    if (optimizer === undefined) return [];
+    return [[name, describeSchedule(resolveSchedule(optimizer.schedule, steps), steps)] as const];
+  });
+  return Object.fromEntries(rates);
 }
 
 /**
@@ -79,11 +92,13 @@ const grouped = (value: number) => value.toLocaleString("en-US");
 /** A plan as lines of text. */
 export function formatPlan(plan: PhasePlan): string {
   const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
+  const rates = new Map(Object.entries(plan.learningRates).map(([optimizer, rate]) => [rate, optimizer]));
   const width = Math.max(...trained.map((group) => group.name.length));
   return [
     `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
     `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters (${rule.join(", ")}):`,
     ...trained.map((group) => `    ${group.name.padEnd(width)}  ${grouped(group.values)} in ${group.tensors} tensors`),
+    ...[...rates].map(([rate, of]) => `  learning rate${rates.size === 1 ? "" : ` of the ${of}`}: ${rate}`),
     `  memory of tensors, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
       `state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,
   ].join("\n");

@@ -2,7 +2,7 @@
  * What one update runs: one or several stages, each a step program or a pair of programs that gathers gradients over chunks.
  *
  * Plain training has one stage. A GAN has one joint stage; two that take turns ("alternate"); or two that see the same chunks,
- * each with gradients of its own, when gradients are accumulated (training.md section 6).
+ * each with gradients of its own, when gradients are accumulated (training.md section 6). Both kinds of two may accumulate.
  */
 import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError, type Program, type Tensor } from "@dcae/core/graph";

@@ -64,7 +64,8 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     for (const [key, name] of Object.entries(expected)) expectWithin(results[key]!, tensor(name), tolerance, key);
     const steps = config.steps as number[];
     const one = input("one", []);
-    const gates = Object.fromEntries(steps.map((step) => [`s${step}`, ganGate(mul(one, step), config.disc_start)]));
+    const gate = (step: number) => ganGate(mul(one, step), config.disc_start, config.disc_factor);
+    const gates = Object.fromEntries(steps.map((step) => [`s${step}`, gate(step)]));
     const factors = await runValues(engine, gates, { one: Tensor.full([], 1) });
     expect(steps.map((step) => factors[`s${step}`]!.at())).toEqual([...tensor("out.disc_factor_at_steps").toFloat32()]);
   });

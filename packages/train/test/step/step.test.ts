@@ -140,7 +140,7 @@ const gan: AdversarialOptions = {
 test("alternating programs make the first two updates of the joint one", async () => {
   const { metrics, updates } = adversarialStep(gan);
   const joint = await start([stateProgram("joint", metrics, updates)]);
-  const { generator, discriminator } = adversarialGradients(gan);
+  const { generator, discriminator } = adversarialGradients(gan, "alternate");
   const alternating = await start([
     stepProgram(generator, gan.generatorOptimizer),
     stepProgram(discriminator, gan.discriminatorOptimizer),

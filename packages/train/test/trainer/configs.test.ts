@@ -13,6 +13,7 @@ import {
   parseTrainingConfig,
   planTraining,
   recipeNames,
+  resolveSchedule,
   trainingRecipe,
   trainingRecipes,
 } from "../../src/index.js";
@@ -127,14 +128,60 @@ describe("files", () => {
     expect(() => tinyTraining([{ ...phase, steps: 0 }])).toThrow(/phases\.0\.steps/);
     expect(() => tinyTraining([phase, phase])).toThrow(/two phases have the same name/);
     expect(() => tinyTraining([{ ...phase, ema: null, carry: "ema" }])).toThrow(/carry "ema" needs/);
-    const gan = { ...TINY_PHASES.three.gan, schedule: "alternate" as const };
-    expect(() => tinyTraining([{ ...TINY_PHASES.three, gan, accumulate: 2 }])).toThrow(/alternating updates/);
     expect(() => tinyTraining([{ ...TINY_PHASES.three, size: 8 }])).toThrow(/phases\.0\.size: too small for the disc/);
     expect(() => planTraining(tinyTraining([{ ...phase, size: 18 }]))).toThrow(/size 18 isn't a multiple of 4/);
     const nowhere = { kind: "names" as const, names: ["decoder", "decoder.stages.7"] };
     expect(() => planTraining(tinyTraining([{ ...phase, trains: nowhere }]))).toThrow(
       /"decoder\.stages\.7" matches no/,
     );
+  });
+});
+
+describe("schedules", () => {
+  const warmup = { lr: 1e-3, warmupLr: 0, warmupSteps: "10%" };
+
+  test("follow the run unless they say otherwise", () => {
+    const stable = { kind: "warmup-stable-decay" as const, ...warmup, stableSteps: "60%" };
+    expect(resolveSchedule(stable, 1500)).toMatchObject({ warmupSteps: 150, stableSteps: 900, totalSteps: 1500 });
+    expect(resolveSchedule(stable, 500)).toMatchObject({ warmupSteps: 50, stableSteps: 300, totalSteps: 500 });
+    const cosine = { kind: "cosine-warmup" as const, ...warmup };
+    expect(resolveSchedule(cosine, 200)).toMatchObject({ warmupSteps: 20, decaySteps: [180] });
+    expect(resolveSchedule({ ...cosine, decaySteps: [5, 9] }, 200)).toMatchObject({ decaySteps: [5, 9] });
+    expect(resolveSchedule({ kind: "cosine", lr: 1 }, 7)).toEqual({ kind: "cosine", lr: 1, maxSteps: 7 });
+  });
+
+  test("whose parts don't follow each other are refused", () => {
+    const stable = { kind: "warmup-stable-decay" as const, ...warmup, stableSteps: 900 };
+    expect(() => resolveSchedule(stable, 500)).toThrow(/stableSteps 900 isn't before the end of the decay, update 500/);
+    const cosine = { kind: "cosine-warmup" as const, ...warmup, decaySteps: [9, 5] };
+    expect(() => resolveSchedule(cosine, 500)).toThrow(/decaySteps 9, 5 don't ascend/);
+    const set = (value: string) =>
+      overrideConfig(tinyTraining(), [
+        `phases.0.optimizer.schedule={"kind":"constant-warmup","lr":1,"warmupLr":0,"warmupSteps":${value}}`,
+      ]);
+    expect(() => set('"150%"')).toThrow(/warmupSteps: must be a whole number of updates, or a share of the run/);
+    expect(set('"2.5%"').phases[0]!.optimizer.schedule).toMatchObject({ warmupSteps: "2.5%" });
+  });
+
+  test("of another length than the run are said in its plan", () => {
+    const plan = (schedule: object, steps: number) =>
+      formatPlan(planTraining(tinyTraining([{ ...TINY_PHASES.one, steps, optimizer: { schedule } as never }]))[0]!);
+    const cosine = { kind: "cosine", lr: 1e-3 };
+    expect(plan(cosine, 1500)).toContain("\n  learning rate: 0.001, by a cosine to 0 at update 1,500\n");
+    expect(plan({ ...cosine, maxSteps: 12 }, 26)).toContain("the rate of the last 14 updates is 0\n");
+    expect(plan({ ...cosine, maxSteps: 1500 }, 500)).toContain("ends before it does, after 500 of 1,500 updates\n");
+    const ramp = { kind: "constant-warmup", lr: 1, warmupLr: 0, warmupSteps: 100 };
+    expect(plan(ramp, 50)).toContain("after a warm-up of 100 updates; the run ends within the warm-up\n");
+  });
+
+  test("of networks that take turns have half of the run each", () => {
+    const gan = { ...TINY_PHASES.three.gan, schedule: "alternate" as const };
+    const optimizer = { schedule: { kind: "cosine" as const, lr: 1e-3 } };
+    const phase = { ...TINY_PHASES.three, steps: 5, optimizer, gan: { ...gan, optimizer } };
+    expect(planTraining(tinyTraining([phase]))[0]!.learningRates).toEqual({
+      autoencoder: "0.001, by a cosine to 0 at update 3",
+      discriminator: "0.001, by a cosine to 0 at update 2",
+    });
   });
 });
 

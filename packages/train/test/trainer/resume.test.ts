@@ -81,6 +81,44 @@ describe("stopping and resuming", () => {
     ).rejects.toThrow(/weights that don't train differ/);
   });
 
+  test("a schedule goes on with the run, or ends where it says and stays there", async () => {
+    const rates = async (name: string) => {
+      const rows = await readMetrics(join(folder, name, "phase1", "metrics.jsonl"));
+      return rows.flatMap((row) => ("learning_rate" in row ? [row.learning_rate as number] : []));
+    };
+    const cosine = (steps: number, length: object) =>
+      tinyTraining([
+        { ...TINY_PHASES.one, steps, optimizer: { schedule: { kind: "cosine", lr: 1e-3, ...length } as never } },
+      ]);
+    const at = (step: number, length: number) =>
+      Number(Math.fround(0.5e-3 * (1 + Math.cos((Math.PI * step) / length))));
+    const close = (found: readonly number[], expected: readonly number[]) => {
+      expect(found.length).toBe(expected.length);
+      found.forEach((rate, i) => void expect(rate).toBeCloseTo(expected[i]!, 9));
+    };
+    // One that follows the run, and one that says its end.
+    await begin("follows", cosine(2, {}));
+    await begin("follows", cosine(4, {}));
+    close(await rates("follows"), [at(0, 2), at(1, 2), at(2, 4), at(3, 4)]);
+    await begin("ends", cosine(2, { maxSteps: 2 }));
+    await begin("ends", cosine(4, { maxSteps: 2 }));
+    close(await rates("ends"), [at(0, 2), at(1, 2), 0, 0]);
+    await begin("ends", cosine(6, { maxSteps: 6 }));
+    close((await rates("ends")).slice(4), [at(4, 6), at(5, 6)]);
+  });
+
+  test("a run of an earlier version, which knew fewer settings, goes on", async () => {
+    const gan = (factor: number, steps: number) =>
+      tinyTraining([{ ...TINY_PHASES.three, steps, gan: { ...TINY_PHASES.three.gan, factor } }]);
+    const { results } = await begin("earlier", gan(1, 1));
+    const path = join(results[0]!.checkpoint!, "checkpoint.json");
+    const notes = JSON.parse(await readFile(path, "utf8"));
+    delete notes.identity.gan.factor;
+    await writeFile(path, JSON.stringify(notes));
+    await expect(begin("earlier", gan(0.5, 2))).rejects.toThrow(/other settings: gan/);
+    expect((await begin("earlier", gan(1, 2))).results[0]?.step).toBe(2);
+  });
+
   test("a damaged checkpoint is named, and what a killed process left is removed", async () => {
     const { directory } = await begin("damaged", tinyTraining([{ ...phases[0]!, steps: 4 }]));
     const checkpoints = join(directory, "phase1", "checkpoints");

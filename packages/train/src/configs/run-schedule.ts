@@ -1,0 +1,62 @@
+/** The learning-rate schedule of a run: what a configuration says in terms of the run's length, as numbers of updates. */
+import { ConfigError } from "@dcae/core/graph";
+import { type Schedule, scheduleEnd } from "../optimizer/index.js";
+import type { ScheduleConfig } from "./schema.js";
+
+/** A number of updates, where shares are those of `steps`. */
+function updatesOf(value: number | string, steps: number): number {
+  return typeof value === "number" ? value : Math.round((Number(value.slice(0, -1)) / 100) * steps);
+}
+
+/**
+ * The schedule of an optimizer that makes `steps` updates: shares of the run as numbers, and ends that aren't given where the
+ * run ends.
+ *
+ * @throws ConfigError when its parts don't follow each other
+ */
+export function resolveSchedule(schedule: ScheduleConfig, steps: number): Schedule {
+  if (schedule.kind === "constant") return schedule;
+  if (schedule.kind === "cosine") return { ...schedule, maxSteps: schedule.maxSteps ?? steps };
+  const warmupSteps = updatesOf(schedule.warmupSteps, steps);
+  if (schedule.kind === "constant-warmup") return { ...schedule, warmupSteps };
+  if (schedule.kind === "cosine-warmup") {
+    const { decaySteps = [Math.max(steps - warmupSteps, 1)] } = schedule;
+    if (decaySteps.some((end, i) => end <= (decaySteps[i - 1] ?? 0))) {
+      throw new ConfigError(`schedule: decaySteps ${decaySteps.join(", ")} don't ascend`);
+    }
+    return { ...schedule, warmupSteps, decaySteps };
+  }
+  const stableSteps = updatesOf(schedule.stableSteps, steps);
+  const { totalSteps = Math.max(steps, 1) } = schedule;
+  if (stableSteps < totalSteps) return { ...schedule, warmupSteps, stableSteps, totalSteps };
+  throw new ConfigError(
+    `schedule: stableSteps ${stableSteps} isn't before the end of the decay, update ${totalSteps}`,
+    {
+      hint: 'Lower it, or give it as a share of the run, as in "60%".',
+    },
+  );
+}
+
+const grouped = (value: number) => value.toLocaleString("en-US");
+
+/** The course of the learning rate in words, with what doesn't fit a run of `steps` updates. */
+export function describeSchedule(schedule: Schedule, steps: number): string {
+  const { kind, lr } = schedule;
+  const warmup =
+    "warmupSteps" in schedule && schedule.warmupSteps > 0
+      ? ` after a warm-up of ${grouped(schedule.warmupSteps)} updates`
+      : "";
+  const end = scheduleEnd(schedule);
+  const stable = kind === "warmup-stable-decay" ? ` from update ${grouped(schedule.stableSteps)}` : "";
+  const decay = end === undefined ? "" : `,${stable} by a cosine to 0 at update ${grouped(end)}`;
+  const remarks = [
+    ...("warmupSteps" in schedule && schedule.warmupSteps >= steps ? ["the run ends within the warm-up"] : []),
+    ...(end !== undefined && end < steps
+      ? [`it ends before the run does: the rate of the last ${grouped(steps - end)} updates is 0`]
+      : []),
+    ...(end !== undefined && end > steps
+      ? [`the run ends before it does, after ${grouped(steps)} of ${grouped(end)} updates`]
+      : []),
+  ];
+  return [`${lr}${warmup}${decay}`, ...remarks].join("; ");
+}
