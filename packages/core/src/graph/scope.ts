@@ -28,9 +28,15 @@ export interface Scope {
   at(name: string | number): Scope;
   /** Whether blocks behave as in training (batch norm uses the batch's statistics and updates its own). */
   readonly training: boolean;
-  /** The parameter `name` of this place; asking again gives the same value. */
+  /**
+   * The parameter `name` of this place; asking again gives the same value.
+   *
+   * The first request says how its values are drawn: whoever wants other ones than a block asks before it.
+   *
+   * @throws ShapeError when it was asked for before with another shape or dtype, or as a weight where this asks for a buffer
+   */
   parameter(name: string, shape: readonly number[], options?: ParameterOptions): Value;
-  /** Records what the parameter `name` of this place becomes after the step. */
+  /** Records what the parameter `name` of this place becomes after the step. @throws ShapeError when that was said before */
   update(name: string, value: Value): void;
 }
 
@@ -38,6 +44,14 @@ export interface Scope {
 export interface RootScope extends Scope {
   readonly parameters: ReadonlyMap<string, ParameterSpec>;
   readonly updates: ReadonlyMap<string, Value>;
+}
+
+/** A second request for a parameter must be for the same one; what it leaves out is as it was. */
+function checkSame(spec: ParameterSpec, shape: readonly number[], { dtype, trainable }: ParameterOptions): void {
+  const refuse = (problem: string) => new ShapeError(`parameter "${spec.name}" ${problem} at once`);
+  if (spec.shape.join() !== shape.join()) throw refuse(`is [${spec.shape.join(", ")}] and [${shape.join(", ")}]`);
+  if (dtype !== undefined && dtype !== spec.dtype) throw refuse(`is ${spec.dtype} and ${dtype}`);
+  if (trainable !== undefined && trainable !== spec.trainable) throw refuse("is trainable and not");
 }
 
 /** A new tree of parameters. */
@@ -50,9 +64,7 @@ export function createScope({ training = false }: { readonly training?: boolean 
     const known = values.get(name);
     const spec = specs.get(name);
     if (known !== undefined && spec !== undefined) {
-      if (spec.shape.join() !== shape.join()) {
-        throw new ShapeError(`parameter "${name}" is [${spec.shape.join(", ")}] and [${shape.join(", ")}] at once`);
-      }
+      checkSame(spec, shape, options);
       return known;
     }
     const dtype = options.dtype ?? "float32";
@@ -71,7 +83,15 @@ export function createScope({ training = false }: { readonly training?: boolean 
       training,
       at: (name) => place(below(name)),
       parameter: (name, shape, options = {}) => resolve(below(name), shape, options),
-      update: (name, value) => updates.set(below(name), value),
+      update(name, value) {
+        const full = below(name);
+        if (updates.has(full)) {
+          throw new ShapeError(`parameter "${full}" is updated twice`, {
+            hint: "A part of a model that runs twice in a step updates its statistics in one of the passes only.",
+          });
+        }
+        updates.set(full, value);
+      },
     };
   }
 

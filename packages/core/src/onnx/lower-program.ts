@@ -8,7 +8,7 @@
  */
 
 import { EngineError } from "../errors.js";
-import { type Dim, isStaticShape, symbolsOf } from "../graph/dim.js";
+import { type Dim, dimEqual, isStaticShape, symbolsOf } from "../graph/dim.js";
 import type { DType } from "../graph/dtype.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
@@ -143,10 +143,20 @@ export function lowerProgram(
   };
   const shape: LoweringContext["shape"] = (dims) => {
     if (isStaticShape(dims)) return ints(dims);
-    // A single unknown size is what -1 is for.
-    const unknown = dims.filter((dim) => typeof dim !== "number");
-    if (unknown.length === 1) return ints(dims.map((dim) => (typeof dim === "number" ? dim : -1)));
+    const [only] = dims;
+    if (only !== undefined && dims.length === 1) return dimVector(only);
     return emit("Concat", dims.map(dimVector), { axis: 0 });
+  };
+  const reshape: LoweringContext["reshape"] = (x, dims, from = []) => {
+    // For Reshape alone, 0 is the input's size of the same axis, unless it is to be a size, and -1 what is left.
+    if (dims.includes(0)) return emit("Reshape", [x, shape(dims)], { allowzero: 1 });
+    const copied = dims.map((dim, axis) => {
+      const source = from[axis];
+      return typeof dim !== "number" && source !== undefined && dimEqual(dim, source) ? 0 : dim;
+    });
+    const unknown = copied.filter((dim) => typeof dim !== "number");
+    if (unknown.length !== 1) return emit("Reshape", [x, shape(copied)]);
+    return emit("Reshape", [x, ints(copied.map((dim) => (typeof dim === "number" ? dim : -1)))]);
   };
   const nameOf = (value: Value) => names.get(value) as string;
   const blocked =
@@ -160,7 +170,7 @@ export function lowerProgram(
             isConstant: (value) => !varying.has(value),
           },
         );
-  const context: LoweringContext = { emit, constant, ints, shape, nameOf, blocked };
+  const context: LoweringContext = { emit, constant, ints, shape, reshape, nameOf, blocked };
 
   const results = new Map([
     ...[...program.outputs],

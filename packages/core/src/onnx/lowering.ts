@@ -24,8 +24,10 @@ export interface LoweringContext {
   constant(tensor: Tensor): string;
   /** An int64 vector, as shapes, axes and pads are. */
   ints(values: readonly number[]): string;
-  /** A shape as an int64 vector; symbolic dimensions are computed from the graph's inputs. */
+  /** A shape as an int64 vector of sizes; symbolic dimensions are computed from the graph's inputs. */
   shape(dims: readonly Dim[]): string;
+  /** x under another shape. @param from x's own shape: what is the same there needs no size computed at run time */
+  reshape(x: string, dims: readonly Dim[], from?: readonly Dim[]): string;
   /** The name of a value that was lowered before. */
   nameOf(value: Value): string;
   /** Absent where the model must keep to ONNX's own operators. */

@@ -11,12 +11,14 @@ import {
   gather,
   input,
   matmul,
+  ONES,
   pad,
   pixelUnshuffle,
   reshape,
   slice,
   symbol,
   where,
+  ZEROS,
 } from "../../src/graph/index.js";
 
 function messageOf(action: () => unknown): string {
@@ -65,6 +67,26 @@ describe("shape errors", () => {
     const scope = createScope();
     scope.parameter("w", [1]);
     expect(messageOf(() => scope.parameter("w", [2]))).toContain("[1] and [2]");
+    expect(messageOf(() => scope.parameter("w", [1], { dtype: "int64" }))).toContain("float32 and int64");
+    expect(messageOf(() => scope.parameter("w", [1], { trainable: false }))).toContain("trainable and not");
+    expect(scope.parameter("w", [1], { dtype: "float32", trainable: true })).toBe(scope.parameter("w", [1]));
+    // A block doesn't change what whoever asked before it chose.
+    scope.parameter("w", [1], { init: ONES });
+    expect(scope.parameters.get("w")?.init).toEqual(ZEROS);
+  });
+
+  test("a parameter has one dtype, also where a later request doesn't name it", () => {
+    const scope = createScope();
+    const counter = scope.at("norm").parameter("count", [], { dtype: "int64", trainable: false });
+    expect(scope.at("norm").parameter("count", [])).toBe(counter);
+  });
+
+  test("a parameter is updated once", () => {
+    const scope = createScope();
+    const w = scope.at("norm").parameter("w", [2]);
+    scope.at("norm").update("w", add(w, 1));
+    expect(messageOf(() => scope.update("norm.w", add(w, 2)))).toContain('"norm.w" is updated twice');
+    expect([...scope.updates.keys()]).toEqual(["norm.w"]);
   });
 
   test("updates must fit their parameters", () => {

@@ -2,7 +2,11 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as g from "../../src/graph/index.js";
+import { lowerProgram } from "../../src/onnx/lower-program.js";
+import { encodeModel } from "../../src/onnx/model-proto.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
+import { createWorkerSessionHost } from "../../src/runtime/worker-session-host.node.js";
+import { relativeError } from "../support/compare.js";
 import { evaluate } from "../support/evaluate.js";
 import { NO_WEIGHTS } from "../support/run-graph.js";
 
@@ -112,6 +116,51 @@ describe("layout", () => {
     const indices = new Tensor("int64", BigInt64Array.of(3n, 0n, 3n, 1n), [2, 2]);
     await check(g.gather(x, input("i", [2, 2], "int64"), 1), { ...xs, i: indices });
   });
+});
+
+describe("sizes that are known at run time", () => {
+  const [n, h] = [g.symbol("n"), g.symbol("h", 2)];
+  /** Runs `make(x)` with x [n, 1, h, 3] at the size [4, 1, 6, 3], and computes it at that size alone. */
+  async function checkDynamic(make: (x: Value) => Value): Promise<void> {
+    const tensor = random([4, 1, 6, 3]);
+    const model = encodeModel(
+      lowerProgram(g.createProgram("dynamic", { y: make(input("x", [n, 1, h, 3])) }), () => "input"),
+    );
+    const host = createWorkerSessionHost();
+    try {
+      const session = await host.createSession(model, { device: "cpu", externalBuffers: new Map() });
+      const y = (await session.run(new Map([["x", tensor]]))).get("y") as g.Tensor;
+      const expected = evaluate(make(input("x", tensor.shape)), { x: tensor });
+      expect(y.shape).toEqual(expected.shape);
+      expect(relativeError(y, Tensor.float32(expected.data, expected.shape))).toBeLessThanOrEqual(1e-6);
+    } finally {
+      await host.close();
+    }
+  }
+  const like = (x: Value, axis: number) => x.shape[axis] as g.Dim;
+  const one = g.constant(Tensor.float32([2], [1]));
+
+  test.each<[string, (x: Value) => Value]>([
+    ["expand to one of them", (x) => g.mul(g.expand(one, [like(x, 0), 1, 1, 1]), x)],
+    ["expand to one, behind others", (x) => g.mul(g.expand(one, [5, like(x, 2), 1]), x)],
+    ["expand to two", (x) => g.mul(g.expand(one, [like(x, 0), 1, like(x, 2), 3]), x)],
+    ["expand one and keep the other", (x) => g.expand(x, [like(x, 0), 2, like(x, 2), 3])],
+    ["reshape with one", (x) => g.reshape(x, [like(x, 0), g.dimMultiply(like(x, 2), 3)])],
+    ["reshape into their product", (x) => g.reshape(x, [g.dimMultiply(like(x, 0), like(x, 2)), 3])],
+    ["pixelUnshuffle", (x) => g.pixelUnshuffle(g.expand(g.slice(x, 3, 0, 1), [like(x, 0), 1, like(x, 2), 4]), 2)],
+    ["repeatInterleave", (x) => g.repeatInterleave(x, 0, 2)],
+    ["filterBank", (x) => g.filterBank(x, g.constant(Tensor.float32([1, 2], [1, 2])), { axis: 3 })],
+  ])("%s", (_, make) => checkDynamic(make));
+});
+
+test.each<[string, Value, number[]]>([
+  ["reshape", g.reshape(input("e", [2, 0, 3]), [0, 5]), [0, 5]],
+  ["reshape of one axis", g.reshape(input("e", [2, 0, 3]), [2, 3, 0]), [2, 3, 0]],
+  ["expand", g.expand(g.reshape(input("e", [2, 0, 3]), [2, 0, 1, 3]), [2, 0, 4, 3]), [2, 0, 4, 3]],
+  ["sum", g.reduceSum(input("e", [2, 0, 3]), 1), [2, 3]],
+])("tensors without elements: %s", async (_, value, shape) => {
+  expect(value.shape).toEqual(shape);
+  await check(value, { e: Tensor.zeros([2, 0, 3]) });
 });
 
 describe("linear", () => {

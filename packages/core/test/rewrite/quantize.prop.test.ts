@@ -17,6 +17,16 @@ const HEIGHT = 5;
 /** Float32 rounding of the computation around the quantized one, relative to the largest value. */
 const ROUNDING = 1e-5;
 
+test("a program without convolutions has no ranges, and its outputs", async () => {
+  const x = g.input("x", [2, 3]);
+  const program = g.createProgram("plain", { y: g.neg(x) });
+  const tensor = normal([2, 3], 1);
+  const { y, ranges } = await run(g.withRanges(program), { x: tensor }, {});
+  expect(ranges?.shape).toEqual([0, 4]);
+  expect(y?.toFloat32()).toEqual(tensor.toFloat32().map((value) => -value));
+  expect(g.mergeRanges({}, program, ranges as g.Tensor)).toEqual({});
+});
+
 const cases = fc.record({
   inChannels: fc.integer({ min: 16, max: 24 }),
   outChannels: fc.integer({ min: 16, max: 20 }),

@@ -81,6 +81,9 @@ const reduce =
   (value: { readonly attributes: ReduceAttributes }, x: Plain): number[] => {
     const { axes } = value.attributes;
     const groups = new Map<string, number[]>();
+    // Groups exist without elements too: the sum over an empty axis is 0.
+    const kept = x.shape.filter((_, axis) => !axes.includes(axis));
+    eachIndex(kept, (index) => groups.set(index.join(), []));
     eachIndex(x.shape, (index, position) => {
       const key = index.filter((_, axis) => !axes.includes(axis)).join();
       const group = groups.get(key) ?? [];

@@ -4,7 +4,7 @@
  * Frozen parts of a model keep batch norm in inference mode while trained parts have it in training mode, and a network that
  * runs several times per step must not overwrite the updates of one pass with those of the next.
  */
-import type { Scope, Value } from "@dcae/core/graph";
+import { type Scope, ShapeError, type Value } from "@dcae/core/graph";
 
 export interface Overlay {
   /** Whether the place `path` behaves as in training. Default: as the scope does. */
@@ -20,8 +20,10 @@ export function overlayScope(scope: Scope, overlay: Overlay): Scope {
     at: (name) => overlayScope(scope.at(name), overlay),
     parameter: (name, shape, options) => scope.parameter(name, shape, options),
     update(name, value) {
-      if (overlay.updates === undefined) scope.update(name, value);
-      else overlay.updates.set(scope.path === "" ? name : `${scope.path}.${name}`, value);
+      if (overlay.updates === undefined) return scope.update(name, value);
+      const full = scope.path === "" ? name : `${scope.path}.${name}`;
+      if (overlay.updates.has(full)) throw new ShapeError(`parameter "${full}" is updated twice in one pass`);
+      overlay.updates.set(full, value);
     },
   };
 }

@@ -2,7 +2,7 @@
 import { type Dim, dimEqual } from "../dim.js";
 import { dtypeKind } from "../dtype.js";
 import type { OpName, ReduceAttributes, Value } from "../value.js";
-import { type InferRule, type Inferred, shapeError } from "./rule.js";
+import { checkDims, type InferRule, type Inferred, shapeError } from "./rule.js";
 
 function sameAsInput(op: OpName): (inputs: readonly [Value]) => Inferred {
   return (inputs) => {
@@ -51,9 +51,14 @@ export function checkAxes(op: string, inputs: readonly Value[], axes: readonly n
   }
 }
 
+function leaf(inputs: readonly [], { name, shape, dtype }: Inferred & { readonly name: string }): Inferred {
+  checkDims(`"${name}"`, inputs, shape);
+  return { shape, dtype };
+}
+
 export const elementwiseRules = {
-  input: (_, { shape, dtype }) => ({ shape, dtype }),
-  parameter: (_, { shape, dtype }) => ({ shape, dtype }),
+  input: leaf,
+  parameter: leaf,
   constant: (_, { tensor }) => ({ shape: tensor.shape, dtype: tensor.dtype }),
   neg: sameAsInput("neg"),
   abs: sameAsInput("abs"),

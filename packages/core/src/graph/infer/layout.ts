@@ -3,11 +3,13 @@ import { type Dim, dimAdd, dimEqual, shapeEqual, shapeSize, shapeToString } from
 import { dtypeKind } from "../dtype.js";
 import type { OpName } from "../value.js";
 import { broadcastShapes, checkAxes } from "./elementwise.js";
-import { type InferRule, shapeError } from "./rule.js";
+import { checkDims, checkIntegers, type InferRule, shapeError } from "./rule.js";
+import { scalarTensor } from "./scalar-tensor.js";
 
 export const layoutRules = {
   reshape: (inputs, { shape }) => {
     const [x] = inputs;
+    checkDims("reshape", inputs, shape);
     if (!dimEqual(shapeSize(x.shape), shapeSize(shape))) {
       throw shapeError("reshape", inputs, `doesn't fit into ${shapeToString(shape)}`);
     }
@@ -23,6 +25,7 @@ export const layoutRules = {
   },
   expand: (inputs, { shape }) => {
     const [x] = inputs;
+    checkDims("expand", inputs, shape);
     const broadcast = broadcastShapes(x.shape, shape);
     if (broadcast === undefined || !shapeEqual(broadcast, shape)) {
       throw shapeError("expand", inputs, `doesn't broadcast to ${shapeToString(shape)}`);
@@ -37,20 +40,24 @@ export const layoutRules = {
       const dim = x.shape[axis] as Dim;
       const [start, stop, step] = [starts[i] as number, stops[i] as number, steps[i] as number];
       if (typeof dim !== "number") throw shapeError("slice", inputs, `axis ${axis} has no fixed size to cut`);
-      if (!(start >= 0 && start <= stop && stop <= dim && step >= 1)) {
+      const whole = [start, stop, step].every(Number.isInteger);
+      if (!(whole && start >= 0 && start <= stop && stop <= dim && step >= 1)) {
         throw shapeError("slice", inputs, `${start}:${stop}:${step} is outside of axis ${axis}`);
       }
       shape[axis] = Math.ceil((stop - start) / step);
     });
     return { shape, dtype: x.dtype };
   },
-  pad: (inputs, { before, after, mode }) => {
+  pad: (inputs, { before, after, mode, value }) => {
     const [x] = inputs;
+    checkIntegers("pad", inputs, { "the amount": [...before, ...after] }, 0);
+    scalarTensor("pad", inputs, value, x.dtype);
     const shape = x.shape.map((dim, axis) => {
       const [low, high] = [before[axis], after[axis]];
-      if (low === undefined || high === undefined || low < 0 || high < 0) {
-        throw shapeError("pad", inputs, "needs a non-negative amount before and after each axis");
+      if (low === undefined || high === undefined) {
+        throw shapeError("pad", inputs, "needs an amount before and after each axis");
       }
+      if (mode === "edge" && dim === 0 && low + high > 0) throw shapeError("pad", inputs, `axis ${axis} has no edge`);
       if (mode === "reflect" && typeof dim === "number" && Math.max(low, high) >= dim && low + high > 0) {
         throw shapeError("pad", inputs, `can't reflect ${Math.max(low, high)} elements of an axis of ${dim}`);
       }

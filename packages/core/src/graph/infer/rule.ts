@@ -20,9 +20,38 @@ export function pathOf(inputs: readonly Value[]): string {
   return path;
 }
 
+/** `axis` of `x` counted from the front; negative ones count from the end. */
+export function resolveAxis(op: string, x: Value, axis: number, rank = x.shape.length): number {
+  const resolved = axis < 0 ? axis + rank : axis;
+  if (Number.isInteger(resolved) && resolved >= 0 && resolved < rank) return resolved;
+  throw shapeError(op, [x], `there is no axis ${axis}`);
+}
+
+/** Refuses dimensions that aren't sizes: fractions, negative numbers. */
+export function checkDims(op: string, inputs: readonly Value[], shape: readonly Dim[]): void {
+  const isSize = (dim: Dim) => typeof dim !== "number" || (Number.isSafeInteger(dim) && dim >= 0);
+  if (!shape.every(isSize)) throw shapeError(op, inputs, `${shapeToString(shape)} isn't a shape`);
+}
+
+/** Refuses numbers that aren't integers of at least `least`. */
+export function checkIntegers(
+  op: string,
+  inputs: readonly Value[],
+  named: Readonly<Record<string, number | readonly number[]>>,
+  least: number,
+): void {
+  for (const [name, value] of Object.entries(named)) {
+    for (const number of typeof value === "number" ? [value] : value) {
+      if (Number.isSafeInteger(number) && number >= least) continue;
+      throw shapeError(op, inputs, `${name} ${number} isn't an integer of at least ${least}`);
+    }
+  }
+}
+
 /** An error that names the op, the inputs' shapes and the parameter closest to the place. */
-export function shapeError(op: string, inputs: readonly Value[], problem: string): ShapeError {
+export function shapeError(op: string, inputs: readonly Value[], problem: string, hint?: string): ShapeError {
   const shapes = inputs.map((input) => `${shapeToString(input.shape)} ${input.dtype}`).join(", ");
   const path = pathOf(inputs);
-  return new ShapeError(`${op}(${shapes}): ${problem}${path === "" ? "" : ` (at parameter "${path}")`}`);
+  const place = path === "" ? "" : ` (at parameter "${path}")`;
+  return new ShapeError(`${op}(${shapes}): ${problem}${place}`, hint === undefined ? {} : { hint });
 }

@@ -2,7 +2,7 @@
 import { type Dim, dimAdd, dimDivide, dimEqual, dimMultiply } from "../dim.js";
 import type { ConvAttributes, OpName, PoolAttributes, Value } from "../value.js";
 import { broadcastShapes } from "./elementwise.js";
-import { type InferRule, type Inferred, shapeError } from "./rule.js";
+import { checkIntegers, type InferRule, type Inferred, shapeError } from "./rule.js";
 
 /**
  * Output size of a sliding window: floor((size + padding - extent) / stride) + 1.
@@ -23,7 +23,17 @@ interface Window extends PoolAttributes {
   readonly dilation?: readonly [number, number];
 }
 
+function checkWindow(
+  op: OpName,
+  inputs: readonly Value[],
+  { kernel, stride, padding, dilation = [1, 1] }: Window,
+): void {
+  checkIntegers(op, inputs, { kernel, stride, dilation }, 1);
+  checkIntegers(op, inputs, { padding: [padding.top, padding.left, padding.bottom, padding.right] }, 0);
+}
+
 function slide(op: OpName, inputs: readonly Value[], x: Value, window: Window): [Dim, Dim] {
+  checkWindow(op, inputs, window);
   const { kernel, stride, padding, dilation = [1, 1] } = window;
   const extents = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1] as const;
   const height = windowedSize(x.shape[2] as Dim, extents[0], stride[0], padding.top + padding.bottom);
@@ -54,6 +64,11 @@ function pool(op: OpName): (inputs: readonly [Value], attributes: PoolAttributes
   return (inputs, attributes) => {
     requireRank4(op, inputs);
     const [x] = inputs;
+    const { kernel, padding } = attributes;
+    const [vertical, horizontal] = [Math.max(padding.top, padding.bottom), Math.max(padding.left, padding.right)];
+    if (vertical >= kernel[0] || horizontal >= kernel[1]) {
+      throw shapeError(op, inputs, `padding of ${vertical}x${horizontal} leaves windows of ${kernel.join("x")} empty`);
+    }
     return { shape: [...x.shape.slice(0, 2), ...slide(op, inputs, x, attributes)], dtype: x.dtype };
   };
 }
@@ -76,6 +91,7 @@ export const spatialRules = {
     const [x, weight, bias] = inputs;
     const [out, inPerGroup, height, width] = weightShape("conv2d", inputs, weight);
     const { groups } = attributes;
+    checkIntegers("conv2d", inputs, { groups }, 1);
     if (x.shape[1] !== inPerGroup * groups || out % groups !== 0) {
       throw shapeError("conv2d", inputs, `the channels don't fit the weight with ${groups} group(s)`);
     }
@@ -90,12 +106,19 @@ export const spatialRules = {
     checkDType("convTranspose2d", inputs);
     const [x, weight] = inputs;
     const [channels, outPerGroup, height, width] = weightShape("convTranspose2d", inputs, weight);
-    if (x.shape[1] !== channels || channels % attributes.groups !== 0) {
+    const { groups, outputPadding } = attributes;
+    checkWindow("convTranspose2d", inputs, { ...attributes, kernel: [height, width] });
+    checkIntegers("convTranspose2d", inputs, { groups }, 1);
+    checkIntegers("convTranspose2d", inputs, { "output padding": outputPadding }, 0);
+    if (x.shape[1] !== channels || channels % groups !== 0) {
       throw shapeError("convTranspose2d", inputs, "the channels don't fit the weight");
     }
     const spatial = transposedSize(x, [height, width], attributes);
     if (spatial.includes(undefined)) throw shapeError("convTranspose2d", inputs, "the padded size isn't known");
-    return { shape: [x.shape[0] as Dim, outPerGroup * attributes.groups, ...(spatial as Dim[])], dtype: x.dtype };
+    if (spatial.some((size) => typeof size === "number" && size < 1)) {
+      throw shapeError("convTranspose2d", inputs, "nothing is left inside of the padding");
+    }
+    return { shape: [x.shape[0] as Dim, outPerGroup * groups, ...(spatial as Dim[])], dtype: x.dtype };
   },
   filterBank: (inputs, { axis, stride, before, after }) => {
     checkDType("filterBank", inputs);
@@ -104,6 +127,8 @@ export const spatialRules = {
     if (filters.shape.length !== 2 || typeof length !== "number") {
       throw shapeError("filterBank", inputs, "needs filters [n, k] of a fixed length");
     }
+    checkIntegers("filterBank", inputs, { stride, taps: length }, 1);
+    checkIntegers("filterBank", inputs, { "the amount of zeros": [before, after] }, 0);
     const size = windowedSize(x.shape[axis] as Dim, length, stride, before + after);
     if (size === undefined) throw shapeError("filterBank", inputs, `${length} taps don't fit along axis ${axis}`);
     return { shape: [count, ...x.shape.map((dim, i) => (i === axis ? size : dim))], dtype: x.dtype };
@@ -112,6 +137,7 @@ export const spatialRules = {
   averagePool2d: pool("averagePool2d"),
   pixelShuffle: (inputs, { factor }) => {
     requireRank4("pixelShuffle", inputs);
+    checkIntegers("pixelShuffle", inputs, { factor }, 1);
     const [n, c, h, w] = inputs[0].shape as readonly [Dim, Dim, Dim, Dim];
     const channels = dimDivide(c, factor * factor);
     if (channels === undefined) throw shapeError("pixelShuffle", inputs, `channels must divide by ${factor * factor}`);
@@ -119,6 +145,7 @@ export const spatialRules = {
   },
   pixelUnshuffle: (inputs, { factor }) => {
     requireRank4("pixelUnshuffle", inputs);
+    checkIntegers("pixelUnshuffle", inputs, { factor }, 1);
     const [n, c, h, w] = inputs[0].shape as readonly [Dim, Dim, Dim, Dim];
     const [height, width] = [dimDivide(h, factor), dimDivide(w, factor)];
     if (height === undefined || width === undefined) {
@@ -128,6 +155,7 @@ export const spatialRules = {
   },
   upsampleNearest2d: (inputs, { factor }) => {
     requireRank4("upsampleNearest2d", inputs);
+    checkIntegers("upsampleNearest2d", inputs, { factor }, 1);
     const [n, c, h, w] = inputs[0].shape as readonly [Dim, Dim, Dim, Dim];
     return { shape: [n, c, dimMultiply(h, factor), dimMultiply(w, factor)], dtype: inputs[0].dtype };
   },

@@ -7,7 +7,7 @@ import { ShapeError } from "../../errors.js";
 import { build } from "../build.js";
 import type { DType } from "../dtype.js";
 import type { Value } from "../value.js";
-import { scalar } from "./leaves.js";
+import { scalar, scalarFor } from "./leaves.js";
 
 /** A value, or a number that becomes a scalar constant of the other operand's dtype. */
 export type Operand = Value | number;
@@ -29,11 +29,16 @@ export const cast = (x: Value, dtype: DType): Value => (x.dtype === dtype ? x : 
 
 type BinaryOp = "add" | "sub" | "mul" | "div" | "pow" | "maximum" | "minimum" | "equal" | "greater" | "less";
 
+/** Both operands as values; undefined where both are numbers. */
+function operands(op: string, a: Operand, b: Operand): [Value, Value] | undefined {
+  if (typeof a !== "number") return [a, typeof b === "number" ? scalarFor(op, a, b) : b];
+  return typeof b === "number" ? undefined : [scalarFor(op, b, a), b];
+}
+
 function binary(op: BinaryOp, a: Operand, b: Operand): Value {
-  const dtype = typeof a === "number" ? (typeof b === "number" ? undefined : b.dtype) : a.dtype;
-  if (dtype === undefined) throw new ShapeError(`${op}: at least one operand must be a graph value`);
-  const toValue = (operand: Operand) => (typeof operand === "number" ? scalar(operand, dtype) : operand);
-  return build(op, [toValue(a), toValue(b)], {});
+  const values = operands(op, a, b);
+  if (values === undefined) throw new ShapeError(`${op}: at least one operand must be a graph value`);
+  return build(op, values, {});
 }
 
 export const add = (a: Operand, b: Operand): Value => binary("add", a, b);
@@ -47,11 +52,10 @@ export const equal = (a: Operand, b: Operand): Value => binary("equal", a, b);
 export const greater = (a: Operand, b: Operand): Value => binary("greater", a, b);
 export const less = (a: Operand, b: Operand): Value => binary("less", a, b);
 
-/** Elements of `a` where `condition` (bool) holds, otherwise of `b`. */
+/** Elements of `a` where `condition` (bool) holds, otherwise of `b`. Two plain numbers are float32. */
 export function where(condition: Value, a: Operand, b: Operand): Value {
-  const dtype = typeof a === "number" ? (typeof b === "number" ? "float32" : b.dtype) : a.dtype;
-  const toValue = (operand: Operand) => (typeof operand === "number" ? scalar(operand, dtype) : operand);
-  return build("where", [condition, toValue(a), toValue(b)], {});
+  const [left, right] = operands("where", a, b) ?? [scalar(Number(a)), scalar(Number(b))];
+  return build("where", [condition, left, right], {});
 }
 
 export const square = (x: Value): Value => mul(x, x);

@@ -1,8 +1,7 @@
 /** Ops that move elements: reshape, transpose, slice, pad, concat, gather, shuffles. Axes may be negative. */
-import { ShapeError } from "../../errors.js";
 import { build } from "../build.js";
 import { type Dim, dimDivide, dimMultiply, shapeEqual, shapeSize, shapeToString } from "../dim.js";
-import { shapeError } from "../infer/rule.js";
+import { checkIntegers, resolveAxis, shapeError } from "../infer/rule.js";
 import type { Value } from "../value.js";
 
 /** The same elements under another shape; one dimension may be -1. */
@@ -24,22 +23,17 @@ function resolveShape(x: Value, shape: readonly Dim[]): readonly Dim[] {
 
 /** Axes in another order; by default the last two swapped. */
 export function transpose(x: Value, permutation?: readonly number[]): Value {
-  const rank = x.shape.length;
-  const swapped = [...Array(rank - 2).keys(), rank - 1, rank - 2];
-  return build("transpose", [x], { permutation: permutation ?? swapped });
+  const axes = permutation ?? [...x.shape.slice(2).keys(), -1, -2];
+  return build("transpose", [x], { permutation: axes.map((axis) => resolveAxis("transpose", x, axis)) });
 }
 
 export function expand(x: Value, shape: readonly Dim[]): Value {
   return shapeEqual(x.shape, shape) ? x : build("expand", [x], { shape });
 }
 
-function resolveAxis(x: Value, axis: number): number {
-  return axis < 0 ? axis + x.shape.length : axis;
-}
-
 /** Elements start..stop (exclusive) of one axis; negative positions count from the end. */
 export function slice(x: Value, axis: number, start: number, stop?: number, step = 1): Value {
-  const resolved = resolveAxis(x, axis);
+  const resolved = resolveAxis("slice", x, axis);
   const size = x.shape[resolved];
   if (typeof size !== "number") throw shapeError("slice", [x], `axis ${axis} has no fixed size to cut`);
   const position = (value: number) => (value < 0 ? value + size : value);
@@ -51,7 +45,8 @@ export function slice(x: Value, axis: number, start: number, stop?: number, step
 /** Consecutive parts of the given sizes along `axis`; the sizes must add up to the whole. */
 export function split(x: Value, axis: number, sizes: readonly number[]): Value[] {
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  if (x.shape[resolveAxis(x, axis)] !== total) {
+  checkIntegers("split", [x], { size: sizes }, 0);
+  if (x.shape[resolveAxis("split", x, axis)] !== total) {
     throw shapeError("split", [x], `parts of ${sizes.join(" + ")} don't add up to axis ${axis}`);
   }
   let start = 0;
@@ -61,7 +56,7 @@ export function split(x: Value, axis: number, sizes: readonly number[]): Value[]
   });
 }
 
-/** Amounts per axis, [before, after]; missing axes aren't padded. */
+/** Amounts per axis, [before, after]; missing axes aren't padded. Negative axes count from the end. */
 export type PadAmounts = Readonly<Record<number, readonly [before: number, after: number]>>;
 
 export function pad(
@@ -70,23 +65,29 @@ export function pad(
   mode: "constant" | "reflect" | "edge" = "constant",
   value = 0,
 ): Value {
-  const outside = Object.keys(amounts).filter((axis) => !(Number(axis) < x.shape.length));
-  if (outside.length > 0) throw new ShapeError(`pad: no axis ${outside.join(", ")} in ${shapeToString(x.shape)}`);
-  const before = x.shape.map((_, axis) => amounts[axis]?.[0] ?? 0);
-  const after = x.shape.map((_, axis) => amounts[axis]?.[1] ?? 0);
+  const before = x.shape.map(() => 0);
+  const after = x.shape.map(() => 0);
+  const named = new Set<number>();
+  for (const [key, [low, high]] of Object.entries(amounts) as [string, readonly [number, number]][]) {
+    const axis = resolveAxis("pad", x, Number(key));
+    if (named.has(axis)) throw shapeError("pad", [x], `axis ${axis} has two amounts`);
+    named.add(axis);
+    [before[axis], after[axis]] = [low, high];
+  }
   if ([...before, ...after].every((amount) => amount === 0)) return x;
   return build("pad", [x], { before, after, mode, value });
 }
 
 export function concat(values: readonly Value[], axis: number): Value {
   const [first] = values;
-  if (first !== undefined && values.length === 1) return first;
-  return build("concat", values, { axis: first === undefined ? axis : resolveAxis(first, axis) });
+  if (first === undefined) return build("concat", values, { axis });
+  const resolved = resolveAxis("concat", first, axis);
+  return values.length === 1 ? first : build("concat", values, { axis: resolved });
 }
 
 /** Items of `data` along `axis` at integer `indices` (an embedding lookup for axis 0). */
 export function gather(data: Value, indices: Value, axis = 0): Value {
-  return build("gather", [data, indices], { axis: resolveAxis(data, axis) });
+  return build("gather", [data, indices], { axis: resolveAxis("gather", data, axis) });
 }
 
 /** [B, C*r*r, H, W] to [B, C, H*r, W*r]; input channel c*r*r + i*r + j goes to row offset i, column offset j. */
@@ -106,8 +107,9 @@ export function upsampleNearest2d(x: Value, factor: number): Value {
 
 /** Every item of `axis` repeated `times` times consecutively: a, a, b, b, ... */
 export function repeatInterleave(x: Value, axis: number, times: number): Value {
+  const at = resolveAxis("repeatInterleave", x, axis);
+  checkIntegers("repeatInterleave", [x], { times }, 0);
   if (times === 1) return x;
-  const at = resolveAxis(x, axis);
   const size = x.shape[at] as Dim;
   const [left, right] = [x.shape.slice(0, at), x.shape.slice(at + 1)];
   const expanded = expand(reshape(x, [...left, size, 1, ...right]), [...left, size, times, ...right]);

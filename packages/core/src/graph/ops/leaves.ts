@@ -1,10 +1,10 @@
 /** Where graphs start: inputs, parameters, constants. */
 import { build } from "../build.js";
 import type { Dim } from "../dim.js";
-import { allocate, type DType, isBigIntDType, type StorageOf } from "../dtype.js";
-import { encodeFloats, isNarrowFloat } from "../float-formats.js";
+import type { DType } from "../dtype.js";
+import { scalarTensor } from "../infer/scalar-tensor.js";
 import type { ParameterSpec } from "../parameter.js";
-import { Tensor } from "../tensor.js";
+import type { Tensor } from "../tensor.js";
 import type { Value } from "../value.js";
 
 /** Data given at each run under `name`. */
@@ -21,14 +21,16 @@ export function constant(tensor: Tensor): Value {
   return build("constant", [], { tensor });
 }
 
-/** A scalar constant; ops make these from plain numbers themselves. */
+/**
+ * A scalar constant; ops make these from plain numbers themselves.
+ *
+ * @throws ShapeError when the dtype has no such number
+ */
 export function scalar(value: number, dtype: DType = "float32"): Value {
-  return constant(new Tensor(dtype, scalarStorage(value, dtype), []));
+  return constant(scalarTensor("scalar", [], value, dtype));
 }
 
-function scalarStorage<D extends DType>(value: number, dtype: D): StorageOf<D> {
-  if (isNarrowFloat(dtype)) return encodeFloats(dtype, [value]) as StorageOf<D>;
-  const storage = allocate(dtype, 1);
-  storage[0] = (isBigIntDType(dtype) ? BigInt(value) : value) as never;
-  return storage;
+/** `value` as a constant beside `x`, for the op `op`. @throws ShapeError when the dtype of x has no such number */
+export function scalarFor(op: string, x: Value, value: number): Value {
+  return constant(scalarTensor(op, [x], value, x.dtype));
 }

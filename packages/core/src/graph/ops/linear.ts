@@ -1,5 +1,6 @@
 /** Matrix products, convolutions and pooling. */
 import { build } from "../build.js";
+import { resolveAxis } from "../infer/rule.js";
 import type { ConvAttributes, Padding2d, Pair, Value } from "../value.js";
 
 /** Batched matrix product [..., M, K] x [..., K, N]; the leading axes broadcast. */
@@ -64,7 +65,7 @@ export interface FilterBankOptions {
 /** Every filter of `filters` [n, k] along one axis of x; the result is [n, ...x.shape] with that axis shortened. */
 export function filterBank(x: Value, filters: Value, options: FilterBankOptions): Value {
   const { axis, stride = 1, before = 0, after = 0 } = options;
-  const resolved = axis < 0 ? axis + x.shape.length : axis;
+  const resolved = resolveAxis("filterBank", x, axis);
   return build("filterBank", [x, filters], { axis: resolved, stride, before, after });
 }
 

@@ -1,5 +1,6 @@
 /** Numbers of 8 bits and convolutions of them (ONNX's QuantizeLinear, DequantizeLinear and QLinearConv). */
 import { build } from "../build.js";
+import { resolveAxis } from "../infer/rule.js";
 import type { QuantizationGrid, QuantizedDType, Value } from "../value.js";
 import { type Conv2dOptions, convAttributes } from "./linear.js";
 
@@ -12,16 +13,19 @@ export interface QuantizeOptions {
   readonly dtype?: QuantizedDType;
 }
 
+/** A scalar x has no axis, but the axis of its single scale is 0. */
+const scaleAxis = (op: string, x: Value, axis: number) => resolveAxis(op, x, axis, Math.max(1, x.shape.length));
+
 /** round(x / scale) + zeroPoint, ties to even, clamped to the dtype's range. */
 export function quantizeLinear(x: Value, scale: Value, options: QuantizeOptions = {}): Value {
   const { axis = 0, zeroPoint = 0, dtype = "uint8" } = options;
-  return build("quantizeLinear", [x, scale], { axis, zeroPoint, dtype });
+  return build("quantizeLinear", [x, scale], { axis: scaleAxis("quantizeLinear", x, axis), zeroPoint, dtype });
 }
 
 /** (x - zeroPoint) * scale. */
 export function dequantizeLinear(x: Value, scale: Value, options: Omit<QuantizeOptions, "dtype"> = {}): Value {
   const { axis = 0, zeroPoint = 0 } = options;
-  return build("dequantizeLinear", [x, scale], { axis, zeroPoint });
+  return build("dequantizeLinear", [x, scale], { axis: scaleAxis("dequantizeLinear", x, axis), zeroPoint });
 }
 
 export interface QLinearConv2dOptions extends Conv2dOptions {

@@ -1,7 +1,7 @@
 /** Reductions, and the normalizations composed of them. Axes may be negative. */
 import { build } from "../build.js";
 import { type Dim, dimDivide } from "../dim.js";
-import { shapeError } from "../infer/rule.js";
+import { resolveAxis, shapeError } from "../infer/rule.js";
 import type { ReduceAttributes, Value } from "../value.js";
 import { add, div, mul, sqrt, square, sub } from "./elementwise.js";
 import { reshape } from "./layout.js";
@@ -11,28 +11,32 @@ export interface ReduceOptions {
   readonly keepDims?: boolean;
 }
 
-function attributes(x: Value, axes: readonly number[] | number | undefined, options: ReduceOptions): ReduceAttributes {
-  const rank = x.shape.length;
+function attributes(
+  op: string,
+  x: Value,
+  axes: readonly number[] | number | undefined,
+  options: ReduceOptions,
+): ReduceAttributes {
   const list = axes === undefined ? x.shape.map((_, axis) => axis) : typeof axes === "number" ? [axes] : axes;
-  const resolved = list.map((axis) => (axis < 0 ? axis + rank : axis)).sort((a, b) => a - b);
+  const resolved = list.map((axis) => resolveAxis(op, x, axis)).sort((a, b) => a - b);
   return { axes: resolved, keepDims: options.keepDims ?? false };
 }
 
 /** Sum over `axes` (all by default). */
 export function reduceSum(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
-  return build("reduceSum", [x], attributes(x, axes, options));
+  return build("reduceSum", [x], attributes("reduceSum", x, axes, options));
 }
 
 export function reduceMean(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
-  return build("reduceMean", [x], attributes(x, axes, options));
+  return build("reduceMean", [x], attributes("reduceMean", x, axes, options));
 }
 
 export function reduceMax(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
-  return build("reduceMax", [x], attributes(x, axes, options));
+  return build("reduceMax", [x], attributes("reduceMax", x, axes, options));
 }
 
 export function softmax(x: Value, axis = -1): Value {
-  return build("softmax", [x], { axis: axis < 0 ? axis + x.shape.length : axis });
+  return build("softmax", [x], { axis: resolveAxis("softmax", x, axis) });
 }
 
 /** (x - mean) / sqrt(biased variance + eps) over `axes`. */
@@ -49,6 +53,7 @@ export function rmsNormalize(x: Value, axes: readonly number[] | number, eps: nu
 
 /** Group normalization without affine part: x [N, C, H, W] standardized over each of `groups` groups of channels. */
 export function groupNormalize(x: Value, groups: number, eps: number): Value {
+  if (x.shape.length !== 4) throw shapeError("groupNormalize", [x], "needs [N, C, H, W]");
   const [batch, channels, height, width] = x.shape as readonly [Dim, Dim, Dim, Dim];
   const perGroup = dimDivide(channels, groups);
   if (perGroup === undefined) throw shapeError("groupNormalize", [x], `channels don't divide into ${groups} groups`);
@@ -58,6 +63,7 @@ export function groupNormalize(x: Value, groups: number, eps: number): Value {
 
 /** x * weight + bias with per-channel vectors [C] on axis 1 of x [N, C, ...]. */
 export function channelAffine(x: Value, weight: Value, bias?: Value): Value {
+  if (weight.shape.length !== 1) throw shapeError("channelAffine", [x, weight], "needs a weight [C]");
   const shape = x.shape.map((_, axis) => (axis === 1 ? (weight.shape[0] as Dim) : 1)).slice(1);
   const scaled = mul(x, reshape(weight, shape));
   return bias === undefined ? scaled : add(scaled, reshape(bias, shape));

@@ -1,15 +1,16 @@
 /** Graph to graph: a program that also gives the ranges of what its convolutions take and give. */
 import { neg } from "../ops/elementwise.js";
 import { concat, reshape } from "../ops/layout.js";
+import { constant } from "../ops/leaves.js";
 import { reduceMax } from "../ops/reduce.js";
 import { createProgram, type Program } from "../program.js";
-import type { Tensor } from "../tensor.js";
+import { Tensor } from "../tensor.js";
 import { topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
 import { graphFacts } from "./facts.js";
 import { type ActivationRanges, type ConvRanges, quantizableName, type Range } from "./quantize.js";
 
-/** The output that `withRanges` adds: [convolutions, 4], lows negated. */
+/** The output that `withRanges` adds: [convolutions, 4], lows negated; without convolutions it has no rows. */
 export const RANGES_OUTPUT = "ranges";
 
 /**
@@ -36,7 +37,8 @@ export function withRanges(program: Program): Program {
       [1, 4],
     );
   });
-  return createProgram(program.name, { ...Object.fromEntries(program.outputs), [RANGES_OUTPUT]: concat(rows, 0) });
+  const ranges = rows.length === 0 ? constant(Tensor.zeros([0, 4])) : concat(rows, 0);
+  return createProgram(program.name, { ...Object.fromEntries(program.outputs), [RANGES_OUTPUT]: ranges });
 }
 
 /** The smallest range that holds both. */
