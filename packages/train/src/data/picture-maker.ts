@@ -49,31 +49,41 @@ interface Pending {
   readonly worker: Worker;
 }
 
-/** @param workers threads to use; by default half of the cores. @throws ConfigError where there is no script for them */
-export function createPictureMaker(workers: number = defaultWorkers()): PictureMaker {
+/**
+ * A thread that dies fails the pictures it was making, and another one takes its place.
+ *
+ * @param workers threads to use; by default half of the cores
+ * @param script what they run
+ * @throws ConfigError where there is no script for them
+ */
+export function createPictureMaker(workers: number = defaultWorkers(), script: URL = SCRIPT): PictureMaker {
   if (workers === 0) return { threads: 0, make: makePicture, close: async () => {} };
-  if (!hasScript()) {
-    throw new ConfigError(`data: ${workers} threads can't be started, there is no ${fileURLToPath(SCRIPT)}`, {
+  if (!existsSync(fileURLToPath(script))) {
+    throw new ConfigError(`data: ${workers} threads can't be started, there is no ${fileURLToPath(script)}`, {
       hint: "Build the package, or set workers to 0.",
     });
   }
   const pending = new Map<number, Pending>();
   const load = new Map<Worker, number>();
   let nextId = 0;
+  let closed = false;
 
   function settle(id: number, finish: (request: Pending) => void): void {
     const request = pending.get(id);
     if (request === undefined) return;
     pending.delete(id);
-    const left = (load.get(request.worker) ?? 1) - 1;
-    load.set(request.worker, left);
-    // An idle worker doesn't keep the process alive.
-    if (left === 0) request.worker.unref();
+    const busy = load.get(request.worker);
+    // A thread that ended isn't in the list, and mustn't come back into it.
+    if (busy !== undefined) {
+      load.set(request.worker, busy - 1);
+      // An idle worker doesn't keep the process alive.
+      if (busy === 1) request.worker.unref();
+    }
     finish(request);
   }
 
   function start(): Worker {
-    const worker = new Worker(SCRIPT);
+    const worker = new Worker(script);
     const failAll = (problem: string, cause?: unknown) => {
       load.delete(worker);
       for (const [id, request] of pending) {
@@ -97,12 +107,13 @@ export function createPictureMaker(workers: number = defaultWorkers()): PictureM
   for (let i = 0; i < workers; i++) start();
   return {
     threads: workers,
-    make(recipe, view) {
-      let worker: Worker | undefined;
+    async make(recipe, view) {
+      if (closed) throw new EngineError("the threads that read pictures were closed");
+      let worker = load.size < workers ? start() : undefined;
       for (const [candidate, jobs] of load) {
         if (worker === undefined || jobs < (load.get(worker) ?? 0)) worker = candidate;
       }
-      const chosen = worker ?? start();
+      const chosen = worker as Worker;
       const id = nextId++;
       return new Promise((resolve, reject) => {
         pending.set(id, { resolve, reject, worker: chosen });
@@ -112,6 +123,7 @@ export function createPictureMaker(workers: number = defaultWorkers()): PictureM
       });
     },
     async close() {
+      closed = true;
       await Promise.all([...load.keys()].map((worker) => worker.terminate()));
     },
   };
