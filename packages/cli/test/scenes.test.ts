@@ -1,7 +1,7 @@
 /** `dcae scenes`: procedural data sets. */
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeImage, drawScene, SCENE_CLASSES } from "@dcae/core";
+import { createImage, decodeImage, drawScene, SCENE_CLASSES, saveImage } from "@dcae/core";
 import { expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
@@ -28,10 +28,20 @@ test("goes on where it stopped, and leaves what is there", async () => {
   ];
   const before = readFileSync(missing);
   rmSync(missing);
-  writeFileSync(kept, "mine");
+  await saveImage(createImage(16, 16, [1, 2, 3]), kept);
   expect(JSON.parse(await succeed(...args))).toMatchObject({ pictures: 6, drawn: 1 });
   expect(readFileSync(missing).equals(before)).toBe(true);
-  expect(statSync(kept).size).toBe(4);
+  expect([...(await decodeImage(kept)).data.subarray(0, 3)]).toEqual([1, 2, 3]);
+});
+
+test("what is there must have the size that is asked for, and be a picture", async () => {
+  const out = join(folder, "sizes");
+  await succeed("scenes", "-o", out, "--classes", "wall", "--count", "2", "--size", "16");
+  const args = ["scenes", "-o", out, "--classes", "page,wall", "--count", "2"];
+  expect(await failWith(1, ...args, "--size", "24")).toContain("wall-00000000.png: is 16x16, not 24x24");
+  expect(existsSync(join(out, "page"))).toBe(false);
+  writeFileSync(join(out, "wall", "wall-00000001.png"), "mine");
+  expect(await failWith(1, ...args, "--size", "16")).toContain("wall-00000001.png: isn't a PNG file");
 });
 
 test("bad options are one line", async () => {

@@ -2,12 +2,12 @@
  * `dcae scenes`: procedural pictures as files, one folder per class: a data set for whoever has none, with labels for
  * diffusion models and fixed pictures for evaluation.
  */
-import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { drawScene, SCENE_CLASSES, type SceneClass, saveImage } from "@dcae/core";
+import { DataError, drawScene, SCENE_CLASSES, type SceneClass, saveImage } from "@dcae/core";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { outputKind } from "../files/output-target.js";
+import { readPngSize } from "../files/read-png-size.js";
 import { makeFolder } from "../files/write-array-file.js";
 import { addExamples } from "../options/examples.js";
 import { parseCount, parseListOf, parseSeed, parseSize, type Size } from "../options/parse-values.js";
@@ -27,7 +27,7 @@ export function scenesCommand(io: CliIo): Command {
     .description(
       "Draws pictures with the procedural painters, one folder per class, as `train`, `latents` and `eval` read them. The same\n" +
         "seed gives the same pictures on every machine. Pictures that are there already are kept, so that an interrupted run\n" +
-        "goes on where it stopped.",
+        "goes on where it stopped; those of another size are refused.",
     )
     .requiredOption("-o, --out <dir>", "folder of the data set")
     .option("--count <n>", "pictures per class", parseCount, 100)
@@ -52,33 +52,45 @@ async function drawScenes(
   const [height, width] = size;
   await outputKind(out, ["folder"]);
   const total = count * classes.length;
+  // The name holds the seed, so that sets of other seeds can join the folder.
+  const pathOf = (kind: SceneClass, i: number) =>
+    join(out, kind, `${kind}-${String(seed + BigInt(i)).padStart(8, "0")}.png`);
+  // All of them before anything is drawn: otherwise a refusal would leave two sizes in the folder.
+  const kept = new Set<string>();
+  for (const kind of classes) {
+    for (let i = 0; i < count; i++) {
+      io.signal.throwIfAborted();
+      if (await isThere(pathOf(kind, i), size)) kept.add(pathOf(kind, i));
+    }
+  }
   let drawn = 0;
   for (const [label, kind] of classes.entries()) {
     await makeFolder(join(out, kind));
     for (let i = 0; i < count; i++) {
       io.signal.throwIfAborted();
       io.progress.show({ label: "draw", done: label * count + i, total, detail: kind });
-      // The name holds the seed, so that sets of other seeds can join the folder.
-      const at = seed + BigInt(i);
-      const path = join(out, kind, `${kind}-${String(at).padStart(8, "0")}.png`);
-      if (await exists(path)) continue;
-      await saveImage(drawScene({ width, height, seed: at, kind }), path);
+      const path = pathOf(kind, i);
+      if (kept.has(path)) continue;
+      await saveImage(drawScene({ width, height, seed: seed + BigInt(i), kind }), path);
       drawn += 1;
     }
   }
   io.progress.clear();
   const summary = { out, classes, pictures: total, drawn, width, height, seed: String(seed) };
-  const kept = drawn === total ? "" : `, ${total - drawn} of them were there already`;
+  const already = drawn === total ? "" : `, ${total - drawn} of them were there already`;
   io.out(
     json === true
       ? JSON.stringify(summary, undefined, 2)
-      : `${out}: ${total} pictures of ${classes.length} classes, ${width}x${height}${kept}`,
+      : `${out}: ${total} pictures of ${classes.length} classes, ${width}x${height}${already}`,
   );
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+/** Whether a picture is there already. @throws DataError when what is there isn't a PNG of this size */
+async function isThere(path: string, [height, width]: Size): Promise<boolean> {
+  const found = await readPngSize(path);
+  if (found === undefined) return false;
+  if (found.width === width && found.height === height) return true;
+  throw new DataError(`${path}: is ${found.width}x${found.height}, not ${width}x${height}`, {
+    hint: "Choose the --size of the pictures that are there, or another folder.",
+  });
 }
