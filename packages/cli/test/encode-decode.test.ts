@@ -1,5 +1,5 @@
 /** `dcae encode` and `dcae decode` against the library itself, for every kind of input and output. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type AutoencoderDC,
@@ -46,8 +46,6 @@ beforeAll(async () => {
   mkdirSync(at("photos", "pets"), { recursive: true });
   cat = await makePicture(at("photos"), "cat.png", 32);
   dog = await makePicture(at("photos", "pets"), "dog.png", 32, 32, 2);
-  writeFileSync(at("photos", "notes.txt"), "not a picture");
-  writeFileSync(at("photos", ".hidden.png"), "not a picture either");
 });
 afterAll(async () => {
   await model.dispose();
@@ -75,7 +73,15 @@ describe("encode", () => {
 
   test("a folder to one file per picture, subfolders kept, other files left alone", async () => {
     const out = at("latents");
-    expect(await succeed("encode", at("photos"), "-m", m, "-o", out)).toContain("2 latents of [8, 8, 8]");
+    // The same pictures by links, beside what nobody means.
+    mkdirSync(at("mixed"));
+    symlinkSync(cat, at("mixed", "cat.png"));
+    symlinkSync(at("photos", "pets"), at("mixed", "pets"));
+    writeFileSync(at("mixed", "notes.txt"), "not a picture");
+    writeFileSync(at("mixed", ".hidden.png"), "not a picture either");
+    const { stdout, stderr } = await cli(["encode", at("mixed"), "-m", m, "-o", out]);
+    expect(stdout).toContain("2 latents of [8, 8, 8]");
+    expect(stderr).toBe(`dcae: ${at("mixed")}: left out 1 .txt, 1 hidden\n`);
     expect(readdirSync(out, { recursive: true }).sort()).toEqual(["cat.npy", "pets", join("pets", "dog.npy")]);
     const latent = await readNpyFile(join(out, "pets", "dog.npy"));
     expect(latent).toMatchObject({ dtype: "float32", shape: [8, 8, 8] });

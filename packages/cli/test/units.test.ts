@@ -124,14 +124,19 @@ describe("listFiles", () => {
   });
 
   test("in order, without visiting a folder twice", async () => {
-    const files = await listFiles([at("tree"), at("tree", "b", "no.txt")], options);
+    const notes: string[] = [];
+    const files = await listFiles([at("tree"), at("tree", "b", "no.txt")], options, {
+      note: (text) => notes.push(text),
+    });
     expect(files.map(({ name }) => name)).toEqual(["a", "b/c/y", "b/x", "z", "no"]);
+    expect(notes).toEqual([`dcae: ${at("tree")}: left out 1 .txt, 1 links to folders listed already`]);
   });
 
   test("without the excluded folder, unless it is the one that is asked for", async () => {
     const exclude = at("tree", "b");
-    expect((await listFiles([at("tree")], { ...options, exclude })).map(({ name }) => name)).toEqual(["a", "z"]);
-    expect((await listFiles([exclude], { ...options, exclude })).map(({ name }) => name)).toContain("x");
+    const io = { note() {} };
+    expect((await listFiles([at("tree")], { ...options, exclude }, io)).map(({ name }) => name)).toEqual(["a", "z"]);
+    expect((await listFiles([exclude], { ...options, exclude }, io)).map(({ name }) => name)).toContain("x");
   });
 });
 

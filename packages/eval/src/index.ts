@@ -112,7 +112,7 @@ export {
   weightsFingerprint,
 } from "./runners/reconstructor.js";
 export { removeWorkFolder, WorkFolderError } from "./runners/work-folder.node.js";
-export { type FolderOptions, folderSource, listPictures } from "./sources/folder-source.node.js";
+export { type FolderOptions, folderSource } from "./sources/folder-source.node.js";
 export { type GeneratedOptions, generatedSource, memorySource } from "./sources/memory-source.js";
 export { npzSource } from "./sources/npz-source.node.js";
 export type { Picture, PictureSource, Shard } from "./sources/picture-source.js";

@@ -83,13 +83,17 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
   const { out } = flags;
   const kind = await outputKind(out, ["folder", "picture", "array"]);
   if (kind !== "folder" && flags.skipErrors === true) throw new UsageError("--skip-errors needs a folder as --out");
-  const { items, close } = await openItems(inputs, {
-    folders: "arrays",
-    accepts: ["arrays"],
-    what: "latents",
-    out,
-    tensor: flags.tensor,
-  });
+  const { items, close } = await openItems(
+    inputs,
+    {
+      folders: "arrays",
+      accepts: ["arrays"],
+      what: "latents",
+      out,
+      tensor: flags.tensor,
+    },
+    io,
+  );
   try {
     if (kind === "picture" && items.length !== 1) {
       throw new UsageError(`--out ${out}: one picture can't hold ${items.length} of them`, {

@@ -93,14 +93,18 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
   if (kind === "array" && flags.skipErrors === true) {
     throw new UsageError("--skip-errors needs a folder as --out: in one file, rows would no longer belong to inputs");
   }
-  const { items, close } = await openItems(inputs, {
-    folders: "pictures",
-    accepts: ["pictures", "arrays"],
-    what: "pictures",
-    out,
-    size: flags.size,
-    tensor: flags.tensor,
-  });
+  const { items, close } = await openItems(
+    inputs,
+    {
+      folders: "pictures",
+      accepts: ["pictures", "arrays"],
+      what: "pictures",
+      out,
+      size: flags.size,
+      tensor: flags.tensor,
+    },
+    io,
+  );
   try {
     const paths = kind === "folder" ? await resultPaths(items, out, [".npy"]) : undefined;
     if (paths === undefined) await refuseInputs(out, items);

@@ -14,6 +14,7 @@ import {
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { createCodec } from "../codec.js";
+import { noteLeftOut } from "../files/note-left-out.js";
 import { outputKind } from "../files/output-target.js";
 import { formatCount, plural } from "../format-number.js";
 import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latents/describe-latents.js";
@@ -83,6 +84,7 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
   await outputKind(out, ["folder"]);
   const onUnreadable = unreadablePictures(skipErrors, io);
   const pictures = data === SYNTHETIC ? scenePictures(count as number, seed ?? 0n) : await folderPictures(data);
+  noteLeftOut(io, data, pictures);
   const manifest = await withModel(loading, io, async (model) => {
     checkLatentsFlags(flags, model);
     const { latentChannels } = flags;

@@ -96,13 +96,17 @@ export async function reconstruct(
   checkCodecFlags(flags);
   const { out } = flags;
   await outputKind(out, ["folder"]);
-  const { items, close } = await openItems(inputs, {
-    folders: "pictures",
-    accepts: ["pictures"],
-    what: "pictures",
-    out,
-    size: flags.size,
-  });
+  const { items, close } = await openItems(
+    inputs,
+    {
+      folders: "pictures",
+      accepts: ["pictures"],
+      what: "pictures",
+      out,
+      size: flags.size,
+    },
+    io,
+  );
   try {
     const paths = await resultPaths(items, out, ENDINGS);
     const failures = createFailures(io, "picture", flags.skipErrors ?? false);

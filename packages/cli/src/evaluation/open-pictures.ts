@@ -10,6 +10,8 @@ import {
   type Reference,
   type Shard,
 } from "@dcae/eval";
+import type { CliIo } from "../cli-io.js";
+import { noteLeftOut } from "../files/note-left-out.js";
 import { UsageError } from "../usage-error.js";
 
 export interface OpenPicturesOptions {
@@ -24,15 +26,21 @@ export interface OpenPicturesOptions {
  *
  * @throws DataError when it isn't there or holds neither pictures nor statistics
  */
-export async function findReference(path: string | undefined, protocol: Protocol): Promise<Reference | undefined> {
+export async function findReference(
+  path: string | undefined,
+  protocol: Protocol,
+  io: Pick<CliIo, "note">,
+): Promise<Reference | undefined> {
   if (path === undefined) return undefined;
   const status = await stat(path).catch(() => undefined);
   if (status === undefined) throw new DataError(`--reference ${path}: no such folder or file`);
-  return openReference(path, protocol);
+  const reference = await openReference(path, protocol);
+  noteLeftOut(io, path, { leftOut: reference.pictures?.leftOut ?? new Map() });
+  return reference;
 }
 
 /**
- * Opens a folder or an .npz archive.
+ * Opens a folder or an .npz archive; what a folder holds besides is said on `io`.
  *
  * @throws DataError when there are no pictures, UsageError for options without effect
  */
@@ -40,10 +48,15 @@ export async function openPictures(
   path: string,
   protocol: Protocol,
   { option, limit, shard }: OpenPicturesOptions,
+  io: Pick<CliIo, "note">,
 ): Promise<PictureSource> {
   const status = await stat(path).catch(() => undefined);
   if (status === undefined) throw new DataError(`${option} ${path}: no such folder or file`);
-  if (status.isDirectory()) return folderSource(path, { protocol, limit, shard });
+  if (status.isDirectory()) {
+    const source = await folderSource(path, { protocol, limit, shard });
+    noteLeftOut(io, path, { leftOut: source.leftOut ?? new Map() });
+    return source;
+  }
   if (!path.toLowerCase().endsWith(".npz")) {
     throw new DataError(`${option} ${path}: expected a folder of pictures, or an .npz archive`);
   }

@@ -1,12 +1,13 @@
 /**
- * The files behind the paths of a command line: files as they are, folders searched with their subfolders.
+ * The files behind the paths of a command line: files as they are, folders searched with their subfolders (core's listFiles).
  *
  * The order is that of the arguments, and by name inside of folders, so that results don't depend on the file system.
  */
-import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, extname, isAbsolute, join, relative, sep } from "node:path";
-import { DataError } from "@dcae/core";
-import { fileError } from "@dcae/core/checkpoint";
+import { stat } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
+import { DataError, describeLeftOut, listFiles as listFolder } from "@dcae/core";
+import type { CliIo } from "../cli-io.js";
+import { noteLeftOut } from "./note-left-out.js";
 
 export interface ListedFile {
   readonly path: string;
@@ -15,8 +16,8 @@ export interface ListedFile {
 }
 
 export interface ListOptions {
-  /** Which files of a folder count. */
-  readonly accept: (path: string) => boolean;
+  /** Which files of a folder count, by name. */
+  readonly accept: (name: string) => boolean;
   /** Searched folders leave this one out: results of an earlier run aren't input. */
   readonly exclude?: string | undefined;
   /** For messages, as in "pictures". */
@@ -24,25 +25,32 @@ export interface ListOptions {
 }
 
 /**
- * Lists files. Paths that don't exist are listed too: reading them says what is wrong.
- *
- * Hidden files and folders are left out. Links are followed; a folder that was visited isn't visited again.
+ * Lists files, and says what folders hold besides. Paths that don't exist are listed too: reading them says what is wrong.
  *
  * @throws DataError when a folder can't be read or holds no file that counts
  */
-export async function listFiles(paths: readonly string[], options: ListOptions): Promise<ListedFile[]> {
-  const excluded = options.exclude === undefined ? undefined : await realpath(options.exclude).catch(() => undefined);
+export async function listFiles(
+  paths: readonly string[],
+  { accept, exclude, what }: ListOptions,
+  io: Pick<CliIo, "note">,
+): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
   for (const path of paths) {
     if (!(await isFolder(path))) {
       files.push({ path, name: withoutEnding(basename(path)) });
       continue;
     }
-    const found = await searchFolder(path, options.accept, excluded);
-    if (found.length === 0) throw new DataError(`${path}: there are no ${options.what} in this folder`);
-    files.push(...found.map((file) => ({ path: file, name: withoutEnding(relative(path, file)) })));
+    const found = await listFolder(path, { accept, exclude });
+    const others = describeLeftOut(found.leftOut);
+    if (found.files.length === 0) {
+      throw new DataError(
+        `${path}: there are no ${what} in this folder${others === undefined ? "" : `, only ${others}`}`,
+      );
+    }
+    noteLeftOut(io, path, found);
+    files.push(...found.files.map((file) => ({ path: join(path, file), name: withoutEnding(file) })));
   }
-  return files.map((file) => ({ ...file, name: file.name.split(sep).join("/") }));
+  return files;
 }
 
 function withoutEnding(path: string): string {
@@ -56,33 +64,4 @@ async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function searchFolder(root: string, accept: ListOptions["accept"], excluded?: string): Promise<string[]> {
-  const visited = new Set<string>();
-  const found: string[] = [];
-
-  async function visit(folder: string): Promise<void> {
-    const real = await realpath(folder);
-    if (visited.has(real) || (excluded !== undefined && isInside(real, excluded) && folder !== root)) return;
-    visited.add(real);
-    const names = (await readdir(folder)).filter((name) => !name.startsWith("."));
-    for (const name of names.sort()) {
-      const path = join(folder, name);
-      if (await isFolder(path)) await visit(path);
-      else if (accept(path)) found.push(path);
-    }
-  }
-
-  try {
-    await visit(root);
-  } catch (error) {
-    throw fileError(error, root, "read");
-  }
-  return found;
-}
-
-function isInside(path: string, folder: string): boolean {
-  const way = relative(folder, path);
-  return way === "" || !(way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way));
 }

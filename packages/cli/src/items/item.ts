@@ -1,7 +1,8 @@
 /** What a command works through one by one: pictures, or the items of array files. */
-import { DataError, loadImage, type Tensor } from "@dcae/core";
+import { DataError, isPictureName, loadImage, type Tensor } from "@dcae/core";
+import type { CliIo } from "../cli-io.js";
 import { openArrayFile } from "../files/array-file.js";
-import { arrayFormatOf, isPictureName } from "../files/file-kind.js";
+import { arrayFormatOf } from "../files/file-kind.js";
 import { type ListedFile, listFiles } from "../files/list-files.js";
 import type { Size } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";
@@ -39,13 +40,17 @@ export interface ItemOptions {
 }
 
 /**
- * The items behind the paths of a command line; only headers of array files are read here.
+ * The items behind the paths of a command line; what folders hold besides is said on `io`. Only headers of array files are read here.
  *
  * @throws DataError when a folder holds nothing or an array file can't be read, UsageError for options without effect
  */
-export async function openItems(paths: readonly string[], options: ItemOptions): Promise<ItemSet> {
+export async function openItems(
+  paths: readonly string[],
+  options: ItemOptions,
+  io: Pick<CliIo, "note">,
+): Promise<ItemSet> {
   const accept = options.folders === "pictures" ? isPictureName : (path: string) => arrayFormatOf(path) !== undefined;
-  const files = await listFiles(paths, { accept, exclude: options.out, what: options.what });
+  const files = await listFiles(paths, { accept, exclude: options.out, what: options.what }, io);
   checkOptions(files, options);
   const items: Item[] = [];
   const closers: (() => Promise<void>)[] = [];

@@ -1,18 +1,20 @@
 /**
  * The pictures that latents are made of: class folders on disk, or procedural scenes that are drawn when their turn comes.
  */
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import {
   DataError,
   drawScene,
+  endingOf,
   imageToTensor,
+  type LeftOut,
+  listClassFolders,
   loadImage,
+  PICTURE_ENDINGS,
   SCENE_CLASSES,
   type SceneClass,
   type Tensor,
 } from "@dcae/core";
-import { listClassFolders } from "@dcae/diffusion";
-import { PICTURE_ENDINGS } from "../files/file-kind.js";
 
 /** What `--data` means procedural scenes. */
 export const SYNTHETIC = "synthetic";
@@ -22,6 +24,8 @@ export interface PictureSet {
   readonly classes: readonly string[];
   /** `<class>/<name>`, without ending, class by class. */
   readonly names: readonly string[];
+  /** What the folder holds besides; empty for scenes. */
+  readonly leftOut: LeftOut;
   /** A picture as float32 [1, 3, size, size] in [-1, 1]. @throws DataError naming the file */
   load(name: string, size: number): Promise<Tensor>;
 }
@@ -29,13 +33,13 @@ export interface PictureSet {
 /**
  * Pictures in class folders, found by the endings of their names.
  *
- * @throws DataError when there are none, or two would share a latent
+ * @throws DataError when a class has none, or two pictures would share a latent
  */
 export async function folderPictures(folder: string): Promise<PictureSet> {
-  const { classes, files } = await listClassFolders(folder, [...PICTURE_ENDINGS]);
+  const { classes, files, leftOut } = await listClassFolders(folder, PICTURE_ENDINGS);
   const paths = new Map<string, string>();
   for (const file of files) {
-    const name = file.slice(0, file.length - extname(file).length);
+    const name = file.slice(0, file.length - endingOf(file).length);
     const other = paths.get(name);
     if (other !== undefined) {
       throw new DataError(`${join(folder, other)} and ${file} would share one latent, ${name}`, {
@@ -47,6 +51,7 @@ export async function folderPictures(folder: string): Promise<PictureSet> {
   return {
     classes,
     names: [...paths.keys()],
+    leftOut,
     load: (name, size) => loadImage(join(folder, paths.get(name) as string), { size }),
   };
 }
@@ -65,6 +70,7 @@ export function scenePictures(count: number, seed: bigint): PictureSet {
         .filter((i) => i % SCENE_CLASSES.length === label)
         .map((i) => `${kind}/${String(i).padStart(digits, "0")}`),
     ),
+    leftOut: new Map(),
     async load(name, size) {
       const [kind, number] = name.split("/") as [SceneClass, string];
       return imageToTensor(drawScene({ width: size, height: size, seed: seed + BigInt(number), kind }));

@@ -7,13 +7,13 @@ import {
   DEVICES,
   type Device,
   type Engine,
+  isPictureName,
   loadAutoencoder,
   loadImage,
 } from "@dcae/core";
 import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { isPictureName } from "../files/file-kind.js";
 import { type ListedFile, listFiles } from "../files/list-files.js";
 import { unlessInterrupted } from "../interrupted.js";
 import { UsageError } from "../usage-error.js";
@@ -168,7 +168,7 @@ async function calibrationOptions({ calibration }: EngineFlags, io: CliIo): Prom
   const onProgress: CalibrationOptions["onProgress"] = ({ done, total }) =>
     io.progress.show({ label: "calibrate", done, total, detail: "in float32" });
   if (calibration === undefined) return { onProgress };
-  const files = await listFiles(calibration, { accept: isPictureName, what: "pictures" });
+  const files = await listFiles(calibration, { accept: isPictureName, what: "pictures" }, io);
   const load = ({ path }: ListedFile) => loadImage(path, { size: CALIBRATION_SIZE });
   return { onProgress, pictures: await Promise.all(files.map(load)) };
 }

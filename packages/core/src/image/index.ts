@@ -5,6 +5,8 @@ export { DEFAULT_MAX_PIXELS, type DecodeOptions, PILLOW_DECODE } from "./decode-
 export { type EncodeImageOptions, encodeImage, type ImageFormat, imageFormatOf } from "./encode-image.node.js";
 export type { ImageSource } from "./image-source.node.js";
 export * from "./index.browser.js";
+export { type ClassFolders, listClassFolders } from "./list-class-folders.node.js";
+export { type FileListing, type ListFilesOptions, listFiles, listPictures } from "./list-files.node.js";
 export { type LoadImageOptions, loadImage, loadImages } from "./load-image.node.js";
 export { type SaveImageOptions, saveImage } from "./save-image.node.js";
 export { loadSharp } from "./sharp.node.js";

@@ -12,7 +12,6 @@ export {
   shardCount,
 } from "./latent-manifest.js";
 export type { LatentStatistics } from "./latent-statistics.js";
-export { type ClassFolders, listClassFolders } from "./list-pictures.node.js";
 export { openLatents, writeLatentStatistics } from "./open-latents.node.js";
 export { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
 export {

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { DataError } from "@dcae/core";
 import { fileError, readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind, Tensor } from "@dcae/core/graph";
+import { listClassFolders } from "@dcae/core/image";
 import type { LatentDataset } from "./latent-dataset.js";
 import { type LatentManifest, npyName, shardCount, unitItems } from "./latent-manifest.js";
 import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
-import { listClassFolders } from "./list-pictures.node.js";
 import { readSkipped } from "./skipped-pictures.node.js";
 
 /**

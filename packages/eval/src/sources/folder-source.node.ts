@@ -1,15 +1,11 @@
 /** Picture files of a folder and its subfolders, sorted by path. */
 import { createHash } from "node:crypto";
-import type { Dirent } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { extname, join, relative, sep } from "node:path";
-import { DataError, decodeImage, dmCrop, errorMessage, PILLOW_DECODE } from "@dcae/core";
+import { join } from "node:path";
+import { decodeImage, dmCrop, errorMessage, listPictures, PILLOW_DECODE } from "@dcae/core";
 import type { Protocol } from "../protocols/protocol.js";
 import { type Picture, type PictureSource, readAhead, type Shard, shardBounds } from "./picture-source.js";
-
-/** The extensions of the official folder data sets (training.md section 8), and AVIF. */
-const EXTENSIONS = new Set(["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp", "avif"]);
 
 /** Decoded pictures that wait for their turn; each may have some megabytes. */
 const AHEAD = Math.max(4, 2 * availableParallelism());
@@ -24,33 +20,6 @@ export interface FolderOptions {
   readonly limit?: number | undefined;
   /** Only a part (of what `limit` leaves). */
   readonly shard?: Shard | undefined;
-}
-
-/**
- * Paths of the picture files below `folder`, relative to it and sorted. Hidden files and folders are left out.
- *
- * @throws DataError when the folder can't be read or has no pictures
- */
-export async function listPictures(folder: string): Promise<string[]> {
-  let files: Dirent[];
-  try {
-    files = await readdir(folder, { recursive: true, withFileTypes: true });
-  } catch (error) {
-    throw new DataError(`${folder}: can't be read as a folder of pictures: ${errorMessage(error)}`, { cause: error });
-  }
-  const found = files
-    .filter((file) => file.isFile() || file.isSymbolicLink())
-    .filter(({ name }) => EXTENSIONS.has(extname(name).slice(1).toLowerCase()))
-    .map((file) => relative(folder, join(file.parentPath, file.name)).split(sep))
-    .filter((parts) => !parts.some((part) => part.startsWith(".")))
-    .map((parts) => parts.join("/"))
-    .sort();
-  if (found.length === 0) {
-    throw new DataError(`${folder}: there are no pictures in it`, {
-      hint: `Looked for files that end with ${[...EXTENSIONS].join(", ")}, in subfolders too.`,
-    });
-  }
-  return found;
 }
 
 /** Names alone: a shard shouldn't have to look at every file of the set. */
@@ -82,7 +51,7 @@ async function fingerprintOf(folder: string, files: readonly string[]): Promise<
  */
 export async function folderSource(folder: string, options: FolderOptions): Promise<PictureSource> {
   const { protocol, limit, shard } = options;
-  const all = await listPictures(folder);
+  const { files: all, leftOut } = await listPictures(folder);
   const limited = limit === undefined ? all : all.slice(0, limit);
   const files = shard === undefined ? limited : limited.slice(...shardBounds(limited.length, shard));
   const decoding = protocol.decoding === "pillow" ? PILLOW_DECODE : {};
@@ -104,6 +73,7 @@ export async function folderSource(folder: string, options: FolderOptions): Prom
     count: files.length,
     fingerprint: await fingerprintOf(folder, files),
     setFingerprint: setFingerprintOf(limited),
+    leftOut,
     read: (start) => readAhead(start, files.length, AHEAD, read),
   };
 }

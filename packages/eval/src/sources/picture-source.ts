@@ -2,7 +2,7 @@
  * Where pictures come from: folders, archives, samplers. A source is read in order from any position, so that a run can go
  * on where it stopped, and a picture that can't be read is reported instead of ending the run.
  */
-import { ConfigError, type Image } from "@dcae/core";
+import { ConfigError, type Image, type LeftOut } from "@dcae/core";
 
 export interface Picture {
   readonly index: number;
@@ -22,6 +22,8 @@ export interface PictureSource {
   readonly fingerprint: string;
   /** That of the whole set, of which this may be a shard. */
   readonly setFingerprint: string;
+  /** What a folder holds besides; other sources have nothing of the kind. */
+  readonly leftOut?: LeftOut;
   /** The pictures from `start` on, in order. */
   read(start: number): AsyncGenerator<Picture>;
 }

@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { resolveProtocol } from "../../src/protocols/resolve-protocol.js";
-import { folderSource, listPictures } from "../../src/sources/folder-source.node.js";
+import { folderSource } from "../../src/sources/folder-source.node.js";
 import { generatedSource } from "../../src/sources/memory-source.js";
 import { readAhead, shardBounds } from "../../src/sources/picture-source.js";
 import { formulaImage } from "../support/hash-fill.js";
@@ -12,28 +12,25 @@ import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 
-describe("listPictures", () => {
-  it("finds picture files in subfolders, sorted, and nothing else", async () => {
-    const image = formulaImage(4, 4, 0);
-    const root = await writePictures(join(folder, "a"), {
-      "b/2.png": image,
-      "b/10.png": image,
-      "1.webp": image,
-      ".cache/3.png": image,
-    });
-    for (const name of ["B.JPEG", "notes.txt", ".hidden.png", "png"]) writeFileSync(join(root, name), "");
-    expect(await listPictures(root)).toEqual(["1.webp", "B.JPEG", "b/10.png", "b/2.png"]);
-  });
-
-  it("says when there are none", async () => {
-    const empty = join(folder, "empty");
-    mkdirSync(join(empty, "below"), { recursive: true });
-    await expect(listPictures(empty)).rejects.toThrow(/empty: there are no pictures in it/);
-    await expect(listPictures(join(folder, "absent"))).rejects.toThrow(/absent: can't be read as a folder of pictures/);
-  });
-});
-
 describe("folderSource", () => {
+  it("takes core's list of pictures, with what is left out", async () => {
+    const image = formulaImage(4, 4, 0);
+    const pictures = { "b/2.png": image, "b/10.png": image, ".cache/3.png": image };
+    const root = await writePictures(join(folder, "a"), pictures);
+    writeFileSync(join(root, "notes.txt"), "");
+    symlinkSync(join(root, "b"), join(root, "linked"));
+    symlinkSync(join(root, ".cache"), join(root, "other"));
+    const source = await folderSource(root, { protocol: resolveProtocol() });
+    const names: string[] = [];
+    for await (const { name } of source.read(0)) names.push(name);
+    expect(names).toEqual(["b/10.png", "b/2.png", "other/3.png"]);
+    expect(Object.fromEntries(source.leftOut!)).toEqual({
+      hidden: 1,
+      ".txt": 1,
+      "links to folders listed already": 1,
+    });
+  });
+
   it("crops as the protocol says, from any position, with a fingerprint of its files", async () => {
     const pictures = Object.fromEntries([0, 1, 2, 3].map((i) => [`${i}.png`, formulaImage(20 + i, 30, i)]));
     const root = await writePictures(join(folder, "crop"), pictures);

@@ -2,9 +2,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { fileError } from "@dcae/core/checkpoint";
 import { DataError } from "@dcae/core/graph";
-import { isPictureName } from "./folder-source.js";
-
-const isArchive = (name: string) => /\.(tar|zip)$/i.test(name);
+import { isPictureName, whyIgnored } from "@dcae/core/image";
+import { isArchiveName } from "./shard-source.js";
 
 /**
  * Looks at the names at the top of a folder, at the ending of a file.
@@ -15,14 +14,14 @@ export async function detectSource(path: string): Promise<"folder" | "shards"> {
   let names: string[];
   try {
     if (!(await stat(path)).isDirectory()) {
-      if (isArchive(path) || /\.json$/i.test(path)) return "shards";
+      if (isArchiveName(path) || /\.json$/i.test(path)) return "shards";
       throw new DataError(`${path}: neither a folder of pictures, nor a .tar or .zip shard or the .json index of some`);
     }
-    names = await readdir(path);
+    names = (await readdir(path)).filter((name) => whyIgnored(name) === undefined);
   } catch (error) {
     throw fileError(error, path, "read");
   }
-  if (!names.some(isArchive)) return "folder";
+  if (!names.some(isArchiveName)) return "folder";
   if (names.some(isPictureName)) {
     throw new DataError(`${path}: has both pictures and archives`, { hint: "Put them into folders of their own." });
   }

@@ -15,6 +15,6 @@ export { CROPS, type Crop, type PictureRecipe, type PictureView, recipeName } fr
 export type { PictureSource } from "./picture-source.js";
 export { createSampler, type Sample, type Sampler, type SamplerOptions, type SamplerPosition } from "./sampler.js";
 export { type SceneSourceOptions, sceneSource } from "./scene-source.js";
-export { groupSamples, type ShardMember, type ShardSample } from "./shard-samples.js";
+export { groupSamples, type ShardMember, type ShardSample, type ShardSamples } from "./shard-samples.js";
 export { readShard, shardSource } from "./shard-source.js";
 export { readTar, type TarMember } from "./tar-reader.js";

@@ -1,4 +1,5 @@
 /** Where pictures come from: a numbered list of recipes. */
+import type { LeftOut } from "@dcae/core/image";
 import type { PictureRecipe } from "./picture-recipe.js";
 
 export interface PictureSource {
@@ -10,6 +11,8 @@ export interface PictureSource {
   readonly ordered: boolean;
   /** Changes when the list changes: a saved position means nothing in another list. */
   readonly fingerprint: string;
+  /** What a folder or its archives hold besides; for sources without files there is nothing of the kind. */
+  readonly leftOut?: LeftOut;
   /**
    * How to make picture `index`.
    *

@@ -9,11 +9,14 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileError, openFileSource, readSmallFile, readZipDirectory, zipDataOffset } from "@dcae/core/checkpoint";
 import { DataError, errorMessage } from "@dcae/core/graph";
+import { addLeftOut, type LeftOut, listFiles } from "@dcae/core/image";
 import { z } from "zod";
-import { isPictureName, listFiles } from "./folder-source.js";
 import type { PictureSource } from "./picture-source.js";
-import { groupSamples, type ShardMember, type ShardSample } from "./shard-samples.js";
+import { groupSamples, pictureOf, type ShardMember, type ShardSample, type ShardSamples } from "./shard-samples.js";
 import { readTar } from "./tar-reader.js";
+
+/** Whether a file of that name is a shard. */
+export const isArchiveName = (name: string): boolean => /\.(tar|zip)$/i.test(name);
 
 /** A million shards need far less. */
 const MAX_INDEX_BYTES = 256 * 2 ** 20;
@@ -35,7 +38,7 @@ interface Shard {
  *
  * @throws DataError when it can't be read
  */
-export async function readShard(path: string): Promise<ShardSample[]> {
+export async function readShard(path: string): Promise<ShardSamples> {
   return groupSamples(await readMembers(path));
 }
 
@@ -93,20 +96,33 @@ async function readIndex(path: string): Promise<Shard[]> {
   });
 }
 
-async function findShards(path: string): Promise<{ shards: Shard[]; known: Map<string, ShardSample[]> }> {
-  if (path.toLowerCase().endsWith(".json")) return { shards: await readIndex(path), known: new Map() };
-  let paths = [path];
+interface FoundShards {
+  readonly shards: readonly Shard[];
+  /** Those that are read already. */
+  readonly known: ReadonlyMap<string, ShardSamples>;
+  /** What lies beside the shards. */
+  readonly beside: LeftOut;
+}
+
+async function findShards(path: string): Promise<FoundShards> {
+  if (path.toLowerCase().endsWith(".json")) {
+    return { shards: await readIndex(path), known: new Map(), beside: new Map() };
+  }
+  let paths: readonly string[] = [path];
+  let beside: LeftOut = new Map();
   try {
     if ((await stat(path)).isDirectory()) {
-      paths = (await listFiles(path, (name) => /\.(tar|zip)$/i.test(name))).map((name) => join(path, name));
+      const { files, leftOut } = await listFiles(path, { accept: isArchiveName });
+      paths = files.map((name) => join(path, name));
+      beside = leftOut;
     }
   } catch (error) {
     throw fileError(error, path, "read");
   }
   if (paths.length === 0) throw new DataError(`${path}: there are no .tar or .zip shards in it`);
-  const known = new Map<string, ShardSample[]>();
+  const known = new Map<string, ShardSamples>();
   for (const shard of paths) known.set(shard, await readShard(shard));
-  return { shards: paths.map((shard) => ({ path: shard, count: (known.get(shard) ?? []).length })), known };
+  return { shards: [...known].map(([shard, { samples }]) => ({ path: shard, count: samples.length })), known, beside };
 }
 
 /**
@@ -116,14 +132,14 @@ async function findShards(path: string): Promise<{ shards: Shard[]; known: Map<s
  * @throws DataError when something of it can't be read
  */
 export async function shardSource(path: string): Promise<PictureSource> {
-  const { shards, known } = await findShards(path);
-  const lists = new Map<string, Promise<ShardSample[]>>([...known].map(([key, list]) => [key, Promise.resolve(list)]));
+  const { shards, known, beside } = await findShards(path);
+  const lists = new Map<string, Promise<ShardSamples>>([...known].map(([key, list]) => [key, Promise.resolve(list)]));
   const count = shards.reduce((sum, shard) => sum + shard.count, 0);
   if (count === 0) throw new DataError(`${path}: the shards hold no samples`);
   const hash = createHash("sha256");
   for (const shard of shards) hash.update(`${basename(shard.path)} ${shard.count}\n`);
 
-  function listOf(shard: Shard): Promise<ShardSample[]> {
+  function listOf(shard: Shard): Promise<ShardSamples> {
     const list = lists.get(shard.path) ?? readShard(shard.path);
     lists.set(shard.path, list);
     return list;
@@ -134,15 +150,22 @@ export async function shardSource(path: string): Promise<PictureSource> {
     count,
     ordered: true,
     fingerprint: hash.digest("hex"),
+    leftOut: addLeftOut([beside, ...[...known.values()].map(({ leftOut }) => leftOut)]),
     async recipe(index) {
       const { shard, position } = locate(shards, index);
-      const samples = await listOf(shard);
+      const { samples } = await listOf(shard);
       if (samples.length !== shard.count) {
         throw new DataError(`${shard.path}: has ${samples.length} samples, the index says ${shard.count}`);
       }
-      const { key, members } = samples[position] as ShardSample;
-      const picture = [...members.values()].find(({ name }) => isPictureName(name));
-      if (picture === undefined) throw new DataError(`${shard.path}: the sample "${key}" has no picture`);
+      const sample = samples[position] as ShardSample;
+      const picture = pictureOf(sample);
+      if (picture === undefined) throw new DataError(`${shard.path}: the sample "${sample.key}" has no picture`);
+      if ("length" in picture) {
+        const names = picture.map(({ name }) => name).join(", ");
+        throw new DataError(`${shard.path}: which picture of the sample "${sample.key}" is meant? It has ${names}`, {
+          hint: "Samples are named up to the first dot, as WebDataset has it: rename the pictures, or add one without a second dot.",
+        });
+      }
       return { kind: "member", archive: shard.path, ...picture };
     },
   };

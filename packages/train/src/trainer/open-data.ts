@@ -1,6 +1,6 @@
 /** Pictures as a training's configuration names them. */
 import { ConfigError } from "@dcae/core/graph";
-import { SCENE_CLASSES, type SceneClass } from "@dcae/core/image";
+import { describeLeftOut, SCENE_CLASSES, type SceneClass } from "@dcae/core/image";
 import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import {
   createPictureLoader,
@@ -32,9 +32,13 @@ async function openSource(source: DataSourceConfig): Promise<WeightedSource> {
 /**
  * Opens all sources.
  *
+ * @param onMessage hears what folders and archives hold besides pictures
  * @throws DataError when one can't be read; ConfigError when only some have a weight
  */
-export async function openSources(sources: readonly DataSourceConfig[]): Promise<WeightedSource[]> {
+export async function openSources(
+  sources: readonly DataSourceConfig[],
+  onMessage?: (text: string) => void,
+): Promise<WeightedSource[]> {
   const weighted = sources.filter(({ weight }) => weight !== undefined).length;
   if (weighted !== 0 && weighted !== sources.length) {
     throw new ConfigError("data: some sources have a weight and others don't", {
@@ -49,21 +53,26 @@ export async function openSources(sources: readonly DataSourceConfig[]): Promise
   ) {
     throw new ConfigError("data: scenes beside other sources need a weight (for all sources) or a count");
   }
-  return Promise.all(sources.map(openSource));
+  const opened = await Promise.all(sources.map(openSource));
+  for (const { source } of opened) {
+    const others = describeLeftOut(source.leftOut ?? new Map());
+    if (others !== undefined) onMessage?.(`${source.name}: left out ${others}`);
+  }
+  return opened;
 }
 
-/** Batches of a phase, as the loop takes them. */
+/** Batches of a phase, as the loop takes them; `onMessage` hears of what is left out and of what can't be read. */
 export async function openBatches(
   data: DataConfig,
   phase: Pick<TrainingPhase, "size" | "batch">,
   seed: number,
   position: unknown,
-  onCorrupt: (name: string, problem: string) => void,
+  onMessage: (text: string) => void,
 ): Promise<TrainingBatches> {
   const { sources, shuffle, crop, flip, maxCorrupt, prefetch, workers } = data;
   const loader: PictureLoader = createPictureLoader(
     {
-      sources: await openSources(sources),
+      sources: await openSources(sources, onMessage),
       batch: phase.batch,
       size: phase.size,
       seed,
@@ -73,7 +82,7 @@ export async function openBatches(
       maxCorrupt,
       prefetch,
       workers,
-      onCorrupt,
+      onCorrupt: (name, problem) => onMessage(problem.startsWith(name) ? problem : `${name}: ${problem}`),
     },
     position as LoaderPosition | undefined,
   );

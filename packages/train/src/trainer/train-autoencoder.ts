@@ -90,10 +90,7 @@ async function trainPhase(
       chunks: phase.accumulate,
       weights,
       seed: config.seed,
-      batches: (position) =>
-        openBatches(config.data, phase, config.seed, position, (name, problem) =>
-          onMessage?.(problem.startsWith(name) ? problem : `${name}: ${problem}`),
-        ),
+      batches: (position) => openBatches(config.data, phase, config.seed, position, (text) => onMessage?.(text)),
       steps: phase.steps,
       identity: identityOf(config, phase, perceptual),
       config,
@@ -105,7 +102,7 @@ async function trainPhase(
       evaluate: reconstructionEvaluation({
         engine,
         reconstruction: reconstructionOptions(phase, architecture, perceptual),
-        sources: await openSources(validation.sources),
+        sources: await openSources(validation.sources, config.validation.sources && onMessage),
         count: config.validation.count,
         seed: config.seed,
         ema: phase.ema,

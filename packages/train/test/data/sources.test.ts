@@ -1,9 +1,9 @@
 /** Sources as configurations name them: folders, shards and scenes together, their shares, and what is wrong in them. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createImage, encodeImage } from "@dcae/core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createPictureLoader, detectSource, openSources, shardSource } from "../../src/index.js";
+import { createPictureLoader, detectSource, folderSource, openSources, shardSource } from "../../src/index.js";
 import { tarArchive, tarMember } from "../support/tar.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
@@ -83,6 +83,47 @@ test("members that can't be decoded, and samples without a picture, are named, c
   await expect(loader([{ source }], { maxCorrupt: 1 }).next()).rejects.toThrow(
     /2 pictures can't be read; the last one/,
   );
+});
+
+describe("members of shards", () => {
+  const read = (name: string) => shardSource(at(name));
+  const names = async (source: Awaited<ReturnType<typeof read>>) =>
+    Promise.all(Array.from({ length: source.count }, async (_, i) => Object(await source.recipe(i)).name));
+
+  test("hidden ones and those of macOS are no samples", async () => {
+    const picture = await colored(100);
+    const members = ["a/._0.png", "a/0.png", "__MACOSX/a/._0.png", ".thumb/0.png", "a/.1.png", "a/1.png", "README"];
+    await writeFile(at("macos.tar"), tarArchive(...members.map((name) => tarMember(name, picture))));
+    const source = await read("macos.tar");
+    expect(await names(source)).toEqual(["a/0.png", "a/1.png"]);
+    expect(Object.fromEntries(source.leftOut!)).toEqual({ "macOS metadata": 2, hidden: 2, "without ending": 1 });
+    const messages: string[] = [];
+    await openSources([{ kind: "shards", path: at("macos.tar") }], (text) => messages.push(text));
+    expect(messages).toEqual([`${at("macos.tar")}: left out 2 hidden, 2 macOS metadata, 1 without ending`]);
+  });
+
+  test("a sample is what shares its name up to the first dot; its picture has the shortest extension", async () => {
+    const picture = await colored(100);
+    const members = ["0000.seg.png", "0000.png", "0000.json", "0001.seg.png", "0001.jpg", "v1.2/a.final.png"];
+    await writeFile(at("multi.tar"), tarArchive(...members.map((name) => tarMember(name, picture))));
+    expect(await names(await read("multi.tar"))).toEqual(["0000.png", "0001.jpg", "v1.2/a.final.png"]);
+  });
+
+  test("a sample whose picture can't be told is refused", async () => {
+    const members = ["frame.1.png", "frame.2.png"].map((name) => tarMember(name, "x"));
+    await writeFile(at("frames.tar"), tarArchive(...members));
+    await expect((await read("frames.tar")).recipe(0)).rejects.toThrow(
+      /which picture of the sample "frame" is meant\? It has frame\.1\.png, frame\.2\.png/,
+    );
+  });
+});
+
+test("of a folder, links are followed and hidden folders left out", async () => {
+  await mkdir(at("linked", ".ipynb_checkpoints"), { recursive: true });
+  await writeFile(at("linked", ".ipynb_checkpoints", "0.png"), await colored(1));
+  await symlink(at("flat"), at("linked", "class"));
+  const source = await folderSource(at("linked"));
+  expect([source.count, Object.fromEntries(source.leftOut!)]).toEqual([3, { hidden: 1 }]);
 });
 
 describe("shares that mean nothing are refused", () => {

@@ -73,12 +73,12 @@ export function evalGenerationCommand(io: CliIo): Command {
 async function evaluate(flags: GenerationFlags, io: CliIo): Promise<void> {
   const { images, model, limit } = flags;
   const protocol = protocolOf(flags, { preset: flags.protocol });
-  const reference = await findReference(flags.reference, protocol);
+  const reference = await findReference(flags.reference, protocol, io);
   const subject = images ?? (model as string);
   const name = [slugOf(subject), ...(flags.reference === undefined ? [] : ["to", slugOf(flags.reference)])].join("-");
   const result = await withResultFolder(flags, name, io, async (folder) => {
     if (images !== undefined) {
-      const source = await openPictures(images, protocol, { option: "--images", limit });
+      const source = await openPictures(images, protocol, { option: "--images", limit }, io);
       return measure(source, { reference, protocol, subject }, folder, flags, io);
     }
     const settings = describeSampling(flags);

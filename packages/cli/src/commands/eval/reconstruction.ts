@@ -107,7 +107,7 @@ async function evaluate(flags: EvalReconstructionFlags, io: CliIo): Promise<void
     ...(ssimBorder === undefined ? {} : { ssimBorder }),
     ...(lpipsTrunk === undefined ? {} : { lpipsTrunk }),
   });
-  const source = await openPictures(data, protocol, { option: "--data", limit });
+  const source = await openPictures(data, protocol, { option: "--data", limit }, io);
   const name = [slugOf(model), slugOf(data), ...(size === undefined ? [] : [`${size[1]}x${size[0]}`])].join("-");
   const result = await withResultFolder(flags, name, io, (folder) =>
     withModel(flags, io, async (loaded) => {

@@ -68,7 +68,7 @@ async function computeStats(path: string, flags: EvalStatsFlags, io: CliIo): Pro
   const { shard, limit, batchSize, restart } = flags;
   const out = await prepareOutFile(flags.out, ".npz");
   const protocol = protocolOf(flags, { preset: flags.protocol });
-  const source = await openPictures(path, protocol, { option: "pictures", limit, shard });
+  const source = await openPictures(path, protocol, { option: "pictures", limit, shard }, io);
   const parts = `${out}.parts`;
   if (restart === true) await removeWorkFolder(parts);
   const result = await resumable(io, parts, () =>
