@@ -52,7 +52,6 @@ describe("a picture that is larger than the limit allows at once", () => {
     await succeed("encode", large, ...flags, "--max-memory", limit, "-o", at("tiled.npy"));
     const [whole, tiled] = [await readNpyFile(at("whole.npy")), await readNpyFile(at("tiled.npy"))];
     expect(largestDifference(tiled, whole)).toBeLessThan(1e-5);
-    expect(largestDifference(tiled, whole)).toBeGreaterThanOrEqual(0);
 
     const decodeLimit = await lowestLimit("decode", at("whole.npy"));
     await succeed("decode", at("whole.npy"), ...flags, "-o", at("picture.npy"));

@@ -5,6 +5,7 @@ import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { createCliIo } from "../src/cli-io.js";
 import { openArrayFile } from "../src/files/array-file.js";
 import { listFiles } from "../src/files/list-files.js";
 import { outputKind } from "../src/files/output-target.js";
@@ -69,11 +70,17 @@ describe("progress", () => {
   });
 
   test("never shows without a terminal", () => {
-    const line = createProgressLine(undefined, () => 80);
-    expect(() => {
-      line.show({ label: "x", done: 1 });
-      line.clear();
-    }).not.toThrow();
+    const written = [false, true].map((isTerminal) => {
+      const pieces: string[] = [];
+      const { progress, note } = createCliIo({
+        ...{ stdout: (text) => pieces.push(text), stderr: (text) => pieces.push(text), isTerminal },
+      });
+      progress.show({ label: "x", done: 1, total: 1 });
+      note("done");
+      return pieces;
+    });
+    expect(written[0]).toEqual(["done\n"]);
+    expect(written[1]?.length).toBeGreaterThan(1);
   });
 });
 

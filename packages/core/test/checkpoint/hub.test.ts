@@ -116,7 +116,8 @@ describe("download", () => {
     const again = await resolveWith(url);
     expect(again.origin).toBe("hub");
     expect(contentRequests()).toHaveLength(2);
-    expect(requests.slice(before).every((line) => line.includes("/api/"))).toBe(true);
+    expect(requests.slice(before)).not.toEqual([]);
+    expect(requests.slice(before).filter((line) => !line.includes("/api/"))).toEqual([]);
     const byCommit = await resolveWith("http://127.0.0.1:1", { revision: commit });
     expect([byCommit.origin, byCommit.weightsPath]).toEqual(["cache", again.weightsPath]);
   });
@@ -437,7 +438,8 @@ describe("offline", () => {
     } finally {
       delete process.env.HF_HUB_OFFLINE;
     }
-    expect(requests.slice(before).every((line) => line.includes("/api/"))).toBe(true);
+    expect(requests.slice(before)).not.toEqual([]);
+    expect(requests.slice(before).filter((line) => !line.includes("/api/"))).toEqual([]);
     expect(requests.slice(before).filter((line) => line.startsWith("GET"))).toHaveLength(1);
   });
 

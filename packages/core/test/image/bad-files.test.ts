@@ -136,8 +136,9 @@ test("random bytes behind a valid start are a DataError or a picture", async () 
   const start = readFileSync(goldenImagePath("rgb.jpg")).subarray(0, 200);
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
-      const result = await decodeImage(Buffer.concat([start, bytes])).catch((error: unknown) => error);
+      const result = await decodeImage(Buffer.concat([start, bytes])).catch((error: unknown) => error as Error);
       if (result instanceof Error) expect(result).toBeInstanceOf(DataError);
+      else expect(result.data).toHaveLength(3 * result.width * result.height);
     }),
     { seed: 79, numRuns: 100 },
   );

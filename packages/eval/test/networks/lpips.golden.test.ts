@@ -1,43 +1,13 @@
-import { type Image, Tensor } from "@dcae/core";
-import { createProgram, createScope, input, mul, reduceMean, reduceSum, sub, type Value } from "@dcae/core/graph";
+import { Tensor } from "@dcae/core";
+import { createProgram, createScope, input, reduceSum, type Value } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
-import { type LpipsOptions, lpips, lpipsProgram } from "../../src/networks/lpips.js";
-import { picturesToTensor } from "../../src/networks/pictures.js";
+import { lpips, lpipsProgram } from "../../src/networks/lpips.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import {
-  expectGolden,
-  type GoldenCase,
-  goldenJson,
-  loadGolden,
-  tensorOf,
-  valuesOf,
-  weightsOf,
-} from "../support/golden.js";
+import { expectGolden, goldenJson, loadGolden, tensorOf, valuesOf, weightsOf } from "../support/golden.js";
 import { gradients } from "../support/gradients.js";
-import { formulaImage, hashFilledWeights } from "../support/hash-fill.js";
+import { inRange, named, optionsOf, rows } from "../support/lpips.js";
 
 const engine = useEngine();
-
-function optionsOf({ config }: GoldenCase): LpipsOptions {
-  const widths =
-    config.net === "vgg" && config.widths.length === 4 ? [...config.widths, config.widths[3]] : config.widths;
-  return { trunk: config.net, norm: config.impl === "torchmetrics" ? "official-evaluation" : "lpips", widths };
-}
-
-/** Inputs are in [0, 1] where the case says so. */
-function inRange({ config }: GoldenCase, picture: Value): Value {
-  return config.normalize === true ? sub(mul(picture, 2), 1) : picture;
-}
-
-function named(perTap: readonly Value[]): Record<string, Value> {
-  return Object.fromEntries(perTap.map((value, i) => [`tap${i}`, value]));
-}
-
-/** The parts of the taps, [N, 5]. */
-function rows(results: Readonly<Record<string, Tensor>>): number[] {
-  const columns = Array.from({ length: 5 }, (_, i) => (results[`tap${i}`] as Tensor).toFloat32());
-  return Array.from(columns[0] as Float32Array, (_, n) => columns.map((column) => column[n] as number)).flat();
-}
 
 describe("LPIPS with narrow trunks", () => {
   it.each([
@@ -76,47 +46,7 @@ describe("gradients of LPIPS with AlexNet", () => {
   });
 });
 
-describe("LPIPS at full width with closed-form weights", () => {
-  it.each([
-    ["lpips_alex_full_hash", "manifest_lpips_alex.json"],
-    ["lpips_alex_full_hash_original", "manifest_lpips_alex.json"],
-    ["lpips_vgg16_full_hash", "manifest_lpips_vgg16.json"],
-  ])("%s", async (name, manifest) => {
-    const golden = await loadGolden(name);
-    const { h: height, w: width, seeds0, seeds1 } = golden.config.formula_image;
-    const images = (seeds: number[]): Image[] => seeds.map((seed) => formulaImage(width, height, seed));
-    const options = optionsOf(golden);
-    const weights = hashFilledWeights(manifest);
-    const [a, b] = [picturesToTensor(images(seeds0)), picturesToTensor(images(seeds1))];
-    const { distance } = await runOnce(
-      engine.current,
-      lpipsProgram({ count: 2, height, width, ...options }),
-      { a, b },
-      weights,
-    );
-    expectGolden(golden, "out.distance", (distance as Tensor).toFloat32());
-
-    const planes = (list: readonly Image[]) => {
-      const data = new Float32Array(list.length * 3 * width * height);
-      list.forEach((image, n) => {
-        image.data.forEach((value, i) => {
-          data[(n * 3 + (i % 3)) * width * height + Math.floor(i / 3)] = value / 127.5 - 1;
-        });
-      });
-      return Tensor.float32(data, [list.length, 3, height, width]);
-    };
-    const shape = [2, 3, height, width];
-    const { perTap, taps } = lpips(createScope(), input("a", shape), input("b", shape), options);
-    const means = taps.map((tap, i) => [`mean${i}`, reduceMean(tap, [2, 3])]);
-    const program = createProgram("taps", { ...named(perTap), ...Object.fromEntries(means) });
-    const inputs = { a: planes(images(seeds0)), b: planes(images(seeds1)) };
-    const results = await runOnce(engine.current, program, inputs, weights);
-    expectGolden(golden, "out.per_layer", rows(results));
-    for (let i = 0; i < 5; i++) {
-      expectGolden(golden, `out.feat${i}_channel_mean`, (results[`mean${i}`] as Tensor).toFloat32());
-    }
-  });
-
+describe("LPIPS at full width", () => {
   it.each<["alex" | "vgg", string]>([
     ["alex", "manifest_lpips_alex.json"],
     ["vgg", "manifest_lpips_vgg16.json"],

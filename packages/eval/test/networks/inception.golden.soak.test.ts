@@ -1,0 +1,30 @@
+import type { Tensor } from "@dcae/core";
+import { describe, it } from "vitest";
+import { inceptionProgram } from "../../src/networks/inception-program.js";
+import { picturesToTensor } from "../../src/networks/pictures.js";
+import { runOnce, useEngine } from "../support/engine.js";
+import { expectGolden, loadGolden } from "../support/golden.js";
+import { formulaImage, hashFilledWeights } from "../support/hash-fill.js";
+
+const engine = useEngine();
+
+describe("the full FID network with closed-form weights", () => {
+  const weights = hashFilledWeights("manifest_inception_fid.json");
+
+  it.each(["fid_inception_full_hash_299", "fid_inception_full_hash_resized"])("%s", async (name) => {
+    const golden = await loadGolden(name);
+    const { h: height, w: width, seeds } = golden.config.formula_image;
+    const images = (seeds as number[]).map((seed) => formulaImage(width, height, seed));
+    const pictures = picturesToTensor(images);
+    const size = { count: images.length, height, width };
+    const fid = inceptionProgram({ ...size, pipeline: "pytorch-fid", outputs: ["pool", "taps"] });
+    const { pool, ...taps } = await runOnce(engine.current, fid, { pictures }, weights);
+    for (const [tap, tensor] of Object.entries(taps)) expectGolden(golden, `out.${tap}`, tensor.toFloat32());
+    expectGolden(golden, "out.feat_2048", (pool as Tensor).toFloat32());
+    expectGolden(golden, "out.official_2048", (pool as Tensor).toFloat32());
+    const score = inceptionProgram({ ...size, pipeline: "tf1", outputs: ["pool", "logits"] });
+    const results = await runOnce(engine.current, score, { pictures }, weights);
+    expectGolden(golden, "out.tf1_2048", (results.pool as Tensor).toFloat32());
+    expectGolden(golden, "out.tf1_logits_unbiased", (results.logits as Tensor).toFloat32());
+  });
+});
