@@ -1,13 +1,15 @@
 /**
  * Folders that are complete or not there, for checkpoints of several files: the content goes to a hidden temporary folder
  * beside the final one, which then takes its name. A folder that exists already is swapped out as a whole, so that new
- * weights never lie beside an old config; there is a moment in which neither is in place, but none in which they mix.
+ * weights never lie beside an old config; there is a moment in which neither is in place, but none in which they mix. Of a
+ * process that was killed in that moment, the next one that writes the folder puts the old content back first.
  */
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DataError } from "../errors.js";
-import { syncFolder, temporaryName } from "./atomic-file.node.js";
+import { syncFolder } from "./atomic-file.node.js";
 import { errorCode, fileError } from "./file-error.node.js";
+import { isReplaced, removeLeftovers, replacedName, temporaryName } from "./temporary-name.node.js";
 
 export interface AtomicDirectoryOptions {
   /** Replaces a folder that exists and isn't empty; without it that is an error. */
@@ -33,13 +35,16 @@ export async function writeDirectoryAtomic<T>(
 ): Promise<T> {
   const target = resolve(path);
   const temporary = temporaryName(target);
+  const isOldContent = options.isOldContent ?? isCheckpointFile;
   try {
+    await removeLeftovers(dirname(target));
+    await finishSwaps(target, isOldContent);
     const exists = await isOccupied(target, path, options.overwrite ?? false);
     await mkdir(dirname(target), { recursive: true });
     await mkdir(temporary);
     const result = await fill(temporary);
     await syncTree(temporary);
-    if (exists) await swap(temporary, target, options.isOldContent ?? isCheckpointFile);
+    if (exists) await swap(temporary, target, isOldContent);
     else await rename(temporary, target);
     await syncFolder(dirname(target));
     return result;
@@ -75,7 +80,7 @@ async function isOccupied(target: string, path: string, overwrite: boolean): Pro
 }
 
 async function swap(fresh: string, target: string, isOldContent: (name: string) => boolean): Promise<void> {
-  const old = temporaryName(target);
+  const old = replacedName(target);
   await rename(target, old);
   try {
     await rename(fresh, target);
@@ -83,11 +88,32 @@ async function swap(fresh: string, target: string, isOldContent: (name: string) 
     await rename(old, target);
     throw error;
   }
+  await keepOthers(old, target, isOldContent);
+}
+
+/** Moves what isn't old content into the new folder, and removes the rest. */
+async function keepOthers(old: string, target: string, isOldContent: (name: string) => boolean): Promise<void> {
   const present = new Set(await readdir(target));
   for (const name of await readdir(old)) {
     if (!present.has(name) && !isOldContent(name)) await rename(join(old, name), join(target, name));
   }
   await rm(old, { recursive: true, force: true });
+}
+
+/** Brings swaps to their end during which the process was killed. */
+async function finishSwaps(target: string, isOldContent: (name: string) => boolean): Promise<void> {
+  const parent = dirname(target);
+  // Where there is no folder yet, nothing was swapped.
+  const names = await readdir(parent).catch(() => []);
+  for (const name of names.filter((candidate) => isReplaced(candidate, target))) {
+    const old = join(parent, name);
+    const exists = await stat(target).then(
+      () => true,
+      () => false,
+    );
+    if (exists) await keepOthers(old, target, isOldContent);
+    else await rename(old, target);
+  }
 }
 
 /** Brings every file of a folder, and the folders themselves, to the disk. */

@@ -2,19 +2,18 @@
  * Files that are complete or not there: content goes to a hidden temporary file in the same folder, reaches the disk
  * (fsync), and then takes its name in one step (rename). Whatever fails on the way, a full disk, an abort or an error of
  * the caller, the temporary file is removed and an older file of that name stays as it was. A killed process can leave
- * the temporary file behind; its name starts with a dot and ends with `.tmp`, so that nothing takes it for the file.
+ * the temporary file behind; its name starts with a dot and ends with `.tmp`, so that nothing takes it for the file, and
+ * the next process that writes into the folder removes it.
  */
-import { randomBytes } from "node:crypto";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { DataError } from "../errors.js";
 import { errorCode, fileError } from "./file-error.node.js";
 import type { ByteSink } from "./safetensors-writer.js";
+import { removeLeftovers, temporaryName } from "./temporary-name.node.js";
 
 /** Larger writes are split: Node refuses 2 GiB at once. */
 const MAX_WRITE_BYTES = 64 * 2 ** 20;
-/** File names may have 255 bytes; the temporary name adds about 30. */
-const MAX_STEM_LENGTH = 100;
 
 export interface AtomicFile extends ByteSink {
   /** Appends bytes. */
@@ -30,6 +29,7 @@ export interface AtomicFile extends ByteSink {
  */
 export async function writeFileAtomic<T>(path: string, fill: (file: AtomicFile) => Promise<T>): Promise<T> {
   const target = await targetOf(path);
+  await removeLeftovers(dirname(target));
   const temporary = temporaryName(target);
   let handle: FileHandle | undefined;
   let created = false;
@@ -63,12 +63,6 @@ async function targetOf(path: string): Promise<string> {
     if (errorCode(error) === "ENOENT") return absolute;
     throw fileError(error, path, "write");
   }
-}
-
-/** A hidden name beside `target` that no other process uses. */
-export function temporaryName(target: string): string {
-  const stem = basename(target).slice(0, MAX_STEM_LENGTH);
-  return join(dirname(target), `.${stem}.${randomBytes(6).toString("hex")}.tmp`);
 }
 
 function atomicFile(handle: FileHandle): AtomicFile {

@@ -19,6 +19,7 @@ import { errorCode } from "./file-error.node.js";
 import { fileSize, linkBlob, snapshotFolder } from "./hub-cache.node.js";
 import { networkReason } from "./hub-error.node.js";
 import type { DownloadProgress } from "./opened-model.js";
+import { isRunning } from "./process-owner.node.js";
 
 /** One file as the hub describes it. */
 export interface RemoteFile {
@@ -182,16 +183,6 @@ async function claimPartial(blob: string): Promise<string> {
 
 function partialName(blob: string, pid: number): string {
   return `${blob}.${pid}-${randomBytes(4).toString("hex")}.incomplete`;
-}
-
-function isRunning(pid: number): boolean {
-  if (pid === 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) === "EPERM";
-  }
 }
 
 /** Leaves what arrived for the next attempt, as nobody's (process 0); a full disk gets its space back instead. */

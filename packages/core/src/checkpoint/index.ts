@@ -11,4 +11,5 @@ export { type ModelFiles, type ResolveModelOptions, resolveModelFiles } from "./
 export { openSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.node.js";
 export { openShardedFile, type ShardedWriteOptions, writeShardedFiles } from "./sharded-file.node.js";
 export { readSmallFile } from "./small-file.node.js";
+export { temporaryStem } from "./temporary-name.node.js";
 export { openTorchFile } from "./torch-file.node.js";

@@ -2,13 +2,14 @@
  * A folder among the system's temporary files that holds what one program computes from its weights, while it is loaded.
  *
  * The runtime maps the files, so they lose their names as soon as it has them; Windows keeps mapped files until the program
- * is disposed.
+ * is disposed. What a killed process left there, the next one removes.
  */
 import { rmSync } from "node:fs";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errorCode, fileError } from "../checkpoint/file-error.node.js";
+import { removeLeftovers, temporaryName } from "../checkpoint/temporary-name.node.js";
 import { DataError, errorMessage } from "../errors.js";
 import { type ConstantFiles, writeGroup } from "./program-constants.js";
 import { readRange } from "./read-range.node.js";
@@ -22,7 +23,9 @@ export function temporaryConstants(): ConstantFiles {
   let files = 0;
 
   async function makeFolder(): Promise<string> {
-    const made = await mkdtemp(join(tmpdir(), "dcae-constants-"));
+    await removeLeftovers(tmpdir());
+    const made = temporaryName(join(tmpdir(), "dcae-constants"));
+    await mkdir(made, { mode: 0o700 });
     process.once("exit", removeAtExit);
     return made;
   }

@@ -35,7 +35,7 @@ describe("writeFileAtomic", () => {
     const result = await writeFileAtomic(path, async (file) => {
       await file.write(bytes("one "));
       expect(existsSync(path)).toBe(false);
-      expect(readdirSync(folder)).toEqual([expect.stringMatching(/^\.a\.bin\.[0-9a-f]{12}\.tmp$/)]);
+      expect(readdirSync(folder)).toEqual([expect.stringMatching(/^\.a\.bin\.[0-9a-f]{8}-\d+-\d+-[0-9a-f]{12}\.tmp$/)]);
       await file.write(bytes("two"));
       return file.position;
     });

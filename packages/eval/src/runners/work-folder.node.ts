@@ -2,7 +2,13 @@
 import { access, mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, ConfigError, errorMessage, type Tensor } from "@dcae/core";
-import { openSafetensorsFile, tensorEntries, writeFileAtomic, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import {
+  openSafetensorsFile,
+  temporaryStem,
+  tensorEntries,
+  writeFileAtomic,
+  writeSafetensorsFile,
+} from "@dcae/core/checkpoint";
 import type { Unusable } from "./check-pictures.js";
 
 /** Thrown for the folder of another run, so that callers can offer to start anew. */
@@ -19,8 +25,6 @@ export interface Chunk {
 
 const KEY_FILE = "run.json";
 const CHUNK_FILE = /^\d{8,}\.safetensors$/;
-/** What a killed process may leave of a file that it was writing. */
-const TEMPORARY_FILE = /^\.(run\.json|\d{8,}\.safetensors)\.[0-9a-f]+\.tmp$/;
 
 export function chunkName(start: number): string {
   return `${String(start).padStart(8, "0")}.safetensors`;
@@ -95,13 +99,11 @@ export async function removeWorkFolder(folder: string): Promise<void> {
   for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) await removeWorkFolder(path);
-    else if (isOfRun && [KEY_FILE, CHUNK_FILE, TEMPORARY_FILE].some((known) => matches(entry.name, known))) {
-      await rm(path, { force: true });
-    }
+    else if (isOfRun && isFileOfRun(temporaryStem(entry.name) ?? entry.name)) await rm(path, { force: true });
   }
   if (entries.length > 0) await rmdir(folder).catch(() => undefined);
 }
 
-function matches(name: string, known: string | RegExp): boolean {
-  return typeof known === "string" ? name === known : known.test(name);
+function isFileOfRun(name: string): boolean {
+  return name === KEY_FILE || CHUNK_FILE.test(name);
 }

@@ -14,6 +14,7 @@ import {
   findNonFinite,
   openSafetensorsFile,
   readSmallFile,
+  temporaryStem,
   type Weights,
   writeDirectoryAtomic,
   writeFileAtomic,
@@ -29,8 +30,6 @@ const STATE_FILE = "state.safetensors";
 const NOTES_FILE = "checkpoint.json";
 const MAX_NOTES_BYTES = 64 * 2 ** 20;
 const NAME = /^step-(\d{8,})$/;
-/** What a killed process leaves behind, by `writeDirectoryAtomic`'s names. */
-const LEFTOVER = /^\.step-\d{8,}\.[0-9a-f]+\.tmp$/;
 
 const notesSchema = z.strictObject({
   version: z.literal(VERSION),
@@ -134,12 +133,13 @@ export async function pruneCheckpoints(folder: string, keep: number, best?: numb
   }
 }
 
-/** Makes the folder of checkpoints, without what a killed process left in it. */
+/** Makes the folder of checkpoints, without what a killed process left in it; the run's lock says that nobody writes there. */
 export async function prepareCheckpoints(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true });
     for (const name of await readdir(folder)) {
-      if (LEFTOVER.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+      const stem = temporaryStem(name);
+      if (stem !== undefined && NAME.test(stem)) await rm(join(folder, name), { recursive: true, force: true });
     }
   } catch (error) {
     throw fileError(error, folder, "write");

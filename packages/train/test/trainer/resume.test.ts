@@ -122,7 +122,7 @@ describe("stopping and resuming", () => {
   test("a damaged checkpoint is named, and what a killed process left is removed", async () => {
     const { directory } = await begin("damaged", tinyTraining([{ ...phases[0]!, steps: 4 }]));
     const checkpoints = join(directory, "phase1", "checkpoints");
-    await mkdir(join(checkpoints, ".step-00000006.0123456789ab.tmp"));
+    await mkdir(join(checkpoints, ".step-00000006.01234567-1-1-0123456789ab.tmp"));
     await writeFile(join(checkpoints, "step-00000004", "checkpoint.json"), "{");
     await expect(begin("damaged", tinyTraining([{ ...phases[0]!, steps: 5 }]))).rejects.toThrow(
       /step-00000004: not a usable/,
