@@ -2,7 +2,6 @@
 export * from "./autodiff/index.js";
 export * from "./configs/index.js";
 export * from "./data/index.js";
-export { type LatentStatistics, type LatentStatisticsAccumulator, latentStatistics } from "./latent-statistics.js";
 export * from "./logging/index.js";
 export * from "./losses/index.js";
 export * from "./optimizer/index.js";

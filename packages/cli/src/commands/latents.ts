@@ -1,8 +1,8 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
 import { DataError, Tensor } from "@dcae/core";
 import {
+  type LatentFolderStatistics,
   type LatentManifest,
-  type LatentStatistics,
   latentCount,
   missingUnits,
   openLatents,
@@ -127,7 +127,7 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
   if (skipped > 0) io.note(`dcae: ${skipped} of ${plural(manifest.pictures.length, "picture")} could not be used`);
 }
 
-async function measure(folder: string): Promise<LatentStatistics> {
+async function measure(folder: string): Promise<LatentFolderStatistics> {
   const dataset = await openLatents(folder);
   try {
     if (dataset.length === 0)
@@ -144,7 +144,7 @@ interface Written {
   /** Pictures that were left out. */
   readonly skipped: number;
   /** Undefined while parts are missing. */
-  readonly statistics: LatentStatistics | undefined;
+  readonly statistics: LatentFolderStatistics | undefined;
 }
 
 function report(

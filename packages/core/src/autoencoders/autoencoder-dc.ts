@@ -91,6 +91,8 @@ export class AutoencoderDCModel {
   readonly engine: Engine;
   /** 1 / RMS of the latents over the training set; diffusion models see `latent * scalingFactor`. Null: not published. */
   readonly scalingFactor: number | null;
+  /** Subtracted from latents before scaling; 0 for every published DC-AE. */
+  readonly shiftFactor: number;
   /** Pixels per latent position along each axis, f. */
   readonly compression: number;
   readonly #programs: ProgramCache;
@@ -102,6 +104,7 @@ export class AutoencoderDCModel {
     this.weights = parts.weights;
     this.engine = parts.engine;
     this.scalingFactor = parts.scalingFactor;
+    this.shiftFactor = parts.shiftFactor ?? 0;
     this.compression = spatialCompression(parts.config);
     this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
     this.#bounded = createBoundedRuns(parts.engine, parts.weights);
@@ -111,8 +114,23 @@ export class AutoencoderDCModel {
     return this.config.latentChannels;
   }
 
-  /** Shape of the latent of pictures [N, C, H, W]. */
+  /** The scale that diffusion models see its latents in. */
+  get latentScale(): LatentScale {
+    return { factor: this.scalingFactor, shift: this.shiftFactor };
+  }
+
+  /**
+   * Shape of the latent of pictures [N, C, H, W].
+   *
+   * @throws ShapeError where sides aren't positive multiples of `compression`
+   */
   latentShape([batch, , height, width]: readonly [number, number, number, number]): number[] {
+    const fits = (side: number) => Number.isSafeInteger(side) && side > 0 && side % this.compression === 0;
+    if (!fits(height) || !fits(width)) {
+      throw new ShapeError(`latentShape: ${width}x${height} pixels aren't multiples of ${this.compression}`, {
+        hint: `A latent of ${this.name} has one position for ${this.compression}x${this.compression} pixels.`,
+      });
+    }
     return [batch, this.latentChannels, height / this.compression, width / this.compression];
   }
 
@@ -133,14 +151,14 @@ export class AutoencoderDCModel {
     return options.scaled === true ? this.scaleLatent(latent) : latent;
   }
 
-  /** A latent in the scale of diffusion models, latent * scalingFactor. */
+  /** A latent in the scale of diffusion models, (latent - shiftFactor) * scalingFactor. */
   scaleLatent(latent: Tensor): Tensor {
-    return scaleLatent(latent, this.#scale, this.name);
+    return scaleLatent(latent, this.latentScale, this.name);
   }
 
   /** The inverse of `scaleLatent`. */
   unscaleLatent(latent: Tensor): Tensor {
-    return unscaleLatent(latent, this.#scale, this.name);
+    return unscaleLatent(latent, this.latentScale, this.name);
   }
 
   /**
@@ -185,10 +203,6 @@ export class AutoencoderDCModel {
     await this.#bounded.dispose();
     await this.engine.dispose();
     await this.weights.close();
-  }
-
-  get #scale(): LatentScale {
-    return { factor: this.scalingFactor, shift: 0 };
   }
 
   #checkLatentChannels(channels: number | undefined): void {

@@ -145,15 +145,16 @@ export class AutoencoderKLModel {
 
   /** A latent in the scale of diffusion models, (latent - shiftFactor) * scalingFactor. */
   scaleLatent(latent: Tensor): Tensor {
-    return scaleLatent(latent, this.#scale, this.name);
+    return scaleLatent(latent, this.latentScale, this.name);
   }
 
   /** The inverse of `scaleLatent`. */
   unscaleLatent(latent: Tensor): Tensor {
-    return unscaleLatent(latent, this.#scale, this.name);
+    return unscaleLatent(latent, this.latentScale, this.name);
   }
 
-  get #scale(): LatentScale {
+  /** The scale that diffusion models see its latents in. */
+  get latentScale(): LatentScale {
     return { factor: this.scalingFactor, shift: this.shiftFactor };
   }
 

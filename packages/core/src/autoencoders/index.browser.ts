@@ -16,4 +16,19 @@ export {
   type DiagonalGaussian,
   diagonalGaussian,
 } from "./autoencoder-kl.js";
+export { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
+export {
+  addChannelSums,
+  type ChannelMoments,
+  type ChannelSums,
+  channelMoments,
+  channelSums,
+  type LatentStatistics,
+  type LatentStatisticsAccumulator,
+  latentStatistics,
+  type Moments,
+  momentsOf,
+  type ValueSums,
+  valueSums,
+} from "./latent-statistics.js";
 export type { TilingOptions } from "./tiling.js";

@@ -1,5 +1,6 @@
 /**
- * The scale that diffusion models see latents in: (z - shift) * factor. Autoencoders themselves never apply it.
+ * The scale that diffusion models see latents in: (z - shift) * factor. Autoencoders themselves never apply it; everything that
+ * scales latents or takes their scale away does it here.
  */
 import { ConfigError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
@@ -18,7 +19,12 @@ function requireFactor({ factor }: LatentScale, model: string): number {
   });
 }
 
-/** Latents of the autoencoder in the scale of diffusion models. */
+/**
+ * Latents of the autoencoder in the scale of diffusion models.
+ *
+ * @param model for messages
+ * @throws ConfigError where no factor is known
+ */
 export function scaleLatent(latent: Tensor, scale: LatentScale, model: string): Tensor<"float32"> {
   const factor = requireFactor(scale, model);
   const data = latent.toFloat32().map((value) => (value - scale.shift) * factor);

@@ -11,7 +11,7 @@ export {
   parseManifest,
   shardCount,
 } from "./latent-manifest.js";
-export type { LatentStatistics } from "./latent-statistics.js";
+export type { LatentFolderStatistics } from "./latent-statistics.js";
 export { openLatents, writeLatentStatistics } from "./open-latents.node.js";
 export { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
 export {

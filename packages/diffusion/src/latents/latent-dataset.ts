@@ -1,7 +1,7 @@
 /** A folder of latents, whichever layout it has. */
 import type { Tensor } from "@dcae/core/graph";
 import type { LatentLayout } from "./latent-manifest.js";
-import type { LatentStatistics } from "./latent-statistics.js";
+import type { LatentFolderStatistics } from "./latent-statistics.js";
 
 export interface LatentBatch {
   /** float32 [n, C, S, S], as they were written (scaled). */
@@ -31,7 +31,7 @@ export interface LatentDataset {
    */
   read(indices: ArrayLike<number>): Promise<LatentBatch>;
   /** Mean and spread over all latents. */
-  statistics(): Promise<LatentStatistics>;
+  statistics(): Promise<LatentFolderStatistics>;
   /** Releases file handles. */
   close(): Promise<void>;
 }

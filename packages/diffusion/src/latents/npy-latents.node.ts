@@ -3,13 +3,13 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { DataError } from "@dcae/core";
+import { addChannelSums, channelSums, DataError } from "@dcae/core";
 import { fileError, readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind, Tensor } from "@dcae/core/graph";
 import { listClassFolders } from "@dcae/core/image";
 import type { LatentDataset } from "./latent-dataset.js";
 import { type LatentManifest, npyName, shardCount, unitItems } from "./latent-manifest.js";
-import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
+import { statisticsFrom } from "./latent-statistics.js";
 import { readSkipped } from "./skipped-pictures.node.js";
 
 /**
@@ -82,9 +82,12 @@ async function npyDataset({ files, ...about }: NpyFolder): Promise<LatentDataset
     length: files.length,
     read,
     async statistics() {
-      const total = channelSums(new Float32Array(), shape);
-      for (const file of files) addSums(total, channelSums(await openNpyLatent(join(folder, file), shape), shape));
-      return statisticsFrom(total, files.length, shape[1] * shape[2]);
+      const [channels, plane] = [shape[0], shape[1] * shape[2]];
+      const total = channelSums([], channels, plane);
+      for (const file of files) {
+        addChannelSums(total, channelSums(await openNpyLatent(join(folder, file), shape), channels, plane));
+      }
+      return statisticsFrom(total, files.length, plane);
     },
     async close() {},
   };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { errorCode, fileError, writeFileAtomic } from "@dcae/core/checkpoint";
 import type { LatentDataset } from "./latent-dataset.js";
 import { MANIFEST_NAME, parseManifest } from "./latent-manifest.js";
-import type { LatentStatistics } from "./latent-statistics.js";
+import type { LatentFolderStatistics } from "./latent-statistics.js";
 import { openNpyLatents, openReferenceLatents } from "./npy-latents.node.js";
 import { openShardLatents } from "./shard-latents.node.js";
 
@@ -27,7 +27,7 @@ export async function openLatents(folder: string): Promise<LatentDataset> {
 }
 
 /** Measures a data set and writes `statistics.json` into its folder. */
-export async function writeLatentStatistics(dataset: LatentDataset): Promise<LatentStatistics> {
+export async function writeLatentStatistics(dataset: LatentDataset): Promise<LatentFolderStatistics> {
   const statistics = await dataset.statistics();
   const text = `${JSON.stringify(statistics, null, 2)}\n`;
   await writeFileAtomic(join(dataset.folder, "statistics.json"), (file) => file.write(new TextEncoder().encode(text)));

@@ -4,12 +4,12 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError, DataError } from "@dcae/core";
+import { addChannelSums, CheckpointError, channelSums, DataError } from "@dcae/core";
 import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
 import { type DType, Tensor } from "@dcae/core/graph";
 import type { LatentDataset } from "./latent-dataset.js";
 import { type LatentManifest, shardCount, shardName, unitItems } from "./latent-manifest.js";
-import { addSums, channelSums, statisticsFrom } from "./latent-statistics.js";
+import { statisticsFrom } from "./latent-statistics.js";
 import { readSkipped } from "./skipped-pictures.node.js";
 
 /** Open files that a data set keeps. */
@@ -72,7 +72,7 @@ interface Shard {
 export async function openShardLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
   const { shape, dtype, classes, source, scalingFactor } = manifest;
   const shards: Shard[] = [];
-  const total = channelSums(new Float32Array(), shape);
+  const total = channelSums([], shape[0], shape[1] * shape[2]);
   let length = 0;
   for (let i = 0; i < shardCount(manifest); i++) {
     const { file, length: count } = await openShard(folder, manifest, i);
@@ -82,7 +82,10 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
       const path = join(folder, shardName(i));
       const wrong = labels.find((label) => label < 0 || label >= classes.length);
       if (wrong !== undefined) throw new DataError(`${path}: the label ${wrong} is none of ${classes.length} classes`);
-      addSums(total, { sums: (await read("sums")) as Float64Array, squares: (await read("squares")) as Float64Array });
+      addChannelSums(total, {
+        sums: (await read("sums")) as Float64Array,
+        squares: (await read("squares")) as Float64Array,
+      });
       shards.push({ start: length, path, offset: file.entries.get("latents")?.location?.offset ?? 0, labels });
       length += count;
     } finally {

@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ConfigError, DataError } from "@dcae/core";
+import { ConfigError, channelSums, DataError } from "@dcae/core";
 import { errorCode, fileError, writeFileAtomic, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
 import { type EncodeItems, encodeUnit } from "./encode-unit.js";
@@ -18,7 +18,6 @@ import {
   shardName,
   unitItems,
 } from "./latent-manifest.js";
-import { channelSums } from "./latent-statistics.js";
 import { openNpyLatent } from "./npy-latents.node.js";
 import { openShard } from "./shard-latents.node.js";
 import { readSkipped, writeSkipped } from "./skipped-pictures.node.js";
@@ -147,7 +146,7 @@ async function writeUnit(
     Int32Array.from(items, ({ label }) => label),
     [items.length],
   );
-  const { sums, squares } = channelSums(values, manifest.shape);
+  const { sums, squares } = channelSums(values, manifest.shape[0], manifest.shape[1] * manifest.shape[2]);
   const channels = [manifest.shape[0]];
   const tensors = {
     latents: all.cast(manifest.dtype),

@@ -94,7 +94,7 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     const statistics = await writeLatentStatistics(dataset);
     expect(statistics.count).toBe(5);
     expect(statistics.mean).toBeCloseTo(mean, 10);
-    expect(statistics.std).toBeCloseTo(Math.sqrt(square - mean * mean), 10);
+    expect(statistics.std).toBeCloseTo(Math.sqrt(((square - mean * mean) * all.length) / (all.length - 1)), 10);
     expect(statistics.rms).toBeCloseTo(Math.sqrt(square), 10);
     expect(statistics.channelMean).toHaveLength(3);
     const channel = [...all].filter((_, i) => Math.floor(i / 4) % 3 === 1);
