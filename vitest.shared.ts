@@ -35,14 +35,19 @@ export function sourceConfig(configUrl: string, test: ViteUserConfig["test"] = {
     },
     test: {
       ...selection(),
+      // A test that asserted nothing has not passed: its loop was empty, or its callback never ran.
+      expect: { requireAssertions: true },
       environment: "node",
+      // Loading the sources again for each file would take longer than most files do.
+      isolate: false,
+      setupFiles: [fileURLToPath(new URL("./vitest.setup.ts", import.meta.url))],
       // Some tests load ONNX Runtime by themselves: without its telemetry, on Windows too (see core's quiet-runtime.node.ts).
       env: { ORT_DISABLE_TELEMETRY: "1", ORT_RUNNING_UNIT_TESTS: "1" },
       // Vitest leaves one core idle, which is half of a machine with two.
       maxWorkers: availableParallelism(),
-      // Never what a test takes, only what says that it hangs: the machine may be busy with something else.
-      testTimeout: process.env.DCAE_TESTS === "soak" ? 900_000 : 120_000,
-      hookTimeout: process.env.DCAE_TESTS === "soak" ? 900_000 : 120_000,
+      // Only what says that a test hangs, never how long it takes: the machine may be busy with something else.
+      testTimeout: 600_000,
+      hookTimeout: 600_000,
       ...test,
     },
   });

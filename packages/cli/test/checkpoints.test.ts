@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { type AutoencoderDC, loadAutoencoder, openCheckpoint, Tensor } from "@dcae/core";
 import { initialWeights, openSafetensorsFile } from "@dcae/core/checkpoint";
-import { getPreset, modelParameters } from "@dcae/core/models";
+import { modelParameters } from "@dcae/core/models";
 import { beforeAll, describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
@@ -44,16 +44,6 @@ describe("init", () => {
     expect(read("again", "model.safetensors").equals(read("model", "model.safetensors"))).toBe(true);
     await succeed("init", "--config", at("again-config.json"), "--seed", "8", "-o", again, "--overwrite");
     expect(read("again", "model.safetensors").equals(read("model", "model.safetensors"))).toBe(false);
-  });
-
-  test("a preset, and what --json says", async () => {
-    const out = at("vae");
-    const stdout = await succeed("init", "--preset", "sd-vae-ft-ema", "--dtype", "float16", "-o", out, "--json");
-    const { total } = getPreset("sd-vae-ft-ema").parameters;
-    expect(JSON.parse(stdout)).toEqual({ out, format: "diffusers", dtype: "float16", seed: "0", parameters: total });
-    const file = await openSafetensorsFile(join(out, "diffusion_pytorch_model.safetensors"));
-    expect(new Set([...file.entries.values()].map(({ dtype }) => dtype))).toEqual(new Set(["float16"]));
-    await file.close();
   });
 
   test("doesn't touch a folder that isn't empty, except with --overwrite, which leaves other files", async () => {

@@ -43,23 +43,19 @@ describe("dcae latents", () => {
     }
   });
 
-  test.each(["shards", "npy"])(
-    "%s",
-    async (layout) => {
-      const [killed, unkilled] = [at(`${layout}-killed`), at(`${layout}-whole`)];
-      const files = () =>
-        existsSync(killed)
-          ? readdirSync(killed, { recursive: true }).filter((name) => /\.(safetensors|npy)$/.test(String(name))).length
-          : 0;
-      const perUnit = layout === "npy" ? 6 : 1;
-      const options = { kills: 5, seed: 3, progress: files, reach: 5 * perUnit, start: 700 };
-      expect(await killAndResume(() => argv(layout, killed), options)).toBeGreaterThanOrEqual(3);
-      await whole(argv(layout, unkilled));
-      expect(Object.keys(contents(unkilled)).length).toBe((layout === "npy" ? 2 * PICTURES : PICTURES / 3) + 2);
-      expect(contents(killed)).toEqual(contents(unkilled));
-    },
-    180_000,
-  );
+  test.each(["shards", "npy"])("%s", async (layout) => {
+    const [killed, unkilled] = [at(`${layout}-killed`), at(`${layout}-whole`)];
+    const files = () =>
+      existsSync(killed)
+        ? readdirSync(killed, { recursive: true }).filter((name) => /\.(safetensors|npy)$/.test(String(name))).length
+        : 0;
+    const perUnit = layout === "npy" ? 6 : 1;
+    const options = { kills: 5, seed: 3, progress: files, reach: 5 * perUnit, start: 700 };
+    expect(await killAndResume(() => argv(layout, killed), options)).toBeGreaterThanOrEqual(3);
+    await whole(argv(layout, unkilled));
+    expect(Object.keys(contents(unkilled)).length).toBe((layout === "npy" ? 2 * PICTURES : PICTURES / 3) + 2);
+    expect(contents(killed)).toEqual(contents(unkilled));
+  });
 });
 
 describe("dcae diffusion train", () => {
@@ -94,33 +90,29 @@ describe("dcae diffusion train", () => {
     return { state, ...Object.fromEntries(named) };
   }
 
-  test.each(Object.entries(KINDS))(
-    "%s",
-    async (kind, changes) => {
-      const config = writeDiffusion(folder, `${kind}.json`, latents, {
-        ...{ steps: STEPS, checkpointEvery: 2, evaluateEvery: 10, keep: 2, logEvery: 1 },
-        ...changes,
-      });
-      const [killed, unkilled] = [at(`${kind}-killed`), at(`${kind}-whole`)];
-      const train = (out: string, ...flags: string[]) => [
-        ...["diffusion", "train", "--out", out, "--device", "cpu", "--threads", "1", ...flags],
-      ];
-      const log = join(killed, "metrics.jsonl");
-      const options = {
-        ...{ kills: 6, seed: 8, reach: 12, start: 600 },
-        progress: () => (existsSync(log) ? readFileSync(log, "utf8").split("\n").length - 1 : 0),
-      };
-      // A run that was killed before it had begun has no settings yet.
-      const argv = () =>
-        existsSync(join(killed, "training.json")) ? train(killed, "--resume") : train(killed, "--config", config);
-      expect(await killAndResume(argv, options)).toBeGreaterThanOrEqual(3);
-      await whole(train(unkilled, "--config", config));
-      const expected = outcome(unkilled);
-      expect(Object.keys(expected).filter((name) => name.startsWith("samples/"))).toHaveLength(4);
-      expect(outcome(killed)).toEqual(expected);
-      const left = readdirSync(join(killed, "checkpoints"));
-      expect(left.filter((name) => !name.startsWith("step-"))).toEqual([]);
-    },
-    240_000,
-  );
+  test.each(Object.entries(KINDS))("%s", async (kind, changes) => {
+    const config = writeDiffusion(folder, `${kind}.json`, latents, {
+      ...{ steps: STEPS, checkpointEvery: 2, evaluateEvery: 10, keep: 2, logEvery: 1 },
+      ...changes,
+    });
+    const [killed, unkilled] = [at(`${kind}-killed`), at(`${kind}-whole`)];
+    const train = (out: string, ...flags: string[]) => [
+      ...["diffusion", "train", "--out", out, "--device", "cpu", "--threads", "1", ...flags],
+    ];
+    const log = join(killed, "metrics.jsonl");
+    const options = {
+      ...{ kills: 6, seed: 8, reach: 12, start: 600 },
+      progress: () => (existsSync(log) ? readFileSync(log, "utf8").split("\n").length - 1 : 0),
+    };
+    // A run that was killed before it had begun has no settings yet.
+    const argv = () =>
+      existsSync(join(killed, "training.json")) ? train(killed, "--resume") : train(killed, "--config", config);
+    expect(await killAndResume(argv, options)).toBeGreaterThanOrEqual(3);
+    await whole(train(unkilled, "--config", config));
+    const expected = outcome(unkilled);
+    expect(Object.keys(expected).filter((name) => name.startsWith("samples/"))).toHaveLength(4);
+    expect(outcome(killed)).toEqual(expected);
+    const left = readdirSync(join(killed, "checkpoints"));
+    expect(left.filter((name) => !name.startsWith("step-"))).toEqual([]);
+  });
 });

@@ -75,7 +75,7 @@ beforeAll(async () => {
   const { status, stderr } = await train(out, leave, "--config", config);
   if (status !== 0) throw new Error(stderr);
   expected = outcome(out);
-}, 120_000);
+});
 
 test("SIGKILL at random moments, then --resume: the same bits", async () => {
   const out = join(folder, "killed");
@@ -89,7 +89,7 @@ test("SIGKILL at random moments, then --resume: the same bits", async () => {
   expect(outcome(out)).toEqual(expected);
   const left = readdirSync(join(out, "phase1", "checkpoints"));
   expect(left.filter((name) => !name.startsWith("step-"))).toEqual([]);
-}, 240_000);
+});
 
 test.skipIf(process.platform === "win32")(
   "SIGINT and SIGTERM save, end by the signal, and say how to go on",
@@ -116,5 +116,4 @@ test.skipIf(process.platform === "win32")(
     expect(status).toBe(0);
     expect(outcome(out)).toEqual(expected);
   },
-  120_000,
 );

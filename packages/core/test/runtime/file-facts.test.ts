@@ -11,7 +11,7 @@ const [path, store] = [join(folder, "data"), join(folder, "facts.json")];
 /** Facts about files that changed less than two seconds ago aren't kept. */
 const REST_MS = 2100;
 
-test("a file that rests is read once, a file that changed again", { timeout: 20_000 }, async () => {
+test("a file that rests is read once, a file that changed again", async () => {
   let reads = 0;
   const get = async () => {
     const facts = await openFileFacts(store);

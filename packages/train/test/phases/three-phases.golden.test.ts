@@ -144,7 +144,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   beforeAll(async () => {
     engine = await start();
     results = await train(engine);
-  }, 120_000);
+  });
   afterAll(() => engine.dispose());
 
   test.each(["phase1.log", "phase2.log", "phase3.log", "final.latent", "final.recon"])("%s", (name) => {
