@@ -25,6 +25,8 @@ const LEGACY_PROTOCOL = 1001;
 
 interface Loaded {
   readonly value: PickleValue;
+  /** Size of the pickle. */
+  readonly bytes: number;
   readonly places: ReadonlyMap<string, number>;
 }
 
@@ -41,7 +43,7 @@ export async function openTorch(source: ByteSource): Promise<Weights> {
     const head = await source.read(0, Math.min(source.size, 512));
     const starts = (magic: readonly number[]) => magic.every((byte, i) => head[i] === byte);
     const storages = new Map<string, TorchStorage>();
-    const { value, places } = starts(ZIP_MAGIC)
+    const { value, bytes, places } = starts(ZIP_MAGIC)
       ? await readZipLayout(source, storages)
       : starts(LEGACY_MAGIC)
         ? await readLegacyLayout(source, storages)
@@ -51,7 +53,7 @@ export async function openTorch(source: ByteSource): Promise<Weights> {
       if (offset === undefined) throw new CheckpointError(`${source.name}: storage ${quoted(key)} is missing`);
       return offset;
     };
-    const tensors = collectTensors(value, source.name);
+    const tensors = collectTensors(value, bytes, source.name);
     if (tensors.size === 0) throw new CheckpointError(`${source.name}: holds no tensors`);
     return { source: source.name, entries: torchEntries(source, tensors, place), close: () => source.close() };
   } catch (error) {
@@ -121,7 +123,7 @@ async function readZipLayout(source: ByteSource, storages: Map<string, TorchStor
     }
     places.set(key, await storedOffset(source, member));
   }
-  return { value, places };
+  return { value, bytes: pickle.size, places };
 }
 
 async function storedOffset(source: ByteSource, member: ZipMember): Promise<number> {
@@ -144,7 +146,7 @@ async function readLegacyLayout(source: ByteSource, storages: Map<string, TorchS
   const { values, end } = await readLegacyPickles(source, options);
   const [, protocol, system, value, keys] = values;
   if (protocol !== LEGACY_PROTOCOL) {
-    throw new CheckpointError(`${source.name}: protocol ${String(protocol)} of torch.save isn't known`);
+    throw new CheckpointError(`${source.name}: protocol ${shown(protocol)} of torch.save isn't known`);
   }
   if (!(system instanceof Map) || system.get("little_endian") !== true) {
     throw new CheckpointError(`${source.name}: its numbers aren't little-endian`);
@@ -154,7 +156,7 @@ async function readLegacyLayout(source: ByteSource, storages: Map<string, TorchS
   let position = end;
   for (const key of keys) {
     const storage = typeof key === "string" ? storages.get(key) : undefined;
-    if (storage === undefined) throw new CheckpointError(`${source.name}: storage ${quoted(String(key))} isn't used`);
+    if (storage === undefined) throw new CheckpointError(`${source.name}: storage ${shown(key)} isn't used`);
     const header = await source.read(position, 8);
     const count = Number(new DataView(header.buffer, header.byteOffset, 8).getBigInt64(0, true));
     const needed = storage.start + storage.length;
@@ -164,7 +166,13 @@ async function readLegacyLayout(source: ByteSource, storages: Map<string, TorchS
     places.set(storage.key, position + 8);
     position += 8 + count * byteSize(storage.dtype);
   }
-  return { value: value as PickleValue, places };
+  return { value: value as PickleValue, bytes: end, places };
+}
+
+/** A value from a pickle for a message. Of lists and dicts their kind alone: shared ones can be longer than memory as text. */
+function shown(value: PickleValue | undefined): string {
+  if (typeof value === "string") return quoted(value);
+  return typeof value === "object" || value === undefined ? "of another kind" : String(value);
 }
 
 /** How long the pickles are shows only while they are read: the window grows until they fit. */

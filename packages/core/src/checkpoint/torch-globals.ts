@@ -28,6 +28,9 @@ export interface TorchTensor extends PickleObject {
   readonly strides: readonly number[];
 }
 
+/** As many as PyTorch allows. */
+const MAX_DIMENSIONS = 64;
+
 const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
   DoubleStorage: "float64",
   FloatStorage: "float32",
@@ -72,6 +75,9 @@ function isStorage(value: PickleValue | undefined): value is TorchStorage {
 
 /** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)` and its predecessor with four arguments. */
 const rebuildTensor: PickleGlobal = ([storage, offset, shape, strides], what) => {
+  if (Array.isArray(shape) && shape.length > MAX_DIMENSIONS) {
+    throw new CheckpointError(`${what}: a tensor has ${shape.length} dimensions, more than ${MAX_DIMENSIONS}`);
+  }
   if (!isStorage(storage) || !isCount(offset) || !isCounts(shape) || !isCounts(strides)) {
     throw new CheckpointError(`${what}: a tensor isn't described by a storage, an offset, sizes and strides`);
   }

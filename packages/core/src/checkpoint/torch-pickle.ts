@@ -51,8 +51,9 @@ export interface PickleOptions {
   readonly persistent: (id: PickleValue) => PickleValue;
 }
 
-/** One state dict of 100,000 tensors has a few million instructions. */
-const MAX_INSTRUCTIONS = 50_000_000;
+/** One state dict of 100,000 tensors has a few million instructions, and six objects (tuples, lists, dicts) per tensor. */
+const MAX_INSTRUCTIONS = 20_000_000;
+const MAX_OBJECTS = 2_000_000;
 const MARK = Symbol("mark");
 type StackItem = PickleValue | typeof MARK;
 
@@ -60,12 +61,33 @@ interface Machine extends PickleOptions {
   readonly reader: PickleReader;
   readonly stack: StackItem[];
   readonly memo: Map<number, PickleValue>;
+  /** Objects made so far: an instruction of one byte makes one of some hundred bytes. */
+  objects: number;
+  /** Items that calls were given in lists so far. */
+  given: number;
 }
 
 function fail({ name, reader }: Machine, problem: string, hint?: string): CheckpointError {
   return new CheckpointError(`${name}: pickle at byte ${reader.position}: ${problem}`, {
     hint: hint ?? "The file is damaged or wasn't written by torch.save.",
   });
+}
+
+/** Pushes an object. */
+function push(machine: Machine, value: PickleValue): void {
+  machine.objects += 1;
+  if (machine.objects > MAX_OBJECTS) throw fail(machine, `it has more than ${MAX_OBJECTS} objects`);
+  machine.stack.push(value);
+}
+
+/** Parts that are named once and used often may be no more than the bytes that name them. */
+export function tooMuchShared(name: string, bytes: number): CheckpointError {
+  return new CheckpointError(
+    `${name}: its objects share parts that unfold to more than its ${bytes} bytes can describe`,
+    {
+      hint: "No checkpoint is like that. If you trust the file, save its tensors with safetensors in Python and load that.",
+    },
+  );
 }
 
 function pop(machine: Machine): PickleValue {
@@ -89,7 +111,7 @@ function popMark(machine: Machine): PickleValue[] {
 
 function popTuple(machine: Machine, length: number): void {
   const items = Array.from({ length }, () => pop(machine)).reverse();
-  machine.stack.push(items);
+  push(machine, items);
 }
 
 function remember(machine: Machine, index: number): void {
@@ -107,8 +129,9 @@ function isKind<T extends PickleObject>(value: PickleValue, kind: T["kind"]): va
 }
 
 function importName(machine: Machine, module: PickleValue, name: PickleValue): void {
-  const full = `${String(module)}.${String(name)}`;
-  const make = typeof module === "string" && typeof name === "string" ? machine.globals.get(full) : undefined;
+  const full =
+    typeof module === "string" && typeof name === "string" ? `${module}.${name}` : "something without a name";
+  const make = machine.globals.get(full);
   if (make === undefined) {
     throw fail(
       machine,
@@ -117,7 +140,7 @@ function importName(machine: Machine, module: PickleValue, name: PickleValue): v
     );
   }
   const reference: PickleReference = { kind: "global", name: full, make };
-  machine.stack.push(reference);
+  push(machine, reference);
 }
 
 function call(machine: Machine): void {
@@ -126,7 +149,10 @@ function call(machine: Machine): void {
   if (!isKind<PickleReference>(callee, "global") || !Array.isArray(args)) {
     throw fail(machine, "it calls something that isn't one of the known names");
   }
-  machine.stack.push(callee.make(args, machine.name));
+  // One list can be given to many calls, each of which walks through it.
+  for (const arg of args) if (Array.isArray(arg)) machine.given += arg.length;
+  if (machine.given > machine.reader.position) throw tooMuchShared(machine.name, machine.reader.position);
+  push(machine, callee.make(args, machine.name));
 }
 
 function setItems(machine: Machine, items: readonly PickleValue[]): void {
@@ -167,12 +193,12 @@ function stackGlobal(machine: Machine): void {
 /** One row per instruction. The names are those of pickletools. */
 const instructions: ReadonlyMap<number, (machine: Machine) => unknown> = new Map<number, (m: Machine) => unknown>([
   [0x28, (m) => m.stack.push(MARK)], // MARK
-  [0x29, (m) => m.stack.push([])], // EMPTY_TUPLE
+  [0x29, (m) => push(m, [])], // EMPTY_TUPLE
   [0x30, (m) => pop(m)], // POP
   [0x31, (m) => popMark(m)], // POP_MARK
   [0x32, (m) => m.stack.push(top(m))], // DUP
-  [0x42, (m) => m.stack.push(m.reader.bytes(m.reader.uint32()))], // BINBYTES
-  [0x43, (m) => m.stack.push(m.reader.bytes(m.reader.uint8()))], // SHORT_BINBYTES
+  [0x42, (m) => push(m, m.reader.bytes(m.reader.uint32()))], // BINBYTES
+  [0x43, (m) => push(m, m.reader.bytes(m.reader.uint8()))], // SHORT_BINBYTES
   [0x47, (m) => m.stack.push(m.reader.float64())], // BINFLOAT
   [0x49, (m) => m.stack.push(m.reader.decimalInteger())], // INT
   [0x4a, (m) => m.stack.push(m.reader.int32())], // BININT
@@ -180,25 +206,25 @@ const instructions: ReadonlyMap<number, (machine: Machine) => unknown> = new Map
   [0x4c, (m) => m.stack.push(m.reader.decimalInteger())], // LONG
   [0x4d, (m) => m.stack.push(m.reader.uint16())], // BININT2
   [0x4e, (m) => m.stack.push(null)], // NONE
-  [0x51, (m) => m.stack.push(m.persistent(pop(m)))], // BINPERSID
+  [0x51, (m) => push(m, m.persistent(pop(m)))], // BINPERSID
   [0x52, call], // REDUCE
   [0x54, (m) => m.stack.push(m.reader.latin1(m.reader.uint32()))], // BINSTRING
   [0x55, (m) => m.stack.push(m.reader.latin1(m.reader.uint8()))], // SHORT_BINSTRING
   [0x58, (m) => m.stack.push(m.reader.utf8(m.reader.uint32()))], // BINUNICODE
-  [0x5d, (m) => m.stack.push([])], // EMPTY_LIST
+  [0x5d, (m) => push(m, [])], // EMPTY_LIST
   [0x61, (m) => append(m, [pop(m)])], // APPEND
   [0x62, build], // BUILD
   [0x63, (m) => importName(m, m.reader.line(), m.reader.line())], // GLOBAL
   [0x65, (m) => append(m, popMark(m))], // APPENDS
   [0x68, (m) => recall(m, m.reader.uint8())], // BINGET
   [0x6a, (m) => recall(m, m.reader.uint32())], // LONG_BINGET
-  [0x6c, (m) => m.stack.push(popMark(m))], // LIST
+  [0x6c, (m) => push(m, popMark(m))], // LIST
   [0x71, (m) => remember(m, m.reader.uint8())], // BINPUT
   [0x72, (m) => remember(m, m.reader.uint32())], // LONG_BINPUT
   [0x73, setItem], // SETITEM
-  [0x74, (m) => m.stack.push(popMark(m))], // TUPLE
+  [0x74, (m) => push(m, popMark(m))], // TUPLE
   [0x75, (m) => setItems(m, popMark(m))], // SETITEMS
-  [0x7d, (m) => m.stack.push(new Map())], // EMPTY_DICT
+  [0x7d, (m) => push(m, new Map())], // EMPTY_DICT
   [0x80, (m) => m.reader.protocol()], // PROTO
   [0x81, call], // NEWOBJ
   [0x85, (m) => popTuple(m, 1)], // TUPLE1
@@ -209,7 +235,7 @@ const instructions: ReadonlyMap<number, (machine: Machine) => unknown> = new Map
   [0x8a, (m) => m.stack.push(m.reader.integer(m.reader.uint8()))], // LONG1
   [0x8c, (m) => m.stack.push(m.reader.utf8(m.reader.uint8()))], // SHORT_BINUNICODE
   [0x8d, (m) => m.stack.push(m.reader.utf8(m.reader.length64()))], // BINUNICODE8
-  [0x8e, (m) => m.stack.push(m.reader.bytes(m.reader.length64()))], // BINBYTES8
+  [0x8e, (m) => push(m, m.reader.bytes(m.reader.length64()))], // BINBYTES8
   [0x93, stackGlobal], // STACK_GLOBAL
   [0x94, (m) => remember(m, m.memo.size)], // MEMOIZE
   [0x95, (m) => m.reader.length64()], // FRAME
@@ -229,7 +255,7 @@ export function readPickle(
   options: PickleOptions,
 ): { readonly value: PickleValue; readonly end: number } {
   const reader = createPickleReader(bytes, offset, options.name);
-  const machine: Machine = { ...options, reader, stack: [], memo: new Map() };
+  const machine: Machine = { ...options, reader, stack: [], memo: new Map(), objects: 0, given: 0 };
   for (let count = 0; count < MAX_INSTRUCTIONS; count++) {
     const code = reader.uint8();
     if (code === STOP) {

@@ -8,13 +8,13 @@ import type { ByteSource } from "./byte-source.js";
 import { quoted } from "./json-text.js";
 import { tensorFromBytes } from "./tensor-bytes.js";
 import { isTorchTensor, type TorchTensor } from "./torch-globals.js";
-import type { PickleValue } from "./torch-pickle.js";
+import { type PickleValue, tooMuchShared } from "./torch-pickle.js";
 import type { WeightEntry } from "./weights.js";
 
 /** Checkpoints nest a few levels (ema, decay, state dict); an object that contains itself has no end. */
 const MAX_DEPTH = 16;
-/** Shared parts are visited once per path, which a file of a few bytes can turn into any number. */
-const MAX_VISITS = 10_000_000;
+/** Characters of all names together, per byte of the pickle: prefixes repeat on the way down, keys mostly stand there once each. */
+const MAX_NAME_CHARACTERS_PER_BYTE = 8;
 
 /** Where the bytes of a storage (by key) start in the source. */
 export type StoragePlaces = (key: string) => number;
@@ -22,11 +22,16 @@ export type StoragePlaces = (key: string) => number;
 /**
  * Every tensor below `value`, named by the keys on the way to it, joined with dots.
  *
- * @throws CheckpointError when two tensors get the same name or the nesting has no end
+ * Parts that are shared are visited once per path. A pickle of a few bytes can turn that into any number of tensors, so there are
+ * no more visits than it has bytes, each of which it takes at least one to describe.
+ *
+ * @param bytes size of the pickle
+ * @throws CheckpointError when two tensors get the same name, the nesting has no end, or shared parts unfold to too many
  */
-export function collectTensors(value: PickleValue, what: string): Map<string, TorchTensor> {
+export function collectTensors(value: PickleValue, bytes: number, what: string): Map<string, TorchTensor> {
   const found = new Map<string, TorchTensor>();
   let visits = 0;
+  let characters = 0;
   const visit = (item: PickleValue, path: string, depth: number): void => {
     if (isTorchTensor(item)) {
       if (found.has(path)) throw new CheckpointError(`${what}: two tensors are named ${quoted(path)}`);
@@ -38,10 +43,13 @@ export function collectTensors(value: PickleValue, what: string): Map<string, To
     if (depth === MAX_DEPTH)
       throw new CheckpointError(`${what}: its objects are nested deeper than ${MAX_DEPTH} levels`);
     for (const [key, child] of children) {
-      if (++visits > MAX_VISITS) throw new CheckpointError(`${what}: has more than ${MAX_VISITS} objects`);
+      visits += 1;
+      if (visits > bytes) throw tooMuchShared(what, bytes);
       if (typeof child !== "object" || child === null) continue;
       const name = typeof key === "string" || typeof key === "number" ? String(key) : undefined;
       if (name === undefined) continue;
+      characters += path.length + 1 + name.length;
+      if (characters > MAX_NAME_CHARACTERS_PER_BYTE * bytes) throw tooMuchShared(what, bytes);
       visit(child, path === "" ? name : `${path}.${name}`, depth + 1);
     }
   };

@@ -90,7 +90,7 @@ describe("hostile pickles", () => {
     ];
     const bomb = [0x5d, 0x71, 0, ...Array.from({ length: 10 }, (_, i) => level(i)).flat()];
     const keepLast = Array<number[]>(10).fill([0x86]).flat();
-    await expect(readAll(legacy([...bomb, ...keepLast]))).rejects.toThrow(/has more than|nested deeper/);
+    await expect(readAll(legacy([...bomb, ...keepLast]))).rejects.toThrow(/unfold to more than|nested deeper/);
   });
 
   it("refuses a string that claims more bytes than there are", async () => {
@@ -104,5 +104,94 @@ describe("hostile pickles", () => {
   it("refuses instructions that aren't needed for tensors", async () => {
     // INST, which imports and calls at once.
     await expect(readAll(legacy([0x28, 0x69]))).rejects.toThrow(/instruction 0x69 isn't allowed/);
+  });
+
+  // A tensor of one number in memo 0: what the lists below share.
+  const text = (value: string) => [0x58, value.length, 0, 0, 0, ...new TextEncoder().encode(value)];
+  const storage = [0x28, ...text("storage"), 0x63, ..."torch\nFloatStorage\n"].map((item) =>
+    typeof item === "string" ? item.charCodeAt(0) : item,
+  );
+  const line = (value: string) => [...value].map((character) => character.charCodeAt(0));
+  const tensor = [
+    ...[0x63, ...line("torch._utils\n_rebuild_tensor_v2\n"), 0x28],
+    ...[...storage, ...text("0"), ...text("cpu"), 0x4b, 1, 0x74, 0x51],
+    ...[0x4b, 0, 0x28, 0x74, 0x28, 0x74, 0x89, 0x63, ...line("collections\nOrderedDict\n"), 0x29, 0x52, 0x74, 0x52],
+    ...[0x71, 0],
+  ];
+  const shared = (width: number, depth: number) =>
+    Array.from({ length: depth }, (_, level) => [
+      ...[0x30, 0x28, ...Array<number[]>(width).fill([0x68, level]).flat()],
+      ...[0x6c, 0x71, level + 1],
+    ]).flat();
+
+  it.each([
+    [9, 7],
+    [3000, 2],
+  ])(
+    "refuses %i shared lists in %i levels: the tensors they unfold to are more than the file can describe",
+    async (width, depth) => {
+      await expect(readAll(legacy([...tensor, ...shared(width, depth)]))).rejects.toThrow(
+        /test\.pth: its objects share parts that unfold to more than its \d+ bytes can describe/,
+      );
+    },
+  );
+
+  it("refuses a long name that many paths repeat", async () => {
+    // A dict in a dict, under one key of 60,000 characters; the inner one holds the tensor 2000 times.
+    const key = [0x58, 0x60, 0xea, 0, 0, ...Array<number>(60_000).fill(0x61), 0x71, 1];
+    const items = Array.from({ length: 2000 }, (_, i) => [0x4d, i & 255, i >> 8, 0x68, 0]).flat();
+    const dicts = [0x7d, 0x68, 1, 0x7d, 0x28, ...items, 0x75, 0x73];
+    await expect(readAll(legacy([...tensor, 0x30, ...key, 0x30, ...dicts]))).rejects.toThrow(/unfold to more than/);
+  });
+
+  it("refuses a list of pairs that many dicts are made from", async () => {
+    const pairs = [0x5d, 0x28, ...Array<number[]>(2000).fill([0x4b, 1, 0x4b, 2, 0x86]).flat(), 0x65, 0x71, 1];
+    const make = [0x63, ...line("collections\nOrderedDict\n"), 0x71, 2, 0x30];
+    const calls = Array<number[]>(2000).fill([0x68, 2, 0x68, 1, 0x85, 0x52, 0x30]).flat();
+    await expect(readAll(legacy([...pairs, ...make, ...calls]))).rejects.toThrow(/unfold to more than/);
+  });
+
+  it("refuses sizes of more dimensions than an array has", async () => {
+    const sizes = [0x28, ...Array<number[]>(65).fill([0x4b, 1]).flat(), 0x74];
+    const wide = [
+      ...[0x63, ...line("torch._utils\n_rebuild_tensor_v2\n"), 0x28],
+      ...[...storage, ...text("0"), ...text("cpu"), 0x4b, 1, 0x74, 0x51, 0x4b, 0, ...sizes, ...sizes, 0x74, 0x52],
+    ];
+    await expect(readAll(legacy(wide))).rejects.toThrow(/has 65 dimensions/);
+  });
+
+  it("refuses more objects than checkpoints have, before they fill the memory", async () => {
+    await expect(readAll(legacy(Array<number>(2_000_001).fill(0x5d)))).rejects.toThrow(/has more than 2000000 objects/);
+  });
+
+  it.each([
+    ["a name to import", [0x68, 30, ...line(""), 0x8c, 1, 0x61, 0x93]],
+    [
+      "a key of a storage",
+      [0x28, ...text("storage"), ...storage.slice(13), 0x68, 30, ...text("cpu"), 0x4b, 1, 0x74, 0x51],
+    ],
+    ["a protocol of torch.save", [0x68, 30]],
+  ])("names what isn't text without a call of it: nested lists as %s", async (_, use) => {
+    // [[[[...]]]], 200 levels; then lists of two of the level below, whose text would be longer than memory.
+    const nested = [
+      0x5d,
+      0x71,
+      0,
+      ...Array.from({ length: 29 }, (_, i) => [0x5d, 0x28, 0x68, i, 0x68, i, 0x65, 0x71, i + 1]).flat(),
+    ];
+    await expect(readAll(legacy([...nested, 0x71, 30, 0x30, ...use]))).rejects.toBeInstanceOf(DcaeError);
+  });
+
+  it("reads parts that are shared, as weights that are also their average", async () => {
+    const state = [0x7d, ...text("weight"), 0x68, 0, 0x73, 0x71, 1, 0x30];
+    const both = [0x7d, ...text("model"), 0x68, 1, 0x73, ...text("ema"), 0x68, 1, 0x73];
+    const whole = legacy([...tensor, 0x30, ...state, ...both]);
+    const key = [0x80, 2, 0x5d, ...text("0"), 0x61, 0x2e];
+    const data = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3f];
+    const weights = await openTorch(
+      memorySource(Uint8Array.from([...whole.slice(0, -4), ...key, ...data]), "test.pth"),
+    );
+    expect([...weights.entries.keys()]).toEqual(["model.weight", "ema.weight"]);
+    expect([...(await weights.entries.get("ema.weight")!.read()).data]).toEqual([1]);
   });
 });
