@@ -32,6 +32,10 @@ const END_BYTES = 22;
 const MAX_COMMENT = 0xffff;
 /** The directories of published archives have less than 1 MB. */
 const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
+const STORED = 0;
+const DEFLATED = 8;
+/** Deflate's limit: 258 bytes from two bits. A block has a few bytes more. */
+const MAX_INFLATION = 1032;
 const ENCRYPTED = 1;
 const UTF8_NAME = 1 << 11;
 
@@ -134,7 +138,10 @@ function checkMembers(members: readonly ZipMember[], directoryOffset: number, so
   sorted.forEach(({ name, method, size, storedSize, headerOffset }, i) => {
     const limit = sorted[i + 1]?.headerOffset ?? directoryOffset;
     if (headerOffset + 30 + storedSize > limit) throw damaged(source, `${quoted(name)} overlaps with what follows it`);
-    if (method === 0 && size !== storedSize) throw damaged(source, `${quoted(name)} has two different sizes`);
+    if (method === STORED && size !== storedSize) throw damaged(source, `${quoted(name)} has two different sizes`);
+    if (method === DEFLATED && size > storedSize * MAX_INFLATION) {
+      throw damaged(source, `${quoted(name)} claims ${size} bytes in ${storedSize} deflated ones`);
+    }
   });
 }
 

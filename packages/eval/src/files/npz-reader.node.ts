@@ -17,6 +17,7 @@ import {
   type ZipMember,
   zipDataOffset,
 } from "@dcae/core/checkpoint";
+import { byteSize, sizeOf } from "@dcae/core/graph";
 
 export interface NpzArray {
   readonly dtype: DType;
@@ -81,10 +82,19 @@ function npzFile(path: string, source: ByteSource, members: ReadonlyMap<string, 
   }
 
   async function describe(name: string): Promise<NpzArray & { readonly dataOffset: number }> {
-    const content = contentOf(source, memberOf(name), `${path}: ${name}`);
+    const member = memberOf(name);
+    const content = contentOf(source, member, `${path}: ${name}`);
     const { value } = await content.next();
     await content.return(undefined);
-    return parseNpyHeader(value ?? new Uint8Array(), `${path}: ${name}`);
+    const header = parseNpyHeader(value ?? new Uint8Array(), `${path}: ${name}`);
+    const bytes = sizeOf(header.shape) * byteSize(header.dtype);
+    if (bytes !== member.size - header.dataOffset) {
+      throw damaged(
+        `${path}: ${name}`,
+        `an array of ${header.dtype} with shape (${header.shape.join(", ")}) has ${bytes} bytes, the archive has ${member.size - header.dataOffset}`,
+      );
+    }
+    return header;
   }
 
   return {
@@ -99,7 +109,7 @@ function npzFile(path: string, source: ByteSource, members: ReadonlyMap<string, 
       }
       // Before memory is allocated for it, the header must be one.
       await describe(name);
-      const bytes = new Uint8Array(member.size);
+      const bytes = allocate(member.size, `${path}: ${name}`);
       let at = 0;
       for await (const piece of contentOf(source, member, `${path}: ${name}`)) {
         bytes.set(piece, at);
@@ -110,21 +120,36 @@ function npzFile(path: string, source: ByteSource, members: ReadonlyMap<string, 
     async *items(name, count) {
       const { shape, fortranOrder, dataOffset } = await describe(name);
       const [length = 0] = shape;
-      const member = memberOf(name);
-      const itemBytes = (member.size - dataOffset) / Math.max(length, 1);
-      if (fortranOrder || !Number.isInteger(itemBytes)) {
+      if (fortranOrder || shape.length === 0) {
         throw new DataError(`${path}: "${name}" can't be read item by item`, { hint: "Save it in C order." });
       }
-      yield* inPieces(contentOf(source, member, `${path}: ${name}`), dataOffset, itemBytes * count);
+      const member = memberOf(name);
+      if (length === 0 || member.size === dataOffset) return;
+      const itemBytes = (member.size - dataOffset) / length;
+      const piece = allocate(itemBytes * Math.min(count, length), `${path}: ${name}`);
+      yield* inPieces(contentOf(source, member, `${path}: ${name}`), dataOffset, piece);
     },
     close: () => source.close(),
   };
 }
 
-/** Cuts a stream of bytes, without its first `skip` bytes, into pieces of `size`. */
-async function* inPieces(stream: AsyncIterable<Uint8Array>, skip: number, size: number): AsyncGenerator<Uint8Array> {
+function allocate(length: number, name: string): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new DataError(`${name}: not enough memory for ${length} bytes`, { cause });
+  }
+}
+
+/** Cuts a stream of bytes, without its first `skip` bytes, into pieces as long as `first`. */
+async function* inPieces(
+  stream: AsyncIterable<Uint8Array>,
+  skip: number,
+  first: Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  const size = first.length;
   let toSkip = skip;
-  let piece = new Uint8Array(size);
+  let piece = first;
   let filled = 0;
   for await (const chunk of stream) {
     let from = Math.min(toSkip, chunk.length);

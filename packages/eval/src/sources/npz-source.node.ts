@@ -1,5 +1,5 @@
 /** Pictures of an ADM archive: `arr_0`, uint8 [N, H, W, 3] (evaluation.md section 4). Read in pieces. */
-import { createImage, DataError } from "@dcae/core";
+import { createImage, DataError, DEFAULT_MAX_PIXELS } from "@dcae/core";
 import { openNpz } from "../files/npz-reader.node.js";
 import type { Picture, PictureSource } from "./picture-source.js";
 
@@ -22,6 +22,9 @@ export async function npzSource(
     const [available = 0, height = 0, width = 0, channels] = shape;
     if (dtype !== "uint8" || shape.length !== 4 || channels !== 3 || available * height * width === 0) {
       throw new DataError(`${path}: "${ARRAY}" is ${dtype} [${shape.join(", ")}], expected uint8 [N, H, W, 3]`);
+    }
+    if (height * width > DEFAULT_MAX_PIXELS) {
+      throw new DataError(`${path}: pictures of ${width}x${height} pixels are too large (limit ${DEFAULT_MAX_PIXELS})`);
     }
     const count = Math.min(available, limit ?? available);
     const fingerprint = `${shape.join("x")} ${count} crc32 ${npz.checksum(ARRAY)}`;

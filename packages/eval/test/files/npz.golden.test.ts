@@ -1,10 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { deflateRawSync } from "node:zlib";
 import { Tensor } from "@dcae/core";
-import { readNpyFile } from "@dcae/core/checkpoint";
+import { encodeNpyHeader, readNpyFile } from "@dcae/core/checkpoint";
 import { describe, expect, it } from "vitest";
 import { openNpz } from "../../src/files/npz-reader.node.js";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
+import { npzSource } from "../../src/sources/npz-source.node.js";
 import { readStatistics } from "../../src/statistics/statistics-file.node.js";
 import { goldenJson, goldenPath } from "../support/golden.js";
 import { formulaImage } from "../support/hash-fill.js";
@@ -12,6 +14,53 @@ import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const expected = goldenJson("npz_samples.json");
+
+/** An archive of one deflated member, whose directory says that it has `size` bytes. */
+function zipOf(file: string, deflated: Uint8Array, size: number, array = "a"): string {
+  const name = Buffer.from(`${array}.npy`);
+  const header = (signature: number, more: readonly (readonly [value: number, bytes: number])[]) => {
+    const fields = [[signature, 4], ...more] as const;
+    const out = Buffer.alloc(fields.reduce((sum, [, bytes]) => sum + bytes, 0));
+    let at = 0;
+    for (const [value, bytes] of fields) at = out.writeUIntLE(value, at, bytes);
+    return out;
+  };
+  const common = [
+    ...[
+      [20, 2],
+      [0, 2],
+      [8, 2],
+      [0, 4],
+    ],
+    ...[
+      [0, 4],
+      [deflated.length, 4],
+      [size, 4],
+      [name.length, 2],
+      [0, 2],
+    ],
+  ] as [number, number][];
+  const local = Buffer.concat([header(0x04034b50, common), name, deflated]);
+  const rest = [
+    [0, 2],
+    [0, 2],
+    [0, 2],
+    [0, 4],
+    [0, 4],
+  ] as [number, number][];
+  const directory = Buffer.concat([header(0x02014b50, [[20, 2], ...common, ...rest]), name]);
+  const end = header(0x06054b50, [
+    [0, 4],
+    [1, 2],
+    [1, 2],
+    [directory.length, 4],
+    [local.length, 4],
+    [0, 2],
+  ]);
+  const path = join(folder, file);
+  writeFileSync(path, Buffer.concat([local, directory, end]));
+  return path;
+}
 
 /** Writes a copy of `source` with other bytes at `at`. */
 function damaged(source: string, name: string, at: number, bytes: readonly number[]): string {
@@ -98,16 +147,41 @@ describe("files of our own", () => {
 
 describe("hostile and damaged archives", () => {
   it("ends at the first byte more than the archive claims", async () => {
-    const path = join(folder, "bomb.npz");
-    // A megabyte of zeros in a few bytes; then the directory claims that it is 200 bytes.
-    await writeNpz(path, { zeros: Tensor.zeros([250_000]) }, { compress: true });
-    const content = readFileSync(path);
-    const directory = content.indexOf(Buffer.from([0x50, 0x4b, 1, 2]));
-    const claimed = directory + 46 + "zeros.npy".length + 4;
-    const bomb = damaged(path, "bomb2.npz", claimed, [200, 0, 0, 0]);
-    const npz = await openNpz(bomb);
-    await expect(npz.read("zeros")).rejects.toThrow(/it has more than the 200 bytes that the archive claims/);
+    const content = Buffer.concat([encodeNpyHeader("uint8", [72]), new Uint8Array(1_000_000)]);
+    const npz = await openNpz(zipOf("bomb.npz", deflateRawSync(content), 200));
+    await expect(npz.read("a")).rejects.toThrow(/it has more than the 200 bytes that the archive claims/);
     await npz.close();
+  });
+
+  it("compares the array's header with the size in the directory before memory is allocated", async () => {
+    const content = Buffer.concat([encodeNpyHeader("uint8", [1, 8, 8, 3]), new Uint8Array(100_000)]);
+    const path = zipOf("larger.npz", deflateRawSync(content), content.length);
+    const message = /larger\.npz: a: an array of uint8 with shape \(1, 8, 8, 3\) has 192 bytes, the archive has 100000/;
+    const npz = await openNpz(path);
+    await expect(npz.read("a")).rejects.toThrow(message);
+    await expect(npz.describe("a")).rejects.toThrow(message);
+    await expect(npz.items("a", 16).next()).rejects.toThrow(message);
+    await npz.close();
+  });
+
+  it("refuses sizes that deflated bytes can't hold", async () => {
+    const stored = deflateRawSync(encodeNpyHeader("uint8", [2 ** 30]));
+    await expect(openNpz(zipOf("claim.npz", stored, 2 ** 30 + 128))).rejects.toThrow(
+      /"a\.npy" claims 1073741952 bytes in \d+ deflated ones/,
+    );
+  });
+
+  it("refuses pictures of more pixels than other files may have, before one is read", async () => {
+    const header = encodeNpyHeader("uint8", [1, 20_000, 20_000, 3]);
+    // Bytes that don't deflate: enough of them for what the directory claims.
+    const noise = Uint8Array.from({ length: 1_500_000 }, (_, i) => Math.imul(i, 2_654_435_761) >>> 24);
+    const path = zipOf(
+      "large.npz",
+      deflateRawSync(Buffer.concat([header, noise]), { level: 0 }),
+      header.length + 1.2e9,
+      "arr_0",
+    );
+    await expect(npzSource(path)).rejects.toThrow(/pictures of 20000x20000 pixels are too large/);
   });
 
   it("refuses arrays that are larger than expected before it allocates them", async () => {
