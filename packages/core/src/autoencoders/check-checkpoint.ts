@@ -2,7 +2,7 @@
 import { checkWeights } from "../checkpoint/check-weights.js";
 import { inferModel, matchPublishedModels } from "../checkpoint/infer-model.js";
 import { mapWeights } from "../checkpoint/map-weights.js";
-import { recognizeFormat, type WeightFormat } from "../checkpoint/recognize-format.js";
+import { recognizeFormat, unwrapWeights, type WeightFormat } from "../checkpoint/recognize-format.js";
 import { planWeights } from "../checkpoint/weight-plan.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../errors.js";
@@ -52,10 +52,11 @@ export function chooseModel(
  * @throws CheckpointError listing what doesn't fit; ConfigError when no model is given and none can be inferred
  */
 export function checkCheckpoint(
-  weights: Weights,
+  given: Weights,
   described: ModelDescription | undefined,
   scalingFactor?: number,
 ): Checkpoint {
+  const weights = unwrapWeights(given);
   const format = recognizeFormat(weights.entries.keys(), weights.source);
   const model = described ?? inferModel(weights);
   if ((model.kind === "sd-vae") !== format.startsWith("kl-")) {

@@ -3,13 +3,26 @@
  * of several equal keys, so two readers of one file could see different tensors under the same name.
  */
 import { CheckpointError, errorMessage } from "../errors.js";
+import { refuseGitLfsPointer } from "./git-lfs.js";
 
 /** Longest name shown in a message. */
 const MAX_SHOWN = 120;
+/** Configs nest a few levels. What walks through a value (a schema, a message) calls itself once per level. */
+const MAX_DEPTH = 100;
 
 /** A name from a file in quotes, with control characters escaped and cut where it is very long. */
 export function quoted(name: string): string {
   return JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}...` : name);
+}
+
+/**
+ * A value from a file for a message. Of lists and objects the kind alone: as text they could be of any length, and an object may
+ * have a `toString` of its own.
+ */
+export function shownValue(value: unknown): string {
+  if (typeof value === "string") return quoted(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  return Array.isArray(value) ? "a list" : "an object";
 }
 
 /** Whether a JSON value is an object (not an array, not null). */
@@ -32,11 +45,12 @@ export interface JsonDocument {
  * Parses UTF-8 JSON.
  *
  * @param what for messages, as in "model.safetensors: header"
- * @throws CheckpointError when the bytes aren't UTF-8 or not JSON
+ * @throws CheckpointError when the bytes aren't UTF-8 or not JSON, or nested deeper than configs and headers are
  */
 export function parseJsonDocument(bytes: Uint8Array, what: string): JsonDocument {
   let text: string;
   let value: unknown;
+  refuseGitLfsPointer(bytes, what);
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
@@ -49,11 +63,17 @@ export function parseJsonDocument(bytes: Uint8Array, what: string): JsonDocument
     const reason = errorMessage(cause).replace(/[^\x20-\x7e]+/g, " ");
     throw new CheckpointError(`${what} isn't valid JSON: ${reason.slice(0, MAX_SHOWN)}`, { cause });
   }
+  if (isDeeperThan(value, MAX_DEPTH)) throw new CheckpointError(`${what} is nested deeper than ${MAX_DEPTH} levels`);
   const checkUniqueKeys = () => {
     const duplicate = findDuplicateKey(text);
     if (duplicate !== undefined) throw new CheckpointError(`${what} has the key ${quoted(duplicate)} twice`);
   };
   return { value, checkUniqueKeys };
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((child) => isDeeperThan(child, levels - 1));
 }
 
 /**

@@ -8,6 +8,7 @@
  */
 import { DataError } from "../errors.js";
 import type { DType } from "../graph/dtype.js";
+import { refuseGitLfsPointer } from "./git-lfs.js";
 
 export interface NpyHeader {
   readonly dtype: DType;
@@ -21,6 +22,8 @@ export interface NpyHeader {
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 /** Headers of plain arrays have about a hundred bytes; the first longer ones describe records, which aren't read. */
 const MAX_HEADER_BYTES = 65_536;
+/** As many as NumPy allows. */
+const MAX_DIMENSIONS = 64;
 const ALIGNMENT = 64;
 /** NumPy leaves room for the first axis to grow to this many digits in place. */
 const GROWTH_DIGITS = 21;
@@ -49,6 +52,7 @@ const dtypes = new Map(Object.entries(descriptions).map(([dtype, descr]) => [des
  */
 export function parseNpyHeader(bytes: Uint8Array, name: string): NpyHeader {
   if (bytes.length < 10 || !MAGIC.every((byte, i) => bytes[i] === byte)) {
+    refuseGitLfsPointer(bytes, name, DataError);
     throw new DataError(`${name}: not a .npy file`, { hint: "Write it with numpy.save." });
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -102,6 +106,9 @@ function parseTuple(text: string, fail: (problem: string) => never): readonly nu
     .split(",")
     .filter((item) => item.trim() !== "")
     .map(Number);
+  if (shape.length > MAX_DIMENSIONS) {
+    return fail(`the .npy shape has ${shape.length} dimensions, more than ${MAX_DIMENSIONS}`);
+  }
   let elements = 1;
   for (const dim of shape) {
     elements *= dim;

@@ -3,6 +3,7 @@
  */
 import { CheckpointError } from "../errors.js";
 import { quoted } from "./json-text.js";
+import type { Weights } from "./weights.js";
 
 /**
  * - `official`: DC-AE as its authors publish it
@@ -44,11 +45,34 @@ export function recognizeFormat(names: Iterable<string>, source = "checkpoint"):
 function unknownFormat(names: readonly string[], source: string): CheckpointError {
   if (names.length === 0) return new CheckpointError(`${source}: holds no tensors`);
   const message = `${source}: not an autoencoder checkpoint of a known format; its first tensor is ${quoted(names[0] ?? "")}`;
-  const inner = names.find((name) => /\.(encoder|decoder)\.\w/.test(name));
-  const prefix = inner?.slice(0, inner.search(/(encoder|decoder)\.\w/));
+  const prefix = wrapperPrefix(names);
   const hint =
-    prefix === undefined || prefix === ""
+    prefix === undefined
       ? "Known are DC-AE (official and diffusers) and SD-VAE (diffusers and LDM) files."
       : `The autoencoder's tensors may be those that begin with ${quoted(prefix)}: save them in a file of their own, without that prefix.`;
   return new CheckpointError(message, { hint });
+}
+
+/** What stands before the names of an autoencoder, as in "autoencoder." or "first_stage_model."; undefined for nothing. */
+function wrapperPrefix(names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const at = name.search(/(?<=\.)(encoder|decoder)\.\w/);
+    if (at > 0) return name.slice(0, at);
+  }
+  return undefined;
+}
+
+/**
+ * Weights without the prefix that a wrapper put before all names, as training code does that saves the module around the
+ * autoencoder. Where some names lack it there is more in the file than an autoencoder, and the weights are given back as they are.
+ */
+export function unwrapWeights(weights: Weights): Weights {
+  const names = [...weights.entries.keys()];
+  const prefix = wrapperPrefix(names);
+  if (prefix === undefined || !names.every((name) => name.startsWith(prefix))) return weights;
+  const entries = [...weights.entries].map(([name, entry]) => {
+    const inner = name.slice(prefix.length);
+    return [inner, { ...entry, name: inner }] as const;
+  });
+  return { source: weights.source, entries: new Map(entries), close: () => weights.close() };
 }

@@ -11,6 +11,7 @@
 import { CheckpointError } from "../errors.js";
 import { byteSize, type DType } from "../graph/dtype.js";
 import type { ByteSource } from "./byte-source.js";
+import { GIT_LFS_BYTES, refuseGitLfsPointer } from "./git-lfs.js";
 import { isJsonObject, parseJsonDocument, quoted } from "./json-text.js";
 import { dtypeFromSafetensors, SAFETENSORS_DTYPES } from "./safetensors-dtypes.js";
 
@@ -52,6 +53,7 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   const field = await source.read(0, LENGTH_FIELD_BYTES);
   const length = new DataView(field.buffer, field.byteOffset, LENGTH_FIELD_BYTES).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
+    refuseGitLfsPointer(await source.read(0, Math.min(source.size, GIT_LFS_BYTES)), source.name);
     throw new CheckpointError(
       `${source.name}: not a safetensors file: its header would have ${length} bytes, the limit is ${MAX_HEADER_BYTES}`,
       { hint: "Pickled checkpoints (.pt, .bin, .ckpt) and ONNX files aren't safetensors files." },
@@ -95,6 +97,8 @@ export function parseSafetensorsHeader(json: Uint8Array, name: string, fileBytes
 }
 
 function parseMetadata(value: unknown, name: string): ReadonlyMap<string, string> {
+  // The format's reference implementation takes null as none.
+  if (value === null) return new Map();
   const entries = isJsonObject(value) ? Object.entries(value) : undefined;
   const texts = entries?.filter((entry): entry is [string, string] => typeof entry[1] === "string");
   if (entries === undefined || texts?.length !== entries.length) {

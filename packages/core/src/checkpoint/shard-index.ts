@@ -7,7 +7,7 @@
  * shard by its file name, so that Node and the browser share it.
  */
 import { CheckpointError } from "../errors.js";
-import { isJsonObject, parseJsonDocument, quoted } from "./json-text.js";
+import { isJsonObject, parseJsonDocument, quoted, shownValue } from "./json-text.js";
 import type { WeightEntry, Weights } from "./weights.js";
 
 /** Names shown in a message about many tensors. */
@@ -38,7 +38,7 @@ export function parseShardIndex(json: Uint8Array, name: string): ShardIndex {
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard !== "string" || !isPlainFileName(shard)) {
       throw new CheckpointError(
-        `${name}: tensor ${quoted(tensor)} is mapped to ${quoted(String(shard))}, which isn't a .safetensors file name`,
+        `${name}: tensor ${quoted(tensor)} is mapped to ${shownValue(shard)}, which isn't a .safetensors file name`,
         { hint: "Shards must lie in the folder of their index." },
       );
     }

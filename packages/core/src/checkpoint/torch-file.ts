@@ -7,7 +7,8 @@
 import { CheckpointError } from "../errors.js";
 import { byteSize } from "../graph/dtype.js";
 import type { ByteSource } from "./byte-source.js";
-import { quoted } from "./json-text.js";
+import { refuseGitLfsPointer } from "./git-lfs.js";
+import { quoted, shownValue } from "./json-text.js";
 import { storageOf, TORCH_GLOBALS, type TorchStorage } from "./torch-globals.js";
 import { type PickleValue, readPickle } from "./torch-pickle.js";
 import { PickleEndError } from "./torch-pickle-reader.js";
@@ -63,6 +64,7 @@ export async function openTorch(source: ByteSource): Promise<Weights> {
 }
 
 function refuse({ name }: ByteSource, head: Uint8Array): never {
+  refuseGitLfsPointer(head, name);
   const isTar = String.fromCharCode(...head.subarray(257, 262)) === "ustar" || head[0] === 0x73;
   if (isTar) {
     throw new CheckpointError(`${name}: the tar layout of PyTorch before 0.1.10 isn't supported`, {
@@ -146,7 +148,7 @@ async function readLegacyLayout(source: ByteSource, storages: Map<string, TorchS
   const { values, end } = await readLegacyPickles(source, options);
   const [, protocol, system, value, keys] = values;
   if (protocol !== LEGACY_PROTOCOL) {
-    throw new CheckpointError(`${source.name}: protocol ${shown(protocol)} of torch.save isn't known`);
+    throw new CheckpointError(`${source.name}: protocol ${shownValue(protocol)} of torch.save isn't known`);
   }
   if (!(system instanceof Map) || system.get("little_endian") !== true) {
     throw new CheckpointError(`${source.name}: its numbers aren't little-endian`);
@@ -156,7 +158,7 @@ async function readLegacyLayout(source: ByteSource, storages: Map<string, TorchS
   let position = end;
   for (const key of keys) {
     const storage = typeof key === "string" ? storages.get(key) : undefined;
-    if (storage === undefined) throw new CheckpointError(`${source.name}: storage ${shown(key)} isn't used`);
+    if (storage === undefined) throw new CheckpointError(`${source.name}: storage ${shownValue(key)} isn't used`);
     const header = await source.read(position, 8);
     const count = Number(new DataView(header.buffer, header.byteOffset, 8).getBigInt64(0, true));
     const needed = storage.start + storage.length;
@@ -167,12 +169,6 @@ async function readLegacyLayout(source: ByteSource, storages: Map<string, TorchS
     position += 8 + count * byteSize(storage.dtype);
   }
   return { value: value as PickleValue, bytes: end, places };
-}
-
-/** A value from a pickle for a message. Of lists and dicts their kind alone: shared ones can be longer than memory as text. */
-function shown(value: PickleValue | undefined): string {
-  if (typeof value === "string") return quoted(value);
-  return typeof value === "object" || value === undefined ? "of another kind" : String(value);
 }
 
 /** How long the pickles are shows only while they are read: the window grows until they fit. */

@@ -7,6 +7,7 @@
  */
 import { DataError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
+import { GIT_LFS_BYTES, refuseGitLfsPointer } from "./git-lfs.js";
 import { quoted } from "./json-text.js";
 
 export interface ZipMember {
@@ -77,6 +78,7 @@ async function locateDirectory(source: ByteSource): Promise<DirectoryPlace> {
     const full = place.count === 0xffff || place.size === 0xffffffff || place.offset === 0xffffffff;
     return full ? locateDirectory64(source, source.size - length + at) : place;
   }
+  refuseGitLfsPointer(await source.read(0, Math.min(source.size, GIT_LFS_BYTES)), source.name, DataError);
   throw damaged(source, "there is no end record");
 }
 

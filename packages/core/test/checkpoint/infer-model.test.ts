@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { checkCheckpoint } from "../../src/autoencoders/check-checkpoint.js";
 import { inferModel, matchPublishedModels } from "../../src/checkpoint/infer-model.js";
-import { recognizeFormat, type WeightFormat } from "../../src/checkpoint/recognize-format.js";
+import { recognizeFormat, unwrapWeights, type WeightFormat } from "../../src/checkpoint/recognize-format.js";
 import { planWeights } from "../../src/checkpoint/weight-plan.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { getPreset } from "../../src/models/find-preset.js";
 import { modelParameters } from "../../src/models/model-parameters.js";
 import { PRESETS } from "../../src/models/presets.js";
+import { errorOf } from "../support/error-of.js";
 import { changed, weightsOfPlan, zeroWeights } from "../support/memory-weights.js";
 
 function checkpoint(preset: string, format: WeightFormat) {
@@ -40,13 +42,35 @@ describe("recognizeFormat", () => {
     expect(() => recognizeFormat(names, "a.safetensors")).toThrow(message);
   });
 
-  test("a prefix before all names is pointed out", () => {
-    const names = [...checkpoint("sd-vae-ft-ema", "kl-ldm").entries.keys()].map((name) => `first_stage_model.${name}`);
-    try {
-      recognizeFormat(names);
-      expect.unreachable();
-    } catch (error) {
-      expect((error as CheckpointError).hint).toContain('"first_stage_model."');
+  test("a prefix before the names is pointed out", () => {
+    const names = [...checkpoint("sd-vae-ft-ema", "kl-ldm").entries.keys()];
+    for (const prefix of ["first_stage_model.", "autoencoder.", "model.ema_decoder."]) {
+      const { hint } = errorOf(CheckpointError, () => recognizeFormat(names.map((name) => prefix + name)));
+      expect(hint).toContain(`those that begin with "${prefix}"`);
+    }
+  });
+});
+
+describe("unwrapWeights", () => {
+  const plain = checkpoint("dc-ae-f32c32-in-1.0", "official");
+  const wrapped = (prefix: string, more: readonly string[] = []) => {
+    const entries = [...plain.entries].map(
+      ([name, entry]) => [prefix + name, { ...entry, name: prefix + name }] as const,
+    );
+    const [[, first]] = entries as [(typeof entries)[number]];
+    return { ...plain, entries: new Map([...entries, ...more.map((name) => [name, { ...first, name }] as const)]) };
+  };
+
+  test.each(["autoencoder.", "module.", "model.encoder_decoder."])("%s before all names is left out", (prefix) => {
+    const { entries } = unwrapWeights(wrapped(prefix));
+    expect([...entries.keys()]).toEqual([...plain.entries.keys()]);
+    expect([...entries.values()].map(({ name }) => name)).toEqual([...entries.keys()]);
+    expect(checkCheckpoint(wrapped(prefix), undefined).format).toBe("official");
+  });
+
+  test("files with something else, or without a prefix, stay as they are", () => {
+    for (const weights of [plain, wrapped("autoencoder.", ["discriminator.0.weight"])]) {
+      expect(unwrapWeights(weights)).toBe(weights);
     }
   });
 });

@@ -25,6 +25,13 @@ describe("a valid header", () => {
     ]);
   });
 
+  it("takes null for metadata as none, as the reference implementation does", async () => {
+    const header = await readSafetensorsHeader(
+      memorySource(rawSafetensors({ __metadata__: null, a: f32([], 0, 4) }, 4)),
+    );
+    expect([header.metadata.size, header.tensors.length]).toEqual([0, 1]);
+  });
+
   it("may be empty, padded, or hold tensors without elements anywhere between others", async () => {
     expect((await openBytes(rawSafetensors("{}"))).entries.size).toBe(0);
     expect((await openBytes(rawSafetensors("{}   \n"))).entries.size).toBe(0);

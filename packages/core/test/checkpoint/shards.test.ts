@@ -9,6 +9,7 @@ import { planShards } from "../../src/checkpoint/shard-plan.js";
 import { openShardedFile, writeShardedFiles } from "../../src/checkpoint/sharded-file.node.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
+import { errorOf } from "../support/error-of.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
@@ -24,6 +25,28 @@ async function written(maxShardBytes: number): Promise<{ folder: string; files: 
   mkdirSync(folder);
   return { folder, files: await writeShardedFiles(folder, weights(), { maxShardBytes }) };
 }
+
+describe("parseShardIndex of strangers", () => {
+  it.each([
+    ["an object whose toString isn't a function", '{"weight_map":{"a":{"toString":[]}}}', /"a" is mapped to an object/],
+    ["a list", '{"weight_map":{"a":[["b"]]}}', /"a" is mapped to a list/],
+    ["a number", '{"weight_map":{"a":3}}', /"a" is mapped to 3/],
+    [
+      "a key that means a prototype elsewhere",
+      '{"weight_map":{"__proto__":{"toString":1}}}',
+      /"__proto__" is mapped to an object/,
+    ],
+    [
+      "deep nesting",
+      `{"weight_map":{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`,
+      /nested deeper than 100 levels/,
+    ],
+  ])("%s", (_, json, message) => {
+    const error = errorOf(CheckpointError, () => parseShardIndex(encode(json), "index.json"));
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toContain("\n");
+  });
+});
 
 describe("planShards", () => {
   const names = (max: number) =>
