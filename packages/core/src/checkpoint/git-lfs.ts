@@ -8,6 +8,11 @@ const START = "version https://git-lfs.github.com/spec/v";
 /** As many first bytes of a file tell whether it is one. */
 export const GIT_LFS_BYTES = START.length;
 
+/** Whether bytes are the start of a pointer, or of its start. */
+export function startsGitLfsPointer(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, START.length).every((byte, i) => byte === START.charCodeAt(i));
+}
+
 /**
  * Refuses a pointer in place of a file's content. Readers call it once the content isn't what they read.
  *
@@ -19,7 +24,7 @@ export function refuseGitLfsPointer(
   name: string,
   ErrorType: new (message: string, options?: DcaeErrorOptions) => DcaeError = CheckpointError,
 ): void {
-  for (let i = 0; i < START.length; i++) if (bytes[i] !== START.charCodeAt(i)) return;
+  if (bytes.length < START.length || !startsGitLfsPointer(bytes)) return;
   throw new ErrorType(`${name}: a pointer of Git LFS, not the file itself`, {
     hint: "Run `git lfs pull` in its repository, or download the file.",
   });

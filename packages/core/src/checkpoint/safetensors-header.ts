@@ -11,7 +11,7 @@
 import { CheckpointError } from "../errors.js";
 import { byteSize, type DType } from "../graph/dtype.js";
 import type { ByteSource } from "./byte-source.js";
-import { GIT_LFS_BYTES, refuseGitLfsPointer } from "./git-lfs.js";
+import { GIT_LFS_BYTES, refuseGitLfsPointer, startsGitLfsPointer } from "./git-lfs.js";
 import { isJsonObject, parseJsonDocument, quoted } from "./json-text.js";
 import { dtypeFromSafetensors, SAFETENSORS_DTYPES } from "./safetensors-dtypes.js";
 
@@ -53,7 +53,8 @@ export async function readSafetensorsHeader(source: ByteSource): Promise<Safeten
   const field = await source.read(0, LENGTH_FIELD_BYTES);
   const length = new DataView(field.buffer, field.byteOffset, LENGTH_FIELD_BYTES).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    refuseGitLfsPointer(await source.read(0, Math.min(source.size, GIT_LFS_BYTES)), source.name);
+    if (startsGitLfsPointer(field))
+      refuseGitLfsPointer(await source.read(0, Math.min(source.size, GIT_LFS_BYTES)), source.name);
     throw new CheckpointError(
       `${source.name}: not a safetensors file: its header would have ${length} bytes, the limit is ${MAX_HEADER_BYTES}`,
       { hint: "Pickled checkpoints (.pt, .bin, .ckpt) and ONNX files aren't safetensors files." },
