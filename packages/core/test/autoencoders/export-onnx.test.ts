@@ -27,7 +27,7 @@ async function exportGolden(name: string, options: { readonly dtype?: "float16" 
 }
 
 async function runFile(path: string, inputName: string, x: Tensor): Promise<Tensor> {
-  const session = await InferenceSession.create(path, { executionProviders: ["cpu"] });
+  const session = await InferenceSession.create(path, { executionProviders: ["cpu"], intraOpNumThreads: 1 });
   const feeds = { [inputName]: new OrtTensor("float32", x.toFloat32(), [...x.shape]) };
   const [output] = Object.values(await session.run(feeds));
   await session.release();

@@ -1,0 +1,36 @@
+/** Tiles with halos give the whole picture's result: every preset's architecture at tiny widths, every kind of division. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { ARCHITECTURES } from "../../src/models/architectures.js";
+import { spatialCompression } from "../../src/models/dc-ae-config.js";
+import { createEngine, type Engine } from "../../src/runtime/index.js";
+import { samplePlans } from "../support/sample-plans.js";
+import { tiledErrors } from "../support/tiled-error.js";
+import { tinyConfig } from "../support/tiny-config.js";
+
+const TOLERANCE = 1e-5;
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1, optimize: false });
+});
+afterAll(() => engine.dispose());
+
+describe.each(Object.entries(ARCHITECTURES))("%s", (_, { config }) => {
+  const small = tinyConfig(config);
+  const f = spatialCompression(small);
+  // Neither 2 nor 3 divides both.
+  const [rows, columns] = f === 128 ? [3, 4] : [4, 7];
+
+  test("encode", async () => {
+    const program = buildEncodeProgram(small, [1, 3, rows * f, columns * f]);
+    const plans = samplePlans(program, [2, 3], [0, 0.5, 1]);
+    for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
+  });
+
+  test("decode", async () => {
+    const program = buildDecodeProgram(small, [1, small.latentChannels, rows, columns]);
+    const plans = samplePlans(program, [2, 3], [0, 0.5, 1]);
+    for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
+  });
+});
