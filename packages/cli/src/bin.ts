@@ -4,13 +4,17 @@ import { createCliIo } from "./cli-io.js";
 import { Interrupted } from "./interrupted.js";
 import { run } from "./run.js";
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-// A reader that has seen enough (`dcae info x | head`) closes the pipe; that is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
-});
+/** A reader that has seen enough (`dcae train ... 2>&1 | head -1`), and a terminal that was closed. */
+const READER_IS_GONE = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
+
+// That is no error: work goes on, and what it says is heard by nobody.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (!READER_IS_GONE.has(error.code ?? "")) throw error;
+  });
+}
 
 const controller = new AbortController();
 for (const signal of SIGNALS) {

@@ -1,10 +1,11 @@
 /**
- * Ctrl-C and SIGTERM.
+ * Ctrl-C, SIGTERM and SIGHUP (a terminal that closes).
  *
  * A signal aborts `io.signal`; work stops at its next step, and whatever was being written is removed by its writer (files
  * have temporary names until they are complete). Inference can't be stopped from outside, so `unlessInterrupted` doesn't
  * wait for it: the process ends right after.
  */
+import { constants } from "node:os";
 
 /** The reason of an aborted `io.signal`. */
 export class Interrupted extends Error {
@@ -19,7 +20,7 @@ export class Interrupted extends Error {
 
 /** Exit statuses by the shell's convention, 128 + the signal's number. */
 export function interruptedStatus({ signal }: Interrupted): number {
-  return signal === "SIGTERM" ? 143 : 130;
+  return 128 + constants.signals[signal];
 }
 
 /**

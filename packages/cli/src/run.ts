@@ -1,4 +1,4 @@
-/** `dcae` as a function: arguments in, exit status out. 0: done; 1: failed; 2: the command line makes no sense; 130, 143: interrupted. */
+/** `dcae` as a function: arguments in, exit status out. 0: done; 1: failed; 2: the command line makes no sense; 129, 130, 143: interrupted. */
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli-io.js";
 import { COMMANDS } from "./commands/index.js";

@@ -90,7 +90,7 @@ describe.each(Object.entries(kinds))("%s", (kind, changes) => {
     expect(await train(kind, config)).toMatch(/finished after update 6, model in .*model, best loss \d/);
     const rows = await readMetrics(join(place(kind), "metrics.jsonl"));
     expect(rows.filter((row) => "loss" in row).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(rows.filter((row) => "eval_loss" in row).map(({ step }) => step)).toEqual([3, 6]);
+    expect(rows.filter((row) => "eval_loss" in row).map(({ step }) => step)).toEqual([0, 3, 6]);
     const sheet = await decodeImage(join(place(kind), "samples", "samples-00000006.png"));
     expect([sheet.width, sheet.height]).toEqual([2 * 18 + 2, 2 * 18 + 2]);
 

@@ -19,7 +19,7 @@ import {
 } from "@dcae/diffusion";
 import { averagedScope, type Evaluation, withAverageNames } from "@dcae/train";
 import { chooseLabels } from "../sampling/choose-labels.js";
-import { drawBatch } from "./latent-batches.js";
+import { drawEach } from "./latent-batches.js";
 import type { DiffusionTraining } from "./schema.js";
 
 export interface DenoiserEvaluation {
@@ -37,7 +37,7 @@ export interface DenoiserEvaluation {
 /** Classes that a sheet of samples shows. */
 const SHOWN_CLASSES = 12;
 /** Far from the numbers of training batches, so that evaluation draws other noise: 2^40. */
-const EVALUATION_BATCHES = 2 ** 40;
+const EVALUATION_DRAWS = 2 ** 40;
 
 export function denoiserEvaluation(
   options: DenoiserEvaluation,
@@ -49,28 +49,43 @@ export function denoiserEvaluation(
   };
 }
 
-/** Mean loss over whole batches of `evaluateOn` latents, spread over the data. */
+/** Mean loss over `evaluateOn` latents, spread over the data: each counts once, in batches of any size. */
 async function evaluateLoss(options: DenoiserEvaluation, state: EngineState, weights: Weights): Promise<number> {
-  const { engine, training, description, objective, latents } = options;
-  const { config } = description;
-  const batch = Math.min(training.batch, training.evaluateOn, latents.length);
-  const rounds = Math.max(1, Math.floor(Math.min(training.evaluateOn, latents.length) / batch));
-  // Labels are dropped in training only.
-  const draw = { latents, config: { ...config, classDropoutProb: 0 }, objective, batch, seed: training.seed };
-  const scope = averagedScope(createScope(), training.ema);
+  const { training, latents } = options;
+  const count = Math.min(training.evaluateOn, latents.length);
+  const indices = Array.from({ length: count }, (_, i) => Math.floor((i * latents.length) / count));
+  const whole = count - (count % training.batch);
+  const parts = [indices.slice(0, whole), indices.slice(whole)].filter((part) => part.length > 0);
+  let sum = 0;
+  for (const part of parts) sum += await summedLoss(options, part, state, weights);
+  return sum / count;
+}
+
+/** The sum of the losses of latents `indices`: whole batches, or a single smaller one. */
+async function summedLoss(
+  { engine, training, description: { config }, objective, latents }: DenoiserEvaluation,
+  indices: readonly number[],
+  state: EngineState,
+  weights: Weights,
+): Promise<number> {
+  const { seed, ema } = training;
+  const batch = Math.min(training.batch, indices.length);
+  const scope = averagedScope(createScope(), ema);
   const { loss } = diffusionLoss(scope, config, objective, diffusionInputs(config, objective, batch));
   const program = createProgram("evaluate", { loss });
-  const loaded = await engine.load(program, withAverageNames(program, weights, training.ema), { state });
+  const loaded = await engine.load(program, withAverageNames(program, weights, ema), { state });
   try {
     let sum = 0;
-    for (let round = 0; round < rounds; round++) {
-      const place = (i: number) => Math.floor(((round * batch + i) * latents.length) / (rounds * batch));
-      const indices = Array.from({ length: batch }, (_, i) => place(i));
-
-      const { loss: value } = await loaded.run(await drawBatch(draw, EVALUATION_BATCHES + round, indices));
-      sum += Number(value?.at());
+    for (let start = 0; start < indices.length; start += batch) {
+      const inputs = await drawEach(
+        { latents, config, objective, seed },
+        EVALUATION_DRAWS,
+        indices.slice(start, start + batch),
+      );
+      const { loss: mean } = await loaded.run(inputs);
+      sum += Number(mean?.at()) * batch;
     }
-    return sum / rounds;
+    return sum;
   } finally {
     await loaded.dispose();
   }

@@ -13,6 +13,7 @@ import {
   stepRandom,
 } from "@dcae/diffusion";
 import type { TrainingBatch, TrainingBatches } from "@dcae/train";
+import { concatenate } from "../items/concatenate.js";
 
 export interface LatentBatchOptions {
   readonly latents: LatentDataset;
@@ -38,6 +39,27 @@ export async function drawBatch(
     latents: values,
     ...(config.numClasses === 0 ? {} : { labels: dropLabels(labels.data, config, random) }),
     ...drawObjective(objective, random, values.shape),
+  };
+}
+
+/**
+ * The inputs of latents `indices`, each with noise and a time that are its own whichever batch it is in. No label is dropped.
+ *
+ * @param first number of the draws of latent 0, far from the numbers of batches
+ */
+export async function drawEach(
+  { latents, config, objective, seed }: Omit<LatentBatchOptions, "batch">,
+  first: number,
+  indices: readonly number[],
+): Promise<Record<string, Tensor>> {
+  const { latents: values, labels } = await latents.read(indices);
+  const shape = [1, ...values.shape.slice(1)];
+  const draws = indices.map((index) => drawObjective(objective, stepRandom(seed, first + index), shape));
+  const names = Object.keys(draws[0] ?? {});
+  return {
+    latents: values,
+    ...(config.numClasses === 0 ? {} : { labels }),
+    ...Object.fromEntries(names.map((name) => [name, concatenate(draws.map((draw) => draw[name] as Tensor))])),
   };
 }
 

@@ -61,8 +61,8 @@ export const diffusionTrainingSchema = z.strictObject({
   seed: z.int().min(0).default(0),
   data,
   /** Latents per batch; an update sees `batch * accumulate`. */
-  batch: count,
-  accumulate: count.default(1),
+  batch: count.max(2 ** 20),
+  accumulate: count.max(2 ** 20).default(1),
   steps: count,
   optimizer: optimizerSchema,
   ema: emaSchema.nullable().default({ decay: 0.9999, warmupSteps: 2000 }),

@@ -17,7 +17,7 @@ import {
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
-import { type FitResult, fit, type Progress, runFiles, stateWeights } from "@dcae/train";
+import { type FitResult, fit, type Progress, runFiles, stateWeights, withClosing } from "@dcae/train";
 import { denoiserSource } from "../options/denoiser-options.js";
 import { checkSamples } from "./check-samples.js";
 import { denoiserStages } from "./denoiser-stages.js";
@@ -51,25 +51,22 @@ export interface DiffusionResult extends FitResult {
 /** @throws TrainingError when training diverges; DataError, CheckpointError and ConfigError for what can't be used */
 export async function trainDiffusion(options: TrainDiffusionOptions): Promise<DiffusionResult> {
   const { training, onMessage } = options;
-  const opened: (() => Promise<unknown>)[] = [];
-  try {
+  return withClosing(async (onEnd) => {
     const latents = await openTrainingLatents(training);
-    opened.push(() => latents.close());
+    onEnd(() => latents.close());
     const network = describeNetwork(training, latents);
     const held = training.data.validation === null ? latents : await openLatents(training.data.validation);
-    if (held !== latents) opened.push(() => held.close());
+    if (held !== latents) onEnd(() => held.close());
     // The same network must fit the latents that it is evaluated on.
     describeNetwork(training, held);
     checkSamples(network, training, latents.classes);
     onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
     const decoder = await openDecoder(options, latents);
-    if (decoder !== undefined) opened.push(() => decoder.dispose());
+    if (decoder !== undefined) onEnd(() => decoder.dispose());
     const weights = await startWeights(training, network);
-    opened.push(() => weights.close());
-    return await run(options, { latents, held, network, decoder, weights });
-  } finally {
-    for (const close of opened.reverse()) await close();
-  }
+    onEnd(() => weights.close());
+    return run(options, { latents, held, network, decoder, weights });
+  });
 }
 
 interface Parts {

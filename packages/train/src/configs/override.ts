@@ -46,10 +46,19 @@ export function applySettings(config: object, settings: readonly string[]): unkn
   return changed;
 }
 
+/** Whether `node` has a value of that name that settings may reach: of a list its items, and nothing of a prototype. */
+function has(node: Node, key: string): boolean {
+  if (Array.isArray(node)) return /^\d+$/.test(key) && Number(key) < node.length;
+  return Object.hasOwn(node, key);
+}
+
+/** Names that mean something else in JavaScript than a field of that name. */
+const PROTOTYPES = new Set(["__proto__", "constructor", "prototype"]);
+
 function assign(node: Node, [head, ...rest]: readonly string[], value: unknown, setting: string): void {
   const keys = head === "*" ? Object.keys(node) : [keyIn(node, head as string)];
   for (const key of keys) {
-    if (!Object.hasOwn(node, key) && (Array.isArray(node) || rest.length > 0)) {
+    if (!has(node, key) && (Array.isArray(node) || rest.length > 0 || PROTOTYPES.has(key))) {
       throw new ConfigError(`"${setting}": there is no "${head}"`, {
         hint: `There are ${Object.keys(node).join(", ")}.`,
       });

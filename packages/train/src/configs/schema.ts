@@ -9,7 +9,10 @@ import { z } from "zod";
 import { CROPS } from "../data/index.js";
 
 const count = z.int().min(1);
-const rate = z.number().min(0);
+/** Computed with in float32, whose largest number is 3.4e38. */
+const rate = z.number().min(0).max(3e38);
+/** Sides and batches beyond this have more pixels than a tensor can. */
+const extent = count.max(2 ** 20);
 
 /** Updates, or a share of those of the run. */
 const updatesError = 'must be a whole number of updates, or a share of the run as in "60%"';
@@ -65,7 +68,7 @@ export const emaSchema = z.strictObject({
   warmupSteps: z.int().min(0).default(2000),
 });
 
-const weight = z.number().min(0).optional();
+const weight = rate.optional();
 const source = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("folder"), path: z.string().min(1), weight }),
   z.strictObject({ kind: z.literal("shards"), path: z.string().min(1), weight }),
@@ -128,10 +131,10 @@ const phase = z
     name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
     trains,
     /** Side of the pictures. */
-    size: count,
+    size: extent,
     /** Pictures per batch; an update sees `batch * accumulate`. */
-    batch: count,
-    accumulate: count.default(1),
+    batch: extent,
+    accumulate: extent.default(1),
     steps: count,
     l1Weight: rate.default(1),
     /** Has an effect where `perceptual` gives LPIPS. */

@@ -1,16 +1,29 @@
 /**
- * How well the model reconstructs pictures that are the same at every evaluation: L1, LPIPS, PSNR, and a sheet to look at.
+ * How well the model reconstructs pictures that are the same at every evaluation: L1, LPIPS, PSNR, and a sheet to look at. Each picture
+ * counts once, however many there are to a batch.
  *
  * Where averages are kept, they are what is evaluated: the parameters of the program are named as the averages are, so that it reads
  * them where they lie.
  */
 import type { Weights } from "@dcae/core/checkpoint";
-import { createProgram, createScope, input, type Program, type Tensor } from "@dcae/core/graph";
+import {
+  abs,
+  createProgram,
+  createScope,
+  input,
+  type Program,
+  reduceMean,
+  reshape,
+  sub,
+  Tensor,
+  type Value,
+} from "@dcae/core/graph";
 import { type Image, makeGrid, psnr, tensorToImages } from "@dcae/core/image";
 import type { Engine, EngineState } from "@dcae/core/runtime";
 import { createPictureLoader, type WeightedSource } from "../data/index.js";
+import { lpips } from "../losses/index.js";
 import type { EmaOptions } from "../optimizer/index.js";
-import { type ReconstructionOptions, reconstructionLoss } from "../phases/index.js";
+import { LPIPS_SCOPE, type ReconstructionOptions } from "../phases/index.js";
 import type { Evaluation } from "./fit.js";
 import { averagedScope, withAverageNames } from "./state-weights.js";
 
@@ -18,65 +31,115 @@ export interface ReconstructionEvaluation {
   readonly engine: Engine;
   readonly reconstruction: ReconstructionOptions;
   readonly sources: readonly WeightedSource[];
-  /** Pictures; rounded up to whole batches. */
+  /** Pictures at most: none is taken twice. */
   readonly count: number;
   readonly seed: number;
   readonly ema: EmaOptions | null;
   readonly workers?: number | undefined;
+  /** Hears of each unreadable picture. */
+  readonly onCorrupt?: ((name: string, problem: string) => void) | undefined;
 }
 
 /** Pictures on the sheet, each with its reconstruction below it. */
 const SHOWN = 8;
 
+/** `y` [N, 3, H, W], and per picture `l1` [N] and, where LPIPS takes part, `lpips` [N]. */
 function evaluationProgram({ reconstruction, ema }: ReconstructionEvaluation): Program {
   const root = createScope();
   const x = input("x", reconstruction.images);
   const y = reconstruction.reconstruct(averagedScope(root, ema), x);
-  const { l1, lpips } = reconstructionLoss(root, x, y, reconstruction);
-  return createProgram("evaluate", { y, l1, lpips });
+  const outputs: Record<string, Value> = { y, l1: reduceMean(abs(sub(x, y)), [1, 2, 3]) };
+  if (reconstruction.lpipsWeight !== 0) {
+    outputs.lpips = reshape(lpips(root.at(LPIPS_SCOPE), y, x, reconstruction.lpips).distance, [-1]);
+  }
+  return createProgram("evaluate", outputs);
+}
+
+/** How many pictures of each source make up `count`: by their shares, and none twice. */
+export function shareOut(sources: readonly WeightedSource[], count: number): number[] {
+  const taken = sources.map(() => 0);
+  for (let n = 0; n < count; n++) {
+    // The source that is furthest behind its share.
+    const next = sources.reduce<{ readonly i: number; readonly behind: number } | undefined>((best, source, i) => {
+      const { source: pictures, weight = pictures.count } = source;
+      const has = taken[i] as number;
+      if (weight === 0 || has >= pictures.count) return best;
+      const behind = weight / (has + 1);
+      return best === undefined || behind > best.behind ? { i, behind } : best;
+    }, undefined);
+    if (next === undefined) break;
+    taken[next.i] = (taken[next.i] as number) + 1;
+  }
+  return taken;
+}
+
+/** The first readable pictures of each source, each [3, H, W] in [-1, 1]. */
+async function loadPictures(options: ReconstructionEvaluation): Promise<Float32Array[]> {
+  const { sources, count, seed, workers, onCorrupt, reconstruction } = options;
+  const [, , size] = reconstruction.images;
+  const pictures: Float32Array[] = [];
+  for (const [i, batch] of shareOut(sources, count).entries()) {
+    const { source } = sources[i] as WeightedSource;
+    if (batch === 0) continue;
+    const loader = createPictureLoader({
+      ...{ sources: [{ source }], batch, size, seed, shuffle: false, prefetch: 0 },
+      ...{ workers, onCorrupt },
+    });
+    try {
+      const { images, position } = await loader.next();
+      const values = images.toFloat32();
+      // Where some can't be read, the loader began again to fill the batch.
+      const readable = Math.min(batch, source.count - position.corrupt.length);
+      for (let n = 0; n < readable; n++) {
+        pictures.push(values.slice((n * values.length) / batch, ((n + 1) * values.length) / batch));
+      }
+    } finally {
+      await loader.close();
+    }
+  }
+  return pictures;
+}
+
+/** `pictures` as a batch of the program's shape; what is left over of it repeats the first one. */
+function toBatch(pictures: readonly Float32Array[], shape: readonly number[]): Tensor {
+  const [batch = 0, ...rest] = shape;
+  const size = rest.reduce((product, side) => product * side, 1);
+  const data = new Float32Array(batch * size);
+  for (let i = 0; i < batch; i++) data.set((pictures[i] ?? pictures[0]) as Float32Array, i * size);
+  return Tensor.float32(data, shape);
 }
 
 /** Makes the evaluation of a run: pictures are loaded at the first one and kept. */
 export function reconstructionEvaluation(
   options: ReconstructionEvaluation,
 ): (state: EngineState, weights: Weights) => Promise<Evaluation> {
-  const { engine, reconstruction, count, seed, ema } = options;
+  const { engine, reconstruction, ema } = options;
   const { l1Weight = 1, lpipsWeight = 1, images } = reconstruction;
-  const [batch, , size] = images;
-  const rounds = Math.ceil(count / batch);
+  const [batch] = images;
   const program = evaluationProgram(options);
-  let pictures: Promise<Tensor[]> | undefined;
-
-  async function load(): Promise<Tensor[]> {
-    const { sources, workers } = options;
-    const loader = createPictureLoader({ sources, batch, size, seed, shuffle: false, prefetch: 0, workers });
-    try {
-      const batches: Tensor[] = [];
-      while (batches.length < rounds) batches.push((await loader.next()).images);
-      return batches;
-    } finally {
-      await loader.close();
-    }
-  }
+  let pictures: Promise<Float32Array[]> | undefined;
 
   return async (state, weights) => {
-    pictures ??= load();
-    const batches = await pictures;
+    pictures ??= loadPictures(options);
+    const all = await pictures;
     const loaded = await engine.load(program, withAverageNames(program, weights, ema), { state });
     const sums = { l1: 0, lpips: 0, psnr: 0 };
     const shown: [original: Image, result: Image][] = [];
     try {
-      for (const x of batches) {
-        const { y, l1, lpips } = (await loaded.run({ x })) as { y: Tensor; l1: Tensor; lpips: Tensor };
-        sums.l1 += Number(l1.at()) / rounds;
-        sums.lpips += Number(lpips.at()) / rounds;
+      for (let start = 0; start < all.length; start += batch) {
+        const part = all.slice(start, start + batch);
+        const x = toBatch(part, images);
+        const { y, ...losses } = (await loaded.run({ x })) as { y: Tensor; l1: Tensor; lpips?: Tensor };
         if (y.toFloat32().some(Number.isNaN)) return { metrics: { l1: Number.NaN } };
-        const results = tensorToImages(y);
-        tensorToImages(x).forEach((original, i) => {
-          const result = results[i] as Image;
-          sums.psnr += Math.min(psnr(original, result), 100) / (rounds * batch);
+        const [l1, distances] = [losses.l1.toFloat32(), losses.lpips?.toFloat32()];
+        const [originals, results] = [tensorToImages(x), tensorToImages(y)];
+        for (let i = 0; i < part.length; i++) {
+          const [original, result] = [originals[i] as Image, results[i] as Image];
+          sums.l1 += (l1[i] as number) / all.length;
+          sums.lpips += (distances?.[i] ?? 0) / all.length;
+          sums.psnr += Math.min(psnr(original, result), 100) / all.length;
           if (shown.length < SHOWN) shown.push([original, result]);
-        });
+        }
       }
     } finally {
       await loaded.dispose();
@@ -84,11 +147,11 @@ export function reconstructionEvaluation(
     const sheet = makeGrid([...shown.map(([original]) => original), ...shown.map(([, result]) => result)], {
       columns: shown.length,
     });
-    const { lpips, ...rest } = sums;
+    const { lpips: distance, ...rest } = sums;
     return {
       metrics: lpipsWeight === 0 ? rest : sums,
       pictures: { reconstructions: sheet },
-      score: l1Weight * sums.l1 + lpipsWeight * lpips,
+      score: l1Weight * sums.l1 + lpipsWeight * distance,
     };
   };
 }

@@ -8,7 +8,6 @@ export {
   type FitOptions,
   type FitResult,
   fit,
-  runFiles,
   type TrainingBatch,
   type TrainingBatches,
 } from "./fit.js";
@@ -16,6 +15,7 @@ export { namedOptimizer } from "./named-optimizer.js";
 export { openBatches, openSources } from "./open-data.js";
 export { type DcAeDescription, describeModel } from "./phase-start.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./plan-training.js";
+export { runFiles } from "./run-record.js";
 export { averagedScope, stateWeights, withAverageNames } from "./state-weights.js";
 export { type StopSignals, stopSignals } from "./stop-signals.js";
 export {
@@ -27,3 +27,4 @@ export {
 export { saveTrainedModel } from "./trained-model.js";
 export { TrainingError } from "./training-error.js";
 export { type Metrics, stagePrograms, type UpdateStage } from "./update-stage.js";
+export { withClosing } from "./with-closing.js";

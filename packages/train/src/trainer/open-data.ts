@@ -61,6 +61,11 @@ export async function openSources(
   return opened;
 }
 
+/** A picture that can't be read, as a message. */
+export function describeUnreadable(name: string, problem: string): string {
+  return problem.startsWith(name) ? problem : `${name}: ${problem}`;
+}
+
 /** Batches of a phase, as the loop takes them; `onMessage` hears of what is left out and of what can't be read. */
 export async function openBatches(
   data: DataConfig,
@@ -82,7 +87,7 @@ export async function openBatches(
       maxCorrupt,
       prefetch,
       workers,
-      onCorrupt: (name, problem) => onMessage(problem.startsWith(name) ? problem : `${name}: ${problem}`),
+      onCorrupt: (name, problem) => onMessage(describeUnreadable(name, problem)),
     },
     position as LoaderPosition | undefined,
   );

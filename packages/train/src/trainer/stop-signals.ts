@@ -1,4 +1,4 @@
-/** Ctrl-C and SIGTERM as a wish to stop: the run finishes its update and saves. A second signal ends the process at once. */
+/** Ctrl-C, SIGTERM and SIGHUP (a terminal that closes) as a wish to stop: the run finishes its update and saves. A second signal ends the process at once. */
 
 export interface StopSignals {
   readonly signal: AbortSignal;
@@ -6,7 +6,7 @@ export interface StopSignals {
   dispose(): void;
 }
 
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** @param onSignal hears of the first signal */
 export function stopSignals(onSignal: (name: NodeJS.Signals) => void = () => undefined): StopSignals {

@@ -17,9 +17,10 @@ import { openLpipsWeights } from "../losses/index.js";
 import { autoencoderStages, optimizesFor, reconstructionOptions } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
-import { type FitResult, fit, runFiles } from "./fit.js";
-import { openBatches, openSources, validationSources } from "./open-data.js";
+import { type FitResult, fit } from "./fit.js";
+import { describeUnreadable, openBatches, openSources, validationSources } from "./open-data.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
+import { runFiles } from "./run-record.js";
 import { saveTrainedModel } from "./trained-model.js";
 
 export interface TrainAutoencoderOptions {
@@ -77,6 +78,11 @@ async function trainPhase(
   const result = describeResult(model, phase, start);
   const validation = validationSources(config);
   onMessage?.(`${phase.name}: evaluated on ${validation.what}`);
+  const said = new Set<string>();
+  const sayOnce = (text: string) => {
+    if (!said.has(text)) onMessage?.(text);
+    said.add(text);
+  };
   try {
     const weights: Weights = {
       ...start.weights,
@@ -90,7 +96,7 @@ async function trainPhase(
       chunks: phase.accumulate,
       weights,
       seed: config.seed,
-      batches: (position) => openBatches(config.data, phase, config.seed, position, (text) => onMessage?.(text)),
+      batches: (position) => openBatches(config.data, phase, config.seed, position, sayOnce),
       steps: phase.steps,
       identity: identityOf(config, phase, perceptual),
       config,
@@ -102,11 +108,12 @@ async function trainPhase(
       evaluate: reconstructionEvaluation({
         engine,
         reconstruction: reconstructionOptions(phase, architecture, perceptual),
-        sources: await openSources(validation.sources, config.validation.sources && onMessage),
+        sources: await openSources(validation.sources, sayOnce),
         count: config.validation.count,
         seed: config.seed,
         ema: phase.ema,
         workers: config.data.workers,
+        onCorrupt: (name, problem) => sayOnce(describeUnreadable(name, problem)),
       }),
       async exportModel(state, current, folder) {
         await saveTrainedModel(result, state, current, folder);

@@ -1,0 +1,170 @@
+/** A run in its folder: its state on the engine, and what happens to it between the steps of the loop. */
+import { ConfigError } from "@dcae/core/graph";
+import { createTrainingState } from "../step/index.js";
+import {
+  type CheckpointNotes,
+  checkpointPath,
+  prepareCheckpoints,
+  pruneCheckpoints,
+  writeCheckpoint,
+} from "./checkpoint.js";
+import type { FitOptions, TrainingBatch, TrainingBatches } from "./fit.js";
+import { newestCheckpoint } from "./newest-checkpoint.js";
+import { lockRun } from "./run-lock.js";
+import { openRecord, runFiles } from "./run-record.js";
+import { hashFrozen, restoredWeights, startWeights } from "./start-state.js";
+import { TrainingError } from "./training-error.js";
+import { loadStages, type Metrics, stagePrograms } from "./update-stage.js";
+
+export interface Run {
+  /** Updates made so far. */
+  readonly step: number;
+  /** The update of the newest checkpoint; 0 where there is none. */
+  readonly saved: number;
+  readonly best: CheckpointNotes["best"];
+  /** Of the last update. */
+  readonly metrics: Metrics;
+  readonly batches: TrainingBatches;
+  /** @throws TrainingError when its metrics aren't finite */
+  update(batch: readonly TrainingBatch[]): Promise<void>;
+  /** Records values of the update that was made last. */
+  record(values: Metrics): Promise<void>;
+  /** Evaluates the model as it is now; the best one so far is exported. */
+  evaluate(): Promise<void>;
+  /** Writes a checkpoint, unless the newest one is of this update. */
+  save(): Promise<void>;
+  exportModel(folder: string): Promise<void>;
+}
+
+const nonFinite = (metrics: Metrics) => Object.entries(metrics).find(([, value]) => !Number.isFinite(value));
+
+/**
+ * Locks the folder, and opens the run in it as its newest checkpoint left it, or at its beginning.
+ *
+ * @param onEnd takes what closes it
+ * @throws ConfigError when the folder can't be resumed, DataError when it can't be read or written
+ */
+export async function openRun(options: FitOptions, onEnd: (close: () => Promise<unknown>) => void): Promise<Run> {
+  const { directory, engine, stages, chunks = 1, seed, steps, keep = 3 } = options;
+  const { computedBy = engine.name, onMessage } = options;
+  const files = runFiles(directory);
+  const programs = stagePrograms(stages);
+
+  const lock = await lockRun(directory);
+  onEnd(() => lock.release());
+  await prepareCheckpoints(files.checkpoints);
+  const resumed = await newestCheckpoint(files.checkpoints, options);
+  if (resumed !== undefined) onEnd(() => resumed.state.close());
+  const fresh = startWeights(programs, options.weights, seed);
+  const frozen = await hashFrozen(programs, fresh);
+  if (resumed !== undefined && resumed.notes.frozen !== frozen) {
+    throw new ConfigError(`${resumed.path}: weights that don't train differ from those the run was started with`, {
+      hint: "Give the model that the run was started from.",
+    });
+  }
+  const weights = resumed === undefined ? fresh : restoredWeights(programs, fresh, resumed);
+  await options.onStart?.();
+  const state = await createTrainingState(engine, programs, weights);
+  onEnd(() => state.dispose());
+  const loaded = await loadStages(engine, stages, chunks, weights, state);
+  onEnd(() => loaded.dispose());
+
+  let { step, position, best } = resumed?.notes ?? { step: 0, position: undefined, best: null };
+  let saved = step;
+  let metrics: Metrics = {};
+  if (resumed !== undefined) {
+    onMessage?.(`resuming after update ${step} of ${steps}: ${resumed.path}`);
+    const before = resumed.notes.computedBy ?? computedBy;
+    if (before !== computedBy) {
+      onMessage?.(`it was computed by ${before}, now by ${computedBy}: the last bits may differ from here on`);
+    }
+  }
+  const batches = await options.batches(position);
+  onEnd(() => batches.close());
+  const log = await openRecord(directory, resumed === undefined ? null : step);
+  onEnd(() => log.close());
+
+  function diverged(at: number, problem: string): TrainingError {
+    const lastGood = saved === 0 ? "there is no checkpoint yet" : checkpointPath(files.checkpoints, saved);
+    return new TrainingError(
+      `training diverged at update ${at}: ${problem}; the last good checkpoint: ${lastGood}`,
+      at,
+      {
+        hint: "Lower the learning rate, lengthen the warm-up, or clip the gradient norm, and start from that checkpoint.",
+      },
+    );
+  }
+
+  /** Nothing is written into a folder that is another's by now, or that somebody removed. */
+  async function record(at: number, values: Metrics): Promise<void> {
+    await lock.check();
+    await log.metrics(at, values);
+  }
+
+  async function exportModel(folder: string): Promise<void> {
+    await lock.check();
+    await options.exportModel?.(state, weights, folder);
+    await lock.check();
+  }
+
+  return {
+    get step() {
+      return step;
+    },
+    get saved() {
+      return saved;
+    },
+    get best() {
+      return best;
+    },
+    get metrics() {
+      return metrics;
+    },
+    batches,
+    async update(batch) {
+      metrics = await loaded.update(
+        step + 1,
+        batch.map(({ inputs }) => inputs),
+      );
+      const wrong = nonFinite(metrics);
+      if (wrong !== undefined) {
+        await record(step + 1, metrics);
+        throw diverged(step + 1, `${wrong[0]} is ${wrong[1]}`);
+      }
+      step += 1;
+      position = batch.at(-1)?.position;
+    },
+    record: (values) => record(step, values),
+    async evaluate() {
+      if (options.evaluate === undefined) return;
+      const { metrics: found, pictures = {}, score } = await options.evaluate(state, weights);
+      const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
+      await record(step, values);
+      const wrong = nonFinite(found);
+      if (wrong !== undefined) throw diverged(step, `the evaluation's ${wrong[0]} is ${wrong[1]}`);
+      await log.pictures(step, pictures);
+      const isBest = score !== undefined && (best === null || score < best.score);
+      const texts = Object.entries(found).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`);
+      const when = step === 0 ? "before the first update" : `update ${step} of ${steps}`;
+      onMessage?.(`${when}, evaluation: ${texts.join(", ")}${isBest && step > 0 ? ", the best so far" : ""}`);
+      if (!isBest) return;
+      best = { step, score };
+      await exportModel(files.best);
+    },
+    async save() {
+      await lock.check();
+      if (step === saved) return;
+      const { identity, config } = options;
+      const notes = { step, position, best, identity: { ...identity }, frozen, computedBy, config };
+      try {
+        await writeCheckpoint(files.checkpoints, state, notes);
+      } catch (error) {
+        throw error instanceof TrainingError ? diverged(step, error.message) : error;
+      }
+      saved = step;
+      await pruneCheckpoints(files.checkpoints, keep, best?.step);
+      await log.curves();
+    },
+    exportModel,
+  };
+}

@@ -1,0 +1,88 @@
+/** Evaluations: each picture counts once, whatever the size of batches. */
+
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createEngine, type Engine, saveImage } from "@dcae/core";
+import { initialWeights } from "@dcae/core/checkpoint";
+import { drawScene } from "@dcae/core/image";
+import { modelParameters } from "@dcae/core/models";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  createTrainingState,
+  describeModel,
+  type Evaluation,
+  folderSource,
+  reconstructionEvaluation,
+  reconstructor,
+  sceneSource,
+} from "../../src/index.js";
+import { shareOut } from "../../src/trainer/evaluate-reconstruction.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { tinyTraining } from "../support/tiny-training.js";
+
+const folder = await temporaryFolder();
+const model = describeModel(tinyTraining());
+const weights = initialWeights(modelParameters(model), 0);
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ device: "cpu", threads: 1 });
+  for (let seed = 0; seed < 5; seed++) {
+    await saveImage(drawScene({ width: 16, height: 16, seed }), join(folder, `${seed}.png`));
+  }
+  await writeFile(join(folder, "2-broken.png"), "no picture");
+});
+afterAll(() => engine.dispose());
+
+async function evaluate(batch: number, count: number): Promise<Evaluation & { readonly unreadable: string[] }> {
+  const unreadable: string[] = [];
+  const evaluation = reconstructionEvaluation({
+    engine,
+    reconstruction: { reconstruct: reconstructor(model.config), images: [batch, 3, 16, 16], lpipsWeight: 0 },
+    sources: [{ source: await folderSource(folder) }],
+    count,
+    seed: 0,
+    ema: null,
+    workers: 0,
+    onCorrupt: (name) => unreadable.push(name),
+  });
+  const state = await createTrainingState(engine, [], weights);
+  try {
+    return { ...(await evaluation(state, weights)), unreadable };
+  } finally {
+    await state.dispose();
+  }
+}
+
+test("a set of five pictures, one of six can't be read, is five pictures in batches of any size", async () => {
+  const single = await evaluate(1, 32);
+  expect(single.unreadable).toEqual([join(folder, "2-broken.png")]);
+  const sheet = single.pictures!.reconstructions!;
+  expect([sheet.width, sheet.height]).toEqual([5 * 18 + 2, 2 * 18 + 2]);
+  for (const batch of [2, 4, 8]) {
+    const { metrics, pictures, score } = await evaluate(batch, 32);
+    expect(metrics.psnr).toBeCloseTo(single.metrics.psnr!, 3);
+    expect(metrics.l1).toBeCloseTo(single.metrics.l1!, 6);
+    expect(score).toBeCloseTo(single.score!, 6);
+    expect(pictures!.reconstructions!.width).toBe(sheet.width);
+  }
+});
+
+test("no more than are asked for", async () => {
+  const [three, all] = [await evaluate(2, 3), await evaluate(2, 5)];
+  expect(three.pictures!.reconstructions!.width).toBe(3 * 18 + 2);
+  expect(three.metrics.psnr).not.toBe(all.metrics.psnr);
+});
+
+test("several sources give their shares, and none gives a picture twice", () => {
+  const scenes = (count: number) => sceneSource({ count });
+  const shares = (counts: readonly number[], count: number, weights: readonly (number | undefined)[] = []) =>
+    shareOut(
+      counts.map((pictures, i) => ({ source: scenes(pictures), weight: weights[i] })),
+      count,
+    );
+  expect(shares([6], 32)).toEqual([6]);
+  expect(shares([30, 10], 8)).toEqual([6, 2]);
+  expect(shares([100, 100], 8, [0.25, 0.75])).toEqual([2, 6]);
+  expect(shares([2, 100], 8, [0.5, 0.5])).toEqual([2, 6]);
+  expect(shares([3, 5], 8, [0, 1])).toEqual([0, 5]);
+});
