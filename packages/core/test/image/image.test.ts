@@ -6,7 +6,6 @@ import { centerCropToMultiple, cropImage } from "../../src/image/crop-image.js";
 import { differenceMap } from "../../src/image/difference-map.js";
 import { dmCrop } from "../../src/image/dm-crop.js";
 import { fitToMultiple } from "../../src/image/fit-to-multiple.js";
-import { iccDescription, isSrgbProfile } from "../../src/image/icc-profile.js";
 import { BLACK, createImage, imageFromRgba, WHITE } from "../../src/image/image.js";
 import { imagesToTensor, imageToTensor } from "../../src/image/image-to-tensor.js";
 import { makeGrid, sideBySide } from "../../src/image/make-grid.js";
@@ -144,50 +143,4 @@ test("sizes are checked", () => {
   expect(() => resizePlanes(Tensor.zeros([2]), 1, 1)).toThrow(ShapeError);
   expect(() => dmCrop(red, 0)).toThrow(ShapeError);
   expect(() => cropImage(red, 1, 0, 2, 1)).toThrow(/2x1 at \(1, 0\) isn't inside of a picture of 2x1/);
-});
-
-describe("names of ICC profiles", () => {
-  /** A profile with only a description tag. */
-  function profile(text: string, unicode: boolean): Uint8Array {
-    const body = unicode ? 28 + 2 * text.length : 12 + text.length + 1;
-    const bytes = new Uint8Array(144 + body);
-    const view = new DataView(bytes.buffer);
-    const ascii = (at: number, value: string) => bytes.set(new TextEncoder().encode(value), at);
-    view.setUint32(128, 1);
-    ascii(132, "desc");
-    view.setUint32(136, 144);
-    view.setUint32(140, body);
-    ascii(144, unicode ? "mluc" : "desc");
-    if (unicode) {
-      view.setUint32(152, 1);
-      view.setUint32(156, 12);
-      ascii(160, "enUS");
-      view.setUint32(164, 2 * text.length);
-      view.setUint32(168, 28);
-      for (let i = 0; i < text.length; i++) view.setUint16(172 + 2 * i, text.charCodeAt(i));
-    } else {
-      view.setUint32(152, text.length + 1);
-      ascii(156, text);
-    }
-    return bytes;
-  }
-
-  test.each([true, false])("unicode %s", (unicode) => {
-    expect(iccDescription(profile("sRGB IEC61966-2.1", unicode))).toBe("sRGB IEC61966-2.1");
-    expect(isSrgbProfile(profile("sRGB IEC61966-2.1", unicode))).toBe(true);
-    expect(isSrgbProfile(profile("Display P3", unicode))).toBe(false);
-    expect(isSrgbProfile(profile("c2", unicode))).toBe(true);
-  });
-
-  test("damaged profiles have no name", () => {
-    const whole = profile("sRGB", true);
-    for (let length = 0; length < whole.length; length++) {
-      expect(iccDescription(whole.subarray(0, length))).toBeUndefined();
-    }
-    for (const position of [136, 140, 164, 168]) {
-      const lying = whole.slice();
-      new DataView(lying.buffer).setUint32(position, 0xfffffff0);
-      expect(iccDescription(lying)).toBeUndefined();
-    }
-  });
 });
