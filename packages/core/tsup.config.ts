@@ -11,7 +11,8 @@ const entries = ["", ...areas.map((area) => `${area}/`)].flatMap((folder) => [
 export default library({
   entry: entries.filter((entry) => existsSync(entry)),
   async onSuccess() {
-    // The worker is plain JavaScript, started by URL: it stands beside the chunk that names it, under the same name.
+    // Worker and child process are plain JavaScript, started by URL: they stand beside the chunks that name them, under the same name.
     await copyFile("src/runtime/onnx-worker.mjs", "dist/onnx-worker.mjs");
+    await copyFile("src/image/decode-svg-child.mjs", "dist/decode-svg-child.mjs");
   },
 });

@@ -1,55 +1,109 @@
 /**
- * Picture files to 8-bit RGB, by sharp (libvips) in libuv's threads: the event loop stays free.
+ * Picture files to 8-bit RGB: by sharp (libvips) in libuv's threads, so that the event loop stays free; SVG in a process of its own;
+ * BMP and PNM by small decoders here, since sharp's prebuilt libvips has none.
  *
  * 16 bits become 8 by keeping the upper byte, as Pillow and libvips do; grey becomes three equal channels; of an animation
- * the first frame is read. Truncated or damaged files are refused, never read in part.
+ * the first frame is read. Truncated or damaged files are refused, never read in part. A few files are in work at once, however
+ * many are asked for, and none longer than `maxSeconds`.
  */
 import type { Metadata, Sharp, SharpOptions } from "sharp";
 import { DataError, DcaeError } from "../errors.js";
 import { type DecodeOptions, resolveDecodeOptions } from "./decode-options.js";
+import { decodeSvg } from "./decode-svg.node.js";
+import { decodeBmp } from "./formats/bmp.js";
+import { fillOutside, opaqueGif } from "./formats/gif-first-frame.js";
+import { decodePnm } from "./formats/pnm.js";
+import { checkPictureSize, type RawPicture } from "./formats/raw-picture.js";
 import { isSrgbProfile } from "./icc-profile.js";
 import { createImage, type Image, imageFromRgba, type Rgb, WHITE } from "./image.js";
-import { type ImageSource, imageSourceName, readImageSource } from "./image-source.node.js";
+import { type ImageSource, imageSourceName, openImageSource } from "./image-source.node.js";
+import { limitWork } from "./limit-work.js";
+import { type PictureFormat, pictureFormat } from "./picture-format.js";
 import { firstLine, loadSharp } from "./sharp.node.js";
+import { tooSlow, withinTime } from "./within-time.js";
+
+/** libuv's threads: more files at once would only wait for one of them. */
+const THREADS = Number(process.env.UV_THREADPOOL_SIZE) || 4;
+/** Undecoded bytes of the files in work. */
+const BYTES_IN_WORK = 2 ** 28;
+
+const whenItsTurnComes = limitWork({ jobs: THREADS, bytes: BYTES_IN_WORK });
 
 /**
- * Decodes a picture: JPEG, PNG, WebP, AVIF, TIFF, GIF or SVG.
+ * Decodes a picture: JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG, BMP, PPM, PGM or PBM.
  *
  * @returns sRGB pixels; see DecodeOptions for what is applied on the way
- * @throws DataError naming the source when it can't be read, isn't a picture, is damaged, or is larger than `maxPixels`;
- *   ConfigError when an option is invalid
+ * @throws DataError naming the source when it can't be read, isn't a picture, is damaged, is larger than `maxPixels` or takes longer
+ *   than `maxSeconds`; ConfigError when an option is invalid
  */
 export async function decodeImage(source: ImageSource, options: DecodeOptions = {}): Promise<Image> {
   const resolved = resolveDecodeOptions(options);
   const name = imageSourceName(source);
-  const bytes = await readImageSource(source);
+  const file = await openImageSource(source);
+  return whenItsTurnComes(file.size, async () => {
+    try {
+      return await decodeBytes(await file.read(), resolved);
+    } catch (error) {
+      throw named(error, name);
+    }
+  });
+}
+
+/** The error with the picture's name, once. */
+function named(error: unknown, name: string): unknown {
+  if (error instanceof DataError) {
+    if (error.message.startsWith(`${name}: `)) return error;
+    const { hint } = error;
+    return new DataError(`${name}: ${error.message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
+  }
+  if (error instanceof DcaeError) return error;
+  return new DataError(`${name}: can't be read as a picture: ${firstLine(error)}`, { cause: error });
+}
+
+async function decodeBytes(bytes: Uint8Array, options: Required<DecodeOptions>): Promise<Image> {
+  const { maxPixels, maxSeconds } = options;
+  const format = pictureFormat(bytes);
+  switch (format) {
+    case undefined:
+      throw new DataError("can't be read as a picture: not a JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG, BMP or PNM file");
+    case "bmp":
+      return toImage(decodeBmp(bytes, maxPixels), options);
+    case "pnm":
+      return toImage(decodePnm(bytes, maxPixels), options);
+    case "svg":
+      return toImage(await decodeSvg(bytes, maxPixels, maxSeconds), options);
+    default:
+      // sharp's own limit ends the work as soon as libvips looks at the clock; until then nobody waits for it.
+      return withinTime(maxSeconds, decodeBySharp(bytes, format, options));
+  }
+}
+
+async function decodeBySharp(
+  original: Uint8Array,
+  format: PictureFormat,
+  options: Required<DecodeOptions>,
+): Promise<Image> {
   const sharp = await loadSharp();
-  try {
-    const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
-    checkMetadata(metadata, name, resolved.maxPixels);
-    const pipeline = configure(metadata, resolved, (sharpOptions) => sharp(bytes, sharpOptions));
-    const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
-    return toRgb(toBytes(data, info), info, metadata, resolved);
-  } catch (error) {
-    if (error instanceof DcaeError) throw error;
-    throw new DataError(`${name}: can't be read as a picture: ${describe(error)}`, { cause: error });
-  }
+  const gif = format === "gif" && options.alpha === "drop" ? opaqueGif(original) : undefined;
+  const bytes = gif?.bytes ?? original;
+  const metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+  checkMetadata(metadata, options.maxPixels);
+  const turned = options.orientation === "exif" || (options.orientation === "pillow" && format === "tiff");
+  const pipeline = configure(metadata, options, (sharpOptions) =>
+    sharp(bytes, { ...sharpOptions, autoOrient: turned }).timeout({ seconds: options.maxSeconds }),
+  );
+  const { data, info } = await pipeline.toBuffer({ resolveWithObject: true }).catch((error: unknown) => {
+    throw /^timeout:/i.test(firstLine(error)) ? tooSlow(options.maxSeconds) : error;
+  });
+  const samples = toBytes(data, info);
+  if (gif !== undefined) fillOutside(gif, { ...info, data: samples });
+  return toRgb(samples, info, metadata, options);
 }
 
-function describe(error: unknown): string {
-  const line = firstLine(error);
-  return /unsupported image format/i.test(line) ? "not a JPEG, PNG, WebP, AVIF, TIFF, GIF or SVG file" : line;
-}
-
-function checkMetadata(metadata: Metadata, name: string, maxPixels: number): void {
-  const { width, height, depth } = metadata;
-  if (width * height > maxPixels) {
-    throw new DataError(`${name}: ${width}x${height} has more pixels than the limit of ${maxPixels}`, {
-      hint: "If the file can be trusted, raise maxPixels.",
-    });
-  }
+function checkMetadata({ width, height, depth }: Metadata, maxPixels: number): void {
+  checkPictureSize(width, height, maxPixels);
   if (depth !== "uchar" && depth !== "ushort") {
-    throw new DataError(`${name}: its samples are of type ${depth}; only integers of up to 16 bits are read`, {
+    throw new DataError(`its samples are of type ${depth}; only integers of up to 16 bits are read`, {
       hint: "Convert it to 8 or 16 bits per channel first.",
     });
   }
@@ -68,7 +122,6 @@ function configure(
   const { icc, channels, depth } = metadata;
   const convert = options.colorProfile === "srgb" && icc !== undefined && !isSrgbProfile(icc);
   const pipeline = open({
-    autoOrient: options.orientation === "exif",
     failOn: "error",
     limitInputPixels: options.maxPixels,
     ignoreIcc: !convert,
@@ -103,12 +156,14 @@ function toBytes(data: Uint8Array, { width, height, channels }: RawInfo): Uint8A
 function toRgb(data: Uint8Array, info: RawInfo, metadata: Metadata, options: Required<DecodeOptions>): Image {
   const { width, height, channels } = info;
   if (usesInk(metadata, options)) return inkToRgb(data, info);
-  if (channels === 3) return createImage(width, height, data);
-  if (channels === 4) {
-    const alpha: "drop" | Rgb = options.alpha === "white" ? WHITE : options.alpha;
-    return imageFromRgba({ width, height, data }, alpha);
-  }
+  if (channels === 3 || channels === 4) return toImage({ width, height, channels, data }, options);
   throw new DataError(`expected 3 or 4 channels after conversion to sRGB, got ${channels}`);
+}
+
+function toImage({ width, height, channels, data }: RawPicture, { alpha }: Required<DecodeOptions>): Image {
+  if (channels === 3) return createImage(width, height, data);
+  const behind: "drop" | Rgb = alpha === "white" ? WHITE : alpha;
+  return imageFromRgba({ width, height, data }, behind);
 }
 
 /** Pillow's conversion of CMYK (255 is full ink): each ink takes its share of what black leaves. */

@@ -7,8 +7,18 @@ import { fileError } from "../checkpoint/file-error.node.js";
 import { DataError } from "../errors.js";
 import { firstLine } from "./sharp.node.js";
 
-/** A path, a URL (file:, http:, https:, data:; also as text for http and https), or the bytes of a picture file. */
-export type ImageSource = string | URL | Uint8Array | ArrayBuffer;
+/** A picture file that is read when its turn comes, such as a member of an archive. */
+export interface LazyImage {
+  /** For messages. */
+  readonly name: string;
+  /** Bytes that `read` gives. */
+  readonly size: number;
+  /** The bytes of the picture file. @throws DataError */
+  read(): Promise<Uint8Array>;
+}
+
+/** A path, a URL (file:, http:, https:, data:; also as text for http and https), the bytes of a picture file, or who reads them. */
+export type ImageSource = string | URL | Uint8Array | ArrayBuffer | LazyImage;
 
 /** Picture files above this are refused: 1 GiB. */
 const MAX_FILE_BYTES = 2 ** 30;
@@ -17,45 +27,51 @@ const MAX_FILE_BYTES = 2 ** 30;
 export function imageSourceName(source: ImageSource): string {
   if (typeof source === "string") return source === "" ? "(empty path)" : source;
   if (source instanceof URL) return source.protocol === "data:" ? "data: URL" : source.href;
-  return "image data";
+  return isLazy(source) ? source.name : "image data";
 }
 
+const isLazy = (source: unknown): source is LazyImage =>
+  typeof source === "object" && source !== null && "read" in source && typeof source.read === "function";
+
 /**
- * The undecoded bytes of a picture.
+ * Finds a picture file, and how large it is; local files aren't read yet.
  *
  * @throws DataError when there is nothing to read, naming the source
  */
-export async function readImageSource(source: ImageSource): Promise<Uint8Array> {
+export async function openImageSource(source: ImageSource): Promise<LazyImage> {
   const name = imageSourceName(source);
-  const bytes = await readBytes(source, name);
-  if (bytes.byteLength === 0) throw new DataError(`${name}: the file is empty (0 bytes)`);
-  return bytes;
+  const opened = await openSource(source, name);
+  if (opened.size === 0) throw new DataError(`${name}: the file is empty (0 bytes)`);
+  if (opened.size > MAX_FILE_BYTES) throw tooLarge(name, opened.size);
+  return opened;
 }
 
-async function readBytes(source: ImageSource, name: string): Promise<Uint8Array> {
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  if (source instanceof Uint8Array) return source;
+async function openSource(source: ImageSource, name: string): Promise<LazyImage> {
+  const inMemory = (bytes: Uint8Array): LazyImage => ({ name, size: bytes.byteLength, read: async () => bytes });
+  if (source instanceof ArrayBuffer) return inMemory(new Uint8Array(source));
+  if (source instanceof Uint8Array) return inMemory(source);
   if (source instanceof URL) {
-    if (source.protocol !== "file:") return download(source, name);
+    if (source.protocol !== "file:") return inMemory(await download(source, name));
     try {
-      return await readLocal(fileURLToPath(source), name);
+      return await openLocal(fileURLToPath(source), name);
     } catch (error) {
       if (error instanceof DataError) throw error;
       throw new DataError(`${name}: not a path on this machine: ${firstLine(error)}`, { cause: error });
     }
   }
+  if (isLazy(source)) return source;
   if (typeof source !== "string") {
     throw new DataError(`loadImage: expected a path, a URL or bytes, got ${source === null ? "null" : typeof source}`);
   }
   if (/^https?:\/\//i.test(source)) {
     if (!URL.canParse(source)) throw new DataError(`${name}: not a valid URL`);
-    return download(new URL(source), name);
+    return inMemory(await download(new URL(source), name));
   }
   if (source === "" || source.includes("\0")) throw new DataError(`${JSON.stringify(source)}: not a valid path`);
-  return readLocal(source, name);
+  return openLocal(source, name);
 }
 
-async function readLocal(path: string, name: string): Promise<Uint8Array> {
+async function openLocal(path: string, name: string): Promise<LazyImage> {
   try {
     const status = await stat(path);
     if (status.isDirectory()) {
@@ -63,7 +79,14 @@ async function readLocal(path: string, name: string): Promise<Uint8Array> {
     }
     // Opening a pipe waits for a writer, and reading a device might never end.
     if (!status.isFile()) throw new DataError(`${name}: not a regular file`);
-    if (status.size > MAX_FILE_BYTES) throw tooLarge(name, status.size);
+    return { name, size: status.size, read: () => readLocal(path, name) };
+  } catch (error) {
+    throw fileError(error, name, "read");
+  }
+}
+
+async function readLocal(path: string, name: string): Promise<Uint8Array> {
+  try {
     return await readFile(path);
   } catch (error) {
     throw fileError(error, name, "read");

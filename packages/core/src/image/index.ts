@@ -3,7 +3,7 @@
 export { decodeImage } from "./decode-image.node.js";
 export { DEFAULT_MAX_PIXELS, type DecodeOptions, PILLOW_DECODE } from "./decode-options.js";
 export { type EncodeImageOptions, encodeImage, type ImageFormat, imageFormatOf } from "./encode-image.node.js";
-export type { ImageSource } from "./image-source.node.js";
+export type { ImageSource, LazyImage } from "./image-source.node.js";
 export * from "./index.browser.js";
 export { type ClassFolders, listClassFolders } from "./list-class-folders.node.js";
 export { type FileListing, type ListFilesOptions, listFiles, listPictures } from "./list-files.node.js";

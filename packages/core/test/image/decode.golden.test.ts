@@ -1,4 +1,5 @@
 /** Files of every kind read as Pillow's `open(file).convert("RGB")` reads them. */
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { decodeImage } from "../../src/image/decode-image.node.js";
 import { PILLOW_DECODE } from "../../src/image/decode-options.js";
@@ -24,4 +25,14 @@ test.each(files)("%s is byte-equal under PILLOW_DECODE", async (file) => {
   const image = await decodeImage(goldenImagePath(file), PILLOW_DECODE);
   expect([image.width, image.height]).toEqual([24, 24]);
   expect(image.data).toEqual(golden.image(file).data);
+});
+
+const formats = JSON.parse(readFileSync(goldenImagePath("pillow-formats.json"), "utf8")) as {
+  readonly cases: readonly { name: string; width: number; height: number; file: string; rgb: string }[];
+};
+
+test.each(formats.cases)("$name as Pillow reads it", async ({ width, height, file, rgb }) => {
+  const image = await decodeImage(Buffer.from(file, "base64"), PILLOW_DECODE);
+  expect([image.width, image.height]).toEqual([width, height]);
+  expect(Buffer.from(image.data)).toEqual(Buffer.from(rgb, "base64"));
 });
