@@ -305,7 +305,7 @@ describe("folders of the reference", () => {
   it("must have class folders with arrays", async () => {
     const folder = fresh();
     mkdirSync(join(folder, "n01"), { recursive: true });
-    await expect(openLatents(folder)).rejects.toThrow(/hold no files of \.npy/);
+    await expect(openLatents(folder)).rejects.toThrow(/n01: this class folder has no \.npy files/);
     await expect(openLatents(join(folder, "n01"))).rejects.toThrow(/no class folders/);
     await expect(openLatents(join(folder, "nowhere"))).rejects.toThrow(/nowhere.*no such file/);
   });

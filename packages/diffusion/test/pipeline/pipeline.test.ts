@@ -120,7 +120,7 @@ describe("the pipeline", () => {
     );
     const gaussian = await pipelineOf(recipes.gaussian);
     await expect(gaussian.sampleLatents({ labels: [0], sampler: "ddim", steps: 1001 })).rejects.toThrow(
-      /sampler ddim takes 1 to 1000 steps, got 1001/,
+      /sampler ddim takes 2 to 1000 steps, got 1001/,
     );
   });
 
