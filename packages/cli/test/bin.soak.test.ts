@@ -46,3 +46,14 @@ test("a reader that closes the pipe is no error", async () => {
   const ended = await builtCli(["info", "dc-ae-f32c32-in-1.0", "--json"], (child) => child.stdout?.destroy());
   expect(ended).toMatchObject({ status: 0, stderr: "" });
 });
+
+test("a command whose words nobody reads goes on with its work", async () => {
+  const out = join(folder, "unread");
+  const argv = ["scenes", "--count", "6", "--size", "64", "-o", out];
+  const ended = await builtCli(argv, (child) => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  });
+  expect(ended.status).toBe(0);
+  expect(readdirSync(out, { recursive: true }).filter((name) => String(name).endsWith(".png"))).toHaveLength(6);
+});

@@ -274,6 +274,17 @@ describe("what is planned and refused", () => {
     expect(await failWith(status, "diffusion", "train", ...flags)).toContain(message);
   });
 
+  test("a file may extend a recipe, whose schedule follows the run", async () => {
+    const path = place("extending.json");
+    const changes = { name: "short", steps: 300, data: { path: latents }, denoiser: { model: { depth: 2 } } };
+    writeFileSync(path, JSON.stringify({ extends: "uvit-scenes", ...changes }));
+    const shown = JSON.parse(await succeed("diffusion", "train", "--config", path, "--show-config"));
+    expect(shown).toMatchObject({ name: "short", steps: 300, batch: 64, results: null });
+    expect(shown.denoiser.model).toMatchObject({ depth: 2, hidden_size: expect.any(Number) });
+    expect(shown.optimizer.schedule).toMatchObject({ stableSteps: "60%" });
+    expect(shown.optimizer.schedule).not.toHaveProperty("totalSteps");
+  });
+
   test("samples that could only fail at the first evaluation", async () => {
     const config = writeDiffusion(folder, "samples.json", latents);
     const run = (...flags: string[]) => failWith(1, "diffusion", "train", "--config", config, "--dry-run", ...flags);

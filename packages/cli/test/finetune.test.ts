@@ -25,6 +25,14 @@ async function finetune(...argv: readonly string[]) {
   return outcome;
 }
 
+test("--show-config gives a file that `dcae train` takes", async () => {
+  const argv = ["finetune", "-m", model, ...DATA, ...SHORT, "--show-config"];
+  const shown = await succeed(...argv);
+  expect(JSON.parse(shown)).toMatchObject({ init: model, phases: [{ name: "finetune", steps: 3, size: 32 }] });
+  writeFileSync(at("shown.json"), shown);
+  expect(await succeed("train", "--config", at("shown.json"), "--show-config")).toBe(shown);
+});
+
 /** Hashes of a checkpoint's tensors by name. */
 async function tensors(path: string): Promise<Map<string, string>> {
   const file = await openSafetensorsFile(join(path, "model.safetensors"));

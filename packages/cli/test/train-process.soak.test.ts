@@ -92,10 +92,10 @@ test("SIGKILL at random moments, then --resume: the same bits", async () => {
 });
 
 test.skipIf(process.platform === "win32")(
-  "SIGINT and SIGTERM save, end by the signal, and say how to go on",
+  "SIGINT, SIGTERM and SIGHUP save, end by the signal, and say how to go on",
   async () => {
     const out = join(folder, "stopped");
-    for (const [i, name] of (["SIGINT", "SIGTERM"] as const).entries()) {
+    for (const [i, name] of (["SIGINT", "SIGTERM", "SIGHUP"] as const).entries()) {
       let sent = false;
       const before = updates(out, "phase1");
       const { signal, stdout, stderr } = await train(
@@ -117,3 +117,44 @@ test.skipIf(process.platform === "win32")(
     expect(outcome(out)).toEqual(expected);
   },
 );
+
+test.skipIf(process.platform === "win32")(
+  "nobody who listens is no reason to stop: closed stdout and stderr",
+  async () => {
+    const out = join(folder, "unheard");
+    let closed = false;
+    const { status } = await train(
+      out,
+      (child) => {
+        if (closed || updates(out, "phase1") < 2) return;
+        closed = true;
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      },
+      "--config",
+      config,
+    );
+    expect([closed, status]).toEqual([true, 0]);
+    expect(outcome(out)).toEqual(expected);
+  },
+);
+
+test.skipIf(process.platform === "win32")("a terminal that closes: SIGHUP saves with nobody listening", async () => {
+  const out = join(folder, "hung-up");
+  let closed = false;
+  const { signal } = await train(
+    out,
+    (child) => {
+      if (closed || updates(out, "phase1") < 3) return;
+      closed = true;
+      child.stderr?.destroy();
+      child.kill("SIGHUP");
+    },
+    "--config",
+    config,
+  );
+  expect(signal).toBe("SIGHUP");
+  expect(readdirSync(join(out, "phase1", "checkpoints")).length).toBeGreaterThan(0);
+  expect((await train(out, leave, "--resume")).status).toBe(0);
+  expect(outcome(out)).toEqual(expected);
+});

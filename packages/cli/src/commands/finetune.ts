@@ -26,6 +26,7 @@ interface MakingFlags extends HubFlags {
 
 interface FinetuneFlags extends TrainingFlags, MakingFlags {
   readonly model?: string;
+  readonly showConfig?: boolean;
 }
 
 export function finetuneCommand(io: CliIo): Command {
@@ -49,7 +50,8 @@ export function finetuneCommand(io: CliIo): Command {
     .option("--accumulate <n>", "batches per update (default: 4)", parseCount)
     .option("--steps <n>", "updates (default: 5000)", parseCount)
     .option("--lr <rate>", "learning rate (default: 1.6e-5)", parsePositiveNumber)
-    .option("--gan", "with the adversarial loss; decoder.project_out must train");
+    .option("--gan", "with the adversarial loss; decoder.project_out must train")
+    .option("--show-config", "print the training as JSON with all of its values, and stop");
   addTrainingOptions(addHubOptions(command));
   addExamples(command, [
     {
@@ -66,11 +68,17 @@ export function finetuneCommand(io: CliIo): Command {
       command: "dcae finetune -m small-f32 --data photos/ --size 128 --perceptual none --out runs/small",
     },
     { does: "look first", command: "dcae finetune -m dc-ae-f64c128-in-1.0 --data photos/ --dry-run" },
+    {
+      does: "a training of your own, for `dcae train --config`",
+      command: "dcae finetune -m small-f32 --data photos/ --show-config > mine.json",
+    },
     { does: "go on", command: "dcae finetune --resume --out runs/photos" },
   ]);
-  return command.action(async (flags: FinetuneFlags) =>
-    runTraining(await chooseFinetuning(flags, io), undefined, flags, io),
-  );
+  return command.action(async (flags: FinetuneFlags) => {
+    const chosen = await chooseFinetuning(flags, io);
+    if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
+    return runTraining(chosen, undefined, flags, io);
+  });
 }
 
 function parseNames(text: string): string[] {

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "@dcae/core";
-import { applySettings, readJsonFile } from "@dcae/train";
+import { applySettings, extendConfig, readJsonFile } from "@dcae/train";
 import { RECIPE_FOLDER } from "../recipe-folder.js";
 import { asError } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
@@ -42,9 +42,12 @@ function recipePath(name: string): string {
 
 /** @param nameOrPath what ends in .json is a file, anything else a recipe */
 export async function loadDiffusionTraining(nameOrPath: string): Promise<DiffusionTraining> {
-  const path = /\.json$/i.test(nameOrPath) ? nameOrPath : recipePath(nameOrPath);
-  return parseDiffusionTraining(await readJsonFile(path), path);
+  const path = pathOf(nameOrPath);
+  const written = await readJsonFile(path);
+  return parseDiffusionTraining(await extendConfig(written, path, (other) => readJsonFile(pathOf(other))), path);
 }
+
+const pathOf = (nameOrPath: string) => (/\.json$/i.test(nameOrPath) ? nameOrPath : recipePath(nameOrPath));
 
 /**
  * The training that a command line means, with what its options replace, and the folder of its run.

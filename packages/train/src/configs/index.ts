@@ -1,4 +1,5 @@
 /** Public names of trainings as data. */
+export { extendConfig } from "./extend-config.js";
 export { type FinetuneOptions, finetuneConfig } from "./finetune-config.js";
 export { loadTrainingConfig, readJsonFile } from "./load-config.js";
 export { namePatterns } from "./name-patterns.js";

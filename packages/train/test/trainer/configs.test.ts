@@ -144,6 +144,42 @@ describe("files", () => {
     await expect(loadTrainingConfig("nonsense")).rejects.toThrow(/there is no training named "nonsense"/);
   });
 
+  test("may extend a recipe or another file", async () => {
+    const write = async (name: string, value: object) => {
+      await writeFile(join(folder, name), JSON.stringify(value));
+      return join(folder, name);
+    };
+    const recipe = trainingRecipe("small-f32");
+    const mine = await write("mine.json", {
+      extends: "small-f32",
+      name: "mine",
+      data: { sources: [{ kind: "scenes" }] },
+      phases: { "phase1-decay": { steps: 500 }, "0": { optimizer: { clipNorm: null } } },
+    });
+    const config = await loadTrainingConfig(mine);
+    expect(config).toMatchObject({ name: "mine", about: recipe.about, model: recipe.model, results: null });
+    expect([config.command, config.expectedTime]).toEqual([undefined, null]);
+    // Objects are merged, lists of other things replaced.
+    expect(config.data).toMatchObject({ crop: "random-resized", flip: true, sources: [{ kind: "scenes" }] });
+    expect(config.phases.map(({ steps }) => steps)).toEqual([1500, 500, 300, 300]);
+    expect(config.phases[0]!.optimizer).toEqual({ ...recipe.phases[0]!.optimizer, clipNorm: null });
+    // An object of another kind isn't merged.
+    const flat = { optimizer: { schedule: { kind: "constant", lr: 1 } } };
+    const both = await write("both.json", { extends: "./mine.json", phases: { phase2: flat } });
+    expect((await loadTrainingConfig(both)).phases[2]!.optimizer).toMatchObject({ ...flat.optimizer, clipNorm: 1 });
+
+    const wrong = async (value: object) => loadTrainingConfig(await write("wrong.json", value));
+    await expect(wrong({ extends: "nothing" })).rejects.toThrow(/there is no training named "nothing"/);
+    await expect(wrong({ extends: 3 })).rejects.toThrow(/wrong\.json: extends must be a recipe's name/);
+    await expect(wrong({ extends: "mine.json", phases: { phase9: {} } })).rejects.toThrow(
+      /wrong\.json\.phases: there is no "phase9"/,
+    );
+    await expect(wrong({ extends: "mine.json", stepz: 1 })).rejects.toThrow(/wrong\.json: .*stepz/);
+    await expect(wrong({ extends: "wrong.json" })).rejects.toThrow(/extends wrong\.json, which extends it again/);
+    await write("circle.json", { extends: "wrong.json" });
+    await expect(wrong({ extends: "circle.json" })).rejects.toThrow(/which extends it again/);
+  });
+
   test("what can't be is refused with the name of the field", () => {
     const phase = TINY_PHASES.one;
     expect(() => tinyTraining([{ ...phase, steps: 0 }])).toThrow(/phases\.0\.steps/);

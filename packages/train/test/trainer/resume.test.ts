@@ -176,6 +176,13 @@ test("checkpoints say what a run needs to go on", async () => {
   await state.close();
 });
 
+test("a terminal that closes asks to stop, as SIGTERM does", () => {
+  const { signal, dispose } = stopSignals();
+  process.emit("SIGHUP", "SIGHUP");
+  expect([signal.aborted, signal.reason]).toEqual([true, "SIGHUP"]);
+  dispose();
+});
+
 test("the first signal asks to stop, the second isn't held back", () => {
   const heard: string[] = [];
   const { signal, dispose } = stopSignals((name) => heard.push(name));
