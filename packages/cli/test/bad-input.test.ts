@@ -134,11 +134,30 @@ describe("inputs of encode", () => {
     await writeNpyFile(at("none.npy"), Tensor.zeros([0, 3, 8, 8]));
     expect(await encode(at("none.npy"))).toContain("got [0, 3, 8, 8]");
     await writeNpyFile(at("bytes.npy"), Tensor.zeros([1, 3, 8, 8]).cast("uint8"));
-    expect(await encode(at("bytes.npy"))).toContain("needs float values, got uint8");
+    expect(await encode(at("bytes.npy"))).toContain(
+      "needs float values, got uint8. Pictures are floats in [-1, 1]: those of 8 bits become x / 127.5 - 1",
+    );
     await writeNpyFile(at("channels.npy"), Tensor.zeros([1, 4, 8, 8]));
     expect(await encode(at("channels.npy"))).toContain("needs [N, 3, H, W]");
+    await writeNpyFile(at("last.npy"), Tensor.zeros([1, 8, 8, 3]));
+    expect(await encode(at("last.npy"))).toMatch(
+      /last\.npy: .*got \[1, 8, 8, 3\], with the channels last\. Transpose it first, as NumPy does with x\.transpose\(0, 3, 1, 2\)\.\n$/,
+    );
     await writeNpyFile(at("nan.npy"), Tensor.full([1, 3, 8, 8], Number.NaN));
     expect(await encode(at("nan.npy"))).toContain("nan.npy: encode: the input holds NaN");
+  });
+
+  test("arrays with values of another range say how to convert them", async () => {
+    const ofRange = async (low: number, high: number) => {
+      const values = Float32Array.from({ length: 192 }, (_, i) => (i % 2 === 0 ? low : high));
+      await writeNpyFile(at("range.npy"), Tensor.float32(values, [1, 3, 8, 8]));
+      return encode(at("range.npy"));
+    };
+    expect(await ofRange(0, 255)).toMatch(
+      /range\.npy: encode: pictures have values in \[-1, 1\], these reach from 0 to 255\. They seem to be from 0 to 255: give x \/ 127\.5 - 1\.\n$/,
+    );
+    expect(await ofRange(0, 65_535)).toContain("from 0 to 65535: give x / 32767.5 - 1.");
+    expect(await ofRange(-128, 127)).toContain("these reach from -128 to 127. Scale them to [-1, 1].");
   });
 
   test("pictures of two sizes for one file", async () => {
@@ -158,6 +177,13 @@ describe("inputs of decode", () => {
     expect(await failWith(1, "decode", cat, "-m", m, "-o", join(out, "x.png"))).toContain("takes latents");
     await writeNpyFile(at("wide.npy"), Tensor.zeros([1, 16, 2, 2]));
     expect(await failWith(1, "decode", at("wide.npy"), "-m", m, "-o", join(out, "x.png"))).toContain("wide.npy");
+    await writeNpyFile(at("wide-last.npy"), Tensor.zeros([1, 2, 2, 8]));
+    const decode = (path: string) => failWith(1, "decode", path, "-m", m, "-o", join(out, "x.png"));
+    expect(await decode(at("wide-last.npy"))).toContain(
+      "needs [N, 8, H, W] or [8, H, W], got [1, 2, 2, 8], with the channels last",
+    );
+    await writeNpyFile(at("whole-numbers.npy"), Tensor.zeros([1, 8, 2, 2]).cast("int32"));
+    expect(await decode(at("whole-numbers.npy"))).toContain("needs float values, got int32. Latents are floats");
     await writeNpyFile(at("nan-latent.npy"), Tensor.full([1, 8, 2, 2], Number.NaN));
     const line = await failWith(1, "decode", at("nan-latent.npy"), "-m", m, "-o", join(out, "x.png"));
     expect(line).toContain("the input holds NaN");

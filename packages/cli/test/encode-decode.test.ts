@@ -218,11 +218,32 @@ describe("encode", () => {
     });
   });
 
-  test("warns about raw values of another range", async () => {
-    await writeNpyFile(at("bytes.npy"), Tensor.full([1, 3, 8, 8], 255));
-    const { status, stderr } = await cli(["encode", at("bytes.npy"), "-m", m, "-o", at("bytes-z.npy")]);
-    expect(status).toBe(0);
-    expect(stderr).toContain("values reach 255, but pictures are expected in [-1, 1]");
+  test("warns about raw values that may be of another range", async () => {
+    const warning = async (low: number, high: number) => {
+      const values = Float32Array.from({ length: 192 }, (_, i) => low + ((high - low) * i) / 191);
+      await writeNpyFile(at("range.npy"), Tensor.float32(values, [1, 3, 8, 8]));
+      const { status, stderr } = await cli(["encode", at("range.npy"), "-m", m, "-o", at("range-z.npy")]);
+      expect(status).toBe(0);
+      return stderr;
+    };
+    expect(await warning(0, 1)).toMatch(
+      /values reach from 0 to 1, but .* \[-1, 1\]: if 0 is black, give 2 \* x - 1\n$/,
+    );
+    expect(await warning(-2.25, 2.5)).toMatch(
+      /values reach from -2.25 to 2.5, but pictures are expected in \[-1, 1\]\n$/,
+    );
+    expect(await warning(-1, 1)).toBe("");
+    expect(await warning(0.5, 0.75)).toBe("");
+  });
+
+  test("arrays of float64, and of one picture without a batch, are taken", async () => {
+    const x = imageToTensor(scene(32)).reshape([3, 32, 32]);
+    await writeNpyFile(at("single.npy"), x);
+    await writeNpyFile(at("double.npy"), x.cast("float64"));
+    await succeed("encode", at("single.npy"), at("double.npy"), "-m", m, "-o", at("types.npy"));
+    const both = await readNpyFile(at("types.npy"));
+    expect(both.shape).toEqual([2, 8, 8, 8]);
+    expect(both.row(0).toFloat32()).toEqual(both.row(1).toFloat32());
   });
 });
 

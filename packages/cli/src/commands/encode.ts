@@ -29,6 +29,8 @@ import { UsageError } from "../usage-error.js";
 
 /** Decoded pictures that were not clamped overshoot [-1, 1] a little; values beyond this are from another range. */
 const LARGEST_PLAUSIBLE = 2;
+/** Pictures whose values spread so far, but never below 0, are more likely from 0 to 1 than without anything dark. */
+const HALF_OF_UNIT_RANGE = 0.5;
 
 interface EncodeFlags extends ModelFlags, EngineFlags, PictureFlags, CodecFlags {
   readonly out: string;
@@ -118,7 +120,7 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
         batchSize: flags.batchSize,
         // A second picture may be what doesn't fit.
         loadAhead: flags.maxMemory === undefined,
-        fit: { multiple: model.compression, policy: flags.sizePolicy },
+        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy },
         failures,
         compute: (batch: Batch) => {
           for (const loaded of batch.items) warn(loaded);
@@ -162,15 +164,23 @@ function describe({ item, originalSize }: LoadedItem, shape: readonly number[], 
   return { source: item.source, path, ...(index === undefined ? {} : { index }), shape: shape.slice(1), width, height };
 }
 
-/** Raw tensors in another range than [-1, 1] (such as 0..255) encode without an error, to latents of no use. */
+/** Raw tensors that aren't quite in [-1, 1] (from 0 to 1, or normalized by mean and deviation) encode to latents of no use. */
 function createRangeWarning(io: CliIo): (loaded: LoadedItem) => void {
   const warned = new Set<string>();
   return ({ item, tensor }) => {
     if (arrayFormatOf(item.path) === undefined || warned.has(item.path)) return;
-    const largest = tensor.toFloat32().reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-    if (!(largest > LARGEST_PLAUSIBLE)) return;
+    let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const value of tensor.toFloat32()) {
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+    const isOfUnitRange = low >= 0 && high <= 1 && high - low > HALF_OF_UNIT_RANGE;
+    if (!isOfUnitRange && !(Math.max(high, -low) > LARGEST_PLAUSIBLE)) return;
     warned.add(item.path);
-    io.note(`dcae: warning: ${item.source}: values reach ${largest}, but pictures are expected in [-1, 1]`);
+    const advice = isOfUnitRange ? ": if 0 is black, give 2 * x - 1" : "";
+    io.note(
+      `dcae: warning: ${item.source}: values reach from ${low} to ${high}, but pictures are expected in [-1, 1]${advice}`,
+    );
   };
 }
 

@@ -120,7 +120,7 @@ export async function reconstruct(
         batchSize: flags.batchSize,
         // A second picture may be what doesn't fit.
         loadAhead: flags.maxMemory === undefined,
-        fit: { multiple: model.compression, policy: flags.sizePolicy },
+        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy },
         failures,
         compute: ({ tensor }: Batch) => codec.reconstruct(tensor),
         async write({ item, tensor, restore }, decoded): Promise<Reconstructed> {
@@ -146,8 +146,10 @@ export async function reconstruct(
       });
     });
     const report = createReport(results, flags, device, failures);
-    await makeFolder(out);
-    await writeFileAtomic(join(out, "report.json"), (file) => file.write(new TextEncoder().encode(`${report}\n`)));
+    if (results.length > 0) {
+      await makeFolder(out);
+      await writeFileAtomic(join(out, "report.json"), (file) => file.write(new TextEncoder().encode(`${report}\n`)));
+    }
     if (flags.json === true) io.out(report);
     else summarize(results, flags, out, io);
     failures.finish(items.length);

@@ -20,7 +20,11 @@ export interface FinishFlags {
   readonly json?: boolean;
 }
 
-/** Writes result and report, and shows the result. */
+/**
+ * Writes result and report, and shows the result.
+ *
+ * @throws DataError before anything is written where there is no number: such a report would only look like one
+ */
 export async function finishEvaluation(
   result: EvaluationResult,
   pictures: ReportPictures,
@@ -28,6 +32,14 @@ export async function finishEvaluation(
   flags: FinishFlags,
   io: CliIo,
 ): Promise<void> {
+  if (Object.keys(result.metrics).length === 0) {
+    checkComplete(result, flags);
+    const [first] = result.missing;
+    throw new DataError(
+      `nothing could be computed: ${first?.reason ?? "no metric was left"}`,
+      first?.hint === undefined ? {} : { hint: first.hint },
+    );
+  }
   await writeReport(folder.report, result, pictures);
   await writeResult(folder.result, result);
   io.progress.clear();
@@ -50,9 +62,6 @@ export function checkComplete(result: EvaluationResult, { metrics = [], skipErro
       `not computed: ${names}: ${first.reason}`,
       first.hint === undefined ? {} : { hint: first.hint },
     );
-  }
-  if (Object.keys(result.metrics).length === 0) {
-    throw new DataError(`nothing could be computed: ${missing[0]?.reason ?? "no metric was left"}`);
   }
   const unusable = pictures.unusable.length + (reference?.unusable ?? 0);
   if (unusable > 0 && skipErrors !== true) {

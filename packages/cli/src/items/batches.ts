@@ -1,5 +1,6 @@
 /** Items in batches of equal shape, loaded when their turn comes. */
 import {
+  checkPictures,
   DataError,
   errorMessage,
   type FittedTensor,
@@ -35,10 +36,18 @@ export interface LoadFailure {
   readonly error: DataError;
 }
 
+/** What the model takes. */
+export interface PictureFit {
+  readonly channels: number;
+  /** Pixels that sides must be multiples of, and what to do otherwise. */
+  readonly multiple: number;
+  readonly policy: SizePolicy;
+}
+
 export interface BatchOptions {
   readonly batchSize: number;
-  /** Pixels that sides must be multiples of, and what to do otherwise; latents have none. */
-  readonly fit?: { readonly multiple: number; readonly policy: SizePolicy } | undefined;
+  /** Of pictures; latents have none. */
+  readonly fit?: PictureFit | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -86,7 +95,8 @@ async function load(item: Item, index: number, options: BatchOptions): Promise<L
 }
 
 /** As `fitToMultiple`, with the advice for the command line. */
-function fitted(tensor: Tensor, { multiple, policy }: NonNullable<BatchOptions["fit"]>): FittedTensor {
+function fitted(given: Tensor, { channels, multiple, policy }: PictureFit): FittedTensor {
+  const tensor = checkPictures(given, "encode", channels);
   const [height, width] = tensor.shape.slice(2) as [number, number];
   if (policy === "error" && (height % multiple !== 0 || width % multiple !== 0)) {
     throw new DataError(`${width}x${height} pixels aren't multiples of ${multiple}, the model's compression`, {

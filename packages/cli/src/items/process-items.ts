@@ -5,9 +5,9 @@
  * What is wrong with an item concerns that item alone: it is reported, and the others go on. Everything else (weights that
  * aren't finite, a full disk) ends the command.
  */
-import { DataError, ShapeError, type SizePolicy, type Tensor } from "@dcae/core";
+import { DataError, ShapeError, type Tensor } from "@dcae/core";
 import type { CliIo } from "../cli-io.js";
-import { type Batch, type LoadedItem, loadBatches, withSource } from "./batches.js";
+import { type Batch, type LoadedItem, loadBatches, type PictureFit, withSource } from "./batches.js";
 import type { Failures } from "./failures.js";
 import type { Item } from "./item.js";
 
@@ -15,8 +15,7 @@ export interface ProcessOptions<Result> {
   /** For the progress line, as in "encode". */
   readonly label: string;
   readonly batchSize: number;
-  /** Pixels that sides must be multiples of, and what to do otherwise. */
-  readonly fit?: { readonly multiple: number; readonly policy: SizePolicy } | undefined;
+  readonly fit?: PictureFit | undefined;
   /** Whether the next batch is loaded while one is computed (default true); it takes the memory of a second batch. */
   readonly loadAhead?: boolean;
   /** Without it, the first item that can't be used ends the command. */

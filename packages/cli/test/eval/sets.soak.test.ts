@@ -1,5 +1,5 @@
 /** Commands about sets of pictures, with the FID network at full size and weights by formula. */
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { readResult, readStatistics, writeNpz, writeResult } from "@dcae/eval";
@@ -148,6 +148,11 @@ describe("dcae eval generation", () => {
     const { status, stderr } = await cli(["eval", "generation", ...argv]);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^dcae: not computed: FID: there is no reference to compare with/);
+    // A report without a number would look like an evaluation.
+    expect(readdirSync(at("alone"))).toEqual([]);
+    const nothing = ["--images", at("samples"), "--weights", at("nothing"), "-o", at("alone")];
+    expect(await failWith(1, "eval", "generation", ...nothing)).toMatch(/nothing could be computed: .* aren't here/);
+    expect(readdirSync(at("alone"))).toEqual([]);
   });
 });
 

@@ -17,7 +17,7 @@ import type { Engine } from "../runtime/engine.js";
 import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./bounded-runs.js";
 import { checkFinite } from "./check-finite.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
-import { checkBatch, checkPicture } from "./model-tensors.js";
+import { checkBatch, checkPicture, checkPictures } from "./model-tensors.js";
 import { padToMultiple } from "./pad-to-multiple.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
 import { checkTiling, runTiled, type TilingOptions, tilePass } from "./tiling.js";
@@ -147,7 +147,7 @@ export class AutoencoderDCModel {
     const latent =
       options.tiling === undefined
         ? await this.#encode(checkPicture(x, this.config.inChannels, this.compression), options)
-        : await this.#encodeTiled(checkBatch(x, "encode", this.config.inChannels), options, options.tiling);
+        : await this.#encodeTiled(checkPictures(x, "encode", this.config.inChannels), options, options.tiling);
     return options.scaled === true ? this.scaleLatent(latent) : latent;
   }
 
@@ -168,7 +168,8 @@ export class AutoencoderDCModel {
    * @returns float32 [N, C, h*f, w*f], nominally in [-1, 1] but not clamped
    */
   async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor> {
-    const checked = checkBatch(latent, "decode");
+    const isAdaptive = this.config.decoder.inBlockType === "AdaptiveInputConvLayer";
+    const checked = checkBatch(latent, "decode", isAdaptive ? undefined : this.latentChannels);
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     checkMemoryOption(options);
     return options.tiling === undefined ? this.#decode(z, limitOf(options)) : this.#decodeTiled(z, options.tiling);
@@ -189,7 +190,7 @@ export class AutoencoderDCModel {
   /** decode(encode(x)) in the size of x where the policy pads, of the crop where it crops. */
   async reconstruct(x: Tensor, options: ReconstructOptions = {}): Promise<Tensor> {
     const { sizePolicy = "error", ...codec } = options;
-    const fitted = fitToMultiple(checkBatch(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
+    const fitted = fitToMultiple(checkPictures(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
     checkMemoryOption(codec);
     const limit = limitOf(codec);
     // Refused before the encoder has worked, not after.

@@ -14,7 +14,7 @@ import type { Engine } from "../runtime/engine.js";
 import type { CodecOptions, ModelParts, ReconstructOptions } from "./autoencoder-dc.js";
 import { checkFinite } from "./check-finite.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
-import { checkBatch, checkPicture } from "./model-tensors.js";
+import { checkBatch, checkPicture, checkPictures } from "./model-tensors.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
 import { runTiled } from "./tiling.js";
 
@@ -133,7 +133,7 @@ export class AutoencoderKLModel {
 
   /** decode(mode of encode(x)) in the size of x where the policy pads, of the crop where it crops. */
   async reconstruct(x: Tensor, { sizePolicy = "error" }: Pick<ReconstructOptions, "sizePolicy"> = {}): Promise<Tensor> {
-    const fitted = fitToMultiple(checkBatch(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
+    const fitted = fitToMultiple(checkPictures(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
     return fitted.restore(await this.decode((await this.encode(fitted.tensor)).mode()));
   }
 
@@ -176,7 +176,7 @@ export class AutoencoderKLModel {
     const tile = this.config.sampleSize;
     const latentTile = Math.floor(tile / this.compression);
     const pass = this.#pass(tile, Math.floor(tile * (1 - TILE_OVERLAP)), latentTile);
-    return runTiled(checkBatch(x, "encode", this.config.inChannels), pass, (part) => this.#encode(part));
+    return runTiled(checkPictures(x, "encode", this.config.inChannels), pass, (part) => this.#encode(part));
   }
 
   #decodeTiled(latent: Tensor): Promise<Tensor> {

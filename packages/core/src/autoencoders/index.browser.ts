@@ -31,4 +31,5 @@ export {
   type ValueSums,
   valueSums,
 } from "./latent-statistics.js";
+export { checkPictures } from "./model-tensors.js";
 export type { TilingOptions } from "./tiling.js";

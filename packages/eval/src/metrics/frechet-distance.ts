@@ -30,7 +30,10 @@ const NOTEWORTHY_NEGATIVITY = 1e-6;
  *
  * @throws ShapeError when the dimensions differ, DataError when a covariance isn't one or has invalid numbers
  */
-export function frechetDistance(first: FeatureStatistics, second: FeatureStatistics): FrechetResult {
+export function frechetDistance(one: FeatureStatistics, other: FeatureStatistics): FrechetResult {
+  const first = { ...one, name: one.name || "the first set" };
+  const second = { ...other, name: other.name || "the second set" };
+  for (const set of [first, second]) checkSizes(set);
   const size = first.mean.length;
   if (second.mean.length !== size) {
     throw new ShapeError(
@@ -58,7 +61,19 @@ export function frechetDistance(first: FeatureStatistics, second: FeatureStatist
   };
 }
 
-function factorOf({ covariance, mean, name, stored }: FeatureStatistics): CholeskyFactor {
+interface NamedStatistics extends FeatureStatistics {
+  readonly name: string;
+}
+
+function checkSizes({ name, mean, covariance }: NamedStatistics): void {
+  if (mean.length > 0 && covariance.length === mean.length ** 2) return;
+  throw new ShapeError(
+    `Frechet distance: ${name} has a mean of ${mean.length} and a covariance of ${covariance.length} numbers, ` +
+      "expected D and D * D",
+  );
+}
+
+function factorOf({ covariance, mean, name, stored }: NamedStatistics): CholeskyFactor {
   return pivotedCholesky(covariance, mean.length, {
     name: `the covariance of ${name}`,
     noise: stored === "float32" ? 2 ** -24 : 2 ** -53,
@@ -66,7 +81,7 @@ function factorOf({ covariance, mean, name, stored }: FeatureStatistics): Choles
 }
 
 function warningsFor(
-  statistics: readonly [FeatureStatistics, FeatureStatistics],
+  statistics: readonly [NamedStatistics, NamedStatistics],
   factors: readonly [CholeskyFactor, CholeskyFactor],
 ): string[] {
   const warnings: string[] = [];

@@ -1,8 +1,9 @@
 /** Results as JSON files. JSON has no Infinity, which a PSNR can be, so it stands there as text. */
-import { readFile } from "node:fs/promises";
-import { DataError, errorMessage } from "@dcae/core";
-import { writeFileAtomic } from "@dcae/core/checkpoint";
+import { DataError, DcaeError, errorMessage } from "@dcae/core";
+import { readSmallFile, writeFileAtomic } from "@dcae/core/checkpoint";
+import { FieldError } from "../files/json-fields.js";
 import type { EvaluationResult } from "./evaluation-result.js";
+import { resultFields } from "./result-fields.js";
 
 const WORDS: ReadonlyMap<number, string> = new Map([
   [Number.POSITIVE_INFINITY, "Infinity"],
@@ -19,35 +20,32 @@ export async function writeResult(path: string, result: object): Promise<void> {
   await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(`${stringifyResult(result)}\n`)));
 }
 
-/** The number that `stringifyResult` wrote as text. */
-function revive(value: unknown): unknown {
-  const found = [...WORDS].find(([, word]) => word === value);
-  return found === undefined ? value : found[0];
-}
+/** A result has some kilobytes, and a line or two per picture. */
+const MAX_BYTES = 2 ** 28;
 
 /**
  * Reads a result back.
  *
- * @throws DataError when the file isn't a result of a known version
+ * @throws DataError when the file can't be read or isn't a whole result of a known version, naming the field
  */
 export async function readResult(path: string): Promise<EvaluationResult> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(await readFile(path, "utf8"));
+    parsed = JSON.parse(new TextDecoder().decode(await readSmallFile(path, MAX_BYTES)));
   } catch (error) {
+    if (error instanceof DcaeError) throw new DataError(error.message, { cause: error });
     throw new DataError(`${path}: can't be read as a result: ${errorMessage(error)}`, { cause: error });
   }
-  const result = (parsed ?? {}) as EvaluationResult;
-  const { formatVersion, kind, metrics, protocol, perPicture } = result as Partial<EvaluationResult>;
-  if (formatVersion !== 1 || (kind !== "reconstruction" && kind !== "generation") || !metrics || !protocol) {
+  if (typeof parsed !== "object" || parsed === null || !("formatVersion" in parsed) || parsed.formatVersion !== 1) {
     throw new DataError(`${path}: isn't a result of an evaluation (format version 1)`);
   }
-  const mapped = <T>(record: Readonly<Record<string, T>>, map: (item: T) => unknown) =>
-    Object.fromEntries(Object.entries(record).map(([name, item]) => [name, map(item)]));
-  const values = perPicture && mapped(perPicture.values, (list) => list.map(revive));
-  return {
-    ...result,
-    metrics: mapped(metrics, (metric) => ({ ...metric, value: revive(metric.value) })),
-    ...(perPicture === undefined ? {} : { perPicture: { ...perPicture, values } }),
-  } as EvaluationResult;
+  try {
+    return { formatVersion: 1, ...resultFields(parsed, "") };
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    throw new DataError(`${path}: isn't a whole result: ${error.message}`, {
+      hint: "The file was damaged or changed; evaluate again.",
+      cause: error,
+    });
+  }
 }

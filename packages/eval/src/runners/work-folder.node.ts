@@ -9,6 +9,7 @@ import {
   writeFileAtomic,
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
+import { FieldError, list, object, record, text, whole } from "../files/json-fields.js";
 import type { Unusable } from "./check-pictures.js";
 
 /** Thrown for the folder of another run, so that callers can offer to start anew. */
@@ -25,6 +26,15 @@ export interface Chunk {
 
 const KEY_FILE = "run.json";
 const CHUNK_FILE = /^\d{8,}\.safetensors$/;
+
+const chunkFields = object<Omit<Chunk, "tensors">>(
+  {
+    names: list(text),
+    unusable: list(object<Unusable>({ name: text, problem: text }, {})),
+    sizes: record(whole(1)),
+  },
+  {},
+);
 
 export function chunkName(start: number): string {
   return `${String(start).padStart(8, "0")}.safetensors`;
@@ -53,9 +63,9 @@ export async function prepareWorkFolder(folder: string, key: Readonly<Record<str
   await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
 }
 
-function parseKey(text: string, path: string): Record<string, unknown> {
+function parseKey(text: string, path: string): Readonly<Record<string, unknown>> {
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    return record((value) => value)(JSON.parse(text), "");
   } catch (error) {
     throw new WorkFolderError(`${path}: isn't the settings of a run`, {
       hint: "Choose another work folder.",
@@ -78,9 +88,13 @@ export async function readChunk(path: string): Promise<Chunk | undefined> {
   if (!exists) return undefined;
   const file = await openSafetensorsFile(path);
   try {
-    const { names, unusable, sizes } = JSON.parse(file.metadata.get("chunk") ?? "") as Omit<Chunk, "tensors">;
+    const { names, unusable, sizes } = chunkFields(JSON.parse(file.metadata.get("chunk") ?? ""), "");
     const tensors: Record<string, Tensor> = {};
-    for (const entry of file.entries.values()) tensors[entry.name] = await entry.read();
+    for (const entry of file.entries.values()) {
+      const [rows] = entry.shape;
+      if (rows !== names.length) throw new FieldError(entry.name, `${names.length} rows, one per picture`, rows);
+      tensors[entry.name] = await entry.read();
+    }
     return { names, unusable, sizes, tensors };
   } catch (error) {
     throw new CheckpointError(`${path}: can't be read as a part of this run: ${errorMessage(error)}`, {

@@ -166,7 +166,9 @@ function addProducts(features: Float32Array, products: Float64Array, D: number):
 
 function finish(name: string, D: number, count: number, sums: Float64Array, products: Float64Array): FeatureStatistics {
   if (count < 2) {
-    throw new DataError(`${name}: a covariance needs at least 2 images, got ${count}`);
+    throw new DataError(`${name}: a covariance needs at least 2 images, got ${count}`, {
+      hint: "Give more pictures, or cut the set into fewer shards.",
+    });
   }
   const mean = new Float64Array(D);
   for (let i = 0; i < D; i++) mean[i] = ((sums[i] as number) + (sums[D + i] as number)) / count;

@@ -3,8 +3,8 @@
  */
 
 export interface FeatureStatistics {
-  /** For messages: a folder or file. */
-  readonly name: string;
+  /** For messages: a folder or file. Without it they speak of the first and second set. */
+  readonly name?: string | undefined;
   /** How many vectors went in; unknown for files of other tools. */
   readonly count: number | undefined;
   /** [D]. */

@@ -5,10 +5,12 @@
  * made of (protocol, network, images). Other tools ignore these entries.
  */
 import { ConfigError, DataError, errorMessage, Tensor } from "@dcae/core";
+import { type Field, FieldError, list, object, oneOf, record, text, whole } from "../files/json-fields.js";
 import { type NpzFile, openNpz } from "../files/npz-reader.node.js";
 import { writeNpz } from "../files/npz-writer.node.js";
 import type { InceptionPipeline } from "../networks/inception-program.js";
 import type { Protocol } from "../protocols/protocol.js";
+import { protocolFields } from "../protocols/protocol-fields.js";
 import type { Shard } from "../sources/picture-source.js";
 import { createFeatureAccumulator, type FeatureAccumulator, type FeatureSums } from "./feature-accumulator.js";
 import type { FeatureStatistics } from "./feature-statistics.js";
@@ -89,31 +91,54 @@ async function readStatisticsPair(npz: NpzFile, mu: string, sigma: string): Prom
 async function readSums(npz: NpzFile, dimensions: number): Promise<FeatureSums | undefined> {
   if (![COUNT, SUMS, PRODUCTS].every((name) => npz.names.includes(name))) return undefined;
   const count = Number((await npz.read(COUNT, 1024)).data[0] ?? 0);
+  if (!Number.isSafeInteger(count) || count < 2) {
+    throw new DataError(`${npz.path}: "${COUNT}" is ${count}, expected the number of pictures, at least 2`, {
+      hint: "Compute the statistics again.",
+    });
+  }
   const read = async (name: string, length: number): Promise<Float64Array> => {
     const { dtype, shape } = await npz.describe(name);
     if (dtype !== "float64" || shape.join() !== String(length)) {
       throw new DataError(`${npz.path}: "${name}" is ${dtype} [${shape.join(", ")}], expected float64 [${length}]`);
     }
-    return (await npz.read(name, 8 * length + 1024)).data as Float64Array;
+    const values = (await npz.read(name, 8 * length + 1024)).data as Float64Array;
+    if (values.every(Number.isFinite)) return values;
+    throw new DataError(`${npz.path}: "${name}" has numbers that aren't finite`, {
+      hint: "Compute the statistics again.",
+    });
   };
   const sums = await read(SUMS, 2 * dimensions);
   return { dimensions, count, sums, products: await read(PRODUCTS, dimensions * (dimensions + 1)) };
 }
 
+const shardFields: Field<Shard> = (value, name) => {
+  const shard = object<Shard>({ index: whole(0), of: whole(1) }, {})(value, name);
+  if (shard.index >= shard.of) throw new FieldError(`${name}.index`, `less than ${shard.of}`, shard.index);
+  return shard;
+};
+
+const infoFields = object<Omit<StatisticsInfo, "formatVersion">>(
+  {
+    protocol: protocolFields,
+    pipeline: oneOf("pytorch-fid", "tf1"),
+    networks: list(text),
+    source: text,
+    set: text,
+    shards: list(shardFields),
+    sizes: record(whole(1)),
+    warnings: list(text),
+  },
+  {},
+);
+
 async function readInfo(npz: NpzFile): Promise<StatisticsInfo | undefined> {
   if (!npz.names.includes(INFO)) return undefined;
   const bytes = (await npz.read(INFO, 2 ** 20)).data as Uint8Array;
   try {
-    const info = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as StatisticsInfo;
-    const complete =
-      info.formatVersion === 1 &&
-      typeof info.protocol?.name === "string" &&
-      typeof info.pipeline === "string" &&
-      typeof info.set === "string" &&
-      typeof info.sizes === "object" &&
-      [info.networks, info.shards, info.warnings].every(Array.isArray);
-    if (!complete) throw new Error("it lacks fields of format version 1");
-    return info;
+    const info: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const isKnown = typeof info === "object" && info !== null && "formatVersion" in info && info.formatVersion === 1;
+    if (!isKnown) throw new Error("it isn't of format version 1");
+    return { formatVersion: 1, ...infoFields(info, "") };
   } catch (error) {
     throw new DataError(`${npz.path}: "${INFO}" can't be read: ${errorMessage(error)}`, {
       hint: "Compute the statistics again.",

@@ -38,6 +38,27 @@ describe("Frechet distance", () => {
   });
 });
 
+describe("statistics that can't be used", () => {
+  const set = (covariance: number[], name?: string): FeatureStatistics => ({
+    ...(name === undefined ? {} : { name }),
+    count: 10,
+    mean: new Float64Array(2),
+    covariance: Float64Array.from(covariance),
+    stored: "float64",
+  });
+  const good = set([1, 0, 0, 1]);
+
+  it("are named, or called the first and the second set", () => {
+    expect(() => frechetDistance(set([Number.NaN, 0, 0, 1]), good)).toThrow(/the covariance of the first set/);
+    expect(() => frechetDistance(good, set([Number.NaN, 0, 0, 1]))).toThrow(/the covariance of the second set/);
+    expect(() => frechetDistance(good, set([-1, 0, 0, -1], ""))).toThrow(/the covariance of the second set/);
+    expect(() => frechetDistance(set([1, 0, 0, 1], "a.npz"), set([1, 0, 0], "b.npz"))).toThrow(
+      /b\.npz has a mean of 2 and a covariance of 3 numbers/,
+    );
+    expect(frechetDistance(good, set([1, 0, 0, 1])).warnings.join()).not.toContain("undefined");
+  });
+});
+
 describe("feature statistics", () => {
   it("fid_stats", async () => {
     const golden = await loadGolden("fid_stats");
