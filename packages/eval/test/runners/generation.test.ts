@@ -1,16 +1,13 @@
+/** Evaluation of sets: what is computed, what is named instead. The rest, with many runs of the full network: generation.soak.test.ts. */
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { openNpz } from "../../src/files/npz-reader.node.js";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
 import { resolveProtocol } from "../../src/protocols/resolve-protocol.js";
-import { computeStatistics } from "../../src/runners/compute-statistics.node.js";
 import { evaluateGeneration, type GenerationOptions } from "../../src/runners/evaluate-generation.node.js";
 import { openReference } from "../../src/runners/open-reference.node.js";
-import { folderSource } from "../../src/sources/folder-source.node.js";
 import { memorySource } from "../../src/sources/memory-source.js";
-import { mergeStatistics, readStatistics } from "../../src/statistics/statistics-file.node.js";
 import { useEngine } from "../support/engine.js";
 import { formulaImage } from "../support/hash-fill.js";
 import { writeNetworks } from "../support/network-weights.js";
@@ -36,21 +33,6 @@ async function run(changes: Partial<GenerationOptions> = {}) {
   return evaluateGeneration({ samples, protocol, engine: engine.current, weights, batchSize: 4, ...changes });
 }
 
-async function statistics(name: string, changes: Partial<Parameters<typeof computeStatistics>[0]> = {}) {
-  const out = join(folder, name);
-  const source = await folderSource(photos, { protocol });
-  const result = await computeStatistics({
-    source,
-    protocol,
-    engine: engine.current,
-    weights,
-    batchSize: 4,
-    out,
-    ...changes,
-  });
-  return { out, result };
-}
-
 describe("evaluateGeneration", () => {
   it("computes what it can and names the rest", async () => {
     const result = await run({ reference: await openReference(photos, protocol) });
@@ -65,37 +47,6 @@ describe("evaluateGeneration", () => {
     expect(result.warnings.some((text) => text.includes("4 and 5 images"))).toBe(true);
   });
 
-  it("gives FID 0 and full precision to the reference itself", async () => {
-    const own = await folderSource(photos, { protocol });
-    const result = await run({
-      samples: own,
-      reference: await openReference(photos, protocol),
-      metrics: ["fid", "recall", "precision"],
-    });
-    expect(result.metrics.fid?.value).toBeCloseTo(0, 6);
-    expect([result.metrics.precision?.value, result.metrics.recall?.value]).toEqual([1, 1]);
-  });
-
-  it("takes statistics from a file, to the same FID, and names what needs pictures", async () => {
-    const { out } = await statistics("reference.npz");
-    const direct = await run({ reference: await openReference(photos, protocol), metrics: ["fid"] });
-    const result = await run({ reference: await openReference(out, protocol), metrics: ["fid", "precision"] });
-    expect(result.metrics.fid?.value).toBeCloseTo(direct.metrics.fid?.value ?? Number.NaN, 9);
-    expect(result.missing).toEqual([
-      expect.objectContaining({ metric: "precision", reason: expect.stringMatching(/holds statistics, not pictures/) }),
-    ]);
-  });
-
-  it("refuses statistics of another network input, or of other weights", async () => {
-    const adm = resolveProtocol({ preset: "adm", scoreSplits: 2 });
-    const { out } = await statistics("tf1.npz", { protocol: adm });
-    const result = await run({ reference: await openReference(out, protocol), metrics: ["fid"] });
-    expect(result.metrics).toEqual({});
-    expect(result.missing[0]?.reason).toMatch(/were made with the tf1 input, the protocol uses pytorch-fid/);
-    const same = await run({ reference: await openReference(out, adm), protocol: adm, metrics: ["fid"] });
-    expect(same.metrics.fid?.value).toBeGreaterThan(0);
-  });
-
   it("warns about statistics of other tools and refuses other dimensions", async () => {
     const path = join(folder, "small.npz");
     const eye = Float64Array.from({ length: 9 }, (_, i) => (i % 4 === 0 ? 1 : 0));
@@ -107,72 +58,5 @@ describe("evaluateGeneration", () => {
     await expect(run({ reference, metrics: ["fid"] })).rejects.toThrow(
       /small\.npz: its statistics have 3 dimensions, the features here have 2048/,
     );
-  });
-
-  it("reads pictures of an archive in ADM's layout, and doesn't mix its statistics with another pipeline", async () => {
-    const path = join(folder, "adm.npz");
-    const pictures = new Uint8Array(4 * 40 * 40 * 3);
-    [0, 1, 2, 3].forEach((seed, i) => {
-      pictures.set(formulaImage(40, 40, seed).data, i * 40 * 40 * 3);
-    });
-    const { out } = await statistics("for-adm.npz");
-    const npz = await openNpz(out);
-    const [mu, sigma] = [await npz.read("mu"), await npz.read("sigma")];
-    await npz.close();
-    await writeNpz(path, { arr_0: new Tensor("uint8", pictures, [4, 40, 40, 3]), mu, sigma }, { compress: true });
-    const reference = await openReference(path, protocol);
-    expect(reference.pictures?.count).toBe(4);
-    const result = await run({ reference, metrics: ["fid", "recall"] });
-    expect(result.warnings.some((text) => text.includes("FID is taken to its 4 pictures instead"))).toBe(true);
-    expect(result.metrics.fid?.value).toBeGreaterThan(0);
-    expect(result.metrics.recall?.value).toBeGreaterThan(0);
-  });
-
-  it("needs no reference for the inception score", async () => {
-    const result = await run({ metrics: ["is", "fid"] });
-    expect(Object.keys(result.metrics)).toEqual(["is"]);
-    expect(result.missing[0]).toMatchObject({ metric: "fid", reason: "there is no reference to compare with" });
-    const few = await run({ metrics: ["is"], protocol: resolveProtocol({}) });
-    expect(few.missing[0]?.reason).toBe("5 pictures don't make the 10 parts of the protocol");
-  });
-
-  it("resumes from its work folder", async () => {
-    const workFolder = join(folder, "work");
-    const settings = { metrics: ["is"], workFolder, chunkSize: 2 };
-    const first = await run(settings);
-    let resumed = 0;
-    const again = await run({
-      ...settings,
-      onProgress: (progress) => (resumed = Math.max(resumed, progress.resumed ?? 0)),
-    });
-    expect(resumed).toBe(5);
-    expect(again.metrics).toEqual(first.metrics);
-  });
-});
-
-describe("computeStatistics", () => {
-  it("gives in shards, merged, the file of the whole", async () => {
-    const { out: whole } = await statistics("whole.npz");
-    const shards: string[] = [];
-    for (const index of [1, 0]) {
-      const shard = { index, of: 2 };
-      const source = await folderSource(photos, { protocol, shard });
-      const { out } = await statistics(`shard-${index}.npz`, { source, shard });
-      shards.push(out);
-    }
-    const out = join(folder, "merged.npz");
-    expect((await mergeStatistics(shards, out)).count).toBe(4);
-    const [a, b] = [await readStatistics(whole), await readStatistics(out)];
-    expect(b.sums?.count).toBe(4);
-    // Batches of other sizes may round differently inside of the network; the sums themselves add up exactly.
-    const largest = a.statistics.mean.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    a.statistics.mean.forEach((value, i) => {
-      expect(Math.abs(value - (b.statistics.mean[i] as number))).toBeLessThanOrEqual(1e-5 * largest);
-    });
-  });
-
-  it("says which weights are missing and where to get them", async () => {
-    const none = { environment: { XDG_CACHE_HOME: join(folder, "nothing") } };
-    await expect(statistics("x.npz", { weights: none })).rejects.toThrow(/weights of the FID Inception aren't here/);
   });
 });

@@ -187,7 +187,9 @@ describe("evaluateReconstruction", () => {
     );
     const empty = join(folder, "empty");
     await writePictures(empty, {});
-    await expect(folderSource(join(folder, "absent"), { protocol })).rejects.toThrow(/absent: can't read: no such file or folder/);
+    await expect(folderSource(join(folder, "absent"), { protocol })).rejects.toThrow(
+      /absent: can't read: no such file or folder/,
+    );
   });
 
   it("says when a folder has no pictures", async () => {
@@ -197,7 +199,9 @@ describe("evaluateReconstruction", () => {
     expect((await folderSource(empty, { protocol })).count).toBe(1);
     const textOnly = join(folder, "text-only");
     await writePictures(textOnly, { "a/b.png": formulaImage(12, 12, 0) });
-    await expect(folderSource(join(textOnly, "a", "b.png"), { protocol })).rejects.toThrow(/a part of the path is a file, not a folder/);
+    await expect(folderSource(join(textOnly, "a", "b.png"), { protocol })).rejects.toThrow(
+      /a part of the path is a file, not a folder/,
+    );
   });
 
   it("takes pictures of several sizes and warns", async () => {
