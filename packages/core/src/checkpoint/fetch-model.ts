@@ -4,12 +4,24 @@
  */
 import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../errors.js";
 import { memorySource } from "./byte-source.js";
-import { checkHubUrl, checkRevision, checkSubfolder, DEFAULT_HUB_URL, DEFAULT_REVISION, isModelId } from "./hub-id.js";
+import { guardFetch } from "./guarded-fetch.js";
+import {
+  checkHubUrl,
+  checkRevision,
+  checkSubfolder,
+  checkToken,
+  DEFAULT_HUB_URL,
+  DEFAULT_REVISION,
+  isModelId,
+} from "./hub-id.js";
 import { CONFIG_FILE, isSafetensors, isShardIndex, WEIGHT_STEMS } from "./model-files.js";
-import { type DownloadProgress, type OpenedModel, parseModelConfig } from "./opened-model.js";
+import { type DownloadProgress, MAX_CONFIG_BYTES, type OpenedModel, parseModelConfig } from "./opened-model.js";
 import { openSafetensors } from "./safetensors-reader.js";
-import { openShards, parseShardIndex } from "./shard-index.js";
+import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "./shard-index.js";
 import type { Weights } from "./weights.js";
+
+/** One part in so many of an announced size must have arrived before memory is allocated for all of it. */
+const BELIEVED_PART = 8;
 
 export interface FetchModelOptions {
   /** Branch, tag or commit on the hub; "main" by default. */
@@ -21,6 +33,8 @@ export interface FetchModelOptions {
   readonly hubUrl?: string | undefined;
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds without a byte after which a connection counts as broken; 60,000 by default. */
+  readonly timeout?: number | undefined;
   readonly fetch?: typeof fetch | undefined;
   readonly stems?: readonly string[] | undefined;
 }
@@ -90,12 +104,12 @@ async function openFetched(
 
 /** The content of a URL, or undefined when there is nothing. */
 async function fetchFile(url: string, file: string, options: FetchModelOptions): Promise<Uint8Array | undefined> {
-  const request = options.fetch ?? fetch;
+  const maxBytes = file.endsWith(CONFIG_FILE) ? MAX_CONFIG_BYTES : isShardIndex(file) ? MAX_INDEX_BYTES : undefined;
+  const { signal, timeout } = options;
+  const request = guardFetch(options.fetch ?? fetch, { signal, timeout, maxBytes: () => maxBytes });
+  const token = checkToken(options.token);
   try {
-    const response = await request(url, {
-      ...(options.token === undefined ? {} : { headers: { Authorization: `Bearer ${options.token}` } }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
+    const response = await request(url, token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } });
     // Development servers answer with their start page where there is no file.
     const isPage = response.headers.get("content-type")?.startsWith("text/html") ?? false;
     if (response.status === 404 || (response.ok && isPage)) {
@@ -103,6 +117,7 @@ async function fetchFile(url: string, file: string, options: FetchModelOptions):
       return undefined;
     }
     if (!response.ok) {
+      await response.body?.cancel();
       throw new CheckpointError(`${url}: the server answers ${response.status}`, {
         hint:
           response.status === 401 || response.status === 403
@@ -128,20 +143,27 @@ async function readBody(
 ): Promise<Uint8Array> {
   // With a content encoding the header counts compressed bytes.
   const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
-  const totalBytes = length === null ? undefined : Number(length);
+  const totalBytes = length !== null && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
   let loadedBytes = 0;
   const report = () => options.onProgress?.({ file, loadedBytes, totalBytes });
   report();
-  // Known sizes are filled in place: pieces that are joined at the end would need the memory twice.
-  let whole = totalBytes === undefined ? undefined : allocate(totalBytes, url);
+  // Known sizes are filled in place: pieces that are joined at the end would need the memory twice. An announced size is
+  // believed once a part of it has arrived.
+  let whole: Uint8Array | undefined;
   const pieces: Uint8Array[] = [];
   const reader = response.body?.getReader();
   for (let next = await reader?.read(); next !== undefined && !next.done; next = await reader?.read()) {
     const piece: Uint8Array = next.value;
+    if (totalBytes !== undefined && loadedBytes + piece.length > totalBytes) {
+      await reader?.cancel();
+      throw new CheckpointError(`${url}: more bytes than announced`);
+    }
     if (whole === undefined) pieces.push(piece);
-    else if (loadedBytes + piece.length > whole.length) throw new CheckpointError(`${url}: more bytes than announced`);
     else whole.set(piece, loadedBytes);
     loadedBytes += piece.length;
+    if (whole === undefined && totalBytes !== undefined && loadedBytes >= totalBytes / BELIEVED_PART) {
+      whole = joined(pieces.splice(0), totalBytes, url);
+    }
     report();
   }
   if (totalBytes !== undefined && loadedBytes !== totalBytes) {
@@ -149,8 +171,12 @@ async function readBody(
       hint: "Try again.",
     });
   }
-  if (whole !== undefined) return whole;
-  whole = allocate(loadedBytes, url);
+  return whole ?? joined(pieces, loadedBytes, url);
+}
+
+/** `pieces` one after the other at the start of `length` bytes. */
+function joined(pieces: readonly Uint8Array[], length: number, url: string): Uint8Array {
+  const whole = allocate(length, url);
   let position = 0;
   for (const piece of pieces) {
     whole.set(piece, position);

@@ -9,8 +9,8 @@
  * Debts: plain HTTP only (no parallel chunks through the hub's Xet protocol).
  */
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { constants, createReadStream, type Stats } from "node:fs";
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { downloadFile } from "@huggingface/hub";
 import { CheckpointError } from "../errors.js";
@@ -35,6 +35,7 @@ export interface DownloadContext {
   readonly commit: string;
   readonly hubUrl: string;
   readonly token: string | undefined;
+  /** Sends the token, and comes to an end. */
   readonly fetch: typeof fetch;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: DownloadProgress) => void) | undefined;
@@ -101,7 +102,7 @@ async function completePartial(file: RemoteFile, partial: string, context: Downl
 }
 
 async function continueDownload(file: RemoteFile, partial: string, context: DownloadContext): Promise<boolean> {
-  const handle = await open(partial, "a");
+  const handle = await openPartial(partial);
   try {
     let loaded = (await handle.stat()).size;
     if (loaded < file.size) loaded = await appendRest(handle, file, loaded, context);
@@ -110,6 +111,20 @@ async function continueDownload(file: RemoteFile, partial: string, context: Down
   } finally {
     await handle.close();
   }
+}
+
+/** Opens a partial file at its end, or makes one. Others may write into a shared cache: never through a link of theirs. */
+async function openPartial(partial: string): Promise<FileHandle> {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW = 0 } = constants;
+  const handle = await open(partial, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
+  if (isOwnContent(await handle.stat())) return handle;
+  await handle.close();
+  throw new CheckpointError(`${partial}: not a file of its own`, { hint: "Remove it, and look who may write there." });
+}
+
+/** Whether a path stands for content of its own: not for a link, and not under a second name. */
+function isOwnContent(stats: Stats): boolean {
+  return stats.isFile() && stats.nlink === 1;
 }
 
 async function appendRest(
@@ -126,7 +141,6 @@ async function appendRest(
     fetch: context.fetch,
     // Plain HTTP can be continued at any byte and sends a single response.
     xet: false,
-    ...(context.token === undefined ? {} : { accessToken: context.token }),
   });
   if (remote === null) throw new CheckpointError(`${context.id}: ${file.path} isn't in the repository (any more)`);
   let loaded = start;
@@ -171,6 +185,7 @@ async function claimPartial(blob: string): Promise<string> {
     const [, hash, pid] = /^([0-9a-f]+)\.(\d+)-[0-9a-f]+\.incomplete$/.exec(name) ?? [];
     if (hash !== basename(blob) || isRunning(Number(pid))) continue;
     try {
+      if (!isOwnContent(await lstat(join(dirname(blob), name)))) continue;
       await rename(join(dirname(blob), name), claimed);
       return claimed;
     } catch (error) {

@@ -74,5 +74,7 @@ export function networkReason(error: unknown): string | undefined {
     if (code !== undefined && networkCodes.test(code)) return code;
   }
   const message = errorMessage(error);
-  return /^(fetch failed|terminated|other side closed|network error)$/i.test(message) ? message : undefined;
+  return /^(fetch failed|terminated|other side closed|network error|timed out: .*)$/i.test(message)
+    ? message
+    : undefined;
 }

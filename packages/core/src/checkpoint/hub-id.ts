@@ -38,6 +38,23 @@ export function isRelativePath(path: string): boolean {
   return path.length <= 255 && path.split("/").every((part) => /^[\w.+@-]+$/.test(part) && !/^\.+$/.test(part));
 }
 
+/**
+ * An access token as it is sent: without the line break that files and variables often end with. What tokens look like is the hub's
+ * affair. Nothing for an empty one.
+ *
+ * @throws ConfigError for what can't stand in a header; the message doesn't show it
+ */
+export function checkToken(token: string | undefined): string | undefined {
+  const sent = token?.trim();
+  if (sent === undefined || sent === "") return undefined;
+  if (!/^[\x21-\x7e]+$/.test(sent)) {
+    throw new ConfigError("the hub's access token has spaces or characters that can't be sent", {
+      hint: "Check the option token or HF_TOKEN.",
+    });
+  }
+  return sent;
+}
+
 /** The base URL of a hub without a trailing slash. */
 export function checkHubUrl(url: string): string {
   if (!/^https?:\/\/[^\s]+$/.test(url)) throw new ConfigError(`hub URL ${JSON.stringify(url)} isn't an http(s) URL`);

@@ -9,8 +9,8 @@ import { type DownloadContext, downloadToCache, type RemoteFile } from "./hub-do
 import { isCommitHash } from "./hub-id.js";
 import { CONFIG_FILE, isShardIndex, selectWeights } from "./model-files.js";
 import { MAX_CONFIG_BYTES } from "./opened-model.js";
-import { parseShardIndex } from "./shard-index.js";
-import { MAX_INDEX_BYTES, readSmallFile } from "./small-file.node.js";
+import { MAX_INDEX_BYTES, parseShardIndex } from "./shard-index.js";
+import { readSmallFile } from "./small-file.node.js";
 
 export interface SnapshotRequest extends Omit<DownloadContext, "commit"> {
   readonly revision: string;
@@ -32,14 +32,12 @@ export interface Snapshot {
 /** Downloads what isn't in the cache yet. Errors of the network and of the hub come as they are. */
 export async function downloadSnapshot(request: SnapshotRequest): Promise<Snapshot> {
   const { id, revision, subfolder, hubUrl } = request;
-  const credentials = request.token === undefined ? {} : { accessToken: request.token };
   const info = await modelInfo({
     name: id,
     revision,
     hubUrl,
     fetch: request.fetch,
     additionalFields: ["sha", "filePaths"],
-    ...credentials,
   });
   const commit = info.sha;
   if (!isCommitHash(commit)) throw new CheckpointError(`${id}: ${hubUrl} gave no commit for revision "${revision}"`);
@@ -65,7 +63,6 @@ export async function downloadSnapshot(request: SnapshotRequest): Promise<Snapsh
       revision: commit,
       hubUrl,
       fetch: request.fetch,
-      ...credentials,
     });
     return paths.map((path) =>
       remoteFile(

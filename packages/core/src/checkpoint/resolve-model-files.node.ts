@@ -9,10 +9,12 @@ import { CheckpointError, ConfigError, errorMessage } from "../errors.js";
 import { errorCode, fileError } from "./file-error.node.js";
 import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub-cache.node.js";
 import { hubError, networkReason } from "./hub-error.node.js";
+import { hubFetch } from "./hub-fetch.node.js";
 import {
   checkHubUrl,
   checkRevision,
   checkSubfolder,
+  checkToken,
   DEFAULT_HUB_URL,
   DEFAULT_REVISION,
   isCommitHash,
@@ -21,8 +23,8 @@ import {
 import { downloadSnapshot, type SnapshotRequest } from "./hub-snapshot.node.js";
 import { CONFIG_FILE, isSafetensors, isShardIndex, selectWeights } from "./model-files.js";
 import type { DownloadProgress } from "./opened-model.js";
-import { parseShardIndex } from "./shard-index.js";
-import { MAX_INDEX_BYTES, readSmallFile } from "./small-file.node.js";
+import { MAX_INDEX_BYTES, parseShardIndex } from "./shard-index.js";
+import { readSmallFile } from "./small-file.node.js";
 
 export interface ResolveModelOptions {
   /** Branch, tag or commit on the hub; "main" by default. An error for local paths. */
@@ -42,6 +44,8 @@ export interface ResolveModelOptions {
   readonly signal?: AbortSignal | undefined;
   /** How often a broken connection is taken up again; 3 by default. */
   readonly retries?: number | undefined;
+  /** Milliseconds without a byte after which a connection counts as broken; 60,000 by default. */
+  readonly timeout?: number | undefined;
   /** Replaces the global `fetch`, for proxies. */
   readonly fetch?: typeof fetch | undefined;
   /** File names of weights without ending; "model" and "diffusion_pytorch_model" by default. */
@@ -77,8 +81,9 @@ export async function resolveModelFiles(idOrPath: string, options: ResolveModelO
       hint: "Check the path.",
     });
   }
-  const request = hubRequest(idOrPath, options);
-  if (options.offline ?? isTrue(process.env.HF_HUB_OFFLINE)) return resolveOffline(request);
+  const offline = options.offline ?? isTrue(process.env.HF_HUB_OFFLINE);
+  const request = hubRequest(idOrPath, options, offline);
+  if (offline) return resolveOffline(request);
   // A commit can't change: what the cache has of it needs no request. What is damaged there is loaded again.
   const cached = isCommitHash(request.revision) ? await resolveCached(request).catch(() => undefined) : undefined;
   return cached?.configPath === undefined ? resolveOnline(request) : cached;
@@ -113,22 +118,18 @@ function localFiles(source: string, folder: string, names: readonly string[], we
   return { source, configPath, weightsPath: join(folder, weights), origin: "local" };
 }
 
-function hubRequest(id: string, options: ResolveModelOptions): SnapshotRequest {
-  const token = options.token ?? (process.env.HF_TOKEN || undefined);
-  if (token !== undefined && !token.startsWith("hf_")) {
-    throw new ConfigError("the hub's access token must start with hf_", {
-      hint: "Check the option token or HF_TOKEN.",
-    });
-  }
-  const { signal, fetch: customFetch = fetch } = options;
+function hubRequest(id: string, options: ResolveModelOptions, offline: boolean): SnapshotRequest {
+  const token = offline ? undefined : checkToken(options.token ?? process.env.HF_TOKEN);
+  const hubUrl = checkHubUrl(options.hubUrl ?? (process.env.HF_ENDPOINT || DEFAULT_HUB_URL));
+  const { signal, timeout } = options;
   return {
     id,
     token,
     revision: checkRevision(options.revision ?? DEFAULT_REVISION),
     subfolder: options.subfolder ? checkSubfolder(options.subfolder) : "",
     stems: options.stems,
-    hubUrl: checkHubUrl(options.hubUrl ?? (process.env.HF_ENDPOINT || DEFAULT_HUB_URL)),
-    fetch: signal === undefined ? customFetch : (input, init) => customFetch(input, { ...init, signal }),
+    hubUrl,
+    fetch: hubFetch(options.fetch ?? fetch, { hubUrl, token, signal, timeout }),
     signal,
     onProgress: options.onProgress,
     retries: options.retries ?? 3,

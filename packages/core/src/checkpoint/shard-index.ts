@@ -10,6 +10,9 @@ import { CheckpointError } from "../errors.js";
 import { isJsonObject, parseJsonDocument, quoted, shownValue } from "./json-text.js";
 import type { WeightEntry, Weights } from "./weights.js";
 
+/** Largest index that is read: far above a million tensors. */
+export const MAX_INDEX_BYTES = 100_000_000;
+
 /** Names shown in a message about many tensors. */
 const MAX_LISTED = 5;
 

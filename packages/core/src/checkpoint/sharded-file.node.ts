@@ -6,9 +6,9 @@ import { writeFileAtomic } from "./atomic-file.node.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.node.js";
 import { planSafetensors, type WritableEntry } from "./safetensors-layout.js";
 import { DEFAULT_METADATA, type SafetensorsWriteOptions } from "./safetensors-writer.js";
-import { openShards, parseShardIndex } from "./shard-index.js";
+import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "./shard-index.js";
 import { planShards } from "./shard-plan.js";
-import { MAX_INDEX_BYTES, readSmallFile } from "./small-file.node.js";
+import { readSmallFile } from "./small-file.node.js";
 import type { Weights } from "./weights.js";
 
 export interface ShardedWriteOptions extends SafetensorsWriteOptions {

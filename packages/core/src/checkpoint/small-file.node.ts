@@ -4,9 +4,6 @@
 import { CheckpointError } from "../errors.js";
 import { openFileSource } from "./file-source.node.js";
 
-/** Largest shard index that is read: far above a million tensors. */
-export const MAX_INDEX_BYTES = 100_000_000;
-
 /**
  * Reads a whole file.
  *

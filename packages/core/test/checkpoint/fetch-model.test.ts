@@ -140,13 +140,44 @@ describe("from any web server", () => {
       /the connection ended after/,
     ],
     ["more bytes than announced", { "content-length": "100" }, weights, /more bytes than announced/],
-    ["a length that can't be allocated", { "content-length": "1e300" }, weights, /not enough memory/],
+    ["a length that no memory has", { "content-length": "900000000000000" }, weights, /the connection ended after/],
+    ["a length that isn't one", { "content-length": "1e300" }, weights.subarray(0, 2000), /end at byte/],
     ["a truncated file", {}, weights.subarray(0, 2000), /end at byte/],
     ["an empty file", {}, new Uint8Array(0), /only 0 bytes/],
   ])("%s", async (_, headers, body, message) => {
     const attempt = fetchModel(`${base}/x.safetensors`, { fetch: serve({ [`${base}/x.safetensors`]: body }, headers) });
     await expect(attempt).rejects.toThrow(CheckpointError);
     await expect(attempt).rejects.toThrow(message);
+  });
+
+  it("a server that accepts and never answers, or stops", async () => {
+    const silent: typeof fetch = () => new Promise(() => {});
+    await expect(fetchModel(base, { fetch: silent, timeout: 20 })).rejects.toThrow(
+      /config\.json: download failed: timed out: nothing arrived for 0\.02 s/,
+    );
+    const stalled: typeof fetch = async () =>
+      new Response(new ReadableStream({ start: (controller) => controller.enqueue(weights.subarray(0, 100)) }));
+    await expect(fetchModel(`${base}/x.safetensors`, { fetch: stalled, timeout: 20 })).rejects.toThrow(/timed out/);
+  });
+
+  it("configs and indices without end", async () => {
+    const piece = new Uint8Array(2 ** 20).fill(32);
+    const endless: typeof fetch = async (url) =>
+      String(url).endsWith("config.json")
+        ? new Response(new ReadableStream({ pull: (controller) => controller.enqueue(piece) }))
+        : new Response("missing", { status: 404 });
+    await expect(fetchModel(base, { fetch: endless })).rejects.toThrow(/the answer has more than 4000000 bytes/);
+  });
+
+  it("tokens of any hub, but none that can't be sent", async () => {
+    const sent: (string | null)[] = [];
+    const request: typeof fetch = async (url, init) => {
+      sent.push(new Headers(init?.headers).get("authorization"));
+      return String(url).endsWith(".safetensors") ? new Response(weights) : new Response("", { status: 404 });
+    };
+    await fetchModel(`${base}/x.safetensors`, { fetch: request, token: "of-another-hub\n" });
+    expect(sent.at(-1)).toBe("Bearer of-another-hub");
+    await expect(fetchModel(base, { fetch: request, token: "a b" })).rejects.toThrow(ConfigError);
   });
 
   it("start pages in place of missing files are no files", async () => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -8,6 +9,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -258,6 +260,20 @@ describe("an interrupted download", () => {
     expect([existsSync(dead), existsSync(alive), existsSync(foreign)]).toEqual([false, true, true]);
   });
 
+  it("is not continued through a link, nor under a second name of another file", async () => {
+    const hash = createHash("sha256").update(weights).digest("hex");
+    const folder = join(modelFolder(), "blobs");
+    mkdirSync(folder, { recursive: true });
+    const victims = ["linked", "twice"].map((name) => join(root, `${name}-${count}`));
+    for (const victim of victims) writeFileSync(victim, "mine");
+    symlinkSync(victims[0] as string, join(folder, `${hash}.0-aa.incomplete`));
+    linkSync(victims[1] as string, join(folder, `${hash}.0-bb.incomplete`));
+    const { url } = await hub();
+    const found = await resolveWith(url);
+    expect(Buffer.compare(readFileSync(found.weightsPath), weights)).toBe(0);
+    for (const victim of victims) expect(readFileSync(victim, "utf8")).toBe("mine");
+  });
+
   it("by the caller rejects with the signal's reason", async () => {
     const { url } = await hub();
     const abort = new AbortController();
@@ -330,7 +346,6 @@ describe("one clear line and the next step for", () => {
     expect(without.message).toMatch(/not found on http.*, or private \(401\)/);
     expect(without.hint).toMatch(/HF_TOKEN/);
     expect((await failure(resolveWith(url, { token: "hf_wrong" }))).message).toMatch(/doesn't accept the token/);
-    await expect(resolveWith(url, { token: "secret" })).rejects.toThrow(ConfigError);
     expect((await resolveWith(url, { token: "hf_right" })).origin).toBe("hub");
     rmSync(cacheDir, { recursive: true });
     process.env.HF_TOKEN = "hf_right";
@@ -339,6 +354,61 @@ describe("one clear line and the next step for", () => {
     } finally {
       delete process.env.HF_TOKEN;
     }
+  });
+
+  it("tokens of other hubs, with the line break that a file ends with", async () => {
+    const { url, authorizations } = await hub({ token: "glpat-0A_b.c" });
+    expect((await resolveWith(url, { token: "glpat-0A_b.c\n" })).origin).toBe("hub");
+    expect(new Set(authorizations)).toEqual(new Set(["Bearer glpat-0A_b.c"]));
+  });
+
+  it("a token that can't be sent, without showing it", async () => {
+    const { url, requests } = await hub();
+    for (const token of ["se cret", "se\ncret", "s\u00e9cret"]) {
+      const attempt = resolveWith(url, { token });
+      await expect(attempt).rejects.toThrow(ConfigError);
+      await expect(attempt).rejects.not.toThrow(/cret/);
+    }
+    expect(requests).toEqual([]);
+  });
+
+  it("offline, tokens don't matter", async () => {
+    const { url } = await hub();
+    await resolveWith(url);
+    expect((await resolveWith(url, { offline: true, token: "of another hub" })).origin).toBe("cache");
+  });
+
+  it("another address to which the hub sends: it doesn't get the token", async () => {
+    const other = await hub();
+    const { url } = await hub({ token: "hf_right", onContent: () => ({ redirect: other.url }) });
+    expect((await resolveWith(url, { token: "hf_right" })).origin).toBe("hub");
+    expect(other.authorizations.length).toBeGreaterThan(0);
+    expect(new Set(other.authorizations)).toEqual(new Set([undefined]));
+  });
+
+  it("a server that accepts and never answers", async () => {
+    const { url } = await hub({ apiFault: "silent" });
+    const error = await failure(resolveWith(url, { timeout: 100 }));
+    expect(error.message).toBe(`mit-han-lab/tiny: no connection to ${url} (ETIMEDOUT)`);
+    await expect(resolveWith(url, { timeout: 0 })).rejects.toThrow(/timeout: 0 isn't a positive number/);
+  });
+
+  it("a server that stops in the middle of a file; the next attempt goes on there", async () => {
+    const stalled = await hub({
+      onContent: (path) => (path === "model.safetensors" ? { stallAfter: 100_000 } : undefined),
+    });
+    const error = await failure(resolveWith(stalled.url, { timeout: 300 }));
+    expect(error.message).toMatch(/no connection to .* \((ETIMEDOUT|timed out.*)\)/);
+    expectNoWholeLookingWeights();
+    const { url, requests } = await hub();
+    await resolveWith(url);
+    expect(requests.at(-1)).toMatch(/model\.safetensors bytes=[1-9]/);
+  });
+
+  it("an answer of the API without end", async () => {
+    const { url } = await hub({ apiFault: "endless" });
+    const error = await failure(resolveWith(url));
+    expect(error.message).toMatch(/\/api\/models\/.*: the answer has more than 33554432 bytes/);
   });
 
   it.each([

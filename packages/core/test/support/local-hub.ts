@@ -7,6 +7,8 @@ export interface LocalHub {
   readonly url: string;
   /** "METHOD path" of every request, in order, with the Range header where there is one. */
   readonly requests: string[];
+  /** The Authorization header of every request, in order. */
+  readonly authorizations: (string | undefined)[];
   /** Paths inside of the repository whose content was sent (at least in part), in order. */
   readonly contentRequests: () => string[];
   readonly close: () => Promise<void>;
@@ -26,6 +28,8 @@ export interface LocalHubOptions {
   readonly apiStatus?: number;
   /** Changes the API's description of a file. */
   readonly describe?: (path: string, info: Record<string, unknown>) => Record<string, unknown>;
+  /** Accepts every request of the API and never answers, or sends without end. */
+  readonly apiFault?: "silent" | "endless";
   /** Replaces the model information. */
   readonly info?: unknown;
 }
@@ -33,6 +37,10 @@ export interface LocalHubOptions {
 export type ContentFault =
   /** Closes the connection after so many bytes. */
   | { readonly cutAfter: number }
+  /** Sends so many bytes and nothing more, without closing the connection. */
+  | { readonly stallAfter: number }
+  /** Sends to another address. */
+  | { readonly redirect: string }
   | { readonly status: number }
   /** Sends something else of any length. */
   | { readonly content: Uint8Array }
@@ -41,10 +49,12 @@ export type ContentFault =
 
 export async function startLocalHub(options: LocalHubOptions): Promise<LocalHub> {
   const requests: string[] = [];
+  const authorizations: (string | undefined)[] = [];
   const attempts = new Map<string, number>();
   const server = createServer((request, response) => {
     const range = request.headers.range;
     requests.push(`${request.method} ${request.url}${range === undefined ? "" : ` ${range}`}`);
+    authorizations.push(request.headers.authorization);
     answer(request, response, options, attempts).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -52,6 +62,7 @@ export async function startLocalHub(options: LocalHubOptions): Promise<LocalHub>
   return {
     url: `http://127.0.0.1:${port}`,
     requests,
+    authorizations,
     contentRequests: () => [...attempts.keys()],
     close: () =>
       new Promise((resolve) => {
@@ -81,7 +92,9 @@ async function answer(
   const [, pathsRevision] = pathname.match(new RegExp(`^/api/models/${id}/paths-info/(.+)$`)) ?? [];
   const [, contentRevision, path = ""] = pathname.match(new RegExp(`^/${id}/resolve/([^/]+)/(.+)$`)) ?? [];
   const revision = decodeURIComponent(infoRevision ?? pathsRevision ?? contentRevision ?? "");
-  if (contentRevision === undefined && options.apiStatus !== undefined) {
+  if (contentRevision === undefined && options.apiFault !== undefined) {
+    if (options.apiFault === "endless") sendWithoutEnd(response);
+  } else if (contentRevision === undefined && options.apiStatus !== undefined) {
     json(options.apiStatus, { error: "told to fail" });
   } else if (!knownRevisions.includes(revision)) {
     json(404, { error: revision === "" ? "Repository not found" : `Invalid rev id: ${revision}` });
@@ -97,6 +110,17 @@ async function answer(
   } else {
     sendContent(request, response, path, options, attempts);
   }
+}
+
+/** JSON that goes on until the client has enough. */
+function sendWithoutEnd(response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  const piece = Buffer.alloc(2 ** 20, " ");
+  const send = () => {
+    while (!response.destroyed && response.write(piece));
+  };
+  response.on("drain", send);
+  send();
 }
 
 function sendContent(
@@ -126,6 +150,10 @@ function sendContent(
     response.writeHead(fault.status).end();
     return;
   }
+  if (fault !== undefined && "redirect" in fault) {
+    response.writeHead(302, { location: fault.redirect + (request.url ?? "") }).end();
+    return;
+  }
   const useRange = first !== undefined && !(fault !== undefined && "ignoreRange" in fault);
   const right = useRange ? bytes.subarray(Number(first), Number(last) + 1) : bytes;
   const content = fault !== undefined && "content" in fault ? fault.content : right;
@@ -133,6 +161,8 @@ function sendContent(
   response.writeHead(useRange ? 206 : 200, { ...headers, ...contentRange, "content-length": content.length });
   if (fault !== undefined && "cutAfter" in fault) {
     response.write(content.subarray(0, fault.cutAfter), () => response.destroy());
+  } else if (fault !== undefined && "stallAfter" in fault) {
+    response.write(content.subarray(0, fault.stallAfter));
   } else response.end(content);
 }
 
