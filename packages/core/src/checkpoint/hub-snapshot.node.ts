@@ -3,9 +3,11 @@
  */
 import { join } from "node:path";
 import { modelInfo, pathsInfo } from "@huggingface/hub";
+import { z } from "zod";
 import { CheckpointError } from "../errors.js";
 import { rememberCommit, snapshotFolder } from "./hub-cache.node.js";
 import { type DownloadContext, downloadToCache, type RemoteFile } from "./hub-download.node.js";
+import { networkReason } from "./hub-error.node.js";
 import { isCommitHash } from "./hub-id.js";
 import { CONFIG_FILE, isShardIndex, selectWeights } from "./model-files.js";
 import { MAX_CONFIG_BYTES } from "./opened-model.js";
@@ -29,18 +31,50 @@ export interface Snapshot {
   readonly hasConfig: boolean;
 }
 
+/** What is used of the hub's answers, which its client passes on as they come. */
+const infoSchema = z.object({ sha: z.string().optional().catch(undefined), filePaths: z.array(z.string()) });
+const pathsSchema = z.array(
+  z.object({
+    path: z.string(),
+    type: z.string(),
+    size: z.number(),
+    oid: z.string().optional(),
+    lfs: z.object({ oid: z.string(), size: z.number() }).optional(),
+  }),
+);
+
+/** @throws CheckpointError where the answer isn't one of a hub; errors of the network and of the hub as they are */
+async function hubAnswer<T>({ id, hubUrl }: SnapshotRequest, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    // The client reads fields of whatever arrives.
+    const isForeign = error instanceof z.ZodError || (error instanceof TypeError && networkReason(error) === undefined);
+    if (!isForeign) throw error;
+    throw new CheckpointError(`${id}: ${hubUrl} gave an answer that isn't the hub's`, {
+      cause: error,
+      hint: "A proxy or a wrong HF_ENDPOINT may stand in between.",
+    });
+  }
+}
+
 /** Downloads what isn't in the cache yet. Errors of the network and of the hub come as they are. */
 export async function downloadSnapshot(request: SnapshotRequest): Promise<Snapshot> {
   const { id, revision, subfolder, hubUrl } = request;
-  const info = await modelInfo({
-    name: id,
-    revision,
-    hubUrl,
-    fetch: request.fetch,
-    additionalFields: ["sha", "filePaths"],
-  });
+  const info = await hubAnswer(request, async () =>
+    infoSchema.parse(
+      await modelInfo({
+        name: id,
+        revision,
+        hubUrl,
+        fetch: request.fetch,
+        additionalFields: ["sha", "filePaths"],
+      }),
+    ),
+  );
   const commit = info.sha;
-  if (!isCommitHash(commit)) throw new CheckpointError(`${id}: ${hubUrl} gave no commit for revision "${revision}"`);
+  if (commit === undefined || !isCommitHash(commit))
+    throw new CheckpointError(`${id}: ${hubUrl} gave no commit for revision "${revision}"`);
   const context: DownloadContext = { ...request, commit };
   const prefix = subfolder === "" ? "" : `${subfolder}/`;
   const names = info.filePaths
@@ -57,13 +91,9 @@ export async function downloadSnapshot(request: SnapshotRequest): Promise<Snapsh
   };
   const remoteFiles = async (paths: readonly string[]): Promise<RemoteFile[]> => {
     const repo = { type: "model", name: id } as const;
-    const found = await pathsInfo({
-      repo,
-      paths: [...paths],
-      revision: commit,
-      hubUrl,
-      fetch: request.fetch,
-    });
+    const found = await hubAnswer(request, async () =>
+      pathsSchema.parse(await pathsInfo({ repo, paths: [...paths], revision: commit, hubUrl, fetch: request.fetch })),
+    );
     return paths.map((path) =>
       remoteFile(
         found.find((item) => item.path === path),
@@ -85,18 +115,7 @@ export async function downloadSnapshot(request: SnapshotRequest): Promise<Snapsh
 }
 
 /** Checks what the hub says about a file, since hash and path become parts of local paths. */
-function remoteFile(
-  info:
-    | {
-        readonly type: string;
-        readonly size: number;
-        readonly oid?: string;
-        readonly lfs?: { oid: string; size: number };
-      }
-    | undefined,
-  path: string,
-  id: string,
-): RemoteFile {
+function remoteFile(info: z.infer<typeof pathsSchema>[number] | undefined, path: string, id: string): RemoteFile {
   if (info === undefined || info.type !== "file") throw new CheckpointError(`${id}: ${path} isn't in the repository`);
   const { hash, size } = info.lfs
     ? { hash: info.lfs.oid, size: info.lfs.size }

@@ -88,7 +88,7 @@ const rebuildTensor: PickleGlobal = ([storage, offset, shape, strides], what) =>
   const last = shape.reduce((sum, dim, axis) => sum + Math.max(dim - 1, 0) * (strides[axis] as number), offset);
   const inside = size === 0 || (Number.isSafeInteger(last) && last < storage.length);
   // A tensor expanded from fewer elements could claim any size; none of the published weights is one.
-  if (!inside || size > storage.length) {
+  if (!inside || !(size <= storage.length)) {
     throw new CheckpointError(
       `${what}: a tensor [${shape.join(", ")}] lies outside of its storage of ${storage.length} elements`,
     );

@@ -445,6 +445,21 @@ describe("one clear line and the next step for", () => {
     expect((await failure(resolveWith(url))).message).toMatch(/mit-han-lab\/tiny/);
   });
 
+  it.each<[string, Partial<LocalHubOptions>]>([
+    ["a list of files that is a number", { info: { sha: commit, siblings: 5 } }],
+    ["files that are nothing", { info: { sha: commit, siblings: [null] } }],
+    ["files without names", { info: { sha: commit, siblings: [{ rfilename: 3 }, {}] } }],
+    ["descriptions that are numbers", { describe: () => 5 as never }],
+    ["a hash that is a list", { describe: (_, info) => ({ ...info, lfs: undefined, oid: [info.oid] }) }],
+    [
+      "a hash of a large file that is a list",
+      { describe: (_, info) => ({ ...info, lfs: { oid: [info.oid], size: 1 } }) },
+    ],
+  ])("an answer with %s", async (_, options) => {
+    const { url } = await hub(options);
+    expect((await failure(resolveWith(url))).message).toMatch(/^mit-han-lab\/tiny: /);
+  });
+
   it("a repository without weights, or with several", async () => {
     const none = await hub({ files: { "config.json": text({}), "pytorch_model.bin": text("") } });
     const error = await failure(resolveWith(none.url));
