@@ -2,6 +2,7 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -10,25 +11,53 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { decodeImage } from "@dcae/core";
+import { decodeImage, makeGrid } from "@dcae/core";
 import { openSafetensorsFile, readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
-import { openDenoiser } from "@dcae/diffusion";
+import { ClassConditionalPipeline, openDenoiser, openLatents } from "@dcae/diffusion";
 import { readMetrics } from "@dcae/train";
 import { beforeAll, describe, expect, test } from "vitest";
 import { diffusionRecipeNames, loadDiffusionTraining } from "../src/diffusion-training/load-training.js";
 import { planOf } from "../src/diffusion-training/run-diffusion.js";
+import { alignLatents } from "../src/diffusion-training/training-latents.js";
 import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
+import { makePicture } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeLatents, writeDiffusion } from "./support/tiny-diffusion.js";
-import { makeModel, TINY_CONFIG } from "./support/tiny-models.js";
+import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
 const place = (name: string) => join(folder, name);
 let latents: string;
+/** Of two classes, "wall" and "city", made by the same autoencoder with the same factor. */
+let few: string;
+
+/** Pictures of some classes; gives the folder. */
+async function makeClasses(name: string, classes: readonly string[]): Promise<string> {
+  for (const kind of classes) {
+    mkdirSync(join(place(name), kind), { recursive: true });
+    for (const i of [0, 1]) await makePicture(join(place(name), kind), `${i}.png`, 16, 16, i);
+  }
+  return place(name);
+}
+
+/** The latents of pictures with the autoencoder and the factor of `latents`, unless flags say otherwise. */
+async function encodeClasses(name: string, data: string, ...flags: string[]): Promise<string> {
+  const { scalingFactor } = JSON.parse(readFileSync(join(latents, "latents.json"), "utf8")) as {
+    scalingFactor: number;
+  };
+  const scale = flags.includes("--scaling-factor") ? [] : ["--scaling-factor", String(scalingFactor)];
+  const size = flags.includes("--size") ? [] : ["--size", "16"];
+  await succeed(
+    ...["latents", "--data", data, "-m", `${latents}-autoencoder`, "-o", place(name), "--threads", "1"],
+    ...[...scale, ...size, ...flags],
+  );
+  return place(name);
+}
 
 beforeAll(async () => {
   latents = await makeLatents(folder);
+  few = await encodeClasses("few", await makeClasses("few-pictures", ["wall", "city"]));
 });
 
 async function train(name: string, config: string, ...flags: string[]): Promise<string> {
@@ -216,6 +245,85 @@ describe("a run", () => {
   });
 });
 
+describe("latents to evaluate on", () => {
+  test("are labeled by the names of classes, in whatever order and number they come", async () => {
+    const [held, own] = [await openLatents(few), await openLatents(latents)];
+    expect([...(await held.read([0, 1, 2, 3])).labels.data]).toEqual([0, 0, 1, 1]);
+    const aligned = alignLatents(held, own);
+    const [city, wall] = ["city", "wall"].map((name) => own.classes.indexOf(name));
+    expect([...(await aligned.held.read([0, 1, 2, 3])).labels.data]).toEqual([city, city, wall, wall]);
+    expect(aligned.held.classes).toEqual(own.classes);
+    expect(aligned.notes).toEqual([]);
+    await Promise.all([held.close(), own.close()]);
+    const config = writeDiffusion(folder, "few.json", latents, { steps: 1, samples: null });
+    await train("few-run", config, "--validation", few);
+  });
+
+  test("must agree in all else, and both folders are named", async () => {
+    const config = writeDiffusion(folder, "disagree.json", latents, { samples: null });
+    const dryRun = (validation: string) =>
+      failWith(1, "diffusion", "train", "--config", config, "--validation", validation, "--dry-run");
+    const data = place("few-pictures");
+    const scaled = await encodeClasses("scaled", data, "--scaling-factor", "3");
+    const line = await dryRun(scaled);
+    expect(line).toContain(
+      `${scaled}: can't be evaluated on by a training on ${latents}: its scaling factor is 3, not `,
+    );
+    expect(await dryRun(await encodeClasses("large", data, "--size", "32"))).toContain(
+      "its shape is [8,8,8], not [8,4,4]",
+    );
+    const foreign = await encodeClasses("foreign", await makeClasses("foreign-pictures", ["city", "zoo"]));
+    expect(await dryRun(foreign)).toContain("it has classes that the other lacks (zoo)");
+    const other = await makeModel(folder, "other-weights", TINY_CONFIG, "--seed", "8");
+    const made = await encodeClasses("other-latents", data, "-m", other);
+    expect(await dryRun(made)).toContain(`its autoencoder is ${other}, not ${latents}-autoencoder`);
+    // And before the first update as well.
+    expect(await failure("disagree", config, "--validation", scaled)).toContain("can't be evaluated on");
+    expect(existsSync(join(place("disagree"), "metrics.jsonl"))).toBe(false);
+  });
+
+  test("what a folder doesn't say is said", async () => {
+    const silent = await encodeClasses("silent", place("few-pictures"), "--layout", "npy");
+    rmSync(join(silent, "latents.json"));
+    const config = writeDiffusion(folder, "silent.json", latents, { samples: null });
+    const text = await succeed("diffusion", "train", "--config", config, "--validation", silent, "--dry-run");
+    expect(text).toContain(`${silent} doesn't say its scaling factor: it is taken to be that of the other folder`);
+    expect(text).toContain(`${silent} doesn't say its autoencoder`);
+  });
+});
+
+describe("an autoencoder with a shift", () => {
+  test("is unshifted in samples during training and in the model that comes out", async () => {
+    const kl = await makeModel(folder, "shifted-kl", { ...TINY_KL_CONFIG, shift_factor: 3 });
+    const argv = ["latents", "--data", place("few-pictures"), "-m", kl, "--size", "8", "--threads", "1"];
+    await succeed(...argv, "-o", place("shifted"));
+    const model = { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 };
+    const config = writeDiffusion(folder, "shifted.json", place("shifted"), {
+      denoiser: { arch: "uvit", model },
+      steps: 1,
+      evaluateEvery: 1,
+      batch: 2,
+      samples: { perLabel: 1, steps: 3 },
+    });
+    await train("shifted-run", config);
+    const { description, weights } = await openDenoiser(join(place("shifted-run"), "model"));
+    await weights.close();
+    expect(description).toMatchObject({ scalingFactor: 0.5, shiftFactor: 3 });
+    // The sheet is what decoding the same samples with their shift gives.
+    const pipeline = await ClassConditionalPipeline.fromPretrained(join(place("shifted-run"), "model"), {
+      device: "cpu",
+      threads: 1,
+    });
+    const { images } = await pipeline.generate({ labels: [0, 1], steps: 3 });
+    await pipeline.dispose();
+    const sheet = await decodeImage(join(place("shifted-run"), "samples", "samples-00000001.png"));
+    const expected = makeGrid(images, { columns: 1 });
+    expect([sheet.width, sheet.height]).toEqual([expected.width, expected.height]);
+    const worst = sheet.data.reduce((most, value, i) => Math.max(most, Math.abs(value - expected.data[i]!)), 0);
+    expect(worst).toBeLessThanOrEqual(1);
+  });
+});
+
 describe("bad latents are refused with the file named", () => {
   async function refused(spoil: (folder: string) => Promise<void> | void, layout: "npy" | "shards"): Promise<string> {
     const bad = place(`bad-${layout}`);
@@ -342,9 +450,29 @@ describe("recipes", () => {
     const recipe = await loadDiffusionTraining(name);
     expect(recipe.name).toBe(name);
     expect(recipe.command).toContain(`--config ${name}`);
-    const { parameters } = await planOf(recipe);
+    // What follows from the latents stands in no recipe; what a plan assumes about missing ones is said.
+    for (const key of ["in_channels", "input_size", "num_classes"])
+      expect(recipe.denoiser.model).not.toHaveProperty(key);
+    expect(recipe.samples?.labels ?? null).toBeNull();
+    if (recipe.plannedFor === null) {
+      await expect(planOf(recipe)).rejects.toThrow(/there are no latents/);
+      return;
+    }
+    const { parameters, epochs, assumptions } = await planOf(recipe);
     expect(parameters).toBeGreaterThan(1e6);
+    expect(epochs).toBeNull();
+    expect(assumptions).toEqual([
+      expect.stringMatching(/there are no latents yet, planned for \[\d+, \d+, \d+\] in \d+/),
+    ]);
   });
+
+  test.each(["usit-scenes", "dit-scenes", "uvit-scenes", "usit-folders", "usit-h-f32-imagenet"])(
+    "%s takes channels, size and classes from whatever latents it is given",
+    async (name) => {
+      const plan = await planOf({ ...(await loadDiffusionTraining(name)), data: { path: few, validation: null } });
+      expect(plan).toMatchObject({ tokens: 16, assumptions: [] });
+    },
+  );
 
   test("are listed", async () => {
     const listed = await succeed("diffusion", "train", "--list");

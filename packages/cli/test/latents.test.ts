@@ -18,7 +18,7 @@ import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
-import { makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
+import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
 const place = (name: string) => join(folder, name);
@@ -132,6 +132,25 @@ describe("what is written", () => {
     expect(again.scalingFactor).toBe(first.scalingFactor);
   });
 
+  test("an SD-VAE's shift is taken off before scaling, and measured factors count with it", async () => {
+    const plain = await makeModel(folder, "unshifted", TINY_KL_CONFIG);
+    const shifted = await makeModel(folder, "shifted", { ...TINY_KL_CONFIG, shift_factor: 3 });
+    const argv = ["latents", "--data", "synthetic", "--count", "12", "--size", "8", "--threads", "1"];
+    await succeed(...argv, "-m", plain, "-o", place("unshifted-z"));
+    expect(await succeed(...argv, "-m", shifted, "-o", place("shifted-z"))).toContain(
+      "shifted by -3 and scaled by 0.5",
+    );
+    const [before, after] = [await open(place("unshifted-z")), await open(place("shifted-z"))];
+    expect([before.shiftFactor, after.shiftFactor]).toEqual([0, 3]);
+    const all = Array.from({ length: 12 }, (_, i) => i);
+    const [z, moved] = [(await before.read(all)).latents, (await after.read(all)).latents];
+    const expected = z.toFloat32().map((value) => value - 3 * 0.5);
+    expect(difference(moved, { toFloat32: () => expected } as Tensor)).toBeLessThan(1e-5);
+    const measured = ["-m", shifted, "-o", place("shifted-measured"), "--scaling-factor", "measure", "--json"];
+    const { statistics } = JSON.parse(await succeed(...argv, ...measured)) as { statistics: { rms: number } };
+    expect(statistics.rms).toBeCloseTo(1, 3);
+  });
+
   test("scenes without any files, and the noise of an SD-VAE from the seed", async () => {
     const kl = await makeModel(folder, "kl", TINY_KL_CONFIG);
     const scenes = ["latents", "--data", "synthetic", "--count", "14", "-m", kl, "--size", "8", "--threads", "1"];
@@ -206,8 +225,63 @@ describe("going on", () => {
       "16",
       "--scaling-factor",
       "1",
+      "--shard-size",
+      "4",
     );
-    expect(line).toContain("describes other latents");
+    expect(line).toContain("describes other latents (scaling factor: 0.25 there, 1 now)");
+  });
+
+  test("a picture that was replaced is noticed by its size or its time, and named", async () => {
+    const pictures = place("replaced");
+    mkdirSync(join(pictures, "a"), { recursive: true });
+    for (const i of [0, 1]) await makePicture(join(pictures, "a"), `${i}.png`, 16, 16, i);
+    const argv = ["latents", "--data", pictures, "-m", model, "-o", place("replaced-z"), ...common];
+    await succeed(...argv);
+    await succeed(...argv);
+    const path = join(pictures, "a", "1.png");
+    utimesSync(path, new Date(1e12), new Date(1e12));
+    const touched = await failWith(1, ...argv);
+    expect(touched).toMatch(/the picture "a\/1" was replaced: \d+ bytes of .* there, \d+ bytes of 2001-09-09T01:46:40/);
+    const before = statSync(path).mtime;
+    await makePicture(join(pictures, "a"), "1.png", 24, 24, 5);
+    utimesSync(path, before, before);
+    expect(await failWith(1, ...argv)).toContain('the picture "a/1" was replaced');
+  });
+
+  test("other weights under the same name, and another seed of scenes, are other latents", async () => {
+    const changing = await makeModel(folder, "changing");
+    const scenes = [
+      "latents",
+      "--data",
+      "synthetic",
+      "--count",
+      "12",
+      "-m",
+      changing,
+      "-o",
+      place("changed-z"),
+      ...common,
+    ];
+    await succeed(...scenes, "--seed", "5");
+    await succeed(...scenes, "--seed", "5");
+    expect(await failWith(1, ...scenes, "--seed", "6")).toContain('seed: "5" there, "6" now');
+    rmSync(changing, { recursive: true });
+    await makeModel(folder, "changing", TINY_CONFIG, "--seed", "8");
+    expect(await failWith(1, ...scenes, "--seed", "5")).toContain("weights of the autoencoder: ");
+  });
+
+  test("a folder of before pictures, seeds and weights were noted is read, and goes on", async () => {
+    const out = place("version-1");
+    await write(out, "--shard-size", "2");
+    const path = join(out, "latents.json");
+    const { files, seed, weights, shiftFactor, ...old } = JSON.parse(readFileSync(path, "utf8")) as object & {
+      readonly [key in "files" | "seed" | "weights" | "shiftFactor"]: unknown;
+    };
+    expect([files, seed, typeof weights, shiftFactor]).toEqual([expect.any(Array), null, "string", 0]);
+    writeFileSync(path, `${JSON.stringify({ ...old, version: 1 }, null, 1)}\n`);
+    rmSync(join(out, "latents-000001.safetensors"));
+    await write(out, "--shard-size", "2");
+    expect(await open(out)).toMatchObject({ length: 6, scalingFactor: 0.25, shiftFactor: 0, weights: null });
   });
 });
 

@@ -52,9 +52,76 @@ describe("dcae sample", () => {
     await succeed("sample", "-m", model, "--labels", "2,dog", "-o", place("numbers.npy"), ...fast);
     expect(readFileSync(place("names.npy")).equals(readFileSync(place("numbers.npy")))).toBe(true);
     expect(await failWith(2, "sample", "-m", model, "--labels", "cow", "-o", place("x.npy"))).toContain(
-      '"cow" isn\'t a class. Classes are 0 to 2: cat, dog, 7.',
+      '"cow" isn\'t a class. Classes are 0 to 2: cat, dog, 7; "null" means no class.',
     );
     expect(await failWith(2, "sample", "-m", model, "--labels", "4", "-o", place("x.npy"))).toContain("isn't a class");
+  });
+
+  test("the null class has a name, and no number means it", async () => {
+    expect(await failWith(2, "sample", "-m", model, "--labels", "3", "-o", place("x.npy"))).toContain(
+      '"3" isn\'t a class. Classes are 0 to 2',
+    );
+    await succeed("sample", "-m", model, "--labels", "null", "-o", place("null.npy"), ...fast);
+    // A scale of 0 leaves the class out.
+    await succeed("sample", "-m", model, "--labels", "dog", "--cfg", "0", "-o", place("zero.npy"), ...fast);
+    const values = async (name: string) => (await readNpyFile(place(name))).toFloat32();
+    const [none, zero] = [await values("null.npy"), await values("zero.npy")];
+    expect(Math.max(...none.map((value, i) => Math.abs(value - zero[i]!)))).toBeLessThan(1e-4);
+    const bare = await makeDenoiser(folder, "no-null", { model: { class_dropout_prob: 0 } });
+    expect(await failWith(2, "sample", "-m", bare, "--labels", "null", "-o", place("x.npy"))).toMatch(
+      /"null" isn't a class\. Classes are 0 to 2: cat, dog, 7\.\s*$/,
+    );
+  });
+
+  test.each([
+    [["--cfg", "-1"], "Give 0 or a positive number"],
+    [["--cfg", "NaN"], "Give 0 or a positive number"],
+    [["--cfg", "2", "--guidance-interval", "-5,0.5"], "Give 0 or a positive number"],
+    [["--cfg", "2", "--guidance-interval", "0.5,0.2"], "in ascending order"],
+    [["--steps", "0"], "Give a positive integer"],
+    [["--steps", "2"], "sampler dpm-solver++ takes 3 or more steps, got 2"],
+    [["--scaling-factor", "0"], "Give a positive number"],
+    [["--seed", "-1"], "Give an integer from 0"],
+    [["--batch-size", "0"], "Give a positive integer"],
+    [["--per-label", "0"], "Give a positive integer"],
+    [["--cfg", "2", "--guidance-channels", "9"], "9 channels are to be guided, but the model has 8"],
+  ])("%j is refused", async (flags, message) => {
+    const { status, stderr } = await cli(["sample", "-m", model, "--labels", "dog", "-o", place("no.png"), ...flags]);
+    expect(status).toBeGreaterThan(0);
+    expect(stderr).toContain(message);
+  });
+
+  test("latents are unscaled and unshifted as the model's config says", async () => {
+    const shifted = await makeDenoiser(folder, "with-shift", { autoencoder: "../autoencoder", shiftFactor: 2 });
+    const argv = ["--labels", "dog", "--threads", "1", "--steps", "3"];
+    await succeed("sample", "-m", shifted, ...argv, "-o", place("shift.npy"));
+    await succeed("sample", "-m", shifted, ...argv, "-o", place("shift.png"));
+    const latents = await readNpyFile(place("shift.npy"));
+    const unscaled = Tensor.float32(
+      latents.toFloat32().map((value) => value / 0.5 + 2),
+      latents.shape,
+    );
+    await writeNpyFile(place("unscaled.npy"), unscaled);
+    await succeed(
+      "decode",
+      place("unscaled.npy"),
+      "-m",
+      place("autoencoder"),
+      "-o",
+      place("decoded.png"),
+      "--threads",
+      "1",
+    );
+    const [sampled, decoded] = [await decodeImage(place("shift.png")), await decodeImage(place("decoded.png"))];
+    const offset = (sampled.width - decoded.width) / 2;
+    let worst = 0;
+    for (let y = 0; y < decoded.height; y++) {
+      for (let i = 0; i < 3 * decoded.width; i++) {
+        const there = sampled.data[3 * ((y + offset) * sampled.width + offset) + i]!;
+        worst = Math.max(worst, Math.abs(there - decoded.data[3 * y * decoded.width + i]!));
+      }
+    }
+    expect(worst).toBeLessThanOrEqual(1);
   });
 
   test("a folder gets one file per sample, and JSON says what was done", async () => {

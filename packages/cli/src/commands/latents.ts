@@ -1,5 +1,5 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
-import { DataError, Tensor } from "@dcae/core";
+import { DataError, scaleLatent, Tensor } from "@dcae/core";
 import {
   type LatentFolderStatistics,
   type LatentManifest,
@@ -18,7 +18,7 @@ import { noteLeftOut } from "../files/note-left-out.js";
 import { outputKind } from "../files/output-target.js";
 import { formatCount, plural } from "../format-number.js";
 import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latents/describe-latents.js";
-import { encodePictures, scaleLatents } from "../latents/encode-pictures.js";
+import { encodePictures } from "../latents/encode-pictures.js";
 import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set.js";
 import { unreadablePictures } from "../latents/unreadable-pictures.js";
 import { addEngineOptions, withModel } from "../options/engine-options.js";
@@ -105,7 +105,8 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
         done += items.length;
         io.progress.show({ ...progress, done, detail: items.at(-1)?.picture ?? "" });
         const none = Tensor.zeros([0, ...described.shape]);
-        return { latents: latents === undefined ? none : scaleLatents(latents, described.scalingFactor), skipped };
+        const scale = { factor: described.scalingFactor, shift: described.shiftFactor };
+        return { latents: latents === undefined ? none : scaleLatent(latents, scale, model.name), skipped };
       },
       {
         ...(shard === undefined ? {} : { part: shard }),
@@ -153,10 +154,10 @@ function report(
   { out, json }: LatentsFlags,
   io: CliIo,
 ): void {
-  const { classes, shape, scalingFactor, source, layout, dtype } = manifest;
+  const { classes, shape, scalingFactor, shiftFactor, source, layout, dtype } = manifest;
   const count = statistics?.count ?? latentCount(manifest);
   if (json === true) {
-    const about = { out, source, layout, dtype, shape, count, classes: classes.length, scalingFactor };
+    const about = { out, source, layout, dtype, shape, count, classes: classes.length, scalingFactor, shiftFactor };
     const written = { missingUnits: missing, skippedPictures: skipped, statistics: statistics ?? null };
     io.out(JSON.stringify({ ...about, ...written }, undefined, 2));
     return;
@@ -169,5 +170,6 @@ function report(
   }
   const { mean, std, rms } = statistics;
   const measured = Object.entries({ mean, std, rms }).map(([name, value]) => `${name} ${value.toFixed(4)}`);
-  io.out(`${out}: ${parts}, scaled by ${scalingFactor}: ${measured.join(", ")}`);
+  const shifted = shiftFactor === 0 ? "" : `shifted by ${-shiftFactor} and `;
+  io.out(`${out}: ${parts}, ${shifted}scaled by ${scalingFactor}: ${measured.join(", ")}`);
 }

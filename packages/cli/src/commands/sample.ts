@@ -19,7 +19,7 @@ import {
   type SamplingFlags,
   samplingOptions,
 } from "../options/sampling-options.js";
-import { chooseLabels } from "../sampling/choose-labels.js";
+import { chooseLabels, pipelineLabel } from "../sampling/choose-labels.js";
 import { withPipeline } from "../sampling/with-pipeline.js";
 import { UsageError } from "../usage-error.js";
 
@@ -42,7 +42,7 @@ export function sampleCommand(io: CliIo): Command {
   addDenoiserOptions(command)
     .requiredOption(
       "--labels <list>",
-      "classes, separated by commas: names of the training set's folders, or numbers",
+      'classes, separated by commas: names of the training set\'s folders, numbers, or "null" for no class',
       parseNames,
     )
     .option("--per-label <n>", "pictures of each class", parseCount, 1);
@@ -97,7 +97,8 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
   const names = await withPipeline(flags, kind === "array", io, async (pipeline) => {
     const chosen = chooseLabels(pipeline.description, flags.labels);
     const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
-    const [labels, texts] = [repeated.map(({ label }) => label), repeated.map(({ name }) => name)];
+    const labels = repeated.map(({ label }) => pipelineLabel(pipeline.description, label));
+    const texts = repeated.map(({ name }) => name);
     const latents = await unlessInterrupted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
     if (kind === "array") await saveLatents(out, latents);
     else await savePictures(await decodeAll(pipeline, latents, io), texts, kind, flags);
@@ -106,7 +107,7 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
   report(names, flags, io);
 }
 
-function generateOptions(flags: SampleFlags, labels: readonly number[], io: CliIo): GenerateOptions {
+function generateOptions(flags: SampleFlags, labels: GenerateOptions["labels"], io: CliIo): GenerateOptions {
   const { batchSize } = flags;
   return {
     labels,

@@ -12,7 +12,9 @@ import {
 import type { DiffusionTraining } from "./schema.js";
 
 /** What the network must know of its latents. */
-type LatentFacts = Pick<LatentDataset, "shape" | "classes" | "folder">;
+export interface LatentFacts extends Pick<LatentDataset, "shape" | "folder"> {
+  readonly classes: { readonly length: number };
+}
 
 /** Whether the configuration says all by itself, so that it can be planned without latents. */
 export function isSelfContained({ denoiser: { model } }: DiffusionTraining): boolean {
@@ -26,6 +28,14 @@ export function isSelfContained({ denoiser: { model } }: DiffusionTraining): boo
  * @throws ConfigError when configuration and latents contradict each other
  */
 export function describeNetwork({ denoiser }: DiffusionTraining, latents?: LatentFacts): ParsedDenoiser {
+  if (latents !== undefined && latents.shape[1] !== latents.shape[2]) {
+    throw new ConfigError(
+      `${latents.folder}: latents are [${latents.shape.join(", ")}], but diffusion models take squares`,
+      {
+        hint: "Write them again with square pictures, as `dcae latents` does.",
+      },
+    );
+  }
   const facts =
     latents === undefined
       ? {}
@@ -59,7 +69,7 @@ export async function describeResult(
   latents: LatentDataset,
   folder: string,
 ): Promise<DenoiserDescription> {
-  const { scalingFactor, classes } = latents;
+  const { scalingFactor, shiftFactor, classes } = latents;
   const named = config.autoencoder ?? latents.source;
   const isLocal =
     named !== null &&
@@ -73,6 +83,7 @@ export async function describeResult(
     ...network,
     autoencoder,
     scalingFactor,
+    shiftFactor: shiftFactor ?? 0,
     classes: network.config.numClasses === 0 ? null : classes,
   };
 }

@@ -2,7 +2,7 @@
  * How a diffusion model in training does: the loss on the same latents, noise and times at every evaluation, and samples. Where
  * averages are kept, they are what is evaluated.
  */
-import { type Image, makeGrid, Tensor, tensorToImages } from "@dcae/core";
+import { type Image, makeGrid, tensorToImages, unscaleLatent } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import { createProgram, createScope } from "@dcae/core/graph";
 import type { Engine, EngineState } from "@dcae/core/runtime";
@@ -98,7 +98,7 @@ async function sampleSheet(
   weights: Weights,
 ): Promise<Image | undefined> {
   const { samples, ema } = training;
-  const { config, scalingFactor } = description;
+  const { config, scalingFactor, shiftFactor } = description;
   if (samples === null || decoder === undefined || scalingFactor === null) return undefined;
   const denoiser = createDenoiser(config, (batch, channels) => {
     const program = buildDenoiseProgram(config, batch, channels, averagedScope(createScope(), ema));
@@ -118,7 +118,8 @@ async function sampleSheet(
     const images: Image[] = [];
     for (let i = 0; i < labels.length; i++) {
       const latent = latents.slice([{ start: i, stop: i + 1 }]);
-      images.push(...tensorToImages(await decoder.decode(unscale(latent, scalingFactor))));
+      const scale = { factor: scalingFactor, shift: shiftFactor };
+      images.push(...tensorToImages(await decoder.decode(unscaleLatent(latent, scale, decoder.name))));
     }
     return makeGrid(images, { columns: samples.perLabel });
   } catch (error) {
@@ -136,12 +137,4 @@ function shownLabels(description: DenoiserDescription, samples: NonNullable<Diff
   if (samples.labels !== null)
     return chooseLabels(description, samples.labels.map(String), "samples.labels").map(({ label }) => label);
   return Array.from({ length: Math.min(numClasses, SHOWN_CLASSES) }, (_, i) => i);
-}
-
-/** Latents as the autoencoder knows them. */
-function unscale(latent: Tensor, factor: number): Tensor {
-  return Tensor.float32(
-    latent.toFloat32().map((value) => value / factor),
-    latent.shape,
-  );
 }

@@ -19,16 +19,22 @@ export interface DiffusionPlan {
   readonly latentsPerUpdate: number;
   /** Passes over the latents; null where they aren't known. */
   readonly epochs: number | null;
+  /** What the plan takes for granted. */
+  readonly assumptions: readonly string[];
   /** The course of the learning rate in words. */
   readonly learningRate: string;
   readonly memory: MemoryEstimate;
 }
 
-/** @param latents in the folder, where it is there */
+/** What is known of the latents: how many there are, or that there are none. */
+export type PlannedLatents =
+  | { readonly length: number; readonly notes: readonly string[] }
+  | { readonly missing: string };
+
 export function planDiffusion(
   training: DiffusionTraining,
   network: ParsedDenoiser,
-  latents: number | null,
+  latents: PlannedLatents,
 ): DiffusionPlan {
   const { config, recipe } = network;
   const objective = objectiveOf(recipe);
@@ -42,7 +48,8 @@ export function planDiffusion(
     gmacs: countMacs(buildDenoiseProgram(config, 1)) / 1e9,
     steps: training.steps,
     latentsPerUpdate,
-    epochs: latents === null ? null : (training.steps * latentsPerUpdate) / latents,
+    epochs: "missing" in latents ? null : (training.steps * latentsPerUpdate) / latents.length,
+    assumptions: "missing" in latents ? [latents.missing] : latents.notes,
     learningRate: describeSchedule(resolveSchedule(training.optimizer.schedule, training.steps), training.steps),
     memory: estimateMemory(stagePrograms(denoiserStages(network, objective, training))),
   };
@@ -50,7 +57,8 @@ export function planDiffusion(
 
 /** A plan as lines of text. */
 export function formatDiffusionPlan(plan: DiffusionPlan): string {
-  const { name, arch, objective, parameters, tokens, gmacs, steps, latentsPerUpdate, epochs, memory } = plan;
+  const { name, arch, objective, parameters, tokens, gmacs, steps, latentsPerUpdate, epochs, assumptions, memory } =
+    plan;
   const passes = epochs === null ? "" : `, ${epochs.toPrecision(3)} passes over the data`;
   return [
     `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
@@ -58,5 +66,6 @@ export function formatDiffusionPlan(plan: DiffusionPlan): string {
     `  learning rate: ${plan.learningRate}`,
     `  memory, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
       `activations ${formatBytes(memory.activations)})`,
+    ...assumptions.map((assumption) => `  ${assumption}`),
   ].join("\n");
 }

@@ -6,33 +6,53 @@ import { hubOptions, modelSource } from "../options/model-options.js";
 import { describeEngine, openTrainingEngine } from "../training/training-engine.js";
 import { trainingProgress } from "../training/training-progress.js";
 import { checkSamples } from "./check-samples.js";
-import { describeNetwork, isSelfContained } from "./describe-denoiser.js";
+import { describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
 import type { DiffusionFlags } from "./diffusion-options.js";
 import { type DiffusionPlan, formatDiffusionPlan, planDiffusion } from "./plan-training.js";
 import type { DiffusionTraining } from "./schema.js";
 import { type DiffusionResult, trainDiffusion } from "./train-diffusion.js";
-import { openTrainingLatents } from "./training-latents.js";
+import { hasTrainingLatents, openTrainingLatents } from "./training-latents.js";
 
 export interface ChosenDiffusion {
   readonly config: DiffusionTraining;
   readonly directory: string;
 }
 
-/** The plan of a training. Latents are only needed where the configuration leaves open what they say. */
+/**
+ * The plan of a training, from its latents where they are there.
+ *
+ * @throws DataError when there are none and the training doesn't say what it is for; ConfigError for what doesn't belong together
+ */
 export async function planOf(config: DiffusionTraining): Promise<DiffusionPlan> {
-  if (isSelfContained(config)) {
-    const network = describeNetwork(config);
+  const assumed = (await hasTrainingLatents(config)) ? undefined : assumedLatents(config);
+  if (assumed !== undefined) {
+    const network = describeNetwork(config, assumed.facts);
     checkSamples(network, config, undefined);
-    return planDiffusion(config, network, null);
+    return planDiffusion(config, network, { missing: `${config.data.path}: ${assumed.words}` });
   }
-  const latents = await openTrainingLatents(config);
+  const { latents, notes, close } = await openTrainingLatents(config);
   try {
     const network = describeNetwork(config, latents);
     checkSamples(network, config, latents.classes);
-    return planDiffusion(config, network, latents.length);
+    return planDiffusion(config, network, { length: latents.length, notes });
   } finally {
-    await latents.close();
+    await close();
   }
+}
+
+/** What a plan takes for granted while there are no latents; undefined where the training leaves it open. */
+function assumedLatents(
+  config: DiffusionTraining,
+): { readonly facts: LatentFacts | undefined; readonly words: string } | undefined {
+  if (config.plannedFor === null) {
+    return isSelfContained(config) ? { facts: undefined, words: "there are no latents yet" } : undefined;
+  }
+  const { channels, size, classes } = config.plannedFor;
+  const shape = [channels, size, size] as const;
+  return {
+    facts: { shape, classes: { length: classes }, folder: "plannedFor" },
+    words: `there are no latents yet, planned for [${shape.join(", ")}] in ${classes} classes`,
+  };
 }
 
 /** @throws the reason of `io.signal` when a signal stopped the run, after it was saved */

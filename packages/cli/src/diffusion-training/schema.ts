@@ -13,17 +13,25 @@ const sizeNames = Object.keys(SIZES) as [SizeName, ...SizeName[]];
 const keys = z.record(z.string(), z.unknown()).default({});
 
 const samples = z.strictObject({
-  /** Names of classes or numbers; null shows as many classes as fit. */
+  /** Names of classes, numbers, or the name "null" for no class; null shows as many classes as fit. */
   labels: z
     .array(z.union([z.string(), z.int().min(0)]))
     .min(1)
     .nullable()
     .default(null),
   perLabel: count.default(4),
-  guidance: z.number().default(1),
+  guidance: z.number().min(0).default(1),
   sampler: z.enum(SAMPLERS).nullable().default(null),
   steps: count.nullable().default(null),
   seed: z.int().min(0).default(0),
+});
+
+/** Latents that a training is meant for. */
+const plannedFor = z.strictObject({
+  channels: count,
+  /** Latent side. */
+  size: count,
+  classes: z.int().min(0),
 });
 
 const data = z.strictObject({
@@ -42,6 +50,8 @@ export const diffusionTrainingSchema = z.strictObject({
   expectedTime: z.string().nullable().default(null),
   /** What came out; null: not yet measured. */
   results: measuredSchema.nullable().default(null),
+  /** Which latents a plan is about while there are none yet; a training takes all of it from its latents. */
+  plannedFor: plannedFor.nullable().default(null),
   /** A published size, or an architecture with the official constructor's arguments; what the latents say needn't be given. */
   denoiser: z.union(
     [

@@ -13,7 +13,6 @@ import {
   type LatentDataset,
   objectiveOf,
   openDenoiser,
-  openLatents,
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
@@ -52,13 +51,10 @@ export interface DiffusionResult extends FitResult {
 export async function trainDiffusion(options: TrainDiffusionOptions): Promise<DiffusionResult> {
   const { training, onMessage } = options;
   return withClosing(async (onEnd) => {
-    const latents = await openTrainingLatents(training);
-    onEnd(() => latents.close());
+    const { latents, held, notes, close } = await openTrainingLatents(training);
+    onEnd(close);
     const network = describeNetwork(training, latents);
-    const held = training.data.validation === null ? latents : await openLatents(training.data.validation);
-    if (held !== latents) onEnd(() => held.close());
-    // The same network must fit the latents that it is evaluated on.
-    describeNetwork(training, held);
+    for (const note of notes) onMessage(`note: ${note}`);
     checkSamples(network, training, latents.classes);
     onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
     const decoder = await openDecoder(options, latents);
@@ -120,8 +116,10 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
 /** What decides the bits of a run: all but how long it goes on and how it is watched. */
 function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latents: LatentDataset) {
   const { seed, batch, accumulate, optimizer, ema, recompute, optimize, init } = training;
-  const { length, classes, shape, scalingFactor } = latents;
-  const data = { length, classes, shape, scalingFactor };
+  const { length, classes, shape, scalingFactor, shiftFactor } = latents;
+  // Runs from before shifts were noted had none, and go on.
+  const shift = shiftFactor === null || shiftFactor === 0 ? {} : { shiftFactor };
+  const data = { length, classes, shape, scalingFactor, ...shift };
   return {
     network: network.config,
     objective: network.recipe.trainScheduler,

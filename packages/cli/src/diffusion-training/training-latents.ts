@@ -1,22 +1,121 @@
-/** The latents of a training; where there are none yet, the error says how to make them. */
+/** The latents of a training, and those that it is evaluated on: opened, and held against each other before anything is computed. */
 import { stat } from "node:fs/promises";
-import { DataError } from "@dcae/core";
+import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
 import type { DiffusionTraining } from "./schema.js";
 
-/** @throws DataError when they aren't there, or naming the file that is missing, cut off or of another shape */
-export async function openTrainingLatents({ data: { path }, command }: DiffusionTraining): Promise<LatentDataset> {
+export interface TrainingLatents {
+  /** What is trained on. */
+  readonly latents: LatentDataset;
+  /** What is evaluated on, with the labels of `latents`; the same where no other folder is named. */
+  readonly held: LatentDataset;
+  /** What couldn't be compared, because a folder doesn't say it. */
+  readonly notes: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Whether the folder of latents is there, whatever it holds. */
+export async function hasTrainingLatents({ data: { path } }: DiffusionTraining): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+/**
+ * Opens both folders.
+ *
+ * @throws DataError when latents aren't there, or naming the file that is missing, cut off or of another shape; ConfigError when
+ *   the two folders don't belong together
+ */
+export async function openTrainingLatents(training: DiffusionTraining): Promise<TrainingLatents> {
+  const { validation } = training.data;
+  const latents = await openOrSayHow(training);
+  if (validation === null) return { latents, held: latents, notes: [], close: () => latents.close() };
+  try {
+    const held = await openLatents(validation);
+    const close = async () => {
+      await held.close();
+      await latents.close();
+    };
+    try {
+      return { latents, ...alignLatents(held, latents), close };
+    } catch (error) {
+      await held.close();
+      throw error;
+    }
+  } catch (error) {
+    await latents.close();
+    throw error;
+  }
+}
+
+/** Where there are none yet, the error says how to make them. */
+async function openOrSayHow(training: DiffusionTraining): Promise<LatentDataset> {
+  const { path } = training.data;
   try {
     return await openLatents(path);
   } catch (error) {
-    const isThere = (await stat(path).catch(() => undefined)) !== undefined;
-    if (isThere || !(error instanceof DataError)) throw error;
+    if ((await hasTrainingLatents(training)) || !(error instanceof DataError)) throw error;
     // Recipes say both commands.
-    const [making = ""] = command?.split(" && ") ?? [];
+    const [making = ""] = training.command?.split(" && ") ?? [];
     const how = making.startsWith("dcae latents ") && making.includes(` ${path}`) ? making : "dcae latents";
     throw new DataError(`${path}: there are no latents`, {
       cause: error,
       hint: `Make them with \`${how}\`, or name others with --data.`,
     });
   }
+}
+
+/**
+ * Latents to evaluate on, with the labels of the training's. Classes are the same where their names are, whatever their order and
+ * number; all else must agree.
+ *
+ * @returns the data set, and what couldn't be compared
+ * @throws ConfigError naming everything that differs, and both folders
+ */
+export function alignLatents(held: LatentDataset, latents: LatentDataset): Pick<TrainingLatents, "held" | "notes"> {
+  const differences: string[] = [];
+  const notes: string[] = [];
+  const compare = (what: string, there: unknown, here: unknown) => {
+    if (there === null && here === null) return;
+    if (there === null || here === null) {
+      const silent = there === null ? held : latents;
+      notes.push(`${silent.folder} doesn't say its ${what}: it is taken to be that of the other folder`);
+    } else if (JSON.stringify(there) !== JSON.stringify(here)) {
+      differences.push(`its ${what} is ${JSON.stringify(there)}, not ${JSON.stringify(here)}`);
+    }
+  };
+  compare("shape", held.shape, latents.shape);
+  compare("scaling factor", held.scalingFactor, latents.scalingFactor);
+  compare("shift factor", held.shiftFactor, latents.shiftFactor);
+  // The same weights may lie in two places, and others may have come to lie in one.
+  if (held.weights !== null && latents.weights !== null) {
+    if (held.weights !== latents.weights) {
+      const names = held.source === latents.source ? "with other weights" : `${held.source}, not ${latents.source}`;
+      differences.push(`its autoencoder is ${names}`);
+    }
+  } else compare("autoencoder", held.source, latents.source);
+  const positions = held.classes.map((name) => latents.classes.indexOf(name));
+  const unknown = held.classes.filter((_, i) => positions[i] === -1);
+  if (unknown.length > 0) {
+    const more = unknown.length > 5 ? `, and ${unknown.length - 5} more` : "";
+    differences.push(`it has classes that the other lacks (${unknown.slice(0, 5).join(", ")}${more})`);
+  }
+  if (differences.length > 0) {
+    throw new ConfigError(
+      `${held.folder}: can't be evaluated on by a training on ${latents.folder}: ${differences.join("; ")}`,
+      {
+        hint: "Write both with the same autoencoder, size and factor, from folders with the same class names.",
+      },
+    );
+  }
+  if (positions.every((position, i) => position === i)) return { held: { ...held, classes: latents.classes }, notes };
+  const aligned: LatentDataset = {
+    ...held,
+    classes: latents.classes,
+    async read(indices) {
+      const { latents: values, labels } = await held.read(indices);
+      const renumbered = Int32Array.from(labels.data, (label) => positions[label] as number);
+      return { latents: values, labels: new Tensor("int32", renumbered, labels.shape) };
+    },
+  };
+  return { held: aligned, notes };
 }

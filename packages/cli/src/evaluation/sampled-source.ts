@@ -6,6 +6,7 @@ import { tensorToImages } from "@dcae/core";
 import { createRandom } from "@dcae/core/graph";
 import type { ClassConditionalPipeline, SampleOptions } from "@dcae/diffusion";
 import { generatedSource, type PictureSource, type Protocol, weightsFingerprint } from "@dcae/eval";
+import { pipelineLabel } from "../sampling/choose-labels.js";
 
 export interface SampledSourceOptions {
   readonly count: number;
@@ -41,7 +42,7 @@ export async function sampledSource(
   async function* generate(start: number) {
     // Whole batches as from the beginning: some samplers couple the pictures of a batch.
     for (let first = start - (start % batchSize); first < count; first += batchSize) {
-      const part = labels.slice(first, first + batchSize);
+      const part = labels.slice(first, first + batchSize).map((label) => pipelineLabel(pipeline.description, label));
       const latents = await pipeline.sampleLatents({ ...sampling, labels: part, offset: first, batchSize, signal });
       for (const i of part.keys()) {
         if (first + i < start) continue;

@@ -2,6 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type LatentLayout, type LatentManifest, MANIFEST_NAME, parseManifest } from "@dcae/diffusion";
+import { weightsFingerprint } from "@dcae/eval";
 import type { CliIo } from "../cli-io.js";
 import type { Codec } from "../codec.js";
 import type { EngineFlags, Model } from "../options/engine-options.js";
@@ -77,7 +78,16 @@ export async function describeLatents(
       () => flags.model,
     ),
     scalingFactor: await chooseFactor(model, codec, pictures, flags, onUnreadable, io),
+    shiftFactor: model.shiftFactor,
+    files: await pictures.files(),
+    seed: usesSeed(model, flags) ? String(flags.seed ?? 0n) : null,
+    weights: await weightsFingerprint(model.weights),
   };
+}
+
+/** Whether anything is drawn at random: scenes, or the noise of an SD-VAE. */
+function usesSeed(model: Model, { data }: LatentsFlags): boolean {
+  return data === SYNTHETIC || model.kind === "sd-vae";
 }
 
 async function chooseFactor(
@@ -97,6 +107,7 @@ async function chooseFactor(
   const begun = await begunManifest(out);
   if (begun !== undefined) return begun.scalingFactor;
   return measureScalingFactor(codec, pictures, {
+    shift: model.shiftFactor,
     size,
     batchSize,
     onUnreadable,

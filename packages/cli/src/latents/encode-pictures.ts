@@ -1,5 +1,5 @@
 /** Pictures of a set to latents, mirrored ones too, and how large latents are on average. */
-import { DataError, Tensor } from "@dcae/core";
+import { DataError, latentStatistics, scaleLatent, Tensor } from "@dcae/core";
 import type { LatentItem, SkippedPictures } from "@dcae/diffusion";
 import type { Codec } from "../codec.js";
 import { concatenate } from "../items/concatenate.js";
@@ -72,6 +72,8 @@ function mirrorRows(x: Tensor): Tensor {
 }
 
 export interface MeasureOptions {
+  /** The model's, subtracted from latents before they are scaled. */
+  readonly shift: number;
   /** Side of the pictures. */
   readonly size: number;
   readonly batchSize: number;
@@ -81,34 +83,30 @@ export interface MeasureOptions {
 }
 
 /**
- * 1 / RMS of the latents of up to 256 pictures spread over the set, rounded to the digits of published factors.
+ * 1 / RMS of the shifted latents of up to 256 pictures spread over the set, rounded to the digits of published factors.
  *
  * @throws DataError when none of them could be read
  */
 export async function measureScalingFactor(
   codec: Codec,
   pictures: PictureSet,
-  { size, batchSize, onBatch, onUnreadable }: MeasureOptions,
+  { shift, size, batchSize, onBatch, onUnreadable }: MeasureOptions,
 ): Promise<number> {
   const { names } = pictures;
   const total = Math.min(MEASURED_PICTURES, names.length);
   const chosen = Array.from({ length: total }, (_, i) => names[Math.floor((i * names.length) / total)] as string);
-  let [squares, values] = [0, 0];
+  const statistics = latentStatistics();
+  let found = false;
   for (let at = 0; at < total; at += batchSize) {
     onBatch(at, total);
     const items = chosen.slice(at, at + batchSize).map((picture) => ({ picture, mirrored: false }));
-    const latents = (await encodePictures(codec, pictures, items, size, onUnreadable)).latents?.toFloat32() ?? [];
-    for (const value of latents) squares += value * value;
-    values += latents.length;
+    const { latents } = await encodePictures(codec, pictures, items, size, onUnreadable);
+    if (latents === undefined) continue;
+    found = true;
+    statistics.add(scaleLatent(latents, { factor: 1, shift }, "--scaling-factor measure"));
   }
-  if (values === 0) throw new DataError("--scaling-factor measure: none of the pictures could be used");
-  return Number(Math.sqrt(values / squares).toPrecision(DIGITS));
-}
-
-/** Latents times a factor, which is how diffusion models see them. */
-export function scaleLatents(latents: Tensor, factor: number): Tensor {
-  return Tensor.float32(
-    latents.toFloat32().map((value) => value * factor),
-    latents.shape,
-  );
+  if (!found) throw new DataError("--scaling-factor measure: none of the pictures could be used");
+  const { rms, scalingFactor } = statistics.result();
+  if (rms > 0) return Number(scalingFactor.toPrecision(DIGITS));
+  throw new DataError("--scaling-factor measure: all latents are 0", { hint: "Check the model's weights." });
 }

@@ -1,6 +1,7 @@
 /**
  * The pictures that latents are made of: class folders on disk, or procedural scenes that are drawn when their turn comes.
  */
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   DataError,
@@ -15,6 +16,8 @@ import {
   type SceneClass,
   type Tensor,
 } from "@dcae/core";
+import { fileError } from "@dcae/core/checkpoint";
+import { pictureFile } from "@dcae/diffusion";
 
 /** What `--data` means procedural scenes. */
 export const SYNTHETIC = "synthetic";
@@ -28,6 +31,26 @@ export interface PictureSet {
   readonly leftOut: LeftOut;
   /** A picture as float32 [1, 3, size, size] in [-1, 1]. @throws DataError naming the file */
   load(name: string, size: number): Promise<Tensor>;
+  /** Size and time of each picture's file, as manifests note them; null for scenes, which have none. @throws DataError naming the file */
+  files(): Promise<readonly string[] | null>;
+}
+
+/** Files that are asked for their size at once. */
+const STATS = 64;
+
+async function noteFiles(paths: readonly string[]): Promise<string[]> {
+  const noted: string[] = [];
+  for (let at = 0; at < paths.length; at += STATS) {
+    const part = paths.slice(at, at + STATS).map(async (path) => {
+      try {
+        return pictureFile(await stat(path));
+      } catch (error) {
+        throw fileError(error, path, "read");
+      }
+    });
+    noted.push(...(await Promise.all(part)));
+  }
+  return noted;
 }
 
 /**
@@ -53,6 +76,7 @@ export async function folderPictures(folder: string): Promise<PictureSet> {
     names: [...paths.keys()],
     leftOut,
     load: (name, size) => loadImage(join(folder, paths.get(name) as string), { size }),
+    files: () => noteFiles([...paths.values()].map((file) => join(folder, file))),
   };
 }
 
@@ -71,6 +95,7 @@ export function scenePictures(count: number, seed: bigint): PictureSet {
         .map((i) => `${kind}/${String(i).padStart(digits, "0")}`),
     ),
     leftOut: new Map(),
+    files: async () => null,
     async load(name, size) {
       const [kind, number] = name.split("/") as [SceneClass, string];
       return imageToTensor(drawScene({ width: size, height: size, seed: seed + BigInt(number), kind }));

@@ -62,15 +62,16 @@ export function parsePositiveNumber(text: string): number {
   throw new InvalidArgumentError("Give a positive number.");
 }
 
-export function parseNumber(text: string): number {
+/** 0 or a positive number. */
+export function parseNonNegative(text: string): number {
   const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("Give a number.");
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("Give 0 or a positive number.");
 }
 
 /** "200,800" as two numbers in ascending order. */
 export function parseInterval(text: string): readonly [low: number, high: number] {
-  const [low, high, ...more] = text.split(",").map(parseNumber);
+  const [low, high, ...more] = text.split(",").map(parseNonNegative);
   if (low !== undefined && high !== undefined && more.length === 0 && low <= high) return [low, high];
   throw new InvalidArgumentError("Give two numbers in ascending order, as in 200,800.");
 }

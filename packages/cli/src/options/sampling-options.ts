@@ -2,7 +2,7 @@
 import { SAMPLERS, type SampleOptions, type SamplerName } from "@dcae/diffusion";
 import { type Command, Option } from "commander";
 import { UsageError } from "../usage-error.js";
-import { parseCount, parseInterval, parseNumber, parsePositiveNumber, parseSeed } from "./parse-values.js";
+import { parseCount, parseInterval, parseNonNegative, parsePositiveNumber, parseSeed } from "./parse-values.js";
 
 export interface SamplingFlags {
   readonly cfg: number;
@@ -17,7 +17,12 @@ export interface SamplingFlags {
 
 export function addSamplingOptions(command: Command): Command {
   return command
-    .option("--cfg <scale>", "scale of classifier-free guidance; 1 is none", parseNumber, 1)
+    .option(
+      "--cfg <scale>",
+      "scale of classifier-free guidance; 1 is none, 0 leaves the class out",
+      parseNonNegative,
+      1,
+    )
     .option(
       "--guidance-interval <low,high>",
       "model times between which guidance acts (default: always)",

@@ -1,5 +1,5 @@
 /** Labels of a command line: names of classes first, since a training set's folders may be called by numbers too. */
-import { type DenoiserDescription, nullLabel } from "@dcae/diffusion";
+import { type DenoiserDescription, findLabel, labelsInWords, NULL_CLASS, nullLabel } from "@dcae/diffusion";
 import { UsageError } from "../usage-error.js";
 
 export interface ChosenLabel {
@@ -8,11 +8,8 @@ export interface ChosenLabel {
   readonly name: string;
 }
 
-/** Classes that a message names. */
-const LISTED = 20;
-
 /**
- * @param texts names of the model's classes, or numbers
+ * @param texts names of the model's classes, numbers, or "null" for the null class
  * @param option for messages
  * @throws UsageError for what is neither, and for models without classes
  */
@@ -22,16 +19,14 @@ export function chooseLabels(
   option = "--labels",
 ): ChosenLabel[] {
   if (config.numClasses === 0) throw new UsageError(`${option}: this model has no classes`);
-  const last = nullLabel(config) ?? config.numClasses - 1;
   return texts.map((text) => {
-    const named = classes?.indexOf(text) ?? -1;
-    if (named >= 0) return { label: named, name: text };
-    const label = /^\d{1,9}$/.test(text) ? Number(text) : -1;
-    if (label >= 0 && label <= last) return { label, name: classes?.[label] ?? text };
-    const listed =
-      classes === null ? "" : `: ${classes.slice(0, LISTED).join(", ")}${classes.length > LISTED ? "..." : ""}`;
-    throw new UsageError(`${option}: "${text}" isn't a class`, {
-      hint: `Classes are 0 to ${config.numClasses - 1}${listed}.`,
-    });
+    const label = findLabel(config, classes, text);
+    if (label !== undefined) return { label, name: classes?.[label] ?? text };
+    throw new UsageError(`${option}: "${text}" isn't a class`, { hint: labelsInWords(config, classes) });
   });
+}
+
+/** What a pipeline is told for a label: it takes the null class by name only. */
+export function pipelineLabel({ config }: Pick<DenoiserDescription, "config">, label: number): number | string {
+  return label === nullLabel(config) ? NULL_CLASS : label;
 }

@@ -11,6 +11,7 @@ export interface TinyDenoiser {
   /** As config.json names it. */
   readonly autoencoder?: string | null;
   readonly scalingFactor?: number | null;
+  readonly shiftFactor?: number;
   /** Weights that are nowhere 0, as of a trained model: a fresh DiT predicts zeros. */
   readonly noisy?: boolean;
 }
@@ -25,6 +26,7 @@ export async function makeDenoiser(folder: string, name: string, options: TinyDe
     classes = TINY_CLASSES,
     autoencoder = null,
     scalingFactor = 0.5,
+    shiftFactor = 0,
     noisy = false,
   } = options;
   const { config, recipe } = parseOfficialDenoiser(arch, {
@@ -38,7 +40,7 @@ export async function makeDenoiser(folder: string, name: string, options: TinyDe
     ...model,
   });
   const path = join(folder, name);
-  const description = { config, recipe, classes, autoencoder, scalingFactor };
+  const description = { config, recipe, classes, autoencoder, scalingFactor, shiftFactor };
   const fresh = initialWeights(denoiserParameters(config), 3);
   const entries = noisy ? new Map([...fresh.entries].map(([key, entry]) => [key, withNoise(entry)])) : fresh.entries;
   await saveDenoiser(path, description, { ...fresh, entries });

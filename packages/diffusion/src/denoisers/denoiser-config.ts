@@ -69,6 +69,41 @@ export function nullLabel(config: DenoiserConfig): number | undefined {
   return labelRows(config) > config.numClasses ? config.numClasses : undefined;
 }
 
+/** What the null class is called where classes are named: no number of a class can mean it by mistake. */
+export const NULL_CLASS = "null";
+
+/**
+ * The label that a name or a number of a class means: names of classes first, since folders may be called by numbers (and "null")
+ * too; then numbers, and "null" for the null class.
+ *
+ * @param classes names of the classes, where they have any
+ * @returns undefined for what is neither
+ */
+export function findLabel(
+  config: DenoiserConfig,
+  classes: readonly string[] | null,
+  label: number | string,
+): number | undefined {
+  const named = typeof label === "string" ? (classes?.indexOf(label) ?? -1) : -1;
+  if (named >= 0) return named;
+  if (label === NULL_CLASS) return nullLabel(config);
+  const number = typeof label === "number" ? label : /^\d{1,9}$/.test(label) ? Number(label) : -1;
+  // A model without classes takes any label to be its only one.
+  const last = Math.max(config.numClasses - 1, 0);
+  return Number.isInteger(number) && number >= 0 && number <= last ? number : undefined;
+}
+
+/** Classes that a message names. */
+const LISTED = 20;
+
+/** Which labels there are, as a sentence for messages. */
+export function labelsInWords(config: DenoiserConfig, classes: readonly string[] | null): string {
+  const listed =
+    classes === null ? "" : `: ${classes.slice(0, LISTED).join(", ")}${classes.length > LISTED ? "..." : ""}`;
+  const none = nullLabel(config) === undefined ? "" : `; "${NULL_CLASS}" means no class`;
+  return `Classes are 0 to ${config.numClasses - 1}${listed}${none}.`;
+}
+
 /** Patch tokens of a latent. */
 export function tokenCount({ inputSize, patchSize }: DenoiserConfig): number {
   return (inputSize / patchSize) ** 2;

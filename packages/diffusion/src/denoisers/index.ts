@@ -3,7 +3,10 @@ export { buildDenoiseProgram, denoise, denoiserParameters } from "./denoise.js";
 export {
   type DenoiserConfig,
   type DiTConfig,
+  findLabel,
   labelRows,
+  labelsInWords,
+  NULL_CLASS,
   nullLabel,
   outChannels,
   type SanaClsConfig,

@@ -9,6 +9,7 @@ export {
   latentCount,
   MANIFEST_NAME,
   parseManifest,
+  pictureFile,
   shardCount,
 } from "./latent-manifest.js";
 export type { LatentFolderStatistics } from "./latent-statistics.js";

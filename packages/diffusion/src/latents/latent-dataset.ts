@@ -22,8 +22,12 @@ export interface LatentDataset {
   readonly classes: readonly string[];
   /** The autoencoder that made them, as `LatentManifest.source`; null in folders of the reference, which don't say. */
   readonly source: string | null;
-  /** What they were multiplied by; null where the folder doesn't say. */
+  /** What they were multiplied by: they are (z - shiftFactor) * scalingFactor; null where the folder doesn't say. */
   readonly scalingFactor: number | null;
+  /** What was subtracted before; null where the folder doesn't say. */
+  readonly shiftFactor: number | null;
+  /** Fingerprint of the autoencoder's weights; null where the folder doesn't say. */
+  readonly weights: string | null;
   /**
    * Latents by number.
    *

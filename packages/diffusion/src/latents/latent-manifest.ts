@@ -15,7 +15,9 @@ export type LatentLayout = "npy" | "shards";
 
 export const MANIFEST_NAME = "latents.json";
 const FORMAT = "dcae-latents";
-const VERSION = 1;
+/** Version 1 knew neither shift nor what the pictures, the seed and the weights were. */
+const VERSIONS = [1, 2] as const;
+const VERSION = 2;
 
 export interface LatentManifest {
   readonly layout: LatentLayout;
@@ -32,8 +34,24 @@ export interface LatentManifest {
   readonly shardSize: number;
   /** The autoencoder that made them: repository, name of a published or the bundled model, or absolute path. */
   readonly source: string;
-  /** Factor that the latents were multiplied by. */
+  /** Factor that the latents were multiplied by: they are (z - shiftFactor) * scalingFactor. */
   readonly scalingFactor: number;
+  /** Subtracted before scaling. */
+  readonly shiftFactor: number;
+  /**
+   * Size and time of each picture's file, as `pictureFile` writes them, so that a picture that was replaced is noticed; null where
+   * there are no files (scenes), or nobody noted them.
+   */
+  readonly files: readonly string[] | null;
+  /** Of scenes and of the noise of an SD-VAE, in decimal digits; null where nothing was drawn, or nobody noted it. */
+  readonly seed: string | null;
+  /** Fingerprint of the autoencoder's weights; null where nobody noted it. */
+  readonly weights: string | null;
+}
+
+/** What a manifest notes of a picture's file: bytes, and the time of its last change in milliseconds. */
+export function pictureFile({ size, mtimeMs }: { readonly size: number; readonly mtimeMs: number }): string {
+  return `${size} ${Math.round(mtimeMs)}`;
 }
 
 /** Latents in a folder, where no picture was left out. */
@@ -109,7 +127,9 @@ export function parseManifest(text: string, source: string): LatentManifest {
   }
   const fields = (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
   const { format, version, layout, shape, dtype, classes, pictures, mirrored, shardSize, source: from } = fields;
-  if (format !== FORMAT || version !== VERSION) return refuse(`isn't a description of latents (version ${VERSION})`);
+  if (format !== FORMAT || !VERSIONS.some((known) => known === version)) {
+    return refuse(`isn't a description of latents (version ${VERSIONS.join(" or ")})`);
+  }
   const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
   const isNames = (value: unknown): value is string[] => Array.isArray(value) && value.every(isSafeName);
   if (layout !== "npy" && layout !== "shards") return refuse(`layout is ${JSON.stringify(layout)}`);
@@ -124,8 +144,19 @@ export function parseManifest(text: string, source: string): LatentManifest {
   if (typeof mirrored !== "boolean" || !isSize(shardSize) || typeof from !== "string") {
     return refuse("mirrored, shardSize or source has another type");
   }
-  const { scalingFactor } = fields;
-  if (!(typeof scalingFactor === "number" && scalingFactor > 0)) return refuse("scalingFactor isn't a positive number");
+  // What version 1 doesn't have. Numbers of JSON may be infinite.
+  const { scalingFactor, shiftFactor = 0, files = null, seed = null, weights = null } = fields;
+  if (!(typeof scalingFactor === "number" && scalingFactor > 0 && Number.isFinite(scalingFactor))) {
+    return refuse("scalingFactor isn't a positive number");
+  }
+  if (!(typeof shiftFactor === "number" && Number.isFinite(shiftFactor))) return refuse("shiftFactor isn't a number");
+  const isNoted = (value: unknown) => typeof value === "string" && /^\d{1,16} -?\d{1,16}$/.test(value);
+  if (!(files === null || (Array.isArray(files) && files.length === pictures.length && files.every(isNoted)))) {
+    return refuse("files isn't a list of size and time, one for each picture");
+  }
+  if (!(seed === null || (typeof seed === "string" && /^\d{1,20}$/.test(seed))))
+    return refuse("seed isn't a number in quotes");
+  if (!(weights === null || typeof weights === "string")) return refuse("weights isn't a fingerprint");
   return {
     layout,
     shape: shape as [number, number, number],
@@ -135,8 +166,56 @@ export function parseManifest(text: string, source: string): LatentManifest {
     mirrored,
     shardSize: shardSize as number,
     source: from,
-    scalingFactor,
+    ...{ scalingFactor, shiftFactor, files: files as readonly string[] | null, seed, weights },
   };
+}
+
+const KINDS = {
+  layout: "layout",
+  shape: "shape",
+  dtype: "type",
+  classes: "classes",
+  mirrored: "mirrored pictures",
+  shardSize: "latents per shard",
+  source: "autoencoder",
+  scalingFactor: "scaling factor",
+  shiftFactor: "shift factor",
+  seed: "seed",
+  weights: "weights of the autoencoder",
+} as const satisfies Partial<Record<keyof LatentManifest, string>>;
+
+/** Names that are too long for a message are cut. */
+const shown = (value: unknown) => {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+};
+
+/**
+ * What keeps a folder from going on as `wanted`, in words; undefined where they are the same. What either doesn't know isn't compared.
+ *
+ * @param present what the folder says
+ */
+export function manifestDifference(present: LatentManifest, wanted: LatentManifest): string | undefined {
+  for (const [key, words] of Object.entries(KINDS) as [keyof typeof KINDS, string][]) {
+    const [before, now] = [present[key], wanted[key]];
+    if (before === null || now === null || JSON.stringify(before) === JSON.stringify(now)) continue;
+    return `${words}: ${shown(before)} there, ${shown(now)} now`;
+  }
+  const count = Math.max(present.pictures.length, wanted.pictures.length);
+  for (let i = 0; i < count; i++) {
+    const [before, now] = [present.pictures[i], wanted.pictures[i]];
+    if (before !== now) return `pictures: number ${i + 1} is ${shown(before)} there, ${shown(now)} now`;
+    const [fileBefore, fileNow] = [present.files?.[i], wanted.files?.[i]];
+    if (fileBefore === undefined || fileNow === undefined || fileBefore === fileNow) continue;
+    return `the picture ${shown(now)} was replaced: ${fileWords(fileBefore)} there, ${fileWords(fileNow)} now`;
+  }
+  return undefined;
+}
+
+function fileWords(file: string): string {
+  const [size, time] = file.split(" ").map(Number) as [number, number];
+  const date = new Date(time);
+  return `${size} bytes of ${Number.isNaN(date.getTime()) ? time : date.toISOString()}`;
 }
 
 /** A relative name that stays in its folder. */

@@ -39,7 +39,7 @@ export async function openReferenceLatents(folder: string): Promise<LatentDatase
     classes,
     shape: shape as unknown as [number, number, number],
     source: null,
-    scalingFactor: null,
+    ...{ scalingFactor: null, shiftFactor: null, weights: null },
   });
 }
 
@@ -49,11 +49,11 @@ export async function openNpyLatents(folder: string, manifest: LatentManifest): 
   for (let unit = 0; unit < shardCount(manifest); unit++) {
     files.push(...unitItems(manifest, unit, await readSkipped(folder, manifest, unit)).map(npyName));
   }
-  const { classes, shape, source, scalingFactor } = manifest;
-  return npyDataset({ folder, files, classes, shape, source, scalingFactor });
+  const { classes, shape, source, scalingFactor, shiftFactor, weights } = manifest;
+  return npyDataset({ folder, files, classes, shape, source, scalingFactor, shiftFactor, weights });
 }
 
-interface NpyFolder extends Pick<LatentDataset, "folder" | "classes" | "shape" | "source" | "scalingFactor"> {
+interface NpyFolder extends Omit<LatentDataset, "layout" | "length" | "read" | "statistics" | "close"> {
   /** In the order of the latents. */
   readonly files: readonly string[];
 }

@@ -70,7 +70,7 @@ interface Shard {
 
 /** Opens a folder: every shard is checked, and its labels are read. */
 export async function openShardLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
-  const { shape, dtype, classes, source, scalingFactor } = manifest;
+  const { shape, dtype, classes, source, scalingFactor, shiftFactor, weights } = manifest;
   const shards: Shard[] = [];
   const total = channelSums([], shape[0], shape[1] * shape[2]);
   let length = 0;
@@ -115,6 +115,8 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
     classes,
     source,
     scalingFactor,
+    shiftFactor,
+    weights,
     async read(indices) {
       const items = await Promise.all(Array.from(indices, readOne));
       const values = new Float32Array(items.length * size);

@@ -11,6 +11,7 @@ import { type EncodeItems, encodeUnit } from "./encode-unit.js";
 import {
   type LatentManifest,
   MANIFEST_NAME,
+  manifestDifference,
   manifestText,
   npyName,
   parseManifest,
@@ -80,9 +81,9 @@ async function claimFolder(folder: string, manifest: LatentManifest): Promise<vo
   parseManifest(text, path);
   try {
     await mkdir(folder, { recursive: true });
-    const present = await readFile(path, "utf8");
-    if (present !== text) {
-      throw new ConfigError(`${path}: describes other latents (other pictures, model, shape or layout)`, {
+    const difference = manifestDifference(parseManifest(await readFile(path, "utf8"), path), manifest);
+    if (difference !== undefined) {
+      throw new ConfigError(`${path}: describes other latents (${difference})`, {
         hint: "Choose an empty folder, or delete this one.",
       });
     }

@@ -13,10 +13,11 @@ import {
   type Image,
   loadAutoencoder,
   tensorToImages,
+  unscaleLatent,
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
-import { Tensor } from "@dcae/core/graph";
-import { nullLabel } from "../denoisers/denoiser-config.js";
+import type { Tensor } from "@dcae/core/graph";
+import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
 import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./open-denoiser.node.js";
@@ -35,10 +36,12 @@ export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
   readonly autoencoder?: string | null | undefined;
   /** Instead of the published factor. */
   readonly scalingFactor?: number | undefined;
+  /** Instead of what the checkpoint says was subtracted from latents. */
+  readonly shiftFactor?: number | undefined;
 }
 
 export interface GenerateOptions extends SampleOptions {
-  /** One class per picture: numbers, or names where the model has them. */
+  /** One class per picture: numbers, names where the model has them, or "null" for none. */
   readonly labels: readonly (number | string)[];
 }
 
@@ -52,6 +55,8 @@ export interface PipelineParts {
   /** Null where only latents are wanted. */
   readonly decoder: Decoder | null;
   readonly scalingFactor: number | null;
+  /** Subtracted from latents before scaling (default: what the description says). */
+  readonly shiftFactor?: number | undefined;
 }
 
 /** Dispose it when done: it owns engines, weights and the autoencoder. */
@@ -82,7 +87,9 @@ export class ClassConditionalPipeline {
       engine = await createEngine(engineOptions(options));
       const decoder = await loadDecoder(description, autoencoderWeights, options);
       const scalingFactor = options.scalingFactor ?? description.scalingFactor;
-      return new ClassConditionalPipeline({ name: idOrPath, description, weights, engine, decoder, scalingFactor });
+      const { shiftFactor } = options;
+      const parts = { description, weights, engine, decoder, scalingFactor, shiftFactor };
+      return new ClassConditionalPipeline({ name: idOrPath, ...parts });
     } catch (error) {
       await engine?.dispose();
       await weights.close();
@@ -116,19 +123,9 @@ export class ClassConditionalPipeline {
    * @throws ConfigError when there is no autoencoder or no scaling factor
    */
   async decode(latents: Tensor): Promise<Tensor> {
-    const { decoder, scalingFactor } = this.#parts;
+    const { decoder, scalingFactor, shiftFactor = this.description.shiftFactor } = this.#parts;
     if (decoder === null) throw new ConfigError(`${this.name}: was loaded without an autoencoder`);
-    if (scalingFactor === null) {
-      throw new ConfigError(`${this.name}: no scaling factor is known for its latents`, {
-        hint: "Pass scalingFactor.",
-      });
-    }
-    return decoder.decode(
-      Tensor.float32(
-        latents.toFloat32().map((value) => value / scalingFactor),
-        latents.shape,
-      ),
-    );
+    return decoder.decode(unscaleLatent(latents, { factor: scalingFactor, shift: shiftFactor }, this.name));
   }
 
   /** Samples pictures. */
@@ -163,12 +160,11 @@ export class ClassConditionalPipeline {
 
   #labelNumber(label: number | string): number {
     const { classes, config } = this.description;
-    const number = typeof label === "number" ? label : (classes?.indexOf(label) ?? -1);
-    const last = nullLabel(config) ?? config.numClasses - 1;
-    if (Number.isInteger(number) && number >= 0 && number <= Math.max(last, 0)) return number;
-    const names = classes === null ? "" : ` (${classes.slice(0, 20).join(", ")})`;
+    const number = findLabel(config, classes, label);
+    if (number !== undefined) return number;
     throw new ConfigError(`label ${JSON.stringify(label)} isn't a class of ${this.name}`, {
-      hint: `Classes are 0 to ${config.numClasses - 1}${names}.`,
+      hint:
+        config.numClasses === 0 ? "The model has no classes: give 0 for each picture." : labelsInWords(config, classes),
     });
   }
 }

@@ -17,6 +17,8 @@ export interface DenoiserDescription extends ParsedDenoiser {
   readonly autoencoder: string | null;
   /** Latents are multiplied by it before the denoiser sees them; null where that isn't known. */
   readonly scalingFactor: number | null;
+  /** Subtracted from latents before that; 0 where a config doesn't say. */
+  readonly shiftFactor: number;
   /** Names of the classes, where they have any. */
   readonly classes: readonly string[] | null;
 }
@@ -27,8 +29,19 @@ export interface DenoiserDescription extends ParsedDenoiser {
  * @param source for messages: the file
  * @throws ConfigError when it describes no denoiser
  */
-export function parseDenoiserConfig(json: Readonly<Record<string, unknown>>, source: string): DenoiserDescription {
-  const { model_name: name, arch, model, autoencoder = null, scaling_factor: factor = null, classes = null } = json;
+export function parseDenoiserConfig(json: unknown, source: string): DenoiserDescription {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new ConfigError(
+      `${source}: must be an object, got ${Array.isArray(json) ? "a list" : JSON.stringify(json)}`,
+      {
+        hint: 'Expected "model_name" (published models), or "arch" and "model".',
+      },
+    );
+  }
+  const fields = json as Readonly<Record<string, unknown>>;
+  const { model_name: name, arch, model, autoencoder = null, scaling_factor: factor = null, classes = null } = fields;
+  // Written as null where there is none, as by diffusers.
+  const shift = fields.shift_factor ?? 0;
   if (typeof name === "string" && arch === undefined) {
     const published = findPublishedDenoiser(name);
     if (published === undefined) {
@@ -37,7 +50,7 @@ export function parseDenoiserConfig(json: Readonly<Record<string, unknown>>, sou
       });
     }
     const { config, recipe, autoencoder: preset, scalingFactor } = published;
-    return { config, recipe, autoencoder: preset, scalingFactor, classes: null };
+    return { config, recipe, autoencoder: preset, scalingFactor, shiftFactor: 0, classes: null };
   }
   if (typeof arch !== "string") {
     throw new ConfigError(`${source}: not the configuration of a diffusion model`, {
@@ -45,26 +58,37 @@ export function parseDenoiserConfig(json: Readonly<Record<string, unknown>>, sou
     });
   }
   if (!(autoencoder === null || typeof autoencoder === "string")) {
-    throw new ConfigError(`${source}: autoencoder is ${JSON.stringify(autoencoder)} but must be a name or a path`);
+    throw new ConfigError(`${source}: autoencoder is ${shown(autoencoder)} but must be a name or a path`);
   }
-  if (!(factor === null || (typeof factor === "number" && factor > 0))) {
-    throw new ConfigError(`${source}: scaling_factor is ${JSON.stringify(factor)} but must be a positive number`);
+  if (!(factor === null || (typeof factor === "number" && factor > 0 && Number.isFinite(factor)))) {
+    throw new ConfigError(`${source}: scaling_factor is ${shown(factor)} but must be a positive number`);
+  }
+  if (!(typeof shift === "number" && Number.isFinite(shift))) {
+    throw new ConfigError(`${source}: shift_factor is ${shown(shift)} but must be a number`);
   }
   const isNames = Array.isArray(classes) && classes.every((entry) => typeof entry === "string");
   const parsed = parseOfficialDenoiser(arch, model, `${source}: model`);
   if (classes !== null && !(isNames && classes.length === parsed.config.numClasses)) {
     throw new ConfigError(`${source}: classes must be ${parsed.config.numClasses} names`);
   }
-  return { ...parsed, autoencoder, scalingFactor: factor, classes: classes as readonly string[] | null };
+  return {
+    ...parsed,
+    ...{ autoencoder, scalingFactor: factor, shiftFactor: shift, classes: classes as readonly string[] | null },
+  };
+}
+
+function shown(value: unknown): string {
+  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? "undefined").slice(0, 80);
 }
 
 /** The config.json of a denoiser; `parseDenoiserConfig` reads it back. */
 export function toDenoiserConfig(description: DenoiserDescription): Readonly<Record<string, unknown>> {
-  const { autoencoder, scalingFactor, classes } = description;
+  const { autoencoder, scalingFactor, shiftFactor, classes } = description;
   return {
     ...toOfficialDenoiser(description),
     autoencoder,
     scaling_factor: scalingFactor,
+    shift_factor: shiftFactor,
     ...(classes === null ? {} : { classes }),
   };
 }

@@ -65,7 +65,7 @@ export async function openDenoiser(idOrPath: string, options: OpenDenoiserOption
         ? parseDenoiserConfig(denoiser, "denoiser")
         : config !== undefined
           ? locateAutoencoder(parseDenoiserConfig(config, files?.configPath ?? idOrPath), files)
-          : { ...inferDenoiser(own), autoencoder: null, scalingFactor: null, classes: null };
+          : { ...inferDenoiser(own), autoencoder: null, scalingFactor: null, shiftFactor: 0, classes: null };
     const autoencoderWeights = weightsBelow(opened.weights, AUTOENCODER_PREFIX);
     return {
       description,
@@ -104,7 +104,7 @@ function locateAutoencoder(description: DenoiserDescription, files: ModelFiles |
  * @throws CheckpointError when the weights aren't those of the preset
  */
 export async function bundledAutoencoder(
-  { autoencoder, scalingFactor }: DenoiserDescription,
+  { autoencoder, scalingFactor, shiftFactor }: DenoiserDescription,
   weights: Weights,
   options: EngineOptions = {},
 ): Promise<AutoencoderDCModel> {
@@ -118,6 +118,7 @@ export async function bundledAutoencoder(
     weights,
     engine: await createEngine(options),
     scalingFactor,
+    shiftFactor,
   });
 }
 

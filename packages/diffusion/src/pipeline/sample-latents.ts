@@ -10,7 +10,7 @@ import type { SamplerStep } from "../samplers/sampler.js";
 import { chooseSampler, type SamplerName } from "./sampler-choice.js";
 
 export interface SampleOptions {
-  /** Guidance scale; 1 (default) means none. */
+  /** Guidance scale of at least 0; 1 (default) means none. */
   readonly guidance?: number;
   /** Output channels that are guided, and model times in which guidance acts (default: what the model's config says). */
   readonly guidanceChannels?: number;
@@ -44,6 +44,12 @@ export async function sampleLatents(
   options: SampleOptions = {},
 ): Promise<Tensor<"float32">> {
   const { guidance = 1, sampler, steps, seed = 0, offset = 0, batchSize = 8, onStep, signal } = options;
+  if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
+    throw new ConfigError(`batchSize: ${batchSize} isn't a positive integer`);
+  }
+  if (!(Number.isSafeInteger(offset) && offset >= 0)) {
+    throw new ConfigError(`offset: ${offset} isn't an integer of at least 0`);
+  }
   const { sample, variance } = chooseSampler(recipe, sampler, steps);
   const channels = options.guidanceChannels ?? recipe.cfgChannels;
   const interval = options.guidanceInterval ?? recipe.guidanceInterval;
@@ -79,10 +85,15 @@ function checkGuidance(
   channels: number | null,
   interval: readonly [low: number, high: number] | null,
 ): void {
-  if (channels !== null && !(channels >= 1 && channels <= config.inChannels)) {
+  if (channels !== null && !(Number.isInteger(channels) && channels >= 1 && channels <= config.inChannels)) {
     throw new ConfigError(`guidance: ${channels} channels are to be guided, but the model has ${config.inChannels}`);
   }
   const last = ["SiTSampler", "UniTrainScheduler"].includes(recipe.trainScheduler) ? 1 : 1000;
+  if (interval !== null && !(interval[0] <= interval[1])) {
+    throw new ConfigError(`guidance: ${interval[0]} to ${interval[1]} is no interval of times`, {
+      hint: "Give two numbers in ascending order.",
+    });
+  }
   if (interval !== null && !(interval[0] <= last && interval[1] >= 0)) {
     throw new ConfigError(`guidance: no time of the model lies between ${interval[0]} and ${interval[1]}`, {
       hint: `Its times are those from 0 to ${last}.`,

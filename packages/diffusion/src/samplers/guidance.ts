@@ -75,7 +75,11 @@ export function guidedModel(
   const { scale = 1, interval = null, keepVariance = true } = options;
   const none = nullLabel(config);
   checkLabels(config, labels);
-  if (!Number.isFinite(scale)) throw new ConfigError(`guidance: the scale ${scale} isn't a number`);
+  if (!(Number.isFinite(scale) && scale >= 0)) {
+    throw new ConfigError(`guidance: the scale is ${scale}, but must be a number of at least 0`, {
+      hint: "1 means no guidance, 0 no classes, and more than 1 pulls towards the class.",
+    });
+  }
   if (scale !== 1 && none === undefined) {
     throw new ConfigError("guidance: this model has no null class to guide away from", { hint: "Use a scale of 1." });
   }
@@ -105,6 +109,9 @@ function checkLabels(config: DenoiserConfig, labels: readonly number[] | undefin
   const last = nullLabel(config) ?? config.numClasses - 1;
   const wrong = labels?.find((label) => !(Number.isInteger(label) && label >= 0 && label <= last));
   if (wrong !== undefined) {
-    throw new ConfigError(`labels: ${wrong} isn't a class`, { hint: `Classes are 0 to ${config.numClasses - 1}.` });
+    const none = nullLabel(config) === undefined ? "" : `, and ${last} stands for none`;
+    throw new ConfigError(`labels: ${wrong} isn't a class`, {
+      hint: `Classes are 0 to ${config.numClasses - 1}${none}.`,
+    });
   }
 }

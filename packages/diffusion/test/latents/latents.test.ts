@@ -50,6 +50,7 @@ const manifest = (changes: Partial<LatentManifest> = {}): LatentManifest => ({
   shardSize: 2,
   source: "test",
   scalingFactor: 0.5,
+  ...{ shiftFactor: 0, files: null, seed: null, weights: null },
   ...changes,
 });
 

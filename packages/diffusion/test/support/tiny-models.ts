@@ -26,7 +26,7 @@ export function tinyDescription(arch: string, changes: Readonly<Record<string, u
   const width = arch === "sana_cls" ? { attention_head_dim: 8 } : { num_heads: 2 };
   const model = { input_size: 4, in_channels: 8, hidden_size: 16, depth: 2, patch_size: 1, num_classes: 3, ...width };
   const parsed = parseOfficialDenoiser(arch, { ...model, ...changes });
-  return { ...parsed, autoencoder: null, scalingFactor: 0.5, classes: null };
+  return { ...parsed, autoencoder: null, scalingFactor: 0.5, shiftFactor: 0, classes: null };
 }
 
 export const tinyWeights = (description: DenoiserDescription): Weights =>

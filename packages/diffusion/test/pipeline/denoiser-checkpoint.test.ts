@@ -1,0 +1,41 @@
+/** A denoiser's config.json: what is missing, wrong or old. */
+import { ConfigError } from "@dcae/core";
+import { describe, expect, it } from "vitest";
+import { parseDenoiserConfig, toDenoiserConfig } from "../../src/pipeline/denoiser-checkpoint.js";
+import { tinyDescription } from "../support/tiny-models.js";
+
+const json = toDenoiserConfig({ ...tinyDescription("uvit"), shiftFactor: 0.25 });
+
+describe("config.json of a denoiser", () => {
+  it("keeps scale and shift; one from before shifts has none", () => {
+    expect(parseDenoiserConfig(json, "config.json")).toMatchObject({ scalingFactor: 0.5, shiftFactor: 0.25 });
+    const { shift_factor: _, ...old } = json;
+    expect(parseDenoiserConfig(old, "config.json").shiftFactor).toBe(0);
+    expect(parseDenoiserConfig({ ...json, shift_factor: null }, "config.json").shiftFactor).toBe(0);
+  });
+
+  it.each([
+    ["null", null],
+    ["a number", 3],
+    ["a string", "uvit"],
+    ["a list", []],
+    ["nothing in it", {}],
+    ["no model", { ...json, model: null }],
+    ["a list as model", { ...json, model: [] }],
+    ["a number as arch", { ...json, arch: 3 }],
+    ["an inherited name as arch", { ...json, arch: "constructor" }],
+    ["an unknown published name", { model_name: "__proto__" }],
+    ["an infinite factor", { ...json, scaling_factor: Number.POSITIVE_INFINITY }],
+    ["a factor in quotes", { ...json, scaling_factor: "0.5" }],
+    ["an infinite shift", { ...json, shift_factor: Number.NEGATIVE_INFINITY }],
+    ["a list as shift", { ...json, shift_factor: [0.1] }],
+    ["too few classes", { ...json, classes: ["a"] }],
+    ["a number as autoencoder", { ...json, autoencoder: 1 }],
+    ["a count beyond 2^53", { ...json, model: { ...(json.model as object), num_classes: 2 ** 60 } }],
+    ["a fraction of a class", { ...json, model: { ...(json.model as object), num_classes: 2.5 } }],
+    ["a number in quotes", { ...json, model: { ...(json.model as object), depth: "2" } }],
+  ])("with %s is a typed error that names the file", (_, value) => {
+    expect(() => parseDenoiserConfig(value, "config.json")).toThrow(ConfigError);
+    expect(() => parseDenoiserConfig(value, "config.json")).toThrow(/^config\.json: /);
+  });
+});
