@@ -103,8 +103,11 @@ function deviceOption(): Option {
   return new Option("--device <name>", "where to compute").choices(["auto", ...NODE_DEVICES]).default("auto");
 }
 
+/** Threads that work on one operator wait for the slowest of them. */
+export const THREADS_HELP = "(default: all cores; where other programs use the cores, 1 may take half the time)";
+
 function threadsOption(): Option {
-  return new Option("--threads <n>", "CPU threads (default: all cores)").argParser(parseCount);
+  return new Option("--threads <n>", `CPU threads ${THREADS_HELP}`).argParser(parseCount);
 }
 
 /** Starts an engine in float32, lets `work` use it, and frees it. */

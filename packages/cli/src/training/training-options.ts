@@ -1,5 +1,6 @@
 /** The options that trainings share: where to compute, what to show, how to go on. */
 import { type Command, Option } from "commander";
+import { THREADS_HELP } from "../options/engine-options.js";
 import { parseCount } from "../options/parse-values.js";
 
 export const TRAINING_ENGINES = ["onnx", "tfjs"] as const;
@@ -43,7 +44,7 @@ export function addTrainingEngineOptions(command: Command): Command {
       "of the engine: auto, cpu, webgpu, cuda... (onnx), tensorflow-gpu, tensorflow, wasm, cpu (tfjs)",
       "auto",
     )
-    .option("--threads <n>", "CPU threads of ONNX Runtime (default: all cores)", parseCount)
+    .option("--threads <n>", `CPU threads of ONNX Runtime ${THREADS_HELP}`, parseCount)
     .addOption(
       new Option("--dtype <type>", "type that is computed in: float32, there is no other yet")
         .choices([...DTYPES])
