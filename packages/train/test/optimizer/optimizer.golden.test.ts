@@ -149,7 +149,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
         ),
       );
       const loaded = await engine.load(program, NO_WEIGHTS, { state });
-      expect(config.steps).toBe(10);
+      expect(config.steps).toBeGreaterThan(1);
       for (let s = 0; s < config.steps; s++) {
         const feeds = names.map((key) => [`gradient.${key}`, tensor(`in.grad.${key}`).row(s)] as const);
         const { lr, norm } = await loaded.run(Object.fromEntries(feeds));
