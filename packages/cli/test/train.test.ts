@@ -47,6 +47,12 @@ describe("before anything is trained", () => {
     expect(text).toMatch(/phase3: .* L1 \+ GAN \(hinge\)\n {2}trains 4,404 of 8,722 parameters/);
     expect(text).toMatch(/^ {4}decoder\.project_out +892 in 4 tensors$/m);
     expect(text).toMatch(/memory of tensors, estimated: \d/);
+    expect(text).toContain("\n  learning rate: 0.002\n");
+    const times = text.match(/^ {2}time, measured here: [\d.]+ s for an update, \d+s for all, beside reading data/gm);
+    expect(times).toHaveLength(3);
+    expect(text).toContain("\ndata: 9 drawn scenes\nevaluated on: 2 drawn scenes\n");
+    expect(text).toContain("\ntaken for granted: each phase begins where the one before it ends\n");
+    expect(text).not.toContain("missing");
     expect(existsSync(out)).toBe(false);
 
     const json = JSON.parse(await succeed("train", "--config", tiny, "--phase", "3", "--dry-run", "--json"));
@@ -60,6 +66,35 @@ describe("before anything is trained", () => {
       picturesPerUpdate: 2,
     });
     expect(json.phases[0].memory.total).toBeGreaterThan(0);
+  });
+
+  test("--dry-run reads what is there, and names what isn't", async () => {
+    const set = at("looked-at");
+    mkdirSync(set);
+    await makePicture(set, "a.png");
+    const dry = ["--config", tiny, "--phase", "1", "--dry-run", ...ONE_THREAD];
+    const more = ["--perceptual", "lpips", "--validation", set, "--set"];
+    const init = `init=${at("nobody", "model")}`;
+    const sources = `data.sources=[{"kind":"folder","path":"${at("absent")}"}]`;
+    const { stdout } = await train(...dry, ...more, init, sources, "phases.phase1.lpipsWeight=1");
+    expect(stdout).toContain(`\nevaluated on: 1 picture of ${set}\n`);
+    expect(stdout).toContain(`\nmissing: data: ${at("absent")}: no such file or folder\n`);
+    expect(stdout).toMatch(/\nmissing: LPIPS: no file is given for VGG16 and the linear layers\. Download https/);
+    expect(stdout).toMatch(/\ntaken for granted: .*nobody.model isn't on this disk/);
+
+    writeFileSync(join(set, "a.png"), "no picture");
+    const failed = await cli(["train", ...dry, "--data", set]);
+    expect([failed.status, failed.stderr]).toEqual([1, expect.stringMatching(/dcae: data: 1 pictures can't be read/)]);
+    mkdirSync(at("bare"));
+    const empty = await cli(["train", ...dry, "--validation", at("bare")]);
+    expect([empty.status, empty.stderr]).toEqual([1, expect.stringContaining("there are no pictures in it")]);
+  });
+
+  test("--dry-run says why it can't try an update out", async () => {
+    const huge = ["phases.phase1.size=2048", "phases.phase1.batch=64"];
+    const argv = ["--config", tiny, "--phase", "1", "--dry-run", "--set", ...huge];
+    const text = await succeed("train", ...argv, ...ONE_THREAD);
+    expect(text).toMatch(/time not measured: (it needs [\d.]+ GiB of memory|an update of [\d.]+ tera-operations)/);
   });
 
   test("--list has every recipe with what it needs", async () => {

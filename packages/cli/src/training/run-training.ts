@@ -4,6 +4,7 @@ import type { CliIo } from "../cli-io.js";
 import { formatCount } from "../format-number.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
 import type { ChosenTraining } from "./choose-training.js";
+import { dryRun } from "./dry-run.js";
 import { checkEngineFlags, describeEngine, openTrainingEngine, takesOptimized } from "./training-engine.js";
 import type { TrainingFlags } from "./training-options.js";
 import { trainingProgress } from "./training-progress.js";
@@ -20,14 +21,7 @@ export async function runTraining(
 ): Promise<void> {
   checkEngineFlags(flags);
   const plans = planTraining(config, phases, takesOptimized(flags));
-  if (flags.dryRun === true) {
-    io.out(
-      flags.json === true
-        ? JSON.stringify({ training: config.name, directory, phases: plans }, undefined, 2)
-        : plans.map(formatPlan).join("\n"),
-    );
-    return;
-  }
+  if (flags.dryRun === true) return dryRun({ config, directory }, plans, flags, io);
   io.note(`${config.name}, in ${directory}`);
   for (const plan of plans) io.note(formatPlan(plan));
   const engine = await openTrainingEngine(flags);

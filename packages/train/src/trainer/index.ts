@@ -11,6 +11,8 @@ export {
   type TrainingBatch,
   type TrainingBatches,
 } from "./fit.js";
+export { inspectTraining, type TrainingNeeds } from "./inspect-training.js";
+export { type MeasuredUpdate, measureUpdate } from "./measure-update.js";
 export { namedOptimizer } from "./named-optimizer.js";
 export { openBatches, openSources } from "./open-data.js";
 export { type DcAeDescription, describeModel } from "./phase-start.js";
