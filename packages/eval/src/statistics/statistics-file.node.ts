@@ -90,7 +90,16 @@ async function readStatisticsPair(npz: NpzFile, mu: string, sigma: string): Prom
 /** Our own entries, checked against each other; undefined when there are none. */
 async function readSums(npz: NpzFile, dimensions: number): Promise<FeatureSums | undefined> {
   if (![COUNT, SUMS, PRODUCTS].every((name) => npz.names.includes(name))) return undefined;
-  const count = Number((await npz.read(COUNT, 1024)).data[0] ?? 0);
+  const { data } = await npz.read(COUNT, 1024);
+  const count = Number(data[0] ?? Number.NaN);
+  if (data.length !== 1 || !Number.isSafeInteger(count) || count < 2) {
+    throw new DataError(
+      `${npz.path}: "${COUNT}" is ${data.length === 1 ? data[0] : `${data.length} numbers`}, expected a number of images`,
+      {
+        hint: "Compute the statistics again.",
+      },
+    );
+  }
   if (!Number.isSafeInteger(count) || count < 2) {
     throw new DataError(`${npz.path}: "${COUNT}" is ${count}, expected the number of pictures, at least 2`, {
       hint: "Compute the statistics again.",

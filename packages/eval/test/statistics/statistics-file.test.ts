@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { DataError } from "@dcae/core";
+import { DataError, Tensor } from "@dcae/core";
 import { describe, expect, it } from "vitest";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
 import { PROTOCOLS } from "../../src/protocols/protocol.js";
@@ -47,6 +47,31 @@ describe("mergeStatistics", () => {
     expect(merged.sums).toEqual(whole.sums);
     expect(merged.info?.shards).toHaveLength(3);
     expect(merged.info?.sizes).toEqual({ "512x512": 3 });
+  });
+
+  it("refuses a number of images that is none", async () => {
+    const path = await shard("counted.npz", 0, 50, 0, 2);
+    const { statistics, sums, info: stated } = await readStatistics(path);
+    const write = (count: bigint | bigint[]) =>
+      writeNpz(path, {
+        mu: new Tensor("float64", statistics.mean, [24]),
+        sigma: new Tensor("float64", statistics.covariance, [24, 24]),
+        dcae_count: Array.isArray(count)
+          ? new Tensor("int64", BigInt64Array.from(count), [count.length])
+          : new Tensor("int64", BigInt64Array.of(count), []),
+        dcae_sums: new Tensor("float64", sums!.sums, [sums!.sums.length]),
+        dcae_products: new Tensor("float64", sums!.products, [sums!.products.length]),
+        dcae_info: new Tensor("uint8", new TextEncoder().encode(JSON.stringify(stated)), [
+          JSON.stringify(stated).length,
+        ]),
+      });
+    await write(50n);
+    expect((await readStatistics(path)).statistics.count).toBe(50);
+    for (const wrong of [2n ** 60n, -3n, 1n, [], [50n, 50n]]) {
+      await write(wrong);
+      await expect(readStatistics(path)).rejects.toThrow(DataError);
+      await expect(readStatistics(path)).rejects.toThrow(/"dcae_count" is .*, expected a number of images/);
+    }
   });
 
   it("refuses a shard that is there twice, in whatever cut", async () => {

@@ -85,6 +85,13 @@ async function readIndex(path: string): Promise<Shard[]> {
   } catch (error) {
     throw new DataError(`${path}: not an index of shards: ${errorMessage(error)}`, { cause: error });
   }
+  // Each count is a safe integer, their sum needn't be; samples are numbered through all shards.
+  const total = index.shardlist.reduce((sum, { nsamples }) => sum + nsamples, 0);
+  if (!Number.isSafeInteger(total)) {
+    throw new DataError(`${path}: its shards are said to have ${total} samples, more than can be numbered`, {
+      hint: "Write the index again.",
+    });
+  }
   return index.shardlist.map(({ url, nsamples }) => {
     const shard = resolve(folder, url);
     if (/^[a-z][a-z0-9+.-]+:/i.test(url) || !shard.startsWith(folder + sep)) {

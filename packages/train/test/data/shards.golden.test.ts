@@ -72,6 +72,13 @@ test("an index lists shards, which are opened when they are needed", async () =>
     await expect((await shardSource(index)).recipe(0)).rejects.toThrow(/absent.tar: can't read/);
     await list("shard_sample.tar", 7);
     await expect((await shardSource(index)).recipe(0)).rejects.toThrow(/has 4 samples, the index says 7/);
+    for (const wrong of [2 ** 53, 1.5, -1, "4" as unknown as number]) {
+      await list("shard_sample.tar", wrong);
+      await expect(shardSource(index)).rejects.toThrow(DataError);
+    }
+    const many = { url: "shard_sample.tar", nsamples: Number.MAX_SAFE_INTEGER };
+    await writeFile(index, JSON.stringify({ wids_version: 1, shardlist: [many, many] }));
+    await expect(shardSource(index)).rejects.toThrow(/more than can be numbered/);
     await list("../shard_sample.tar");
     await expect(shardSource(index)).rejects.toThrow(/isn't a file beside the index/);
     await list("https://example.org/shard.tar");
