@@ -5,12 +5,13 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { AutoencoderDC, loadImage, type Tensor } from "@dcae/core";
+import { AutoencoderDC, createImage, loadImage, loadSharp, PILLOW_DECODE, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -54,7 +55,7 @@ const write = (out: string, ...flags: string[]) =>
 
 async function encoded(path: string): Promise<Tensor> {
   const autoencoder = await AutoencoderDC.fromPretrained(model, { device: "cpu", threads: 1 });
-  const latent = await autoencoder.encode(await loadImage(join(data, path), { size: 16 }));
+  const latent = await autoencoder.encode(await loadImage(join(data, path), { ...PILLOW_DECODE, size: 16 }));
   await autoencoder.dispose();
   return latent;
 }
@@ -164,6 +165,47 @@ describe("what is written", () => {
     expect([...one!.labels.data]).toEqual([0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     expect(difference(one!.latents, two!.latents)).toBeLessThan(1e-6);
     expect(difference(one!.latents, three!.latents)).toBeGreaterThan(0.1);
+  });
+});
+
+describe("which pictures, and how they are read", () => {
+  test("class folders that are links count; what is left out is said; a class without pictures is refused", async () => {
+    const linked = place("linked");
+    mkdirSync(linked);
+    symlinkSync(join(data, "cat"), join(linked, "b-cat"));
+    mkdirSync(join(linked, "a", ".ipynb_checkpoints"), { recursive: true });
+    mkdirSync(join(linked, "__MACOSX"));
+    for (const name of ["1.png", "._1.png", ".ipynb_checkpoints/1.png"]) await makePicture(join(linked, "a"), name);
+    writeFileSync(join(linked, "a", "1.txt"), "");
+    const argv = ["latents", "--data", linked, "-m", model, "-o", place("linked-z"), ...common];
+    const { status, stderr } = await cli(argv);
+    expect([status, stderr]).toEqual([0, `dcae: ${linked}: left out 2 macOS metadata, 1 .txt, 1 hidden\n`]);
+    const dataset = await open(place("linked-z"));
+    expect([dataset.classes, dataset.length]).toEqual([["a", "b-cat"], 3]);
+    mkdirSync(join(linked, "c"));
+    expect(await failWith(1, ...argv)).toContain(`${join(linked, "c")}: this class folder has no`);
+  });
+
+  test("like data sets for training and evaluation: EXIF turns nothing", async () => {
+    const turned = place("turned");
+    const sharp = await loadSharp();
+    const { data: pixels } = createImage(16, 16, [200, 30, 90]);
+    pixels.fill(0, 0, 200);
+    const picture = sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } });
+    for (const [name, orientation] of [
+      ["stored", 1],
+      ["turned", 6],
+    ] as const) {
+      mkdirSync(join(turned, name), { recursive: true });
+      await picture
+        .clone()
+        .withMetadata({ orientation })
+        .jpeg()
+        .toFile(join(turned, name, "x.jpg"));
+    }
+    await succeed("latents", "--data", turned, "-m", model, "-o", place("turned-z"), ...common);
+    const { latents } = await (await open(place("turned-z"))).read([0, 1]);
+    expect(latents.row(0).data).toEqual(latents.row(1).data);
   });
 });
 

@@ -12,6 +12,7 @@ import {
   listClassFolders,
   loadImage,
   PICTURE_ENDINGS,
+  PILLOW_DECODE,
   SCENE_CLASSES,
   type SceneClass,
   type Tensor,
@@ -54,7 +55,8 @@ async function noteFiles(paths: readonly string[]): Promise<string[]> {
 }
 
 /**
- * Pictures in class folders, found by the endings of their names.
+ * Pictures in class folders, found by the endings of their names and read as the reference reads data sets, like those of `train`
+ * and `eval`: what EXIF and color profiles ask for isn't applied.
  *
  * @throws DataError when a class has none, or two pictures would share a latent
  */
@@ -75,7 +77,7 @@ export async function folderPictures(folder: string): Promise<PictureSet> {
     classes,
     names: [...paths.keys()],
     leftOut,
-    load: (name, size) => loadImage(join(folder, paths.get(name) as string), { size }),
+    load: (name, size) => loadImage(join(folder, paths.get(name) as string), { ...PILLOW_DECODE, size }),
     files: () => noteFiles([...paths.values()].map((file) => join(folder, file))),
   };
 }

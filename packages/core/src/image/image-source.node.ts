@@ -11,7 +11,7 @@ import { firstLine } from "./sharp.node.js";
 export interface LazyImage {
   /** For messages. */
   readonly name: string;
-  /** Bytes that `read` gives. */
+  /** Bytes that reading it takes: files in work at once are bounded by their sum. Files above 1 GiB are refused. */
   readonly size: number;
   /** The bytes of the picture file. @throws DataError */
   read(): Promise<Uint8Array>;

@@ -7,6 +7,7 @@ export { BLACK, createImage, type Image, imageFromRgba, type Rgb, WHITE } from "
 export { imagesToTensor, imageToTensor } from "./image-to-tensor.js";
 export { addLeftOut, countLeftOut, describeLeftOut, type LeftOut, leftOutKind } from "./left-out.js";
 export { type GridOptions, makeGrid, sideBySide } from "./make-grid.js";
+export { type PictureFormat, pictureFormat } from "./picture-format.js";
 export { endingOf, isPictureName, PICTURE_ENDINGS, whyIgnored } from "./picture-name.js";
 export { psnr } from "./psnr.js";
 export { type Padding, reflectPad } from "./reflect-pad.js";

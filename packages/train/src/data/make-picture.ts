@@ -1,7 +1,6 @@
 /** From a recipe and a view to pixels: read, decode, cut, mirror. Runs in a worker thread or in the caller's. */
 import { open } from "node:fs/promises";
-import { promisify } from "node:util";
-import { inflateRaw } from "node:zlib";
+import { createInflateRaw } from "node:zlib";
 import { fileError } from "@dcae/core/checkpoint";
 import { DataError, DcaeError, errorMessage } from "@dcae/core/graph";
 import {
@@ -11,15 +10,18 @@ import {
   dmCrop,
   drawScene,
   type Image,
+  type LazyImage,
   PILLOW_DECODE,
+  pictureFormat,
   resizeImage,
 } from "@dcae/core/image";
 import { type PictureRecipe, type PictureView, recipeName } from "./picture-recipe.js";
 
-const inflate = promisify(inflateRaw);
-
-/** Members of archives above this are refused, as core refuses such files: 1 GiB. */
-const MAX_MEMBER_BYTES = 2 ** 30;
+/**
+ * Compressed members may not inflate beyond this: 256 MiB. A megabyte of an archive can claim a thousand, and each thread that makes
+ * pictures reads one such member at a time.
+ */
+const MAX_INFLATED_BYTES = 2 ** 28;
 
 /**
  * The square of a picture that training sees, RGB, `view.size` on each side.
@@ -35,33 +37,50 @@ export async function makePicture(recipe: PictureRecipe, view: PictureView): Pro
     const options = { width: size, height: size, seed };
     return mirror(drawScene(scene === undefined ? options : { ...options, kind: scene }), view.flip);
   }
-  try {
-    const image = await decodeImage(recipe.kind === "file" ? recipe.path : await readMember(recipe), PILLOW_DECODE);
-    return mirror(cut(image, view), view.flip);
-  } catch (error) {
-    // Bytes of an archive have no name of their own.
-    if (recipe.kind === "file" || !(error instanceof DataError)) throw error;
-    throw new DataError(`${recipeName(recipe)}: ${error.message}`, { cause: error });
-  }
+  const source = recipe.kind === "file" ? recipe.path : memberSource(recipe);
+  return mirror(cut(await decodeImage(source, PILLOW_DECODE), view), view.flip);
 }
 
 type Member = Extract<PictureRecipe, { kind: "member" }>;
 
-async function readMember({ archive, offset, storedSize, compression, size }: Member): Promise<Uint8Array> {
-  if (storedSize > MAX_MEMBER_BYTES || size > MAX_MEMBER_BYTES) {
-    throw new DataError(`${Math.max(size, storedSize)} bytes are too many for a picture`);
-  }
-  const stored = await readRange(archive, offset, storedSize);
-  if (compression === "none") return stored;
+function memberSource(member: Member): LazyImage {
+  const { archive, offset, storedSize, compression, size } = member;
+  const isStored = compression === "none";
+  return {
+    name: recipeName(member),
+    size: isStored ? storedSize : storedSize + size,
+    async read() {
+      if (!isStored && size > MAX_INFLATED_BYTES) {
+        throw new DataError(`would inflate to ${size} bytes, the limit is ${MAX_INFLATED_BYTES}`, {
+          hint: "Pictures are compressed already: store them in the archive as they are.",
+        });
+      }
+      const stored = await readRange(archive, offset, storedSize);
+      return isStored ? stored : inflateMember(stored, size);
+    },
+  };
+}
+
+/** Inflates piece by piece, so that what isn't a picture, or more than announced, ends early. */
+async function inflateMember(stored: Uint8Array, size: number): Promise<Uint8Array> {
+  const inflate = createInflateRaw();
+  inflate.end(stored);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
   try {
-    // One byte more than announced is enough to notice an archive that lies about its content.
-    const bytes = await inflate(stored, { maxOutputLength: size + 1 });
-    if (bytes.byteLength === size) return bytes;
-    throw new DataError(`has ${bytes.byteLength} bytes, the archive announced ${size}`);
+    for await (const piece of inflate as AsyncIterable<Uint8Array>) {
+      if (length === 0 && pictureFormat(piece) === undefined)
+        throw new DataError("isn't a picture of a kind that is read");
+      length += piece.byteLength;
+      if (length > size) throw new DataError(`has more than the ${size} bytes that the archive announced`);
+      pieces.push(piece);
+    }
   } catch (error) {
     if (error instanceof DcaeError) throw error;
     throw new DataError(`can't be decompressed: ${errorMessage(error)}`, { cause: error });
   }
+  if (length !== size) throw new DataError(`has ${length} bytes, the archive announced ${size}`);
+  return Buffer.concat(pieces, length);
 }
 
 async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {

@@ -3,9 +3,17 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createImage, encodeImage } from "@dcae/core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createPictureLoader, detectSource, folderSource, openSources, shardSource } from "../../src/index.js";
+import {
+  createPictureLoader,
+  detectSource,
+  folderSource,
+  makePicture,
+  openSources,
+  shardSource,
+} from "../../src/index.js";
 import { tarArchive, tarMember } from "../support/tar.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
+import { zipArchive } from "../support/zip.js";
 
 const folder = await temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -115,6 +123,43 @@ describe("members of shards", () => {
     await expect((await read("frames.tar")).recipe(0)).rejects.toThrow(
       /which picture of the sample "frame" is meant\? It has frame\.1\.png, frame\.2\.png/,
     );
+  });
+});
+
+describe("compressed members", () => {
+  const view = { size: 8, corner: null, flip: false };
+
+  test("are pictures, of the size that the archive announces and within bounds", async () => {
+    const picture = await colored(100);
+    const noise = Uint8Array.from({ length: 2 ** 20 }, (_, i) => (7 * i) % 251);
+    await writeFile(
+      at("members.zip"),
+      zipArchive(
+        { name: "good.png", content: picture },
+        // Cut off: inflating it to its end would fail otherwise.
+        { name: "noise.jpg", content: noise, cut: 20 },
+        { name: "more.png", content: picture, size: picture.length - 1 },
+        { name: "less.png", content: picture, size: picture.length + 1 },
+        { name: "cut.png", content: picture, cut: 4 },
+        { name: "__MACOSX/._good.png", content: noise },
+      ),
+    );
+    const source = await shardSource(at("members.zip"));
+    expect([source.count, Object.fromEntries(source.leftOut!)]).toEqual([5, { "macOS metadata": 1 }]);
+    const make = async (i: number) => makePicture(await source.recipe(i), view);
+    expect((await make(0)).data[0]).toBe(100);
+    const size = picture.length;
+    const problems = [
+      /members\.zip: noise\.jpg: isn't a picture of a kind that is read/,
+      new RegExp(`more\\.png: has more than the ${size - 1} bytes that the archive announced`),
+      new RegExp(`less\\.png: has ${size} bytes, the archive announced ${size + 1}`),
+      /cut\.png: can't be decompressed: unexpected end of file/,
+    ];
+    const huge = { ...Object(await source.recipe(0)), size: 2 ** 29 };
+    await expect(makePicture(huge, view)).rejects.toThrow(
+      /members\.zip: good\.png: would inflate to 536870912 bytes, the limit is 268435456/,
+    );
+    for (const [i, problem] of problems.entries()) await expect(make(i + 1)).rejects.toThrow(problem);
   });
 });
 

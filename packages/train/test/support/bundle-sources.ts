@@ -48,8 +48,10 @@ export async function bundleSources(entry: string, folder: string): Promise<stri
   } as const satisfies BuildOptions;
   const worker = join(packages, "train/src/data/picture-worker.ts");
   await build({ ...shared, entryPoints: [entry, worker], outbase: packages, entryNames: "[name]" });
-  const engine = join(packages, "core/src/runtime/onnx-worker.mjs");
-  await build({ ...shared, entryPoints: [engine], outExtension: { ".js": ".mjs" } });
+  const scripts = ["runtime/onnx-worker.mjs", "image/decode-svg-child.mjs"].map((name) =>
+    join(packages, "core/src", name),
+  );
+  await build({ ...shared, entryPoints: scripts, entryNames: "[name]", outExtension: { ".js": ".mjs" } });
   await writeFile(join(folder, "package.json"), '{ "type": "module" }');
   return join(folder, `${basename(entry, ".ts")}.js`);
 }
