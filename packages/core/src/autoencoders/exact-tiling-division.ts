@@ -4,12 +4,13 @@
  * The whole part is the deep end, where pictures are small. In an encoder the tiled part comes first, in a decoder last.
  */
 import { ConfigError } from "../errors.js";
+import { inlineComposites, mapProgram } from "../graph/map-graph.js";
 import { input } from "../graph/ops/leaves.js";
 import { createProgram, type Program } from "../graph/program.js";
-import { rewriteProgram } from "../graph/rewrite/rebuild.js";
 import { sizeOf } from "../graph/tensor.js";
 import { cutValues, dependents } from "../graph/tiling/pixel-flow.js";
 import type { Grid } from "../graph/tiling/pixel-layout.js";
+import { tileOf } from "../graph/tiling/tile-rules.js";
 import type { Value } from "../graph/value.js";
 import { outlinePasses, SEAM, type TilePass } from "./exact-tiling-passes.js";
 
@@ -39,7 +40,9 @@ export const bytesOf = (value: Value): number => 4 * sizeOf(value.shape as reado
 const gridOf = (value: Value): Grid => value.shape.slice(2) as unknown as Grid;
 
 /** @throws ConfigError for other programs than pictures to latents or back */
-export function programEnds(program: Program): Ends {
+export function programEnds(original: Program): Ends {
+  // What can't be computed in tiles as a whole may be in parts.
+  const program = inlineComposites(original, (value) => tileOf(value) !== undefined);
   const [x, ...otherInputs] = program.inputs.values();
   const [y, ...otherOutputs] = program.outputs.values();
   if (x === undefined || y === undefined || otherInputs.length + otherOutputs.length > 0) {
@@ -53,7 +56,7 @@ export function programEnds(program: Program): Ends {
 /** The program from `value` on, as a function of an input in its place. */
 function programAfter(program: Program, value: Value): Program {
   const seam = input(SEAM, value.shape, value.dtype);
-  return rewriteProgram(program, (current, _inputs, keep) => (current === value ? seam : keep()));
+  return mapProgram(program, (current, _inputs, keep) => (current === value ? seam : keep()));
 }
 
 /** Every division between two blocks, those that keep more whole first. */

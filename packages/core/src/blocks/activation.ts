@@ -1,5 +1,6 @@
 /** Activations by their official names (dcae.md 1.4). */
-import { gelu, geluTanh, hardSwish, leakyRelu, mish, relu, relu6, silu } from "../graph/ops/elementwise.js";
+import { gelu, geluTanh, leakyRelu, silu } from "../graph/ops/composites.js";
+import { hardSwish, mish, relu, relu6 } from "../graph/ops/elementwise.js";
 import type { Value } from "../graph/value.js";
 import type { ActName } from "./block-spec.js";
 

@@ -1,4 +1,5 @@
 /** Public names of the blocks: functions of a scope and a value. */
+export { averagingShortcut, duplicatingShortcut } from "../graph/ops/composites.js";
 export { activation } from "./activation.js";
 export { channelAttention } from "./channel-attention.js";
 export { type ConvLayerOptions, type ConvOptions, conv, convLayer, fanInUniform } from "./conv.js";
@@ -22,5 +23,4 @@ export {
   resBlock,
 } from "./res-block.js";
 export { downsampleBlock, downsampleConv, upsampleBlock, upsampleConv } from "./resample.js";
-export { averagingShortcut, duplicatingShortcut } from "./shortcut.js";
 export { type StageBlockOptions, stageBlock } from "./stage-block.js";

@@ -1,15 +1,9 @@
 /**
  * LiteMLA: multi-scale linear attention with a ReLU kernel (EfficientViT; dcae.md 2.4).
- *
- * Without softmax the product of values, keys and queries may be taken in either order. The linear form multiplies
- * values by keys first and costs O(N d^2); the quadratic form, O(N^2 d), is used where N <= d. Both are the same function.
- * Graphs with a symbolic size always use the linear form.
  */
 import { type Dim, shapeSize } from "../graph/dim.js";
-import { add, div, relu } from "../graph/ops/elementwise.js";
-import { concat, pad, reshape, slice, split, transpose } from "../graph/ops/layout.js";
-import { matmul } from "../graph/ops/linear.js";
-import { reduceSum } from "../graph/ops/reduce.js";
+import { linearAttention } from "../graph/ops/composites.js";
+import { concat, reshape, split } from "../graph/ops/layout.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import type { NormName } from "./block-spec.js";
@@ -38,7 +32,7 @@ export function liteMla(scope: Scope, x: Value, options: LiteMlaOptions): Value 
   const inner = heads * headDim;
   const base = convLayer(scope.at("qkv"), x, { outChannels: 3 * inner, kernel: 1, bias: false });
   const [q, k, v] = normQk ? normalizedQkv(scope, base, headDim) : multiScaleQkv(scope, base, headDim, scales);
-  const merged = reshape(attention(q, k, v), [batch, inner * (1 + scales.length), height, width]);
+  const merged = reshape(linearAttention(q, k, v, EPS), [batch, inner * (1 + scales.length), height, width]);
   return convLayer(scope.at("proj"), merged, { outChannels: channels, kernel: 1, bias: false, norm: options.norm });
 }
 
@@ -65,19 +59,4 @@ function normalizedQkv(scope: Scope, base: Value, dim: number): Qkv {
   const [q, k, v] = split(base, 1, [inner, inner, inner]) as [Value, Value, Value];
   const toHeads = (value: Value) => reshape(value, [batch, inner / dim, dim, shapeSize([height, width])]);
   return [toHeads(norm(scope.at("norm_q"), q, "trms2d")), toHeads(norm(scope.at("norm_k"), k, "trms2d")), toHeads(v)];
-}
-
-/** Attention of q, k, v [B, heads, d, N] with kernel relu(k) . relu(q), normalized over the keys. */
-function attention(q: Value, k: Value, v: Value): Value {
-  const [dim, pixels] = q.shape.slice(-2) as [number, Dim];
-  const [queries, keys] = [relu(q), relu(k)];
-  if (typeof pixels === "number" && pixels <= dim) {
-    const products = matmul(transpose(keys), queries);
-    const total = reduceSum(products, 2, { keepDims: true });
-    return matmul(v, div(products, add(total, EPS)));
-  }
-  // The extra row of ones carries the normalizer through the same two products.
-  const extended = pad(v, { 2: [0, 1] }, "constant", 1);
-  const output = matmul(matmul(extended, transpose(keys)), queries);
-  return div(slice(output, 2, 0, dim), add(slice(output, 2, dim), EPS));
 }

@@ -2,9 +2,10 @@
  * Normalizations over channels (dcae.md 1.3), keyed by their official names. All have eps 1e-5, weight and bias.
  */
 import { shapeSize } from "../graph/dim.js";
+import { layerNorm, rmsNorm } from "../graph/ops/composites.js";
 import { add, div, mul, sqrt, square, sub } from "../graph/ops/elementwise.js";
 import { reshape } from "../graph/ops/layout.js";
-import { channelAffine, reduceMean, rmsNormalize, standardize } from "../graph/ops/reduce.js";
+import { channelAffine, reduceMean } from "../graph/ops/reduce.js";
 import { ONES, type Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import type { NormName } from "./block-spec.js";
@@ -15,15 +16,17 @@ const MOMENTUM = 0.1;
 
 type Norm = (scope: Scope, x: Value, channels: number) => Value;
 
-function affine(scope: Scope, x: Value, channels: number): Value {
-  const weight = scope.parameter("weight", [channels], { init: ONES });
-  return channelAffine(x, weight, scope.parameter("bias", [channels]));
+function scaleAndShift(scope: Scope, channels: number): readonly [weight: Value, bias: Value] {
+  return [scope.parameter("weight", [channels], { init: ONES }), scope.parameter("bias", [channels])];
 }
 
 /** Root mean square over channels at each pixel; no mean is subtracted, and there is a bias. */
-const rmsNorm: Norm = (scope, x, channels) => affine(scope, rmsNormalize(x, 1, EPS), channels);
+const rms: Norm = (scope, x, channels) => rmsNorm(x, ...scaleAndShift(scope, channels), { axis: 1, eps: EPS });
 
-const layerNorm: Norm = (scope, x, channels) => affine(scope, standardize(x, 1, EPS), channels);
+const layer: Norm = (scope, x, channels) => {
+  const [weight, bias] = scaleAndShift(scope, channels);
+  return layerNorm(x, { axis: 1, eps: EPS, weight, bias });
+};
 
 /**
  * Batch normalization. In training it uses the batch's mean and biased variance, and records the update of the running
@@ -36,8 +39,7 @@ const batchNorm: Norm = (scope, x, channels) => {
   // Inference doesn't read the counter, but it is part of the checkpoint.
   const counter = scope.parameter("num_batches_tracked", [], { ...buffer, dtype: "int64" });
   if (!scope.training) {
-    const weight = scope.parameter("weight", [channels], { init: ONES });
-    const bias = scope.parameter("bias", [channels]);
+    const [weight, bias] = scaleAndShift(scope, channels);
     // One scale and one shift per channel: constants that the engine folds into the convolution before.
     const scale = div(weight, sqrt(add(runningVar, EPS)));
     return channelAffine(x, scale, sub(bias, mul(runningMean, scale)));
@@ -53,13 +55,13 @@ const batchNorm: Norm = (scope, x, channels) => {
     scope.update("running_var", add(mul(runningVar, 1 - MOMENTUM), mul(unbiased, MOMENTUM)));
     scope.update("num_batches_tracked", add(counter, 1));
   }
-  return affine(scope, div(centered, sqrt(add(variance, EPS))), channels);
+  return channelAffine(div(centered, sqrt(add(variance, EPS))), ...scaleAndShift(scope, channels));
 };
 
 const norms: Readonly<Record<NormName, Norm>> = {
-  trms2d: rmsNorm,
-  rms2d: rmsNorm,
-  ln2d: layerNorm,
+  trms2d: rms,
+  rms2d: rms,
+  ln2d: layer,
   bn2d: batchNorm,
 };
 

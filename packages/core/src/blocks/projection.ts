@@ -1,4 +1,6 @@
 /** Input and output projections of the encoder and decoder (dcae.md 2.8). */
+
+import { averagingShortcut, duplicatingShortcut } from "../graph/ops/composites.js";
 import { add } from "../graph/ops/elementwise.js";
 import { slice } from "../graph/ops/layout.js";
 import { conv2d } from "../graph/ops/linear.js";
@@ -9,7 +11,6 @@ import type { ActName, NormName } from "./block-spec.js";
 import { conv, convLayer, fanInUniform } from "./conv.js";
 import { norm } from "./norm.js";
 import { type DownsampleType, downsampleConv, type UpsampleType, upsampleConv } from "./resample.js";
-import { averagingShortcut, duplicatingShortcut } from "./shortcut.js";
 
 /** Picture to the first stage with blocks: a convolution (factor 1) or a down-sampling without shortcut (factor 2). */
 export function encoderProjectIn(

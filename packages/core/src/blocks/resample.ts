@@ -1,11 +1,11 @@
 /** Down- and up-sampling by 2 between stages, with the shortcuts of Residual Autoencoding (dcae.md 2.2, 2.3). */
 import { shapeError } from "../graph/infer/rule.js";
+import { averagingShortcut, duplicatingShortcut } from "../graph/ops/composites.js";
 import { add } from "../graph/ops/elementwise.js";
 import { pixelShuffle, pixelUnshuffle, upsampleNearest2d } from "../graph/ops/layout.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import { conv } from "./conv.js";
-import { averagingShortcut, duplicatingShortcut } from "./shortcut.js";
 
 export type DownsampleType = "ConvPixelUnshuffle" | "Conv";
 export type UpsampleType = "ConvPixelShuffle" | "InterpolateConv";

@@ -12,6 +12,7 @@ const rules: { readonly [K in OpName]: InferRule<K> } = {
   ...spatialRules,
   ...quantizationRules,
   ...layoutRules,
+  composite: (_, { body: { result } }) => ({ shape: result.shape, dtype: result.dtype }),
 };
 
 export const OP_NAMES = Object.keys(rules) as readonly OpName[];

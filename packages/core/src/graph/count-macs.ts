@@ -1,5 +1,6 @@
 /** Multiply-accumulates of a program: convolutions and matrix products, as papers count them (no norms, no elementwise). */
 import { staticShape } from "./dim.js";
+import { inlineComposites } from "./map-graph.js";
 import type { Program } from "./program.js";
 import { sizeOf } from "./tensor.js";
 import { topologicalOrder } from "./traverse.js";
@@ -36,6 +37,7 @@ function macsOf(value: Value): number {
  * @throws ShapeError when the program has symbolic dimensions
  */
 export function countMacs(program: Program): number {
-  const outputs = [...program.outputs.values(), ...program.updates.values()];
+  const { outputs: named, updates } = inlineComposites(program);
+  const outputs = [...named.values(), ...updates.values()];
   return topologicalOrder(outputs).reduce((sum, value) => sum + macsOf(value), 0);
 }

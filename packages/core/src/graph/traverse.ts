@@ -3,25 +3,34 @@ import { ShapeError } from "../errors.js";
 import type { ParameterSpec } from "./parameter.js";
 import type { Value, ValueOf } from "./value.js";
 
-/** All values that `outputs` depend on, inputs before their users, each once. */
-export function topologicalOrder(outputs: readonly Value[]): Value[] {
+/**
+ * All values that `outputs` depend on, inputs before their users, each once.
+ *
+ * @param skip values that are left out, with what only they depend on
+ * @param operandsOf what a value depends on, its inputs unless said otherwise
+ */
+export function topologicalOrder(
+  outputs: readonly Value[],
+  skip: (value: Value) => boolean = () => false,
+  operandsOf: (value: Value) => readonly Value[] = ({ inputs }) => inputs,
+): Value[] {
   const order: Value[] = [];
   const done = new Set<Value>();
-  const stack: { readonly value: Value; next: number }[] = [];
+  const stack: { readonly value: Value; readonly operands: readonly Value[]; next: number }[] = [];
+  const enter = (value: Value) => {
+    if (!done.has(value) && !skip(value)) stack.push({ value, operands: operandsOf(value), next: 0 });
+  };
   for (const output of outputs) {
-    if (done.has(output)) continue;
-    stack.push({ value: output, next: 0 });
+    enter(output);
     for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
-      const child = frame.value.inputs[frame.next++];
+      const child = frame.operands[frame.next++];
       if (child === undefined) {
         if (!done.has(frame.value)) {
           done.add(frame.value);
           order.push(frame.value);
         }
         stack.pop();
-      } else if (!done.has(child)) {
-        stack.push({ value: child, next: 0 });
-      }
+      } else enter(child);
     }
   }
   return order;

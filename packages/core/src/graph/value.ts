@@ -3,8 +3,10 @@
  *
  * `Ops` is the list of all ops. Whatever acts on ops (shape inference, the ONNX lowering, gradients, kernels) is a table
  * mapped over this list, so that an op without its row does not compile. Ops are kept small and orthogonal: what can be
- * composed without cost is a function in ops/ (silu, layer norm, ...), not an op.
+ * composed without cost is a function in ops/ (clamp, softplus, ...), not an op. Where somebody wants to know what it is that was
+ * composed (a norm, an activation, attention), it is a `composite`.
  */
+import type { CompositeCall } from "./composites/composite-row.js";
 import type { Dim } from "./dim.js";
 import type { DType } from "./dtype.js";
 import type { ParameterSpec } from "./parameter.js";
@@ -169,6 +171,9 @@ export interface Ops {
   pixelUnshuffle: Unary<{ readonly factor: number }>;
   /** Nearest-neighbor upsampling of H and W by an integer factor. */
   upsampleNearest2d: Unary<{ readonly factor: number }>;
+
+  /** Other ops under a name: the value of `body`, an expression of the inputs. See composites/composite-table.ts. */
+  composite: Row<readonly Value[], CompositeCall>;
 }
 
 export type OpName = keyof Ops;

@@ -6,28 +6,28 @@
 import { activation } from "../blocks/activation.js";
 import { conv, fanInUniform } from "../blocks/conv.js";
 import { type Dim, shapeSize } from "../graph/dim.js";
-import { add, mul } from "../graph/ops/elementwise.js";
-import { reshape, transpose, upsampleNearest2d } from "../graph/ops/layout.js";
+import { groupNorm, softmaxAttention } from "../graph/ops/composites.js";
+import { add } from "../graph/ops/elementwise.js";
+import { reshape, upsampleNearest2d } from "../graph/ops/layout.js";
 import { matmul } from "../graph/ops/linear.js";
-import { channelAffine, groupNormalize, softmax } from "../graph/ops/reduce.js";
 import { ONES, type Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import type { SdVaeConfig } from "./sd-vae-config.js";
 
 const GROUP_NORM_EPS = 1e-6;
 
-function groupNorm(scope: Scope, x: Value, groups: number): Value {
+function normalized(scope: Scope, x: Value, groups: number): Value {
   const channels = x.shape[1] as number;
   const weight = scope.parameter("weight", [channels], { init: ONES });
-  return channelAffine(groupNormalize(x, groups, GROUP_NORM_EPS), weight, scope.parameter("bias", [channels]));
+  return groupNorm(x, weight, scope.parameter("bias", [channels]), { groups, eps: GROUP_NORM_EPS });
 }
 
 /** conv2(act(norm2(conv1(act(norm1(x)))))) + x, the shortcut through a 1x1 convolution where the width changes. */
 function resnet(scope: Scope, x: Value, outChannels: number, config: SdVaeConfig): Value {
   const { normNumGroups, act } = config;
-  let y = activation(groupNorm(scope.at("norm1"), x, normNumGroups), act);
+  let y = activation(normalized(scope.at("norm1"), x, normNumGroups), act);
   y = conv(scope.at("conv1"), y, { outChannels });
-  y = activation(groupNorm(scope.at("norm2"), y, normNumGroups), act);
+  y = activation(normalized(scope.at("norm2"), y, normNumGroups), act);
   y = conv(scope.at("conv2"), y, { outChannels });
   const sameWidth = x.shape[1] === outChannels;
   return add(y, sameWidth ? x : conv(scope.at("conv_shortcut"), x, { outChannels, kernel: 1 }));
@@ -44,14 +44,12 @@ function linear(scope: Scope, x: Value): Value {
 /** Single-head softmax attention over pixels, with its group norm and shortcut. */
 function attention(scope: Scope, x: Value, config: SdVaeConfig): Value {
   const [batch, channels, height, width] = x.shape as readonly [Dim, number, Dim, Dim];
-  const normed = groupNorm(scope.at("group_norm"), x, config.normNumGroups);
+  const normed = normalized(scope.at("group_norm"), x, config.normNumGroups);
   const tokens = reshape(normed, [batch, channels, shapeSize([height, width])]);
   const query = linear(scope.at("to_q"), tokens);
   const key = linear(scope.at("to_k"), tokens);
   const value = linear(scope.at("to_v"), tokens);
-  // [B, N, N]: row n holds the weights of all keys for query n.
-  const weights = softmax(matmul(transpose(mul(query, 1 / Math.sqrt(channels))), key), -1);
-  const attended = matmul(value, transpose(weights));
+  const attended = softmaxAttention(query, key, value, { scale: 1 / Math.sqrt(channels), layout: "channels first" });
   return add(reshape(linear(scope.at("to_out").at(0), attended), x.shape), x);
 }
 
@@ -78,7 +76,7 @@ export function sdVaeEncode(scope: Scope, x: Value, config: SdVaeConfig): Value 
     y = conv(down, y, { outChannels, stride: 2, padding: DOWNSAMPLE_PADDING });
   });
   y = midBlock(place.at("mid_block"), y, config);
-  y = activation(groupNorm(place.at("conv_norm_out"), y, config.normNumGroups), config.act);
+  y = activation(normalized(place.at("conv_norm_out"), y, config.normNumGroups), config.act);
   y = conv(place.at("conv_out"), y, { outChannels: 2 * latentChannels });
   return config.useQuantConv ? conv(scope.at("quant_conv"), y, { outChannels: 2 * latentChannels, kernel: 1 }) : y;
 }
@@ -99,6 +97,6 @@ export function sdVaeDecode(scope: Scope, latent: Value, config: SdVaeConfig): V
     if (level === deepestFirst.length - 1) return;
     y = conv(block.at("upsamplers").at(0).at("conv"), upsampleNearest2d(y, 2), { outChannels: channels });
   });
-  y = activation(groupNorm(place.at("conv_norm_out"), y, normNumGroups), act);
+  y = activation(normalized(place.at("conv_norm_out"), y, normNumGroups), act);
   return conv(place.at("conv_out"), y, { outChannels });
 }

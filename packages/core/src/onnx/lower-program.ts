@@ -1,7 +1,7 @@
 /**
  * A program as an ONNX model.
  *
- * Each op has a row in `lowerings`; a missing row doesn't compile. Parameters become initializers (inline or external)
+ * Each op has a row in `lowerings`; a missing row doesn't compile. Composites are one operator where their row says so. Parameters become initializers (inline or external)
  * or runtime inputs, as the caller decides per parameter. Updates become outputs named `update.<parameter>`.
  *
  * Values are lowered once each, in topological order, so the node list is deterministic for a given graph.
@@ -16,6 +16,7 @@ import { Tensor } from "../graph/tensor.js";
 import { topologicalOrder } from "../graph/traverse.js";
 import type { OpName, Value } from "../graph/value.js";
 import { blockedLayout } from "./blocked-layout.js";
+import { lowerComposite, onnxForm } from "./lower-composite.js";
 import type { AttributeLike, Lowering, LoweringContext } from "./lowering.js";
 import { elementwiseLowerings } from "./lowerings/elementwise.js";
 import { layoutLowerings } from "./lowerings/layout.js";
@@ -36,6 +37,7 @@ import { findSplits, type Split } from "./split-slices.js";
 type Leaf = "input" | "parameter" | "constant";
 
 const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } = {
+  composite: lowerComposite,
   ...elementwiseLowerings,
   ...spatialLowerings,
   ...quantizationLowerings,
@@ -76,10 +78,11 @@ export interface LowerOptions {
  * @throws EngineError when a symbolic dimension can't be read off any input
  */
 export function lowerProgram(
-  program: Program,
+  original: Program,
   bind: (spec: ParameterSpec) => ParameterBinding,
   { block }: LowerOptions = {},
 ): OnnxModel {
+  const program = onnxForm(original);
   const nodes: OnnxNode[] = [];
   const initializers: OnnxInitializer[] = [];
   const inputs: OnnxValueInfo[] = [];

@@ -12,6 +12,7 @@ import { toInt8 } from "../graph/rewrite/int8.js";
 import { optimize } from "../graph/rewrite/optimize.js";
 import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
+import { onnxForm } from "../onnx/lower-composite.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
@@ -83,7 +84,7 @@ export class OnnxEngine implements Engine {
     if (binding !== undefined) return this.#start(original, await this.#session(original, weights, { binding }));
     const program = this.rewrite(original);
     const files = this.#options.constants?.();
-    const rewritten = program !== original;
+    const rewritten = this.#optimizes;
     const session =
       files === undefined
         ? await this.#session(program, weights, { rewritten })
@@ -177,9 +178,9 @@ export class OnnxEngine implements Engine {
 
   rewrite(original: Program): Program {
     const { dtype, activationRanges } = this.#options;
-    if (dtype === "int8") return toInt8(original, activationRanges ?? {});
+    if (dtype === "int8") return onnxForm(toInt8(original, activationRanges ?? {}));
     const program = dtype === "float16" ? toHalfPrecision(original) : original;
-    return this.#optimizes ? optimize(program) : program;
+    return onnxForm(this.#optimizes ? optimize(program) : program);
   }
 
   /** @throws EngineError on other devices than the CPU, whose memory is another matter */

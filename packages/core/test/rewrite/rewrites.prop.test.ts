@@ -4,12 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { averagingShortcut, duplicatingShortcut } from "../../src/blocks/index.js";
 import {
   add,
-  channelAffine,
   constant,
   conv2d,
   createProgram,
   createRandom,
+  inlineComposites,
   input,
+  layerNorm,
   mul,
   type Padding2d,
   type Program,
@@ -18,7 +19,7 @@ import {
   pixelUnshuffle,
   reduceMean,
   relu,
-  rmsNormalize,
+  rmsNorm,
   silu,
   sub,
   Tensor,
@@ -27,9 +28,9 @@ import {
   type Value,
   ZEROS,
 } from "../../src/graph/index.js";
-import { channelMeansAsProducts } from "../../src/graph/rewrite/channel-mean.js";
 import { channelsLastWinograd } from "../../src/graph/rewrite/channels-last.js";
-import { fastShuffles, simplifyShortcuts } from "../../src/graph/rewrite/fast-shuffles.js";
+import { cpuComposites } from "../../src/graph/rewrite/cpu-composites.js";
+import { fastShuffles } from "../../src/graph/rewrite/fast-shuffles.js";
 import { foldAffine } from "../../src/graph/rewrite/fold-affine.js";
 import { splitUpsampling } from "../../src/graph/rewrite/upsample-phases.js";
 import { toWinograd } from "../../src/graph/rewrite/winograd.js";
@@ -174,11 +175,10 @@ describe("channels last", () => {
   test("a chain of residual blocks with norms is transposed at its ends only", async () => {
     const block = (y: Value, name: string) => {
       const hidden = silu(conv(y, `${name}.1`, weight(`${name}.b`, [4])));
-      const normed = channelAffine(
-        rmsNormalize(conv(hidden, `${name}.2`), 1, 1e-5),
-        weight(`${name}.w`, [4]),
-        weight(`${name}.c`, [4]),
-      );
+      const normed = rmsNorm(conv(hidden, `${name}.2`), weight(`${name}.w`, [4]), weight(`${name}.c`, [4]), {
+        axis: 1,
+        eps: 1e-5,
+      });
       return add(normed, y);
     };
     const program = createProgram("test", { y: block(block(x, "a"), "b") });
@@ -236,7 +236,7 @@ describe("shuffles and shortcuts", () => {
   ];
   test.each(cases)("%s", async (_, shape, forward) => {
     const program = createProgram("test", { y: mul(forward(input("x", shape)), 1) });
-    const rewritten = fastShuffles(simplifyShortcuts(program));
+    const rewritten = fastShuffles(cpuComposites(program));
     expect(ops(rewritten)).not.toContain("pixelShuffle");
     expect(ops(rewritten)).not.toContain("pixelUnshuffle");
     expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-6);
@@ -244,9 +244,9 @@ describe("shuffles and shortcuts", () => {
 
   test("shortcuts of the published widths need no full shuffle", () => {
     const down = createProgram("test", { y: averagingShortcut(input("x", [1, 4, 8, 8]), 8, 2) });
-    expect(ops(simplifyShortcuts(down))).not.toContain("pixelUnshuffle");
+    expect(ops(cpuComposites(down))).not.toContain("pixelUnshuffle");
     const up = createProgram("test", { y: duplicatingShortcut(input("x", [1, 8, 4, 4]), 4, 2) });
-    expect(ops(simplifyShortcuts(up))).not.toContain("pixelShuffle");
+    expect(ops(cpuComposites(up))).not.toContain("pixelShuffle");
   });
 });
 
@@ -281,12 +281,14 @@ describe("folding a scale and a shift into a convolution", () => {
   });
 });
 
-test("means over channels as products", async () => {
-  const x = input("x", [2, 7, 3, 4]);
-  const program = createProgram("test", { y: add(reduceMean(x, 1, { keepDims: true }), mul(x, 0)) });
-  const rewritten = channelMeansAsProducts(program);
-  expect(ops(rewritten)).toContain("matmul");
+test.each<[string, (x: Value, w: Value, b: Value) => Value]>([
+  ["RMS norm", (x, w, b) => rmsNorm(x, w, b, { axis: 1, eps: 1e-5 })],
+  ["layer norm", (x, weight, bias) => layerNorm(x, { axis: 1, eps: 1e-5, weight, bias })],
+])("means over channels of a %s are products", async (_, norm) => {
+  const y = norm(input("x", [2, 7, 3, 4]), weight("w", [7]), weight("b", [7]));
+  const program = createProgram("test", { y: mul(y, 1) });
+  const rewritten = cpuComposites(program);
+  expect(ops(inlineComposites(rewritten))).toContain("matmul");
+  expect(ops(inlineComposites(rewritten))).not.toContain("reduceMean");
   expect(await difference(program, rewritten)).toBeLessThanOrEqual(1e-6);
-  const flat = createProgram("test", { y: reduceMean(x, 1) });
-  expect((channelMeansAsProducts(flat).outputs.get("y") as Value).shape).toEqual([2, 3, 4]);
 });

@@ -1,5 +1,6 @@
 /** Evaluates a graph with the reference kernels. */
 import { staticShape } from "../../src/graph/dim.js";
+import { inliner, mapGraph } from "../../src/graph/map-graph.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { topologicalOrder } from "../../src/graph/traverse.js";
 import type { Value } from "../../src/graph/value.js";
@@ -12,7 +13,8 @@ function plain(tensor: Tensor): Plain {
 /** The elements of `output` at the given inputs (by name), in float64. */
 export function evaluate(output: Value, inputs: Readonly<Record<string, Tensor>>): Plain {
   const results = new Map<Value, Plain>();
-  for (const value of topologicalOrder([output])) {
+  const [plainOutput] = mapGraph([output], inliner()) as [Value];
+  for (const value of topologicalOrder([plainOutput])) {
     const shape = staticShape(value.shape, "evaluate");
     if (value.op === "input" || value.op === "parameter") {
       const tensor = inputs[value.attributes.name];
@@ -20,9 +22,12 @@ export function evaluate(output: Value, inputs: Readonly<Record<string, Tensor>>
       results.set(value, plain(tensor));
     } else if (value.op === "constant") results.set(value, plain(value.attributes.tensor));
     else {
-      const kernel = referenceKernels[value.op] as (value: Value, ...inputs: Plain[]) => readonly number[];
+      const kernel = referenceKernels[value.op as keyof typeof referenceKernels] as (
+        value: Value,
+        ...inputs: Plain[]
+      ) => readonly number[];
       results.set(value, { shape, data: kernel(value, ...value.inputs.map((input) => results.get(input) as Plain)) });
     }
   }
-  return results.get(output) as Plain;
+  return results.get(plainOutput) as Plain;
 }

@@ -13,7 +13,8 @@ export interface Plain {
   readonly data: readonly number[];
 }
 
-type Leaf = "input" | "parameter" | "constant";
+/** What has no kernel: data, and composites, whose bodies are evaluated. */
+type Leaf = "input" | "parameter" | "constant" | "composite";
 type Kernel<K extends OpName> = (value: ValueOf<K>, ...inputs: Plain[]) => readonly number[];
 
 /** Calls `visit` with every index of `shape`, in row-major order. */

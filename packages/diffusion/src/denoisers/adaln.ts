@@ -68,5 +68,5 @@ export function finalLayer(
           starts.map((start) => slice(value, 0, start, start + used)),
           0,
         );
-  return add(matmul(modulate(scope, x, shift, scale, ADALN_EPS), transpose(take(weight))), take(bias));
+  return add(matmul(modulate(x, shift, scale, ADALN_EPS), transpose(take(weight))), take(bias));
 }

@@ -5,11 +5,9 @@
  */
 import {
   type Initializer,
-  matmul,
-  mul,
   reshape,
   type Scope,
-  softmax,
+  softmaxAttention,
   split,
   transpose,
   type Value,
@@ -33,13 +31,7 @@ export function selfAttention(scope: Scope, x: Value, options: AttentionOptions)
   const [q, k, v] = split(qkv, 2, [width, width, width]).map((part) =>
     transpose(reshape(part, [batch, count, heads, headDim]), [0, 2, 1, 3]),
   ) as [Value, Value, Value];
-  const attended = scaledDotProduct(q, k, v);
+  const attended = softmaxAttention(q, k, v);
   const merged = reshape(transpose(attended, [0, 2, 1, 3]), [batch, count, width]);
   return linear(scope.at("proj"), merged, width, { init: projInit });
-}
-
-/** softmax(q k^T / sqrt(d)) v for q, k, v [..., N, d]. */
-export function scaledDotProduct(q: Value, k: Value, v: Value): Value {
-  const scale = (q.shape.at(-1) as number) ** -0.5;
-  return matmul(softmax(matmul(mul(q, scale), transpose(k)), -1), v);
 }

@@ -34,14 +34,14 @@ function mlp(scope: Scope, x: Value, { hiddenSize, mlpRatio }: DiTConfig): Value
 export function ditBlock(scope: Scope, x: Value, activated: Value, config: DiTConfig): Value {
   if (config.postNorm) {
     const [shift1, scale1, shift2, scale2] = modulation(scope, activated, 4) as [Value, Value, Value, Value];
-    const normed = (value: Value) => normalizeTokens(scope, value, ADALN_EPS);
+    const normed = (value: Value) => normalizeTokens(value, ADALN_EPS);
     const y = add(x, add(mul(normed(attention(scope, x, config)), scale1), shift1));
     return add(y, add(mul(normed(mlp(scope, y, config)), scale2), shift2));
   }
   const pieces = modulation(scope, activated, 6) as [Value, Value, Value, Value, Value, Value];
   const [shift1, scale1, gate1, shift2, scale2, gate2] = pieces;
-  const y = add(x, mul(gate1, attention(scope, modulate(scope, x, shift1, scale1, ADALN_EPS), config)));
-  return add(y, mul(gate2, mlp(scope, modulate(scope, y, shift2, scale2, ADALN_EPS), config)));
+  const y = add(x, mul(gate1, attention(scope, modulate(x, shift1, scale1, ADALN_EPS), config)));
+  return add(y, mul(gate2, mlp(scope, modulate(y, shift2, scale2, ADALN_EPS), config)));
 }
 
 /**

@@ -6,23 +6,19 @@
 import {
   add,
   conv2d,
-  div,
-  matmul,
+  linearAttention,
   mul,
-  pad,
-  reduceSum,
-  relu,
   reshape,
   type Scope,
   silu,
   slice,
+  softmaxAttention,
   split,
   transpose,
   type Value,
 } from "@dcae/core/graph";
 import { roundHalfEven } from "../schedules/round-half-even.js";
 import { ADALN_EPS, conditioning, finalLayer, modulation } from "./adaln.js";
-import { scaledDotProduct } from "./attention.js";
 import type { SanaClsConfig } from "./denoiser-config.js";
 import type { OnHidden } from "./hidden-values.js";
 import { NORMAL_002, ZERO } from "./initializers.js";
@@ -41,28 +37,14 @@ function conv(scope: Scope, x: Value, outChannels: number, kernel: 1 | 3, depthw
   return conv2d(x, weight, { bias: place.parameter("bias", [outChannels]), groups, padding: (kernel - 1) / 2 });
 }
 
-/** relu(q k^T) v, normalized over the keys, for q, k, v [B, H, d, N]; products in the cheaper order. */
-function linearAttention(q: Value, k: Value, v: Value): Value {
-  const [dim, count] = q.shape.slice(-2) as [number, number];
-  const [queries, keys] = [relu(q), relu(k)];
-  if (count <= dim) {
-    const products = matmul(transpose(keys), queries);
-    return matmul(v, div(products, add(reduceSum(products, 2, { keepDims: true }), ATTENTION_EPS)));
-  }
-  // The extra row of ones carries the normalizer through the same two products.
-  const extended = pad(v, { 2: [0, 1] }, "constant", 1);
-  const output = matmul(matmul(extended, transpose(keys)), queries);
-  return div(slice(output, 2, 0, dim), add(slice(output, 2, dim), ATTENTION_EPS));
-}
-
 /** Attention over x [B, D, h, w]. Each head owns 3d consecutive channels of the first convolution: q, k and v. */
 function attention(scope: Scope, x: Value, { attentionHeadDim: dim, useLinearAttn }: SanaClsConfig): Value {
   const [batch, width, height, breadth] = x.shape as readonly [number, number, number, number];
   const qkv = reshape(conv(scope.at("qkv"), x, 3 * width, 1), [batch, width / dim, 3 * dim, height * breadth]);
   const [q, k, v] = split(qkv, 2, [dim, dim, dim]) as [Value, Value, Value];
   const attended = useLinearAttn
-    ? linearAttention(q, k, v)
-    : transpose(scaledDotProduct(transpose(q), transpose(k), transpose(v)));
+    ? linearAttention(q, k, v, ATTENTION_EPS)
+    : transpose(softmaxAttention(transpose(q), transpose(k), transpose(v)));
   return conv(scope.at("proj"), reshape(attended, x.shape), width, 1);
 }
 
@@ -82,7 +64,7 @@ export function sanaBlock(scope: Scope, x: Value, activated: Value, config: Sana
   const [shift1, scale1, gate1, shift2, scale2, gate2] = pieces;
   const side = Math.sqrt(x.shape[1] as number);
   const image = (tokens: Value, shift: Value, scale: Value) =>
-    tokensToImage(modulate(scope, tokens, shift, scale, ADALN_EPS), side);
+    tokensToImage(modulate(tokens, shift, scale, ADALN_EPS), side);
   const y = add(x, mul(gate1, imageToTokens(attention(scope.at("attn"), image(x, shift1, scale1), config))));
   return add(y, mul(gate2, imageToTokens(feedForward(scope.at("ffn"), image(y, shift2, scale2), config))));
 }

@@ -22,7 +22,7 @@ import { selfAttention } from "./attention.js";
 import { labelRows, tokenCount, type UVitConfig } from "./denoiser-config.js";
 import type { OnHidden } from "./hidden-values.js";
 import { fanInUniform, NORMAL_002, STANDARD_NORMAL } from "./initializers.js";
-import { layerNorm } from "./layer-norm.js";
+import { tokenNorm } from "./layer-norm.js";
 import { linear } from "./linear.js";
 import { patchEmbed, unpatchify } from "./patch.js";
 import { timeEmbedding } from "./time-embedding.js";
@@ -36,7 +36,7 @@ export function uvitBlock(scope: Scope, x: Value, config: UVitConfig, skip?: Val
   const hidden = Math.trunc(width * config.mlpRatio);
   const activation = config.actLayer === "gelu" ? gelu : silu;
   const joined = skip === undefined ? x : linear(scope.at("skip_linear"), concat([x, skip], 2), width, INIT);
-  const normed = layerNorm(scope.at("norm1"), joined, EPS);
+  const normed = tokenNorm(scope.at("norm1"), joined, EPS);
   const { numHeads: heads, qkvBias } = config;
   const attended = selfAttention(scope.at("attn"), normed, {
     heads,
@@ -46,7 +46,7 @@ export function uvitBlock(scope: Scope, x: Value, config: UVitConfig, skip?: Val
   });
   const y = add(joined, attended);
   const mlp = scope.at("mlp");
-  const inner = activation(linear(mlp.at("fc1"), layerNorm(scope.at("norm2"), y, EPS), hidden, INIT));
+  const inner = activation(linear(mlp.at("fc1"), tokenNorm(scope.at("norm2"), y, EPS), hidden, INIT));
   return add(y, linear(mlp.at("fc2"), inner, width, INIT));
 }
 
@@ -127,7 +127,7 @@ export function uvit(
   run("mid_block", scope.at("mid_block"));
   for (let i = 0; i < half; i++) run(`out_blocks.${i}`, scope.at("out_blocks").at(i), skips.pop());
 
-  const normed = layerNorm(scope.at("norm"), y, EPS);
+  const normed = tokenNorm(scope.at("norm"), y, EPS);
   onHidden("norm", normed);
   const channels = x.shape[1] as number;
   const image = unpatchify(

@@ -12,6 +12,7 @@ import {
   createScope,
   div,
   expand,
+  layerNorm,
   matmul,
   mul,
   ONES,
@@ -21,10 +22,9 @@ import {
   type Scope,
   sigmoid,
   slice,
-  softmax,
+  softmaxAttention,
   sqrt,
   square,
-  standardize,
   sub,
   transpose,
   type Value,
@@ -63,10 +63,10 @@ function linear(scope: Scope, x: Value, outSize: number, withBias = true): Value
   return withBias ? add(product, scope.parameter("bias", [outSize])) : product;
 }
 
-function layerNorm(scope: Scope, x: Value): Value {
+function featureNorm(scope: Scope, x: Value): Value {
   const size = x.shape.at(-1) as number;
-  const standard = standardize(x, -1, EPS);
-  return add(mul(standard, scope.parameter("weight", [size], { init: ONES })), scope.parameter("bias", [size]));
+  const weight = scope.parameter("weight", [size], { init: ONES });
+  return layerNorm(x, { axis: -1, eps: EPS, weight, bias: scope.parameter("bias", [size]) });
 }
 
 const quickGelu = (x: Value) => mul(x, sigmoid(mul(x, 1.702)));
@@ -76,8 +76,8 @@ function attention(scope: Scope, x: Value, heads: number): Value {
   const headSize = size / heads;
   const project = (name: string) =>
     transpose(reshape(linear(scope.at(name), x, size), [batch, tokens, heads, headSize]), [0, 2, 1, 3]);
-  const scores = matmul(mul(project("q_proj"), headSize ** -0.5), transpose(project("k_proj")));
-  const mixed = transpose(matmul(softmax(scores), project("v_proj")), [0, 2, 1, 3]);
+  const attended = softmaxAttention(project("q_proj"), project("k_proj"), project("v_proj"));
+  const mixed = transpose(attended, [0, 2, 1, 3]);
   return linear(scope.at("out_proj"), reshape(mixed, [batch, tokens, size]), size);
 }
 
@@ -105,15 +105,15 @@ export function clipVision(scope: Scope, x: Value, config: ClipVisionConfig): Cl
     hiddenSize,
   ]);
   const positions = embeddings.parameter("position_embedding.weight", [patches + 1, hiddenSize]);
-  let value = layerNorm(model.at("pre_layrnorm"), add(concat([token, transpose(cells)], 1), positions));
+  let value = featureNorm(model.at("pre_layrnorm"), add(concat([token, transpose(cells)], 1), positions));
   for (let i = 0; i < layers; i++) {
     const layer = model.at(`encoder.layers.${i}`);
-    value = add(value, attention(layer.at("self_attn"), layerNorm(layer.at("layer_norm1"), value), heads));
-    const inner = quickGelu(linear(layer.at("mlp.fc1"), layerNorm(layer.at("layer_norm2"), value), intermediateSize));
+    value = add(value, attention(layer.at("self_attn"), featureNorm(layer.at("layer_norm1"), value), heads));
+    const inner = quickGelu(linear(layer.at("mlp.fc1"), featureNorm(layer.at("layer_norm2"), value), intermediateSize));
     value = add(value, linear(layer.at("mlp.fc2"), inner, hiddenSize));
   }
   const classToken = reshape(slice(value, 1, 0, 1), [batch, hiddenSize]);
-  const pooled = layerNorm(model.at("post_layernorm"), classToken);
+  const pooled = featureNorm(model.at("post_layernorm"), classToken);
   const projected = linear(scope.at("visual_projection"), pooled, projectionDim, false);
   const norm = sqrt(reduceSum(square(projected), 1, { keepDims: true }));
   return { hidden: value, projected, embedding: div(projected, norm) };

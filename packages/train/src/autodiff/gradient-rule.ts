@@ -19,7 +19,7 @@ export interface GradientForms {
    */
   readonly input: "transposed" | "convolutions";
   /**
-   * Whether activations and norms are differentiated "whole" (fused-gradients.ts) and gradients of parts are joined
+   * Whether composites are differentiated "whole" (their column `gradient`) and gradients of parts are joined
    * (slice-gradients.ts), or everything "by-op".
    */
   readonly compositions: "whole" | "by-op";

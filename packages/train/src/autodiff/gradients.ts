@@ -7,6 +7,7 @@
  */
 import {
   add,
+  compositeRow,
   dtypeKind,
   expand,
   type OpName,
@@ -18,7 +19,6 @@ import {
   type Value,
 } from "@dcae/core/graph";
 
-import { type Composition, compositionOf, interiorOf } from "./fused-gradients.js";
 import type { GradientForms, GradientRule, InputGradient } from "./gradient-rule.js";
 import { elementwiseGradients } from "./rules/elementwise.js";
 import { layoutGradients } from "./rules/layout.js";
@@ -32,6 +32,8 @@ const rules: { readonly [K in OpName]: GradientRule<K> } = {
   ...layoutGradients,
   ...spatialGradients,
   ...quantizationGradients,
+  // As a whole where its row has a gradient (`wholeGradient`), otherwise that of its body.
+  composite: (_, dy) => [() => dy],
 };
 
 /** Ops without a derivative: no gradient flows through them. */
@@ -80,11 +82,22 @@ export function backpropagate(
   { constants = [], forms = PORTABLE, replay = (value) => value }: GradientOptions = {},
 ): Value[] {
   const stopped = new Set(constants);
-  const order = topologicalOrder(seeds.map(({ value }) => value));
-  const wanted = new Set<Value>(wrt);
+  const whole = forms.compositions === "whole";
+  /** The gradients of a composite's inputs by its row; undefined where its body is differentiated instead. */
+  const wholeGradient = (value: Value, dy: Value): readonly InputGradient[] | undefined =>
+    whole && value.op === "composite" ? compositeRow(value).gradient?.(value as never, dy) : undefined;
+  const operandsOf = (value: Value): readonly Value[] =>
+    value.op === "composite" && wholeGradient(value, value) === undefined
+      ? [value.attributes.body.result]
+      : value.inputs;
+  const order = topologicalOrder(
+    seeds.map(({ value }) => value),
+    () => false,
+    operandsOf,
+  );
   const active = new Set<Value>(wrt);
   for (const value of order) {
-    if (rules[value.op] !== null && !stopped.has(value) && value.inputs.some((input) => active.has(input))) {
+    if (rules[value.op] !== null && !stopped.has(value) && operandsOf(value).some((operand) => active.has(operand))) {
       active.add(value);
     }
   }
@@ -101,13 +114,6 @@ export function backpropagate(
     slices.delete(value);
     return collected.get(value);
   };
-  const whole = forms.compositions === "whole";
-  const isEnd = (value: Value) => stopped.has(value) || wanted.has(value);
-  /** The composition that ends in `value`, unless something in its interior is asked for or held constant. */
-  const composed = (value: Value): Composition | undefined => {
-    const found = whole ? compositionOf(value) : undefined;
-    return found === undefined || [...interiorOf(value, found)].some(isEnd) ? undefined : found;
-  };
   for (const { value, gradient } of seeds) {
     if (!shapeEqual(value.shape, gradient.shape) || value.dtype !== gradient.dtype) {
       throw new ShapeError(
@@ -120,7 +126,8 @@ export function backpropagate(
   for (const value of order.reverse()) {
     const dy = settled(value);
     if (dy === undefined || !active.has(value) || stopped.has(value)) continue;
-    if (!value.inputs.some((input) => active.has(input))) continue;
+    const operands = operandsOf(value);
+    if (!operands.some((operand) => active.has(operand))) continue;
     const range = whole && value.op === "slice" ? singleRange(value, dy) : undefined;
     if (range !== undefined) {
       const input = value.inputs[0] as Value;
@@ -128,18 +135,12 @@ export function backpropagate(
       continue;
     }
     const again = replay(value, dy, collected);
-    const first = composed(value);
-    // A composition that was cut for recomputation is none when it is rebuilt.
-    const second = first && compositionOf(again);
     // The row fits the op by construction; TypeScript can't correlate the two unions.
     const rule = rules[value.op] as GradientRule<OpName>;
-    const [inputs, row]: readonly [readonly Value[], readonly InputGradient[]] =
-      first !== undefined && second !== undefined
-        ? [first.inputs, second.gradients(dy)]
-        : [value.inputs, rule?.(again as never, dy, forms) ?? []];
-    inputs.forEach((input, i) => {
+    const row = wholeGradient(again, dy) ?? rule?.(again as never, dy, forms) ?? [];
+    operands.forEach((operand, i) => {
       const gradient = row[i];
-      if (active.has(input) && gradient) accumulate(input, gradient());
+      if (active.has(operand) && gradient) accumulate(operand, gradient());
     });
   }
   return wrt.map((value) => settled(value) ?? expand(scalar(0, value.dtype), value.shape));

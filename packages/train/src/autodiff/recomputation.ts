@@ -15,13 +15,12 @@
  */
 import {
   add,
-  build,
   byteSize,
   ConfigError,
   cast,
+  graphMapper,
   greater,
   isStaticShape,
-  type OpName,
   reshape,
   sizeOf,
   slice,
@@ -44,6 +43,15 @@ function activationsOf(order: readonly Value[]): Set<Value> {
 
 function bytesOf(value: Value): number {
   return isStaticShape(value.shape) ? sizeOf(value.shape) * byteSize(value.dtype) : 0;
+}
+
+/** What is computed for a value: itself, or all values of a composite's body. */
+function computedFor(value: Value): Value[] {
+  if (value.op !== "composite") return [value];
+  const outside = new Set<Value>(value.inputs);
+  return topologicalOrder([value.attributes.body.result], (operand) => outside.has(operand)).filter(
+    ({ inputs }) => inputs.length > 0,
+  );
 }
 
 /** Activations through which alone everything before them reaches `output`, in the order of the forward pass. */
@@ -79,7 +87,7 @@ export function chooseCheckpoints(output: Value): Value[] {
   const gaps: { readonly bytes: number; readonly cut: Value | undefined }[] = [];
   let bytes = 0;
   for (const value of order) {
-    if (activations.has(value)) bytes += bytesOf(value);
+    if (activations.has(value)) bytes += computedFor(value).reduce((sum, part) => sum + bytesOf(part), 0);
     if (!cuts.has(value)) continue;
     gaps.push({ bytes, cut: value });
     bytes = 0;
@@ -130,13 +138,13 @@ export function recomputation(
   const segments = new Map<Value, number>();
   let number = 0;
   for (const value of order) {
-    if (activations.has(value)) segments.set(value, number);
+    if (activations.has(value)) for (const part of [value, ...computedFor(value)]) segments.set(part, number);
     if (kept.has(value)) number++;
   }
   if (number !== kept.size) throw new ConfigError("recomputation: a checkpoint isn't part of the forward pass");
   const last = number;
-  /** Stand-ins of the segments' values and of the checkpoints they start from, and the zero that holds them back. */
-  const rebuilt = new Map<number, { readonly known: Map<Value, Value>; readonly zero: Value }>();
+  /** For each segment, what makes its values again. */
+  const rebuilt = new Map<number, (value: Value) => Value>();
   const awaited = new Set<Value>();
 
   /** A zero that waits for `dy` and for the gradients of all weights that have one and weren't waited for before. */
@@ -150,35 +158,22 @@ export function recomputation(
     return zeros.reduce((sum, zero) => add(sum, zero));
   }
 
-  function rebuild(value: Value, of: number, { known, zero }: { known: Map<Value, Value>; zero: Value }): Value {
-    // Explicit stack: segments may be thousands of values long.
-    const open = [value];
-    for (let current = open.at(-1); current !== undefined; current = open.at(-1)) {
-      if (known.has(current)) {
-        open.pop();
-        continue;
-      }
-      if (segments.get(current) !== of) {
-        known.set(current, kept.has(current) ? add(current, zero) : current);
-        continue;
-      }
-      const missing = current.inputs.filter((input) => !known.has(input));
-      if (missing.length > 0) {
-        open.push(...missing);
-        continue;
-      }
-      const inputs = current.inputs.map((input) => known.get(input) as Value);
-      // Inputs and attributes are those of one op; TypeScript can't correlate the unions.
-      known.set(current, build<OpName>(current.op, inputs as never, current.attributes as never));
-    }
-    return known.get(value) as Value;
+  /** The segment from the checkpoint that it starts from, held back by a zero. */
+  function rebuildSegment(of: number, zero: Value): (value: Value) => Value {
+    return graphMapper(
+      (_value, _inputs, keep) => keep(),
+      (value) => {
+        if (segments.get(value) === of) return undefined;
+        return kept.has(value) ? add(value, zero) : value;
+      },
+    );
   }
 
   return (value, dy, collected) => {
     const of = segments.get(value);
     if (of === undefined || of === last) return value;
-    const segment = rebuilt.get(of) ?? { known: new Map<Value, Value>(), zero: waitFor(dy, collected) };
-    rebuilt.set(of, segment);
-    return rebuild(value, of, segment);
+    const again = rebuilt.get(of) ?? rebuildSegment(of, waitFor(dy, collected));
+    rebuilt.set(of, again);
+    return again(value);
   };
 }

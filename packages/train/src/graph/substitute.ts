@@ -4,18 +4,15 @@
  * So "forward again with the updated weights" is the forward graph with the weights replaced by their updates, and whatever the
  * update can't have changed (a frozen encoder) isn't computed twice.
  */
-import { build, ConfigError, type OpName, topologicalOrder, type Value } from "@dcae/core/graph";
+import { ConfigError, graphMapper, type Value } from "@dcae/core/graph";
 
 export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
-  const rebuilt = new Map<Value, Value>(replacements);
-  for (const value of topologicalOrder(values)) {
-    if (rebuilt.has(value)) continue;
-    const inputs = value.inputs.map((input) => rebuilt.get(input) ?? input);
-    const unchanged = inputs.every((input, i) => input === value.inputs[i]);
-    // Inputs and attributes are those of one op; TypeScript can't correlate the unions.
-    if (!unchanged) rebuilt.set(value, build<OpName>(value.op, inputs as never, value.attributes as never));
-  }
-  return values.map((value) => rebuilt.get(value) ?? value);
+  return values.map(
+    graphMapper(
+      (_value, _inputs, keep) => keep(),
+      (value) => replacements.get(value),
+    ),
+  );
 }
 
 /**

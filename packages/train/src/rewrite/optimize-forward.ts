@@ -4,18 +4,17 @@
  * It happens before differentiation, because autodiff then gives the fast backward pass by itself: the adjoint of Winograd's
  * form is Winograd's form of the input gradient (the transposed transforms around one batched product), its weight gradient is
  * a batched product of the same transformed values, and the adjoint of a cheap shuffle is a cheap shuffle. Nothing is
- * transformed twice.
+ * transformed twice. Composites keep their names, by which autodiff knows their gradients.
  *
  * The rewrites are those of inference on a CPU (graph/rewrite in core) that don't rely on weights staying what they are.
  */
 import {
   type ChooseWinograd,
-  channelMeansAsProducts,
   chooseWinograd,
+  cpuComposites,
   createProgram,
   fastShuffles,
   type Program,
-  simplifyShortcuts,
   toWinograd,
   type Value,
 } from "@dcae/core/graph";
@@ -44,11 +43,9 @@ function measuredRule(trains: (name: string) => boolean): ChooseWinograd {
 export function optimizeForward(values: readonly Value[], options: OptimizeForwardOptions = {}): Value[] {
   const choose = options.chooseWinograd ?? measuredRule(options.trains ?? (() => true));
   const passes: readonly ((program: Program) => Program)[] = [
-    // Recognizes shortcuts by their shuffles, so before these are rewritten.
-    simplifyShortcuts,
+    cpuComposites,
     (program) => toWinograd(program, choose),
     fastShuffles,
-    channelMeansAsProducts,
   ];
   const program = createProgram("forward", Object.fromEntries(values.map((value, i) => [`value ${i}`, value])));
   const { outputs } = passes.reduce((current, pass) => pass(current), program);

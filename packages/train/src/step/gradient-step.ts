@@ -4,7 +4,7 @@
  * An objective is a graph function of a scope: it makes its own inputs and gives a loss with whatever else is worth reporting.
  * What trains is a rule on names; everything else is frozen, gets no gradient, and keeps batch norm in inference mode.
  */
-import { ConfigError, createScope, type RootScope, type Scope, type Value } from "@dcae/core/graph";
+import { ConfigError, createScope, inliner, mapGraph, type RootScope, type Scope, type Value } from "@dcae/core/graph";
 import { type GradientForms, gradients, recomputation } from "../autodiff/index.js";
 import { overlayScope } from "../graph/overlay-scope.js";
 import type { NamedValue } from "../optimizer/index.js";
@@ -66,13 +66,13 @@ export interface GradientStepOptions {
   readonly optimize?: boolean | Omit<OptimizeForwardOptions, "trains">;
 }
 
-/** `optimizeForward` where the option asks for it, and otherwise `values`. */
+/** `optimizeForward` where the option asks for it, and otherwise `values` in ops alone. */
 export function forwardForm(
   values: readonly Value[],
   trains: TrainingRule,
   optimize: GradientStepOptions["optimize"],
 ): readonly Value[] {
-  if (optimize === undefined || optimize === false) return values;
+  if (optimize === undefined || optimize === false) return mapGraph(values, inliner());
   return optimizeForward(values, { trains, ...(optimize === true ? {} : optimize) });
 }
 

@@ -9,6 +9,7 @@ import {
   CheckpointError,
   EngineError,
   errorMessage,
+  inlineComposites,
   type OpName,
   type Program,
   shapeEqual,
@@ -27,10 +28,11 @@ import { loadTfjs, type TfjsBackend } from "./load-tfjs.js";
 import { createTfjsState, type TfjsState } from "./tfjs-state.js";
 import { download, upload } from "./transfer.js";
 
-type Leaf = "input" | "parameter" | "constant";
+/** What needs no kernel: data, and composites, whose bodies are computed. */
+type NoKernel = "input" | "parameter" | "constant" | "composite";
 
 /** A row per op; a missing one doesn't compile. */
-const kernels: { readonly [K in Exclude<OpName, Leaf>]: Kernel<K> } = {
+const kernels: { readonly [K in Exclude<OpName, NoKernel>]: Kernel<K> } = {
   ...elementwiseKernels,
   ...layoutKernels,
   ...spatialKernels,
@@ -79,7 +81,8 @@ export class TfjsEngine implements Engine {
     return state;
   }
 
-  async load(program: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
+  async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
+    const program = inlineComposites(original);
     const held = options.state && this.#states.get(options.state);
     if (options.state !== undefined && held === undefined)
       throw new EngineError(`${this.name}: the state is another engine's`);
@@ -180,7 +183,7 @@ function createLoaded(
       else if (value.op === "input") results.set(value, upload(tf, inputs[value.attributes.name] as Tensor));
       else {
         // The row fits the op by construction; TypeScript can't correlate the two unions.
-        const kernel = kernels[value.op as Exclude<OpName, Leaf>] as Kernel<OpName>;
+        const kernel = kernels[value.op as Exclude<OpName, NoKernel>] as Kernel<OpName>;
         const operands = value.inputs.map((input) => results.get(input) as TfTensor);
         results.set(
           value,

@@ -110,6 +110,7 @@ const CONVS: readonly g.Conv2dOptions[] = [
 ];
 
 export const opCases: { readonly [K in OpName]: CaseOf } = {
+  composite: unary((x) => g.layerNorm(x, { axis: -1, eps: 0.5 })),
   input: unary((x) => x, { linear: true }),
   parameter: unary((x) => g.add(x, g.constant(g.Tensor.full([], 0).cast(x.dtype))), { linear: true }),
   constant: unary((x) => g.mul(x, g.constant(g.Tensor.full([], 3).cast(x.dtype))), { linear: true }),

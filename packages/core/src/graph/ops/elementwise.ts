@@ -1,5 +1,5 @@
 /**
- * Elementwise ops, comparisons and the activations composed of them.
+ * Elementwise ops, comparisons and what is composed of them.
  *
  * Binary ops broadcast as NumPy does and take plain numbers for either side: `mul(x, 2)`.
  */
@@ -62,24 +62,10 @@ export const square = (x: Value): Value => mul(x, x);
 /** x clamped to [low, high]. */
 export const clamp = (x: Value, low: number, high: number): Value => minimum(maximum(x, low), high);
 
-/** x * sigmoid(x), also called swish. */
-export const silu = (x: Value): Value => mul(x, sigmoid(x));
 export const relu6 = (x: Value): Value => minimum(relu(x), 6);
 /** x * relu6(x + 3) / 6. */
 export const hardSwish = (x: Value): Value => div(mul(x, relu6(add(x, 3))), 6);
-/** max(x, slope * x) for slopes in [0, 1). */
-export const leakyRelu = (x: Value, slope: number): Value => maximum(x, mul(x, slope));
 /** log(1 + exp(x)), written so that it doesn't overflow: max(x, 0) + log(1 + exp(-|x|)). */
 export const softplus = (x: Value): Value => add(relu(x), log(add(exp(neg(abs(x))), 1)));
 /** x * tanh(softplus(x)). */
 export const mish = (x: Value): Value => mul(x, tanh(softplus(x)));
-/**
- * Exact GELU: x/2 * (1 + erf(x / sqrt(2))). The division, not a factor, is what ONNX Runtime knows it by: it then computes all
- * of it in one pass, as it does the other form with its factors in this order.
- */
-export const gelu = (x: Value): Value => mul(mul(x, 0.5), add(erf(div(x, Math.SQRT2)), 1));
-/** The tanh approximation of GELU: x/2 * (1 + tanh(sqrt(2/pi) x (1 + 0.044715 x^2))). */
-export function geluTanh(x: Value): Value {
-  const curve = add(mul(mul(x, 0.044715), x), 1);
-  return mul(mul(x, 0.5), add(tanh(mul(mul(x, Math.sqrt(2 / Math.PI)), curve)), 1));
-}

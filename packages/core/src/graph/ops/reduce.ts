@@ -1,6 +1,6 @@
-/** Reductions, and the normalizations composed of them. Axes may be negative. */
+/** Reductions, and what is composed of them. Axes may be negative. */
 import { build } from "../build.js";
-import { type Dim, dimDivide } from "../dim.js";
+import type { Dim } from "../dim.js";
 import { resolveAxis, shapeError } from "../infer/rule.js";
 import type { ReduceAttributes, Value } from "../value.js";
 import { add, div, mul, sqrt, square, sub } from "./elementwise.js";
@@ -44,21 +44,6 @@ export function standardize(x: Value, axes: readonly number[] | number, eps: num
   const centered = sub(x, reduceMean(x, axes, { keepDims: true }));
   const variance = reduceMean(square(centered), axes, { keepDims: true });
   return div(centered, sqrt(add(variance, eps)));
-}
-
-/** x / sqrt(mean(x^2) + eps) over `axes`, without subtracting the mean. */
-export function rmsNormalize(x: Value, axes: readonly number[] | number, eps: number): Value {
-  return div(x, sqrt(add(reduceMean(square(x), axes, { keepDims: true }), eps)));
-}
-
-/** Group normalization without affine part: x [N, C, H, W] standardized over each of `groups` groups of channels. */
-export function groupNormalize(x: Value, groups: number, eps: number): Value {
-  if (x.shape.length !== 4) throw shapeError("groupNormalize", [x], "needs [N, C, H, W]");
-  const [batch, channels, height, width] = x.shape as readonly [Dim, Dim, Dim, Dim];
-  const perGroup = dimDivide(channels, groups);
-  if (perGroup === undefined) throw shapeError("groupNormalize", [x], `channels don't divide into ${groups} groups`);
-  const grouped = reshape(x, [batch, groups, perGroup, height, width]);
-  return reshape(standardize(grouped, [2, 3, 4], eps), x.shape);
 }
 
 /** x * weight + bias with per-channel vectors [C] on axis 1 of x [N, C, ...]. */

@@ -3,19 +3,21 @@
  *
  * A value that exists with channels last is known by both of its forms. Elementwise ops and means over channels that meet such
  * a value compute with channels last too, so that the transposes in between cancel and remain only where a stage begins or
- * ends. Norms over channels then run along the last axis, where the runtime has them as one operator.
+ * ends. So do composites that say how (their column `channelsLast`); others that meet such a value give way to their bodies.
+ * Norms over channels then run along the last axis, where the runtime has them as one operator.
  */
 import { build } from "../build.js";
+import { maker } from "../composites/composite.js";
+import { compositeRow } from "../composites/composite-table.js";
 import { isStaticShape } from "../dim.js";
-import { pow } from "../ops/elementwise.js";
+import { mapProgram } from "../map-graph.js";
 import { reshape, transpose } from "../ops/layout.js";
 import { reduceMean } from "../ops/reduce.js";
 import type { Program } from "../program.js";
 import { sizeOf } from "../tensor.js";
 import { topologicalOrder } from "../traverse.js";
-import type { OpName, Value } from "../value.js";
+import type { OpName, Value, ValueOf } from "../value.js";
 import { graphFacts } from "./facts.js";
-import { rewriteProgram } from "./rebuild.js";
 import { type ChooseWinograd, isUpsampled, winogradSize } from "./winograd.js";
 import { type SizeConstants, winogradChannelsLast } from "./winograd-channels-last.js";
 import type { WinogradTile } from "./winograd-matrices.js";
@@ -67,7 +69,7 @@ class Layouts {
     if (!isStaticShape(value.shape)) return undefined;
     if (value.shape.length === 4) return this.toLast(value);
     if (sizeOf(value.shape) === 1) return value;
-    // One value per channel, as [C, 1, 1]; as [C] the runtime recognizes the scale of a norm.
+    // One value per channel, as [C, 1, 1].
     const [channels, ...rest] = value.shape;
     return value.shape.length === 3 && rest.every((size) => size === 1)
       ? reshape(value, [channels as number])
@@ -97,9 +99,14 @@ function follow(value: Value, inputs: readonly Value[], layouts: Layouts, wanted
   if (!ELEMENTWISE.has(value.op)) return undefined;
   const operands = inputs.map((input) => layouts.operand(input));
   if (operands.includes(undefined)) return undefined;
-  // A square in the form in which the runtime looks for the norm it belongs to.
-  if (value.op === "mul" && operands[0] === operands[1]) return pow(operands[0] as Value, 2);
   return build<OpName>(value.op, operands as never, value.attributes as never);
+}
+
+/** A composite of a picture that exists with channels last, in that form, or undefined where its row has none. */
+function compositeLast(value: ValueOf<"composite">, inputs: readonly Value[], layouts: Layouts): Value | undefined {
+  const [x, ...others] = inputs;
+  const row = compositeRow(value);
+  return row.channelsLast?.(value as never, [layouts.toLast(x as Value), ...others] as never, maker(value) as never);
 }
 
 /** @param choose the tile of each convolution, undefined where it stays as it is */
@@ -116,7 +123,7 @@ export function channelsLastWinograd(program: Program, choose: ChooseWinograd): 
     tiles.set(value, tile);
     wanted.add(value.inputs[0] as Value);
   }
-  return rewriteProgram(program, (value, inputs, keep) => {
+  return mapProgram(program, (value, inputs, keep, inline) => {
     const tile = tiles.get(value);
     if (tile !== undefined && value.op === "conv2d") {
       const [x, weight, bias] = inputs as readonly [Value, Value, Value?];
@@ -125,7 +132,13 @@ export function channelsLastWinograd(program: Program, choose: ChooseWinograd): 
       const source = layouts.toLast(upsampled ? (x.inputs[0] as Value) : x);
       return layouts.toFirst(winogradChannelsLast(source, weight, { tile, bias, padding, upsampled }, shared));
     }
-    const last = facts.isConstant(value) ? undefined : follow(value, inputs, layouts, wanted.has(value));
+    if (facts.isConstant(value)) return keep();
+    if (value.op === "composite") {
+      if (!inputs.some((input) => isPicture(input) && layouts.has(input))) return keep();
+      const last = compositeLast(value, inputs, layouts);
+      return last === undefined ? inline() : layouts.toFirst(last);
+    }
+    const last = follow(value, inputs, layouts, wanted.has(value));
     return last === undefined ? keep() : layouts.toFirst(last);
   });
 }

@@ -7,6 +7,7 @@
  */
 import { isStaticShape } from "../dim.js";
 import { byteSize } from "../dtype.js";
+import { mapProgram } from "../map-graph.js";
 import { parameter } from "../ops/leaves.js";
 import type { Program } from "../program.js";
 import { ZEROS } from "../scope.js";
@@ -14,7 +15,6 @@ import { sizeOf } from "../tensor.js";
 import { topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
 import { graphFacts } from "./facts.js";
-import { rewriteProgram } from "./rebuild.js";
 
 /** Constant values of at least `minBytes` that varying values or outputs take; weights that are taken as they are included. */
 export function constantRoots(program: Program, minBytes: number): Value[] {
@@ -54,7 +54,7 @@ export function replaceByWeights(program: Program, names: ReadonlyMap<Value, str
     weights.set(name, made);
     return made;
   }
-  return rewriteProgram(program, (value, _inputs, keep) => {
+  return mapProgram(program, (value, _inputs, keep) => {
     const name = names.get(value);
     return name === undefined ? keep() : weight(name, value);
   });

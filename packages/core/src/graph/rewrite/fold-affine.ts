@@ -6,6 +6,7 @@
  */
 
 import { isStaticShape } from "../dim.js";
+import { mapProgram } from "../map-graph.js";
 import { add, mul, neg } from "../ops/elementwise.js";
 import { expand, reshape } from "../ops/layout.js";
 import { conv2d } from "../ops/linear.js";
@@ -13,7 +14,6 @@ import type { Program } from "../program.js";
 import { sizeOf } from "../tensor.js";
 import type { Value, ValueOf } from "../value.js";
 import { graphFacts } from "./facts.js";
-import { rewriteProgram } from "./rebuild.js";
 
 /** [C] or a single number from a shape that broadcasts over [N, C, H, W] per channel; undefined for any other. */
 function perChannel(value: Value, channels: number): Value | undefined {
@@ -40,7 +40,7 @@ function fold(op: "add" | "sub" | "mul", conv: ValueOf<"conv2d">, amount: Value)
 
 export function foldAffine(program: Program): Program {
   const { isConstant, uses } = graphFacts(program);
-  return rewriteProgram(program, (value, inputs, keep) => {
+  return mapProgram(program, (value, inputs, keep) => {
     if (value.op !== "mul" && value.op !== "add" && value.op !== "sub") return keep();
     // The convolution may itself be the result of a fold. Where something else uses its output it must stay.
     const at = inputs.findIndex((input, i) => input.op === "conv2d" && uses(value.inputs[i] as Value) === 1);

@@ -2,27 +2,25 @@
  * The form in which programs compute with numbers of 8 bits, for inference on a CPU.
  *
  * What is known from ranges must not depend on the form that a program takes elsewhere, so the passes that decide what is a
- * convolution come first, and both the observed and the quantized program start from their result:
+ * convolution come first, and both the observed and the quantized program start from their result: `foldAffine` (a batch norm is
+ * part of the convolution in front of it) and `splitUpsampling` (an upsampling and its convolution are four convolutions that
+ * share a weight).
  *
- * 1. `foldAffine`: a batch norm is part of the convolution in front of it.
- * 2. `simplifyShortcuts`, which recognizes shortcuts by their shuffles.
- * 3. `splitUpsampling`: an upsampling and its convolution are four convolutions that share a weight.
- *
- * Behind the quantization, `fastShuffles` and `channelMeansAsProducts` speed up what stays in float32. Winograd's form isn't
- * for 8 bits: its transforms lose two to three of them.
+ * Behind the quantization, composites and shuffles take their forms for a CPU. Winograd's form isn't for 8 bits: its transforms
+ * lose two to three of them.
  */
 import { ConfigError } from "../../errors.js";
 import type { Program } from "../program.js";
 import { topologicalOrder } from "../traverse.js";
-import { channelMeansAsProducts } from "./channel-mean.js";
-import { fastShuffles, simplifyShortcuts } from "./fast-shuffles.js";
+import { cpuComposites } from "./cpu-composites.js";
+import { fastShuffles } from "./fast-shuffles.js";
 import { foldAffine } from "./fold-affine.js";
 import { type ActivationRanges, quantizeConvolutions } from "./quantize.js";
 import { splitUpsampling } from "./upsample-phases.js";
 
 /** The program whose convolutions are observed and quantized. */
 export function beforeQuantization(program: Program): Program {
-  return splitUpsampling(simplifyShortcuts(foldAffine(program)));
+  return splitUpsampling(foldAffine(program));
 }
 
 /**
@@ -36,5 +34,5 @@ export function toInt8(program: Program, ranges: ActivationRanges): Program {
       hint: "Give those that were observed on this model, encoder and decoder.",
     });
   }
-  return channelMeansAsProducts(fastShuffles(quantized));
+  return fastShuffles(cpuComposites(quantized));
 }

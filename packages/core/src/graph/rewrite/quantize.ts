@@ -6,6 +6,8 @@
  * (observe-ranges.ts). Sums are taken in 32-bit integers. Everything between convolutions stays in float32: norms, attention,
  * activations, and the residual sum, whose errors would add up over the blocks.
  */
+
+import { mapProgram } from "../map-graph.js";
 import { abs, add, cast, div, maximum, mul, sign } from "../ops/elementwise.js";
 import { reshape } from "../ops/layout.js";
 import { scalar } from "../ops/leaves.js";
@@ -15,7 +17,6 @@ import type { Program } from "../program.js";
 import { topologicalOrder } from "../traverse.js";
 import type { QuantizationGrid, Value, ValueOf } from "../value.js";
 import { type GraphFacts, graphFacts } from "./facts.js";
-import { rewriteProgram } from "./rebuild.js";
 
 /** Smallest and largest value that a tensor took. */
 export type Range = readonly [low: number, high: number];
@@ -83,7 +84,7 @@ function quantizedConv(conv: ValueOf<"conv2d">, ranges: ConvRanges): Value {
 /** @param ranges of the convolutions to quantize; others stay as they are */
 export function quantizeConvolutions(program: Program, ranges: ActivationRanges): Program {
   const facts = graphFacts(program);
-  return rewriteProgram(program, (value, _inputs, keep) => {
+  return mapProgram(program, (value, _inputs, keep) => {
     const name = quantizableName(value, facts);
     const kept = keep();
     if (name === undefined || !Object.hasOwn(ranges, name)) return kept;

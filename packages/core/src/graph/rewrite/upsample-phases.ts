@@ -7,13 +7,13 @@
  * 16 products per small pixel instead of 36, exact up to rounding, and the large picture never exists.
  */
 import type { Dim } from "../dim.js";
+import { mapProgram } from "../map-graph.js";
 import { concat, pixelShuffle, reshape } from "../ops/layout.js";
 import { constant } from "../ops/leaves.js";
 import { conv2d, matmul } from "../ops/linear.js";
 import type { Program } from "../program.js";
 import { Tensor } from "../tensor.js";
 import type { Value } from "../value.js";
-import { rewriteProgram } from "./rebuild.js";
 import { isUpsampled } from "./winograd.js";
 import { kronecker, type Matrix } from "./winograd-matrices.js";
 
@@ -52,7 +52,7 @@ export function upsampleConv2d(x: Value, weight: Value, bias?: Value): Value {
 
 /** Replaces every such pair of the program. */
 export function splitUpsampling(program: Program): Program {
-  return rewriteProgram(program, (value, inputs, keep) => {
+  return mapProgram(program, (value, inputs, keep) => {
     const [x, weight, bias] = inputs as readonly [Value, Value, Value?];
     if (value.op !== "conv2d" || value.dtype !== "float32") return keep();
     const { stride, dilation, groups, padding } = value.attributes;

@@ -1,9 +1,9 @@
 /** Graph to graph: 3x3 convolutions with stride 1 become Winograd's minimal filtering where that is faster. */
 import { isStaticShape } from "../dim.js";
+import { mapProgram } from "../map-graph.js";
 import type { Program } from "../program.js";
 import type { Padding2d, Value } from "../value.js";
 import { type GraphFacts, graphFacts } from "./facts.js";
-import { rewriteProgram } from "./rebuild.js";
 import { winogradConv2d } from "./winograd-conv.js";
 import type { WinogradTile } from "./winograd-matrices.js";
 
@@ -38,7 +38,7 @@ export function winogradSize(value: Value, { isConstant }: GraphFacts): ConvSize
 
 export function toWinograd(program: Program, choose: ChooseWinograd): Program {
   const facts = graphFacts(program);
-  return rewriteProgram(program, (value, inputs, keep) => {
+  return mapProgram(program, (value, inputs, keep) => {
     const size = winogradSize(value, facts);
     if (size === undefined || value.op !== "conv2d") return keep();
     const tile = choose(size, value.inputs[1]);

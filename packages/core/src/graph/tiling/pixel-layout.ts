@@ -5,7 +5,7 @@
  * none of them any more. Axes are counted from the end, as broadcasting does.
  */
 import { reshape, slice } from "../ops/layout.js";
-import type { Value } from "../value.js";
+import type { Padding2d, Value } from "../value.js";
 
 /** Positions start..stop (exclusive) of one axis. */
 export interface Range {
@@ -46,6 +46,18 @@ export function pixelAxes(layout: TileLayout): readonly number[] {
 export function sameForAllPixels(shape: Value["shape"], layout: TileLayout): boolean {
   return pixelAxes(layout).every((axis) => (shape.at(axis) ?? 1) === 1);
 }
+
+/** Where a tile lies, and how much of what it needs lay outside of the input and was left away. */
+export interface TilePlace {
+  readonly layout: PixelLayout;
+  readonly region: Region;
+  readonly cut: Padding2d;
+}
+
+export const mapRegion = ([rows, columns]: Region, map: (range: Range, axis: 0 | 1) => Range): Region => [
+  map(rows, 0),
+  map(columns, 1),
+];
 
 /** Rows and columns of a region. */
 export const extent = ([rows, columns]: Region): Grid => [rows.stop - rows.start, columns.stop - columns.start];

@@ -6,11 +6,12 @@
  * the picture ends, everything else sees real neighbors, so a tile's pixels are those of the whole picture. Sums over the
  * pixels that are known come in as inputs; sums that are wanted come out as the tile's share.
  */
+import { rebuild } from "../composites/composite.js";
 import { input } from "../ops/leaves.js";
 import type { Padding2d, Value } from "../value.js";
 import type { PixelFlow } from "./pixel-flow.js";
 import { cropTile, extent, type Grid, hasPixels, type Range, type Region } from "./pixel-layout.js";
-import { rebuild, ruleOf } from "./tile-rules.js";
+import { ruleOf } from "./tile-rules.js";
 
 /** What a tile computes: a region of a value with pixels, or the share of a region in a sum over the pixels. */
 export interface TileTarget {
@@ -84,7 +85,7 @@ const NO_CUT: Padding2d = { top: 0, left: 0, bottom: 0, right: 0 };
 
 const offset = (from: Region, to: Region): Grid => [to[0].start - from[0].start, to[1].start - from[1].start];
 
-const cellSize = (value: Value): number => ("factor" in value.attributes ? value.attributes.factor : 1);
+const cellSize = (value: Value): number => ruleOf(value)?.cell?.(value as never) ?? 1;
 
 /** How much of `need` lies outside of what there is. */
 const outside = (need: Region, inside: Region): Padding2d => ({
@@ -137,7 +138,7 @@ export function buildTile(request: TileRequest): Tile {
     const cut = operands[0]?.cut ?? NO_CUT;
     const inputs = operands.map(({ tile }) => tile);
     // Where cells of several pixels are made whole and cut, the place within a cell matters.
-    if ("factor" in value.attributes) key.push(region.map(({ start }) => start % cellSize(value)).join());
+    if (cellSize(value) > 1) key.push(region.map(({ start }) => start % cellSize(value)).join());
     built.set(value, ruleOf(value)?.make?.(value as never, inputs, { layout, region, cut }) ?? rebuild(value, inputs));
   }
   const outputs = Object.entries(targets).map(([name, { value, region }]) => [name, operandTile(value, region).tile]);

@@ -6,6 +6,9 @@
  * all pixels with all). The table is mapped over all ops, so that a new one has to take a side.
  */
 import { build } from "../build.js";
+import { maker, rebuild } from "../composites/composite.js";
+import type { CompositeName, CompositeTile } from "../composites/composite-row.js";
+import { compositeRow } from "../composites/composite-table.js";
 import { mul } from "../ops/elementwise.js";
 import { slice } from "../ops/layout.js";
 import { reduceSum } from "../ops/reduce.js";
@@ -15,13 +18,14 @@ import {
   extent,
   type Grid,
   hasPixels,
+  mapRegion,
   type PixelLayout,
   pixelAxes,
-  type Range,
   type Region,
   sameForAllPixels,
   sameLayout,
   type TileLayout,
+  type TilePlace,
   tileShape,
 } from "./pixel-layout.js";
 
@@ -38,21 +42,10 @@ export interface TileRule<K extends OpName> {
    * away.
    */
   make?(value: ValueOf<K>, inputs: readonly Value[], tile: TilePlace): Value;
+  /** Pixels of the output that are made at once, along each axis: the place within such a cell matters. Default 1. */
+  cell?(value: ValueOf<K>): number;
 }
 
-export interface TilePlace {
-  readonly layout: PixelLayout;
-  readonly region: Region;
-  readonly cut: Padding2d;
-}
-
-export const rebuild = (value: Value, inputs: readonly Value[], attributes: object = value.attributes): Value =>
-  build<OpName>(value.op, inputs as never, attributes as never);
-
-const mapRegion = ([rows, columns]: Region, map: (range: Range, axis: 0 | 1) => Range): Region => [
-  map(rows, 0),
-  map(columns, 1),
-];
 const shapeOf = (value: { readonly shape: Value["shape"] }) => value.shape as readonly number[];
 
 /** The one layout of all inputs that have pixels, if the others broadcast over it. */
@@ -168,6 +161,7 @@ const pooling = {
 /** Ops that enlarge by a factor make whole cells, of which the region is cut out. */
 const enlarging = {
   layout: spatialLayout,
+  cell: ({ attributes: { factor } }: { attributes: { readonly factor: number } }) => factor,
   need: ({ attributes: { factor } }: { attributes: { readonly factor: number } }, region: Region) =>
     mapRegion(region, ({ start, stop }) => ({ start: Math.floor(start / factor), stop: Math.ceil(stop / factor) })),
   make(
@@ -286,7 +280,20 @@ export const tileRules: { readonly [K in OpName]: TileRule<K> | null } = {
       mapRegion(region, ({ start, stop }) => ({ start: start * factor, stop: stop * factor })),
   },
   upsampleNearest2d: enlarging,
+  composite: {
+    layout: (value, inputs) => tileOf(value)?.layout(value as never, inputs),
+    need: (value, region) => tileOf(value)?.need?.(value as never, region) ?? region,
+    make: (value, inputs, place) =>
+      tileOf(value)?.make?.(value as never, inputs, place, maker(value) as never) ?? rebuild(value as Value, inputs),
+    cell: (value) => tileOf(value)?.cell?.(value as never) ?? 1,
+  },
 };
+
+/** The row of a composite that can be computed in tiles as a whole. */
+export function tileOf(value: ValueOf<"composite">): CompositeTile<CompositeName> | undefined {
+  const tile = compositeRow(value).tile as CompositeTile<CompositeName> | undefined;
+  return tile?.fits(value as never) ? tile : undefined;
+}
 
 /** The row of a value's op. */
 export function ruleOf(value: Value): TileRule<OpName> | null {

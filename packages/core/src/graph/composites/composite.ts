@@ -1,0 +1,38 @@
+/** Where composites are made, and values made again at other inputs. */
+import { build } from "../build.js";
+import type { OpName, Value, ValueOf } from "../value.js";
+import type { CompositeAttributes, CompositeInputs, CompositeName, CompositeRow, Make } from "./composite-row.js";
+import { composites } from "./composite-table.js";
+
+/**
+ * Composite `name` of inputs.
+ *
+ * @throws ShapeError when its body doesn't take them
+ */
+export function composite<K extends CompositeName>(
+  name: K,
+  inputs: CompositeInputs<K>,
+  attributes: CompositeAttributes<K>,
+): Value {
+  const row = composites[name] as unknown as CompositeRow<K>;
+  return build("composite", inputs, { name, attributes, body: row.body(inputs, attributes) } as never);
+}
+
+/** Makes `value` again, at other inputs and with some attributes changed; where nothing is other, it is `value`. */
+export function maker(value: ValueOf<"composite">): Make<CompositeName> {
+  const { name, attributes } = value.attributes;
+  return (inputs, changed = {}) => {
+    const known = new Map<string, unknown>(Object.entries(attributes));
+    const sameAttributes = Object.entries(changed).every(([key, next]) => known.get(key) === next);
+    const sameInputs = inputs.length === value.inputs.length && inputs.every((input, i) => input === value.inputs[i]);
+    if (sameAttributes && sameInputs) return value as Value;
+    return composite(name, inputs, { ...attributes, ...changed } as never);
+  };
+}
+
+/** The op of `value` on other inputs, whose shapes and dtypes may differ. */
+export function rebuild(value: Value, inputs: readonly Value[], attributes: object = value.attributes): Value {
+  if (value.op === "composite") return maker(value)(inputs as never);
+  // Inputs and attributes are those of one op; TypeScript can't correlate the unions.
+  return build<OpName>(value.op, inputs as never, attributes as never);
+}
