@@ -36,6 +36,15 @@ export function topologicalOrder(
   return order;
 }
 
+/** What of `order` (inputs before users) is a source or depends on one. */
+export function dependents(order: readonly Value[], isSource: (value: Value) => boolean): Set<Value> {
+  const found = new Set<Value>();
+  for (const value of order) {
+    if (isSource(value) || value.inputs.some((operand) => found.has(operand))) found.add(value);
+  }
+  return found;
+}
+
 /** The parameters that `outputs` depend on, by name. */
 export function parametersOf(outputs: readonly Value[]): Map<string, ParameterSpec> {
   return new Map([...leavesOf(outputs, "parameter")].map(([name, leaf]) => [name, leaf.attributes]));
