@@ -3,7 +3,8 @@
  *
  * Archives come from strangers, so everything is checked against the length of the source before it is used, members may
  * not overlap (small archives that claim to expand to petabytes do), and names may not repeat. Zip64 is read, because
- * checkpoints and image archives exceed 4 GB. Source: PKWARE's APPNOTE, sections 4.3 to 4.5.
+ * checkpoints and image archives exceed 4 GB. Ours, because browsers read checkpoints too, by any ByteSource: yauzl needs Node.
+ * Source: PKWARE's APPNOTE, sections 4.3 to 4.5.
  */
 import { DataError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";

@@ -3,7 +3,8 @@
  *
  * Read: ustar (with its prefix field), GNU long names, and the path and size of pax headers. Archives come from strangers, so
  * every header's checksum and every range is checked against the length of the file before it is used. Sparse members and
- * continued volumes are refused. Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header".
+ * continued volumes are refused. Ours, because samples are read at random: tar-stream gives contents in order and no positions.
+ * Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header".
  */
 import type { ByteSource } from "@dcae/core/checkpoint";
 import { DataError } from "@dcae/core/graph";
