@@ -68,7 +68,7 @@ export function describeRun(kind, { packages: counted, failures, problems, passe
   const lines = counted.map(
     ({ name, files, seconds, ...counts }) =>
       `${kind} tests of ${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped; ` +
-      `${files} files, ${seconds.toFixed(0)} s of one core`,
+      `${files} files, ${seconds.toFixed(0)} s when added up`,
   );
   lines.push(`${kind} tests: ${passed} passed, ${failed} failed, ${skipped} skipped`);
   for (const { package: name, file, name: test } of failures) {
