@@ -369,9 +369,12 @@ describe("what is planned and refused", () => {
     const text = await succeed("diffusion", "train", "--config", config, "--dry-run");
     expect(text).toMatch(/^tiny: uvit with [\d,]+ parameters, 16 tokens, 0\.\d+ GMACs a latent\n/);
     expect(text).toContain("6 updates of 12 latents, 3.00 passes over the data; objective: noise prediction");
+    expect(text).toContain("\n  learning rate: 0.002 after a warm-up of 3 updates\n");
+    expect(text).toMatch(/\n {2}time, measured here: [\d.]+ s for an update, \d+s for all/);
     expect(existsSync(place("runs"))).toBe(false);
     const plan = JSON.parse(await succeed("diffusion", "train", "--config", config, "--dry-run", "--json")) as object;
     expect(plan).toMatchObject({ arch: "uvit", tokens: 16, latentsPerUpdate: 12 });
+    expect(plan).toMatchObject({ measured: { seconds: expect.any(Number) } });
   });
 
   test.each([

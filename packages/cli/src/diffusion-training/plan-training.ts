@@ -9,6 +9,7 @@ import type { DiffusionTraining } from "./schema.js";
 export interface DiffusionPlan {
   readonly name: string;
   readonly arch: string;
+  readonly network: ParsedDenoiser;
   readonly objective: string;
   readonly parameters: number;
   /** Patch tokens per latent. */
@@ -42,6 +43,7 @@ export function planDiffusion(
   return {
     name: training.name,
     arch: config.arch,
+    network,
     objective: objective.name,
     parameters: denoiserParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
     tokens: tokenCount(config),

@@ -1,11 +1,15 @@
 /** Carries out a diffusion training: says what will train, trains, says what came out. */
 import { loadAutoencoder } from "@dcae/core";
+import { objectiveOf } from "@dcae/diffusion";
+import { type MeasuredUpdate, measureUpdate } from "@dcae/train";
 import type { CliIo } from "../cli-io.js";
 import { formatCount } from "../format-number.js";
 import { hubOptions, modelSource } from "../options/model-options.js";
+import { formatMeasured } from "../training/dry-run.js";
 import { describeEngine, openTrainingEngine } from "../training/training-engine.js";
 import { trainingProgress } from "../training/training-progress.js";
 import { checkSamples } from "./check-samples.js";
+import { denoiserStages } from "./denoiser-stages.js";
 import { describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
 import type { DiffusionFlags } from "./diffusion-options.js";
 import { type DiffusionPlan, formatDiffusionPlan, planDiffusion } from "./plan-training.js";
@@ -55,6 +59,20 @@ function assumedLatents(
   };
 }
 
+/** What an update takes on the engine that the flags name. */
+async function measure(
+  config: DiffusionTraining,
+  { network }: DiffusionPlan,
+  flags: DiffusionFlags,
+): Promise<MeasuredUpdate> {
+  const engine = await openTrainingEngine(flags);
+  try {
+    return await measureUpdate(engine, denoiserStages(network, objectiveOf(network.recipe), config), config.accumulate);
+  } finally {
+    await engine.dispose();
+  }
+}
+
 /** @throws the reason of `io.signal` when a signal stopped the run, after it was saved */
 export async function runDiffusion(
   { config, directory }: ChosenDiffusion,
@@ -64,7 +82,9 @@ export async function runDiffusion(
   const { json = false } = flags;
   const plan = await planOf(config);
   if (flags.dryRun === true) {
-    return io.out(json ? JSON.stringify({ directory, ...plan }, undefined, 2) : formatDiffusionPlan(plan));
+    const measured = await measure(config, plan, flags);
+    if (json) return io.out(JSON.stringify({ directory, ...plan, measured }, undefined, 2));
+    return io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
   }
   io.note(`${config.name}, in ${directory}`);
   io.note(formatDiffusionPlan(plan));
