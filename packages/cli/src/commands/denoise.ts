@@ -2,6 +2,7 @@
 import { createEngine, DataError, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind } from "@dcae/core/graph";
+import { closeAll } from "@dcae/core/runtime";
 import { loadDenoiser, openDenoiser } from "@dcae/diffusion";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
@@ -52,19 +53,22 @@ async function denoise(flags: DenoiseFlags, io: CliIo): Promise<void> {
   const t = await readArray("--t", flags.t, "float", 1);
   const labels = flags.labels === undefined ? undefined : await readArray("--labels", flags.labels, "int", 1);
   const opened = await openDenoiser(await denoiserSource(model), await denoiserOptions(flags, io));
+  const closers = [() => opened.weights.close()];
   try {
     const engine = await createEngine({ device, dtype, ...(threads === undefined ? {} : { threads }) });
+    // It frees its programs too. After an interruption there may be a computation that this would wait for.
+    closers.unshift(async () => {
+      if (!io.signal.aborted) await engine.dispose();
+    });
     const denoiser = loadDenoiser(engine, opened.weights, opened.description.config);
     io.progress.show({ label: "denoise", done: 0, total: 1 });
     const y = await unlessInterrupted(denoiser.forward(x, t, labels), io.signal);
     const [count] = y.shape as readonly [number];
     await writeArrayFile({ path: out, count, tensorName: "prediction" }, (append) => append(y));
     io.out(`${out}: [${y.shape.join(", ")}]`);
-    await denoiser.dispose();
-    await engine.dispose();
   } finally {
     io.progress.clear();
-    await opened.weights.close();
+    await closeAll(closers);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a command works through one by one: pictures, or the items of array files. */
 import { DataError, isPictureName, loadImage, type Tensor } from "@dcae/core";
+import { closeAll, failClosed } from "@dcae/core/runtime";
 import type { CliIo } from "../cli-io.js";
 import { openArrayFile } from "../files/array-file.js";
 import { arrayFormatOf } from "../files/file-kind.js";
@@ -55,7 +56,7 @@ export async function openItems(
   const items: Item[] = [];
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
-    for (const closer of closers) await closer();
+    await closeAll(closers);
   };
   try {
     for (const file of files) {
@@ -67,8 +68,7 @@ export async function openItems(
       }
     }
   } catch (error) {
-    await close();
-    throw error;
+    return failClosed(error, [close]);
   }
   return { items, close };
 }

@@ -2,7 +2,7 @@
  * The Deep Compression Autoencoder as users see it: pictures to latents and back.
  *
  * A model joins a configuration, weights under official names, and an engine. Programs are built for each shape at first
- * use. Platform-specific loading lives elsewhere (`fromPretrained` in autoencoder-dc.node.ts); this file runs anywhere.
+ * use. Loading depends on the platform (`fromPretrained` in pretrained.node.ts and pretrained.browser.ts); this file runs anywhere.
  */
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError, ShapeError } from "../errors.js";
@@ -13,6 +13,7 @@ import type { Tensor } from "../graph/tensor.js";
 import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
 import { dcAeDecode, dcAeEncode } from "../models/dc-ae.js";
 import { type DcAeConfig, spatialCompression } from "../models/dc-ae-config.js";
+import { closeAll } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./bounded-runs.js";
 import { checkFinite } from "./check-finite.js";
@@ -200,10 +201,12 @@ export class AutoencoderDCModel {
 
   /** Frees the programs, the engine and the weights' file handles. */
   async dispose(): Promise<void> {
-    await this.#programs.dispose();
-    await this.#bounded.dispose();
-    await this.engine.dispose();
-    await this.weights.close();
+    await closeAll([
+      () => this.#programs.dispose(),
+      () => this.#bounded.dispose(),
+      () => this.engine.dispose(),
+      () => this.weights.close(),
+    ]);
   }
 
   #checkLatentChannels(channels: number | undefined): void {
@@ -235,11 +238,11 @@ export class AutoencoderDCModel {
 
   async #encode(x: Tensor, options: EncodeDcOptions): Promise<Tensor> {
     const latent = await this.#run(x, this.#encodePart(options.latentChannels), limitOf(options));
-    return checkFinite(latent, x, this.weights, "encode");
+    return checkFinite(latent, x, this, "encode");
   }
 
   async #decode(latent: Tensor, limit?: MemoryLimit): Promise<Tensor> {
-    return checkFinite(await this.#run(latent, this.#decodePart(), limit), latent, this.weights, "decode");
+    return checkFinite(await this.#run(latent, this.#decodePart(), limit), latent, this, "decode");
   }
 
   async #encodeTiled(x: Tensor, options: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {

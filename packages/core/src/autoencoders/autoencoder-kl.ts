@@ -10,6 +10,7 @@ import { sizeOf, Tensor } from "../graph/tensor.js";
 import { fitToMultiple } from "../image/fit-to-multiple.js";
 import { sdVaeDecode, sdVaeEncode } from "../models/sd-vae.js";
 import { type SdVaeConfig, sdVaeSpatialCompression } from "../models/sd-vae-config.js";
+import { closeAll } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import type { CodecOptions, ModelParts, ReconstructOptions } from "./autoencoder-dc.js";
 import { checkFinite } from "./check-finite.js";
@@ -138,9 +139,7 @@ export class AutoencoderKLModel {
   }
 
   async dispose(): Promise<void> {
-    await this.#programs.dispose();
-    await this.engine.dispose();
-    await this.weights.close();
+    await closeAll([() => this.#programs.dispose(), () => this.engine.dispose(), () => this.weights.close()]);
   }
 
   /** A latent in the scale of diffusion models, (latent - shiftFactor) * scalingFactor. */
@@ -162,13 +161,13 @@ export class AutoencoderKLModel {
     const x = checkPicture(picture, this.config.inChannels, this.compression);
     const build = () => buildKlEncodeProgram(this.config, x.shape);
     const { moments } = await this.#programs.run(`encode ${x.shape.join("x")}`, build, { x });
-    return checkFinite(moments as Tensor, x, this.weights, "encode");
+    return checkFinite(moments as Tensor, x, this, "encode");
   }
 
   async #decode(latent: Tensor): Promise<Tensor> {
     const build = () => buildKlDecodeProgram(this.config, latent.shape);
     const { picture } = await this.#programs.run(`decode ${latent.shape.join("x")}`, build, { latent });
-    return checkFinite(picture as Tensor, latent, this.weights, "decode");
+    return checkFinite(picture as Tensor, latent, this, "decode");
   }
 
   /** Tiles of `sampleSize` with an overlap of a quarter, as diffusers does (dcae.md section 9). */

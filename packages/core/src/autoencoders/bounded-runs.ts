@@ -44,10 +44,15 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
   const programs = createProgramCache(engine, weights, 1);
   const plans = new Map<string, ExactPlan>();
 
-  function plan(shape: readonly number[], { label, build }: ModelPart, limit: MemoryLimit): ExactPlan {
+  /** A plan depends on all of this, and so do the programs that it consists of. */
+  const keyOf = (shape: readonly number[], { label }: ModelPart, { maxMemory, reserved = 0 }: MemoryLimit) =>
+    `${label} ${shape.join("x")} ${maxMemory} ${reserved}`;
+
+  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit): ExactPlan {
     const { maxMemory, reserved = 0 } = limit;
+    const { build } = part;
     const [count, ...size] = shape as [number, ...number[]];
-    const key = `${label} ${shape.join("x")} ${maxMemory} ${reserved}`;
+    const key = keyOf(shape, part, limit);
     const known = plans.get(key);
     if (known !== undefined) return known;
     const { predictMemory } = engine;
@@ -69,8 +74,8 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
     plan,
     async run(x, part, limit) {
       const made = plan(x.shape, part, limit);
-      const [count, ...size] = x.shape as [number, ...number[]];
-      const label = `${part.label} ${size.join("x")} ${limit.maxMemory} ${limit.reserved ?? 0}`;
+      const [count] = x.shape as [number, ...number[]];
+      const label = keyOf(x.shape, part, limit);
       const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), programs.run, label);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;

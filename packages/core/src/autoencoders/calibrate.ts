@@ -80,7 +80,7 @@ export async function calibrate(
       try {
         for (const x of inputs.filter((tensor) => tensor.shape.join() === shape)) {
           const outputs = await loaded.run({ [inputName]: x });
-          const observed = await checkFinite(outputs[RANGES_OUTPUT] as Tensor, x, weights, "calibrate");
+          const observed = await checkFinite(outputs[RANGES_OUTPUT] as Tensor, x, { weights, engine }, "calibrate");
           ranges = mergeRanges(ranges, program, observed);
           results.push(outputs[outputName] as Tensor);
           onProgress?.({ done: ++done, total });

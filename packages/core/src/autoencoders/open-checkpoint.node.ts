@@ -1,6 +1,7 @@
 /** Opens a model from the hub, a folder or a file: configuration and weights, checked against each other. */
 import { openModel } from "../checkpoint/open-model.node.js";
 import type { ResolveModelOptions } from "../checkpoint/resolve-model-files.node.js";
+import { failClosed } from "../runtime/close-all.js";
 import { type Checkpoint, type CheckpointOptions, checkCheckpoint, chooseModel } from "./check-checkpoint.js";
 
 export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
@@ -18,12 +19,11 @@ export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
 export async function openCheckpoint(idOrPath: string, options: OpenOptions = {}): Promise<Checkpoint> {
   const { onNotice = (notice) => process.emitWarning(notice) } = options;
   const opened = await openModel(idOrPath, options);
-  if (opened.notice !== undefined) onNotice(opened.notice);
   try {
+    if (opened.notice !== undefined) onNotice(opened.notice);
     const described = chooseModel(opened.config, opened.files.configPath ?? idOrPath, options);
     return checkCheckpoint(opened.weights, described, options.scalingFactor);
   } catch (error) {
-    await opened.weights.close();
-    throw error;
+    return failClosed(error, [() => opened.weights.close()]);
   }
 }

@@ -2,6 +2,7 @@
 import { type FetchModelOptions, fetchModel } from "../checkpoint/fetch-model.js";
 import { ConfigError } from "../errors.js";
 import type { ModelDescription } from "../models/model-description.js";
+import { failClosed } from "../runtime/close-all.js";
 import { createEngine, type WebEngineOptions } from "../runtime/create-engine.browser.js";
 import { AutoencoderDCModel, type ModelParts } from "./autoencoder-dc.js";
 import { AutoencoderKLModel } from "./autoencoder-kl.js";
@@ -12,15 +13,32 @@ export interface WebLoadOptions extends FetchModelOptions, CheckpointOptions, We
   readonly maxPrograms?: number | undefined;
 }
 
-type Loaded = { readonly model: ModelDescription } & Omit<ModelParts<unknown>, "config">;
+type Kind = ModelDescription["kind"];
+type ConfigOf<K extends Kind> = Extract<ModelDescription, { readonly kind: K }>["config"];
 
-async function load(idOrUrl: string, options: WebLoadOptions): Promise<Loaded> {
+const WRONG_KIND: Readonly<Record<Kind, string>> = {
+  "dc-ae": "this is an AutoencoderKL (SD-VAE), not a DC-AE",
+  "sd-vae": "this is a DC-AE, not an AutoencoderKL (SD-VAE)",
+};
+
+/** Closes what it opened when anything fails. */
+async function load<K extends Kind>(
+  idOrUrl: string,
+  kind: K,
+  options: WebLoadOptions,
+): Promise<ModelParts<ConfigOf<K>>> {
   const opened = await fetchModel(idOrUrl, options);
-  const described = chooseModel(opened.config, `${idOrUrl} config.json`, options);
-  const { model, weights } = checkCheckpoint(opened.weights, described, options.scalingFactor);
-  const { scalingFactor, shiftFactor } = model;
-  const engine = await createEngine(options);
-  return { model, name: idOrUrl, weights, engine, scalingFactor, shiftFactor, maxPrograms: options.maxPrograms };
+  try {
+    const described = chooseModel(opened.config, `${idOrUrl} config.json`, options);
+    const { model, weights } = checkCheckpoint(opened.weights, described, options.scalingFactor);
+    if (model.kind !== kind) throw new ConfigError(`${idOrUrl}: ${WRONG_KIND[kind]}`);
+    const { scalingFactor, shiftFactor } = model;
+    const config = model.config as ConfigOf<K>;
+    const engine = await createEngine(options);
+    return { config, name: idOrUrl, weights, engine, scalingFactor, shiftFactor, maxPrograms: options.maxPrograms };
+  } catch (error) {
+    return failClosed(error, [() => opened.weights.close()]);
+  }
 }
 
 /** The Deep Compression Autoencoder. Dispose it when done. */
@@ -30,9 +48,7 @@ export class AutoencoderDC extends AutoencoderDCModel {
    * @throws ConfigError when it is no DC-AE, CheckpointError when the files can't be had or don't fit
    */
   static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderDC> {
-    const { model, ...parts } = await load(idOrUrl, options);
-    if (model.kind !== "dc-ae") throw new ConfigError(`${idOrUrl}: this is an AutoencoderKL (SD-VAE), not a DC-AE`);
-    return new AutoencoderDC({ ...parts, config: model.config });
+    return new AutoencoderDC(await load(idOrUrl, "dc-ae", options));
   }
 }
 
@@ -40,8 +56,6 @@ export class AutoencoderDC extends AutoencoderDCModel {
 export class AutoencoderKL extends AutoencoderKLModel {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderKL checkpoints. */
   static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderKL> {
-    const { model, ...parts } = await load(idOrUrl, options);
-    if (model.kind !== "sd-vae") throw new ConfigError(`${idOrUrl}: this is a DC-AE, not an AutoencoderKL (SD-VAE)`);
-    return new AutoencoderKL({ ...parts, config: model.config });
+    return new AutoencoderKL(await load(idOrUrl, "sd-vae", options));
   }
 }

@@ -6,6 +6,7 @@ import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
 import type { DcAeConfig } from "../models/dc-ae-config.js";
 import type { ModelDescription } from "../models/model-description.js";
+import { failClosed } from "../runtime/close-all.js";
 import { createEngine } from "../runtime/create-engine.node.js";
 import type { Engine, EngineOptions } from "../runtime/engine.js";
 import { AutoencoderDCModel, type ModelParts } from "./autoencoder-dc.js";
@@ -52,10 +53,10 @@ export class AutoencoderDC extends AutoencoderDCModel {
   static async fromCheckpoint(checkpoint: Checkpoint, name: string, options: LoadOptions): Promise<AutoencoderDC> {
     const { model, weights } = checkpoint;
     if (model.kind !== "dc-ae") {
-      await weights.close();
-      throw new ConfigError(`${name}: this is an AutoencoderKL (SD-VAE), not a DC-AE`, {
+      const error = new ConfigError(`${name}: this is an AutoencoderKL (SD-VAE), not a DC-AE`, {
         hint: "Load it with AutoencoderKL.fromPretrained.",
       });
+      return failClosed(error, [() => weights.close()]);
     }
     const parts = await assemble(checkpoint, name, model.config, options, () =>
       withActivationRanges({ config: model.config, weights }, options),
@@ -92,10 +93,10 @@ export class AutoencoderKL extends AutoencoderKLModel {
   static async fromCheckpoint(checkpoint: Checkpoint, name: string, options: LoadOptions): Promise<AutoencoderKL> {
     const { model, weights } = checkpoint;
     if (model.kind !== "sd-vae") {
-      await weights.close();
-      throw new ConfigError(`${name}: this is a DC-AE, not an AutoencoderKL (SD-VAE)`, {
+      const error = new ConfigError(`${name}: this is a DC-AE, not an AutoencoderKL (SD-VAE)`, {
         hint: "Load it with AutoencoderDC.fromPretrained.",
       });
+      return failClosed(error, [() => weights.close()]);
     }
     const parts = await assemble(checkpoint, name, model.config, options, async () => {
       if (options.dtype === "int8") throw new ConfigError(`${name}: dtype int8 is for DC-AE, this is an SD-VAE`);
@@ -168,8 +169,7 @@ async function assemble<Config>(
     // Checkpoints are large and pictures few: a second copy of the weights rarely pays.
     engine = await createEngine({ packWeights: false, ...(await engineOptions()) });
   } catch (error) {
-    await weights.close();
-    throw error;
+    return failClosed(error, [() => weights.close()]);
   }
   const { scalingFactor, shiftFactor } = model;
   return { name, config, weights, engine, scalingFactor, shiftFactor, maxPrograms: options.maxPrograms };

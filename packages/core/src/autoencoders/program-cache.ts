@@ -9,6 +9,7 @@ import type { Weights } from "../checkpoint/weights.js";
 import { EngineError } from "../errors.js";
 import type { Program } from "../graph/program.js";
 import type { Tensor } from "../graph/tensor.js";
+import { closeAll } from "../runtime/close-all.js";
 import type { Engine, LoadedProgram, NamedTensors } from "../runtime/engine.js";
 
 export interface ProgramCache {
@@ -56,7 +57,9 @@ export function createProgramCache(engine: Engine, weights: Weights, limit: numb
     dispose() {
       disposed = true;
       return enqueue(async () => {
-        while (programs.size > 0) await evictOldest();
+        const all = [...programs.values()];
+        programs.clear();
+        await closeAll(all.map((program) => () => program.dispose()));
       });
     },
   };

@@ -3,8 +3,8 @@
  *
  * A tensor is a strided view over storage, as in NumPy: `transpose`, `slice`, `reshape` (of contiguous data) and `row`
  * share memory with their source. `data` is always contiguous and row-major; it is the storage itself when the view
- * allows it and a copy otherwise, so read it once, outside of loops. Tensors are treated as immutable: code that wants
- * to write allocates its own typed array first.
+ * allows it and a copy otherwise, so read it once, outside of loops. Nothing freezes the elements: whoever
+ * makes a tensor may fill its array before handing it on, and nobody writes to a tensor that was given to them.
  */
 import { ShapeError } from "../errors.js";
 import { allocate, byteSize, type DType, dtypeKind, isBigIntDType, isStorageOf, type StorageOf } from "./dtype.js";

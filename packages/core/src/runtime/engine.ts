@@ -105,6 +105,8 @@ export interface Engine {
   /** For messages, as in "onnxruntime-node cpu". */
   readonly name: string;
   readonly device: Device;
+  /** What programs without state compute in; float32 where it isn't said. */
+  readonly dtype?: ComputeDType;
   /** The form in which `load` would run a program without state. Absent where programs run as they are. */
   rewrite?(program: Program): Program;
   /**
@@ -126,6 +128,6 @@ export interface Engine {
    * @throws EngineError where the engine can't keep state
    */
   createState(initial: Weights): Promise<EngineState>;
-  /** Disposes every program and ends the engine's threads. */
+  /** Disposes every program and ends the engine's threads. What is being loaded fails with an EngineError. */
   dispose(): Promise<void>;
 }

@@ -16,6 +16,7 @@ import { onnxForm } from "../onnx/lower-composite.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
+import { closeAll, failClosed } from "./close-all.js";
 import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "./engine.js";
 import { createOnnxState, type OnnxState } from "./onnx-state.js";
 import { predictMemory } from "./predict-memory.js";
@@ -53,6 +54,7 @@ interface SessionUse {
 export class OnnxEngine implements Engine {
   readonly name: string;
   readonly device: Device;
+  readonly dtype: ComputeDType;
   readonly #host: SessionHost;
   readonly #options: OnnxEngineOptions;
   readonly #programs = new Set<LoadedProgram>();
@@ -65,11 +67,12 @@ export class OnnxEngine implements Engine {
     this.#host = host;
     this.#options = options;
     this.device = options.device;
+    this.dtype = options.dtype ?? "float32";
     this.name = `${host.name} ${options.device}`;
   }
 
   async createState(initial: Weights): Promise<EngineState> {
-    if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
+    this.#checkDisposed();
     if (this.#host.createState === undefined) throw new EngineError(`${this.name} can't keep state between runs`);
     const state = createOnnxState(await this.#host.createState(), this.name);
     this.#states.set(state, state);
@@ -78,7 +81,7 @@ export class OnnxEngine implements Engine {
   }
 
   async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
-    if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
+    this.#checkDisposed();
     const binding = this.#bindState(original, options.state);
     // Weights in a state change between runs, so what is computed from them can't be computed once.
     if (binding !== undefined) return this.#start(original, await this.#session(original, weights, { binding }));
@@ -90,6 +93,10 @@ export class OnnxEngine implements Engine {
         ? await this.#session(program, weights, { rewritten })
         : await this.#withConstants(program, weights, files, rewritten);
     return this.#start(original, session);
+  }
+
+  #checkDisposed(): void {
+    if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
   }
 
   #start(program: Program, session: Session): LoadedProgram {
@@ -109,14 +116,11 @@ export class OnnxEngine implements Engine {
       return {
         run: (inputs) => opened.run(inputs),
         async release() {
-          await opened.release();
-          await files.close();
+          await closeAll([() => opened.release(), () => files.close()]);
         },
       };
     } catch (error) {
-      await session?.release();
-      await files.close();
-      throw error;
+      return failClosed(error, [() => session?.release(), () => files.close()]);
     }
   }
 
@@ -250,8 +254,8 @@ export class OnnxEngine implements Engine {
 
   async dispose(): Promise<void> {
     this.#disposed = true;
-    await Promise.all([...this.#programs].map((program) => program.dispose()));
-    await this.#host.close();
+    const programs = [...this.#programs].map((program) => program.dispose());
+    await closeAll([...programs.map((done) => () => done), () => this.#host.close()]);
   }
 }
 

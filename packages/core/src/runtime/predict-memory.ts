@@ -2,7 +2,7 @@
  * Memory that the CPU engine takes for a program, predicted from its graph: to load it and to run it once.
  *
  * The graph says how large weights and intermediate values are (program-memory.ts); what the runtime makes of that was
- * measured, on dc-ae-f32c32-in-1.0 at several sizes (test/autoencoders/max-memory.test.ts holds the model to it).
+ * measured, on dc-ae-f32c32-in-1.0 at several sizes (test/autoencoders/max-memory.soak.test.ts holds limits to it).
  */
 import type { Program } from "../graph/program.js";
 import { programMemory } from "./program-memory.js";

@@ -6,6 +6,7 @@
  */
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-common";
 import { EngineError, errorMessage } from "../errors.js";
+import { closeAll, failClosed } from "./close-all.js";
 import type { Session, SessionHost } from "./session-host.js";
 import { fromWire, toWire, type WireTensor } from "./wire-tensor.js";
 
@@ -33,10 +34,13 @@ async function importOrt(): Promise<OrtModule> {
 export function createWebSessionHost(given?: OrtModule): SessionHost {
   let loading: Promise<OrtModule> | undefined;
   const sessions = new Set<Session>();
+  let closed = false;
+  const disposed = () => new EngineError("the engine was disposed");
   return {
     name: "onnxruntime-web",
     readsFiles: false,
     async createSession(model, { device, externalBuffers }) {
+      if (closed) throw disposed();
       loading ??= given === undefined ? importOrt() : Promise.resolve(given);
       const ort = await loading;
       const session = await ort.InferenceSession.create(model, {
@@ -44,6 +48,7 @@ export function createWebSessionHost(given?: OrtModule): SessionHost {
         externalData: [...externalBuffers].map(([path, data]) => ({ path, data })),
         logSeverityLevel: 3,
       });
+      if (closed) return failClosed(disposed(), [() => session.release()]);
       const wrapped: Session = {
         async run(inputs) {
           const feeds: Record<string, OrtTensor> = {};
@@ -69,7 +74,8 @@ export function createWebSessionHost(given?: OrtModule): SessionHost {
       return wrapped;
     },
     async close() {
-      await Promise.all([...sessions].map((session) => session.release()));
+      closed = true;
+      await closeAll([...sessions].map((session) => () => session.release()));
     },
   };
 }

@@ -43,11 +43,76 @@ function runtimeOptions(session: SessionOptions): object {
   };
 }
 
-/** Starts the worker at the first session. It doesn't keep the process alive while it is idle. */
-export function createWorkerSessionHost(): SessionHost {
+/** A worker with the requests that it hasn't answered. */
+interface Connection {
+  request(kind: Request, body: object, transfer?: readonly ArrayBuffer[]): Promise<unknown>;
+  /** Why it takes no requests any more. */
+  readonly ended: Error | undefined;
+  end(reason: Error): Promise<void>;
+}
+
+function connect(script: URL): Connection {
   const pending = new Map<number, Pending>();
-  let worker: Worker | undefined;
+  const worker = new Worker(script);
   let nextId = 0;
+  let ended: Error | undefined;
+
+  /** An error is followed by the end of the worker: what was said first counts. */
+  function fail(reason: Error): void {
+    ended ??= reason;
+    for (const { reject } of pending.values()) reject(ended);
+    pending.clear();
+  }
+
+  worker.on("message", ({ id, result, error }: Answer) => {
+    const request = pending.get(id);
+    pending.delete(id);
+    if (pending.size === 0) worker.unref();
+    if (error === undefined) request?.resolve(result);
+    else request?.reject(new Error(error));
+  });
+  worker.on("error", (error) =>
+    fail(
+      new EngineError(`the ONNX Runtime worker failed: ${error.message}`, {
+        hint: "Run `dcae doctor` to see whether onnxruntime-node loads here.",
+        cause: error,
+      }),
+    ),
+  );
+  worker.on("exit", (code) => fail(new EngineError(`the ONNX Runtime worker ended with exit code ${code}`)));
+
+  return {
+    get ended() {
+      return ended;
+    },
+    request(kind, body, transfer = []) {
+      if (ended !== undefined) return Promise.reject(ended);
+      const id = nextId++;
+      return new Promise((resolve, reject) => {
+        pending.set(id, { resolve, reject });
+        // Referenced only while there is work, so that a finished program exits by itself.
+        worker.ref();
+        worker.postMessage({ id, kind, ...body }, transfer);
+      });
+    },
+    async end(reason) {
+      fail(reason);
+      await worker.terminate();
+    },
+  };
+}
+
+const WORKER = new URL("./onnx-worker.mjs", import.meta.url);
+
+/**
+ * Starts the worker at the first session, and another one where it ended; sessions and states of the old one are lost. It doesn't
+ * keep the process alive while it is idle.
+ *
+ * @param script what the worker runs, for tests
+ */
+export function createWorkerSessionHost(script = WORKER): SessionHost {
+  let connection: Connection | undefined;
+  let closed = false;
   let nextSession = 0;
   let nextState = 0;
   const stateIds = new WeakMap<SessionState, number>();
@@ -55,43 +120,10 @@ export function createWorkerSessionHost(): SessionHost {
   // Whoever asks for a session hears of it.
   quiet?.catch(() => undefined);
 
-  function fail(error: Error): void {
-    for (const { reject } of pending.values()) reject(error);
-    pending.clear();
-    worker = undefined;
-  }
-
-  function start(): Worker {
-    const started = new Worker(new URL("./onnx-worker.mjs", import.meta.url));
-    started.on("message", ({ id, result, error }: Answer) => {
-      const request = pending.get(id);
-      pending.delete(id);
-      if (pending.size === 0) started.unref();
-      if (error === undefined) request?.resolve(result);
-      else request?.reject(new Error(error));
-    });
-    started.on("error", (error) =>
-      fail(
-        new EngineError(`the ONNX Runtime worker failed: ${error.message}`, {
-          hint: "Run `dcae doctor` to see whether onnxruntime-node loads here.",
-          cause: error,
-        }),
-      ),
-    );
-    started.on("exit", (code) => fail(new EngineError(`the ONNX Runtime worker ended with exit code ${code}`)));
-    return started;
-  }
-
-  function request(kind: Request, body: object, transfer: readonly ArrayBuffer[] = []): Promise<unknown> {
-    worker ??= start();
-    const target = worker;
-    const id = nextId++;
-    return new Promise((resolve, reject) => {
-      pending.set(id, { resolve, reject });
-      // Referenced only while there is work, so that a finished program exits by itself.
-      target.ref();
-      target.postMessage({ id, kind, ...body }, transfer);
-    });
+  function connected(): Connection {
+    if (closed) throw new EngineError("the engine was disposed");
+    if (connection === undefined || connection.ended !== undefined) connection = connect(script);
+    return connection;
   }
 
   return {
@@ -99,6 +131,7 @@ export function createWorkerSessionHost(): SessionHost {
     readsFiles: true,
     async createSession(model, options) {
       if (quiet !== undefined) await quiet;
+      const home = connected();
       const session = nextSession++;
       const { binding } = options;
       const body = {
@@ -114,45 +147,45 @@ export function createWorkerSessionHost(): SessionHost {
       // Moved, not copied: converted weights can be gigabytes.
       const buffers = [...options.externalBuffers.values()].map(({ buffer }) => buffer as ArrayBuffer);
       if (model.byteLength === model.buffer.byteLength) buffers.push(model.buffer as ArrayBuffer);
-      await request("create", body, buffers);
+      await home.request("create", body, buffers);
       return {
         async run(inputs) {
           const wire = [...inputs].map(([name, tensor]) => toWire(name, tensor));
-          const outputs = (await request("run", { session, inputs: wire })) as WireTensor[];
+          const outputs = (await home.request("run", { session, inputs: wire })) as WireTensor[];
           return new Map(outputs.map((output) => [output.name, fromWire(output)]));
         },
         async release() {
-          if (worker !== undefined) await request("release", { session });
+          if (home.ended === undefined) await home.request("release", { session });
         },
       };
     },
     async createState() {
       if (quiet !== undefined) await quiet;
+      const home = connected();
       const id = nextState++;
-      await request("createState", { state: id });
+      await home.request("createState", { state: id });
       const state: SessionState = {
         async write(tensors) {
-          await request("writeState", {
+          await home.request("writeState", {
             state: id,
             tensors: [...tensors].map(([name, tensor]) => toWire(name, tensor)),
           });
         },
         async read(names) {
-          const wire = (await request("readState", { state: id, names })) as WireTensor[];
+          const wire = (await home.request("readState", { state: id, names })) as WireTensor[];
           return new Map(wire.map((tensor) => [tensor.name, fromWire(tensor)]));
         },
         async release() {
-          if (worker !== undefined) await request("releaseState", { state: id });
+          if (home.ended === undefined) await home.request("releaseState", { state: id });
         },
       };
       stateIds.set(state, id);
       return state;
     },
     async close() {
-      const target = worker;
-      worker = undefined;
-      target?.removeAllListeners("exit");
-      await target?.terminate();
+      closed = true;
+      // Whoever waits for a session or a run learns that there will be none.
+      await connection?.end(new EngineError("the engine was disposed"));
     },
   };
 }

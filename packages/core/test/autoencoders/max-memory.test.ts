@@ -1,15 +1,16 @@
 /** The option maxMemory of the model: batches, equality, refusal. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/bounded-runs.js";
 import { AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
+import { createEngine, type Engine, type OnnxEngine } from "../../src/runtime/index.js";
 import { relativeError } from "../support/compare.js";
 import { errorOf } from "../support/error-of.js";
 import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";
 
-let engine: Engine;
+let engine: OnnxEngine;
 let model: AutoencoderDCModel;
 const config = tinyF32;
 const picture = [2, 3, 2048, 1536];
@@ -47,6 +48,35 @@ test("encode and decode under a limit give the same as without", async () => {
   const decodeLimit = tightLimit("decode", latent.shape);
   const bounded = await model.decode(latent, { maxMemory: decodeLimit });
   expect(relativeError(bounded, await model.decode(latent))).toBeLessThanOrEqual(1e-5);
+});
+
+test.each(["encode", "decode"] as const)("%s: one picture, then a batch under the same limit", async (part) => {
+  // As if values took a thousand times the memory: small pictures need tiles, and what a batch takes besides decides their size.
+  const greedy: Engine = {
+    name: engine.name,
+    device: engine.device,
+    predictMemory: (program) => 1000 * engine.predictMemory(program),
+    load: (program, weights) => engine.load(program, weights),
+    createState: (initial) => engine.createState(initial),
+    dispose: () => engine.dispose(),
+  };
+  const runs = createBoundedRuns(greedy, model.weights);
+  const modelPart: ModelPart =
+    part === "encode"
+      ? { label: part, input: "x", build: (shape) => buildEncodeProgram(config, shape) }
+      : { label: part, input: "latent", build: (shape) => buildDecodeProgram(config, shape) };
+  const shape = (part === "encode" ? [3, 256, 128] : [2, 8, 4]) as [number, number, number];
+  const [one, both] = [random([1, ...shape]), random([2, ...shape])];
+  const plan = (x: Tensor, maxMemory: number) => runs.plan(x.shape, modelPart, { maxMemory });
+  // One picture runs whole, one of a batch in part: both know a program "whole", and not the same.
+  const maxMemory = (1.1 * (plan(one, 1e15).bytes + plan(both, 1e15).bytes)) / 2;
+  expect(plan(one, maxMemory).tiled).toBe("whole");
+  expect(plan(both, maxMemory)).toMatchObject({ tiled: part === "encode" ? "first" : "last", whole: { name: part } });
+  for (const x of [one, both, one]) {
+    const bounded = await runs.run(x, modelPart, { maxMemory });
+    expect(relativeError(bounded, await model[part](x))).toBeLessThanOrEqual(1e-5);
+  }
+  await runs.dispose();
 });
 
 test("refuses what can't fit, and options that contradict", async () => {

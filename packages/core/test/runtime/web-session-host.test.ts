@@ -22,6 +22,8 @@ beforeAll(async () => {
       () => response.writeHead(404).end(),
     );
   });
+  // A connection that idles while a model runs must not be closed under the next request.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });

@@ -17,6 +17,7 @@ import {
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
+import { closeAll, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
@@ -82,18 +83,17 @@ export class ClassConditionalPipeline {
   static async fromPretrained(idOrPath: string, options: PipelineOptions = {}): Promise<ClassConditionalPipeline> {
     const { description, weights, autoencoderWeights } = await openDenoiser(idOrPath, options);
     let engine: Engine | undefined;
+    let decoder: Decoder | undefined;
     try {
       // Rewriting is about convolutions: the autoencoder's.
       engine = await createEngine(engineOptions(options));
-      const decoder = await loadDecoder(description, autoencoderWeights, options);
+      decoder = await loadDecoder(description, autoencoderWeights, options);
       const scalingFactor = options.scalingFactor ?? description.scalingFactor;
       const { shiftFactor } = options;
       const parts = { description, weights, engine, decoder, scalingFactor, shiftFactor };
       return new ClassConditionalPipeline({ name: idOrPath, ...parts });
     } catch (error) {
-      await engine?.dispose();
-      await weights.close();
-      throw error;
+      return failClosed(error, [() => decoder?.dispose(), () => engine?.dispose(), () => weights.close()]);
     }
   }
 
@@ -152,10 +152,13 @@ export class ClassConditionalPipeline {
   }
 
   async dispose(): Promise<void> {
-    await this.#denoiser.dispose();
-    await this.#parts.engine.dispose();
-    await this.#parts.decoder?.dispose();
-    await this.#parts.weights.close();
+    const { engine, decoder, weights } = this.#parts;
+    await closeAll([
+      () => this.#denoiser.dispose(),
+      () => engine.dispose(),
+      () => decoder?.dispose(),
+      () => weights.close(),
+    ]);
   }
 
   #labelNumber(label: number | string): number {

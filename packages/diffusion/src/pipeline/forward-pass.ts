@@ -4,7 +4,7 @@
 import { ConfigError, ShapeError } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
-import type { Engine, LoadedProgram } from "@dcae/core/runtime";
+import { closeAll, type Engine, type LoadedProgram } from "@dcae/core/runtime";
 import { buildDenoiseProgram } from "../denoisers/denoise.js";
 import { type DenoiserConfig, labelRows } from "../denoisers/denoiser-config.js";
 import type { ForwardPass } from "../samplers/guidance.js";
@@ -73,8 +73,9 @@ export function createDenoiser(
       }),
     dispose: () =>
       enqueue(async () => {
-        for (const program of programs.values()) await program.dispose();
+        const all = [...programs.values()];
         programs.clear();
+        await closeAll(all.map((program) => () => program.dispose()));
       }),
   };
 }

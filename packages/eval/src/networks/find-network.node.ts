@@ -11,6 +11,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { CheckpointError, ConfigError, type DcaeErrorOptions } from "@dcae/core";
 import { openSafetensorsFile, openTorchFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
+import { closeAll, failClosed } from "@dcae/core/runtime";
 import type { MetricNetwork } from "../protocols/metrics.js";
 import { LPIPS_LIN_SUMS, NETWORK_FILES, type NetworkFile } from "./network-files.js";
 
@@ -60,7 +61,7 @@ export async function findNetwork(network: MetricNetwork, options: FindNetworkOp
   const opened: Weights[] = [];
   const files: UsedFile[] = [];
   const close = async () => {
-    for (const weights of opened) await weights.close();
+    await closeAll(opened.map((weights) => () => weights.close()));
   };
   try {
     for (const file of NETWORK_FILES[network]) {
@@ -77,8 +78,7 @@ export async function findNetwork(network: MetricNetwork, options: FindNetworkOp
     }
     await checkLinSums(network, entries, options);
   } catch (error) {
-    await close();
-    throw error;
+    return failClosed(error, [close]);
   }
   return { network, weights: { source: files.map(({ path }) => path).join(" + "), entries, close }, files };
 }

@@ -3,7 +3,7 @@
  * section 1). Both sides are rounded to 8 bits before any metric sees them.
  */
 import { DataError, type Image, Tensor } from "@dcae/core";
-import type { Engine } from "@dcae/core/runtime";
+import { closeAll, type Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import type { FindNetworkOptions } from "../networks/find-network.node.js";
 import { checkMetrics, type Metric, type MetricNetwork, RECONSTRUCTION_METRICS } from "../protocols/metrics.js";
@@ -149,8 +149,7 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
-    await pool.dispose();
-    await networks.close();
+    await closeAll([() => pool.dispose(), () => networks.close()]);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The networks that a run needs. Those whose weights aren't here are named with their metrics, not taken as 0. */
 import type { Weights } from "@dcae/core/checkpoint";
+import { closeAll, failClosed } from "@dcae/core/runtime";
 import {
   type FindNetworkOptions,
   findNetwork,
@@ -44,7 +45,7 @@ export async function openNetworks(
   const missing: MissingMetric[] = [];
   const warnings: string[] = [];
   const close = async () => {
-    for (const opened of weights.values()) await opened.close();
+    await closeAll([...weights.values()].map((opened) => () => opened.close()));
   };
   try {
     for (const network of new Set(needed.values())) {
@@ -63,8 +64,7 @@ export async function openNetworks(
       }
     }
   } catch (error) {
-    await close();
-    throw error;
+    return failClosed(error, [close]);
   }
   return { weights, used, missing, warnings, close };
 }

@@ -4,7 +4,7 @@
 import type { Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Program } from "@dcae/core/graph";
-import type { Engine, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
+import { closeAll, type Engine, type LoadedProgram, type NamedTensors } from "@dcae/core/runtime";
 
 export interface ProgramPool {
   /** Runs the program known as `key`, which `build` makes at first use. */
@@ -41,7 +41,9 @@ export function createProgramPool(engine: Engine, limit = 6): ProgramPool {
       }
     },
     async dispose() {
-      while (loaded.size > 0) await evict();
+      const all = [...loaded.values()];
+      loaded.clear();
+      await closeAll(all.map((program) => async () => (await program).dispose()));
     },
   };
 }

@@ -6,6 +6,7 @@
  */
 import { openTorchFile, openWeightsFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import { CheckpointError, createScope, input } from "@dcae/core/graph";
+import { closeAll, failClosed } from "@dcae/core/runtime";
 import { type LpipsOptions, lpips } from "./lpips.js";
 
 const TRUNK_URL = "https://download.pytorch.org/models/vgg16-397923af.pth";
@@ -40,8 +41,16 @@ export async function openLpipsWeights(files: LpipsFiles = {}): Promise<Weights>
     const missing = [...(trunk === undefined ? ["VGG16"] : []), ...(linear === undefined ? ["the linear layers"] : [])];
     throw new CheckpointError(`LPIPS: no file is given for ${missing.join(" and ")}`, { hint: HINT });
   }
-  const opened = [await open(trunk), await open(linear)] as const;
-  return lpipsWeights(opened[0], opened[1]);
+  const opened: Weights[] = [];
+  try {
+    for (const path of [trunk, linear]) opened.push(await open(path));
+    return await lpipsWeights(opened[0] as Weights, opened[1] as Weights);
+  } catch (error) {
+    return failClosed(
+      error,
+      opened.map((weights) => () => weights.close()),
+    );
+  }
 }
 
 /**
@@ -77,10 +86,7 @@ export async function lpipsWeights(
   return {
     source: `${trunk.source} and ${linear.source}`,
     entries,
-    async close() {
-      await trunk.close();
-      await linear.close();
-    },
+    close: () => closeAll([() => trunk.close(), () => linear.close()]),
   };
 }
 

@@ -18,7 +18,15 @@ import {
   topologicalOrder,
   type Value,
 } from "@dcae/core/graph";
-import type { Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "@dcae/core/runtime";
+import {
+  closeAll,
+  type Device,
+  type Engine,
+  type EngineState,
+  type LoadedProgram,
+  type LoadOptions,
+  type NamedTensors,
+} from "@dcae/core/runtime";
 import type { Kernel, Tf, TfTensor } from "./kernel.js";
 import { elementwiseKernels } from "./kernels/elementwise.js";
 import { layoutKernels } from "./kernels/layout.js";
@@ -94,8 +102,7 @@ export class TfjsEngine implements Engine {
   }
 
   async dispose(): Promise<void> {
-    for (const program of [...this.#programs]) await program.dispose();
-    for (const state of this.#states.keys()) await state.dispose();
+    await closeAll([...this.#programs, ...this.#states.keys()].map((held) => () => held.dispose()));
   }
 }
 
