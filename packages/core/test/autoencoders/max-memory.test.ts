@@ -1,6 +1,7 @@
 /** The option maxMemory of the model: batches, equality, refusal. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/bounded-runs.js";
+import { MEMORY_MARGIN } from "../../src/autoencoders/exact-tiling-plan.js";
 import { AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
@@ -69,7 +70,7 @@ test.each(["encode", "decode"] as const)("%s: one picture, then a batch under th
   const [one, both] = [random([1, ...shape]), random([2, ...shape])];
   const plan = (x: Tensor, maxMemory: number) => runs.plan(x.shape, modelPart, { maxMemory });
   // One picture runs whole, one of a batch in part: both know a program "whole", and not the same.
-  const maxMemory = (1.1 * (plan(one, 1e15).bytes + plan(both, 1e15).bytes)) / 2;
+  const maxMemory = (MEMORY_MARGIN * (plan(one, 1e15).bytes + plan(both, 1e15).bytes)) / 2;
   expect(plan(one, maxMemory).tiled).toBe("whole");
   expect(plan(both, maxMemory)).toMatchObject({ tiled: part === "encode" ? "first" : "last", whole: { name: part } });
   for (const x of [one, both, one]) {
