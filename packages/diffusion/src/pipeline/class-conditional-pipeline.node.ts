@@ -83,7 +83,7 @@ export class ClassConditionalPipeline {
   static async fromPretrained(idOrPath: string, options: PipelineOptions = {}): Promise<ClassConditionalPipeline> {
     const { description, weights, autoencoderWeights } = await openDenoiser(idOrPath, options);
     let engine: Engine | undefined;
-    let decoder: Decoder | undefined;
+    let decoder: Decoder | null = null;
     try {
       // Rewriting is about convolutions: the autoencoder's.
       engine = await createEngine(engineOptions(options));
