@@ -195,6 +195,18 @@ describe("a run", () => {
     expect((await resume("--set", "steps=4")).stdout).toContain("finished after update 4");
   });
 
+  test("evaluates each latent once, in batches of any size", async () => {
+    const losses: number[] = [];
+    for (const batch of [3, 4, 24]) {
+      const changes = { batch, evaluateOn: 7, steps: 1, samples: null };
+      await train(`batches-${batch}`, writeDiffusion(folder, `batches-${batch}.json`, latents, changes));
+      const [start] = await readMetrics(join(place(`batches-${batch}`), "metrics.jsonl"));
+      expect(start).toMatchObject({ step: 0, eval_loss: expect.any(Number) });
+      losses.push(start!.eval_loss as number);
+    }
+    for (const loss of losses) expect(Math.abs(loss - losses[0]!)).toBeLessThan(1e-5 * losses[0]!);
+  });
+
   test("evaluates on held-out latents, without pictures where nothing decodes them", async () => {
     const reference = place("reference");
     await succeed(
