@@ -6,7 +6,7 @@ import { recognizeFormat, unwrapWeights, type WeightFormat } from "../checkpoint
 import { planWeights } from "../checkpoint/weight-plan.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../errors.js";
-import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae-config.js";
+import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae/dc-ae-config.js";
 import { getPreset } from "../models/find-preset.js";
 import { describePreset, type ModelDescription, readModelConfig } from "../models/model-description.js";
 import { modelParameters } from "../models/model-parameters.js";

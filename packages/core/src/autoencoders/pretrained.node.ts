@@ -4,7 +4,7 @@
  */
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
-import type { DcAeConfig } from "../models/dc-ae-config.js";
+import type { DcAeConfig } from "../models/dc-ae/dc-ae-config.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { failClosed } from "../runtime/close-all.js";
 import { createEngine } from "../runtime/create-engine.node.js";

@@ -5,7 +5,7 @@
  * published architectures; a model of one's own needs its configuration.
  */
 import { ConfigError } from "../errors.js";
-import { ARCHITECTURES, type ArchitectureId } from "../models/architectures.js";
+import { ARCHITECTURES, type ArchitectureId } from "../models/dc-ae/architectures.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { type ModelConfig, modelParameters } from "../models/model-parameters.js";
 import { PRESETS, type Preset } from "../models/presets.js";

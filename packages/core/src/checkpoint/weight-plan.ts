@@ -8,9 +8,9 @@
 import { CheckpointError } from "../errors.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import { sizeOf } from "../graph/tensor.js";
+import { dcAeToDiffusers } from "../models/dc-ae/dc-ae-names.js";
+import { klToLdm, klToOldDiffusers } from "../models/sd-vae/kl-names.js";
 import { quoted } from "./json-text.js";
-import { dcAeToDiffusers } from "./names-dc-ae.js";
-import { klToLdm, klToOldDiffusers } from "./names-kl.js";
 import type { WeightFormat } from "./recognize-format.js";
 
 /** An array of a file. */

@@ -10,8 +10,8 @@ export {
   type NormName,
   parseBlockType,
 } from "../blocks/block-spec.js";
-export { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./architectures.js";
-export { dcAeDecode, dcAeEncode, type EncodeOptions } from "./dc-ae.js";
+export { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./dc-ae/architectures.js";
+export { dcAeDecode, dcAeEncode, type EncodeOptions } from "./dc-ae/dc-ae.js";
 export {
   type DcAeConfig,
   type DcAeConfigInput,
@@ -19,11 +19,12 @@ export {
   type DcAeEncoderConfig,
   resolveDcAeConfig,
   spatialCompression,
-} from "./dc-ae-config.js";
-export { parseDiffusersConfig } from "./diffusers-config.js";
+} from "./dc-ae/dc-ae-config.js";
+export { parseDiffusersConfig } from "./dc-ae/diffusers-config.js";
+export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./dc-ae/official-config.js";
+export { toDiffusersConfig } from "./dc-ae/to-diffusers-config.js";
 export { findPreset, getPreset, presetHubId } from "./find-preset.js";
 export { initializeParameter } from "./initialize.js";
-export { parseKlConfig, toKlConfig } from "./kl-config.js";
 export {
   type CheckpointFormat,
   describePreset,
@@ -32,13 +33,12 @@ export {
   toModelConfigFile,
 } from "./model-description.js";
 export { countParameters, type ModelConfig, modelParameters, type ParameterCounts } from "./model-parameters.js";
-export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./official-config.js";
 export { type DcAePreset, PRESETS, type Preset, type PublishedEvaluation, type SdVaePreset } from "./presets.js";
-export { sdVaeDecode, sdVaeEncode } from "./sd-vae.js";
+export { parseKlConfig, toKlConfig } from "./sd-vae/kl-config.js";
+export { sdVaeDecode, sdVaeEncode } from "./sd-vae/sd-vae.js";
 export {
   resolveSdVaeConfig,
   type SdVaeConfig,
   type SdVaeConfigInput,
   sdVaeSpatialCompression,
-} from "./sd-vae-config.js";
-export { toDiffusersConfig } from "./to-diffusers-config.js";
+} from "./sd-vae/sd-vae-config.js";

@@ -6,14 +6,14 @@
  */
 import { ConfigError } from "../errors.js";
 import { quote } from "./config-issues.js";
-import type { DcAeConfig } from "./dc-ae-config.js";
-import { parseDiffusersConfig } from "./diffusers-config.js";
+import type { DcAeConfig } from "./dc-ae/dc-ae-config.js";
+import { parseDiffusersConfig } from "./dc-ae/diffusers-config.js";
+import { parseOfficialConfig, toOfficialConfig } from "./dc-ae/official-config.js";
+import { toDiffusersConfig } from "./dc-ae/to-diffusers-config.js";
 import { findPreset, getPreset } from "./find-preset.js";
-import { parseKlConfig, toKlConfig } from "./kl-config.js";
-import { parseOfficialConfig, toOfficialConfig } from "./official-config.js";
 import type { Preset } from "./presets.js";
-import type { SdVaeConfig } from "./sd-vae-config.js";
-import { toDiffusersConfig } from "./to-diffusers-config.js";
+import { parseKlConfig, toKlConfig } from "./sd-vae/kl-config.js";
+import type { SdVaeConfig } from "./sd-vae/sd-vae-config.js";
 
 /** A model without its weights. */
 export type ModelDescription = {

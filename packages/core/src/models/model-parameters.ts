@@ -5,11 +5,11 @@ import { input } from "../graph/ops/leaves.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import { createScope } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
-import { dcAeDecode, dcAeEncode } from "./dc-ae.js";
-import { spatialCompression } from "./dc-ae-config.js";
+import { dcAeDecode, dcAeEncode } from "./dc-ae/dc-ae.js";
+import { spatialCompression } from "./dc-ae/dc-ae-config.js";
 import type { ModelDescription } from "./model-description.js";
-import { sdVaeDecode, sdVaeEncode } from "./sd-vae.js";
-import { sdVaeSpatialCompression } from "./sd-vae-config.js";
+import { sdVaeDecode, sdVaeEncode } from "./sd-vae/sd-vae.js";
+import { sdVaeSpatialCompression } from "./sd-vae/sd-vae-config.js";
 
 /** What `modelParameters` needs to know about a model. */
 export type ModelConfig =

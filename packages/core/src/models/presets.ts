@@ -1,9 +1,9 @@
 /**
  * The published models, as data (dcae.md sections 4 and 10). `getPreset` (find-preset.ts) looks them up by any of their names.
  */
-import { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./architectures.js";
-import type { DcAeConfig } from "./dc-ae-config.js";
-import type { SdVaeConfig } from "./sd-vae-config.js";
+import { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./dc-ae/architectures.js";
+import type { DcAeConfig } from "./dc-ae/dc-ae-config.js";
+import type { SdVaeConfig } from "./sd-vae/sd-vae-config.js";
 
 /** What is the same for every kind of model. */
 interface PresetBase {

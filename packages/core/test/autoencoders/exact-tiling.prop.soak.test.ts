@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ExactPlan, exactPlans } from "../../src/autoencoders/exact-tiling-plan.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
-import { spatialCompression } from "../../src/models/dc-ae-config.js";
+import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { anyDcAeConfig } from "../support/arbitrary-config.js";
 import { tiledErrors } from "../support/tiled-error.js";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
 import { buildDecodeProgram, buildEncodeProgram, buildKlDecodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
-import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae-config.js";
+import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import { getPreset } from "../../src/models/index.js";
 import type { DcAePreset } from "../../src/models/presets.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";

@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LoadOptions, saveCheckpoint } from "../../src/autoencoders/index.js";
 import type { WeightEntry } from "../../src/checkpoint/weights.js";
 import { Tensor } from "../../src/graph/index.js";
-import type { DcAeConfig } from "../../src/models/dc-ae-config.js";
+import type { DcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { describePreset, getPreset, modelParameters } from "../../src/models/index.js";
 import type { DcAePreset } from "../../src/models/presets.js";
 import { temporaryFolder } from "../support/temporary-folder.js";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
-import { type DcAeConfigInput, resolveDcAeConfig, spatialCompression } from "../../src/models/dc-ae-config.js";
-import { parseOfficialConfig } from "../../src/models/official-config.js";
+import { type DcAeConfigInput, resolveDcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
+import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { errorOf } from "../support/error-of.js";
 
 describe("resolveDcAeConfig", () => {

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import { initialWeights } from "../../src/checkpoint/initial-weights.js";
 import { ConfigError } from "../../src/errors.js";
 import type { Initializer, ParameterSpec } from "../../src/graph/parameter.js";
-import { resolveDcAeConfig } from "../../src/models/dc-ae-config.js";
+import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { initializeParameter } from "../../src/models/initialize.js";
 import { modelParameters } from "../../src/models/model-parameters.js";
-import { resolveSdVaeConfig } from "../../src/models/sd-vae-config.js";
+import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 
 function spec(init: Initializer, rest: Partial<ParameterSpec> = {}): ParameterSpec {
   return { name: "a.weight", shape: [64, 64, 3, 3], dtype: "float32", trainable: true, init, ...rest };

@@ -3,9 +3,9 @@ import { describe, expect, test } from "vitest";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/autoencoder-dc.js";
 import { buildKlDecodeProgram, buildKlEncodeProgram } from "../../src/autoencoders/autoencoder-kl.js";
 import { countMacs, type Program, sizeOf } from "../../src/graph/index.js";
-import { spatialCompression } from "../../src/models/dc-ae-config.js";
+import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import { PRESETS, type Preset } from "../../src/models/presets.js";
-import { sdVaeSpatialCompression } from "../../src/models/sd-vae-config.js";
+import { sdVaeSpatialCompression } from "../../src/models/sd-vae/sd-vae-config.js";
 
 function programs(preset: Preset, side: number): { readonly encode: Program; readonly decode: Program } {
   const picture = [1, 3, side, side];

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
-import { resolveDcAeConfig } from "../../src/models/dc-ae-config.js";
+import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { findPreset, getPreset, presetHubId } from "../../src/models/find-preset.js";
 import { PRESETS } from "../../src/models/presets.js";
-import { resolveSdVaeConfig } from "../../src/models/sd-vae-config.js";
+import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 
 test.each(PRESETS.map((preset) => [preset.name, preset] as const))(
   "%s is a valid, complete configuration",

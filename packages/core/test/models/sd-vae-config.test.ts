@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
-import { parseKlConfig } from "../../src/models/kl-config.js";
-import { resolveSdVaeConfig } from "../../src/models/sd-vae-config.js";
+import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
+import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { errorOf } from "../support/error-of.js";
 
 describe("SD-VAE", () => {

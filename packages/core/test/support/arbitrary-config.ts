@@ -1,7 +1,7 @@
 /** Random valid DC-AE configurations. */
 import fc from "fast-check";
 import { ACT_NAMES, type ActName, type BlockSpec, NORM_NAMES, type NormName } from "../../src/blocks/block-spec.js";
-import type { DcAeConfig } from "../../src/models/dc-ae-config.js";
+import type { DcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 
 const odd = fc.integer({ min: 0, max: 3 }).map((half) => 2 * half + 1);
 const attention: fc.Arbitrary<BlockSpec> = fc.record({

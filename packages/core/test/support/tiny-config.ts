@@ -1,5 +1,5 @@
 /** The architecture of f32c32 with a sixteenth of its widths and at most one block per stage. */
-import type { DcAeConfig } from "../../src/models/dc-ae-config.js";
+import type { DcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { getPreset } from "../../src/models/index.js";
 
 const WIDTH_DIVISOR = 16;

@@ -5,8 +5,8 @@
  * full resolution; n levels compress by 2^(n-1).
  */
 import { z } from "zod";
-import type { ActName } from "../blocks/block-spec.js";
-import { type ConfigIssue, type FieldNamer, throwConfigIssues, zodIssues } from "./config-issues.js";
+import type { ActName } from "../../blocks/block-spec.js";
+import { type ConfigIssue, type FieldNamer, throwConfigIssues, zodIssues } from "../config-issues.js";
 
 export interface SdVaeConfig {
   readonly inChannels: number;

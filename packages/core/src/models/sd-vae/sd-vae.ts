@@ -3,15 +3,15 @@
  *
  * Parameters have the names of diffusers. The encoder gives moments, [mean, logvar] on the channel axis.
  */
-import { activation } from "../blocks/activation.js";
-import { conv, fanInUniform } from "../blocks/conv.js";
-import { type Dim, shapeSize } from "../graph/dim.js";
-import { groupNorm, softmaxAttention } from "../graph/ops/composites.js";
-import { add } from "../graph/ops/elementwise.js";
-import { reshape, upsampleNearest2d } from "../graph/ops/layout.js";
-import { matmul } from "../graph/ops/linear.js";
-import { ONES, type Scope } from "../graph/scope.js";
-import type { Value } from "../graph/value.js";
+import { activation } from "../../blocks/activation.js";
+import { conv, fanInUniform } from "../../blocks/conv.js";
+import { type Dim, shapeSize } from "../../graph/dim.js";
+import { groupNorm, softmaxAttention } from "../../graph/ops/composites.js";
+import { add } from "../../graph/ops/elementwise.js";
+import { reshape, upsampleNearest2d } from "../../graph/ops/layout.js";
+import { matmul } from "../../graph/ops/linear.js";
+import { ONES, type Scope } from "../../graph/scope.js";
+import type { Value } from "../../graph/value.js";
 import type { SdVaeConfig } from "./sd-vae-config.js";
 
 const GROUP_NORM_EPS = 1e-6;

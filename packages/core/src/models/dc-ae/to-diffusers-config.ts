@@ -1,10 +1,10 @@
 /**
  * The other direction of diffusers-config.ts: a DC-AE configuration as an `AutoencoderDC` config.json.
  */
-import { type BlockSpec, formatBlockType, type NormName } from "../blocks/block-spec.js";
-import { type ConfigIssue, quote, throwConfigIssues } from "./config-issues.js";
+import { type BlockSpec, formatBlockType, type NormName } from "../../blocks/block-spec.js";
+import { type ConfigIssue, quote, throwConfigIssues } from "../config-issues.js";
+import { diffusersActName } from "../diffusers-json.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
-import { diffusersActName } from "./diffusers-json.js";
 
 /** trms2d and rms2d compute the same numbers. */
 const normNames: Readonly<Partial<Record<NormName, string>>> = {

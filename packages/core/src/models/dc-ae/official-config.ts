@@ -5,8 +5,8 @@
  * official code has it as a constant (32). Options that no published model uses and that this project doesn't build
  * (dcae.md section 3) are accepted with the value that changes nothing, and refused otherwise.
  */
-import { type BlockSpec, formatBlockType } from "../blocks/block-spec.js";
-import { type ConfigIssue, quote, throwConfigIssues } from "./config-issues.js";
+import { type BlockSpec, formatBlockType } from "../../blocks/block-spec.js";
+import { type ConfigIssue, quote, throwConfigIssues } from "../config-issues.js";
 import { buildDcAeConfig, type DcAeConfig, type DcAeDecoderConfig, type DcAeEncoderConfig } from "./dc-ae-config.js";
 
 const topKeys = { in_channels: "inChannels", latent_channels: "latentChannels", head_dim: "headDim" } as const;

@@ -7,11 +7,11 @@
  * (`encoder_out_adaptive`, `decoder_in_adaptive`), which diffusers ignores.
  */
 import { z } from "zod";
-import type { ActName, BlockSpec, NormName } from "../blocks/block-spec.js";
-import { ConfigError } from "../errors.js";
-import { throwConfigIssues, zodIssues } from "./config-issues.js";
+import type { ActName, BlockSpec, NormName } from "../../blocks/block-spec.js";
+import { ConfigError } from "../../errors.js";
+import { throwConfigIssues, zodIssues } from "../config-issues.js";
+import { modelKeys, parseDiffusersAct } from "../diffusers-json.js";
 import { buildDcAeConfig, type DcAeConfig } from "./dc-ae-config.js";
-import { modelKeys, parseDiffusersAct } from "./diffusers-json.js";
 
 /** Fields under their names in the file; entries keep their index. */
 const fieldNames: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
 /**
  * What the fields of a DC-AE configuration must be to each other (dcae.md sections 1.2 and 3).
  */
-import { type BlockSpec, usesAttention } from "../blocks/block-spec.js";
-import type { ConfigIssue } from "./config-issues.js";
+import { type BlockSpec, usesAttention } from "../../blocks/block-spec.js";
+import type { ConfigIssue } from "../config-issues.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
 
 type Report = (path: string, problem: string) => void;

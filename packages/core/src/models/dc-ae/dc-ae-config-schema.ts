@@ -5,9 +5,9 @@
  * Configurations come from strangers, so sizes are bounded here: a description of a few bytes must not ask for terabytes.
  */
 import { z } from "zod";
-import { ACT_NAMES, BLOCK_TYPE_FORMS, type BlockSpec, NORM_NAMES, parseBlockType } from "../blocks/block-spec.js";
-import { ConfigError } from "../errors.js";
-import { type FieldNamer, quote, throwConfigIssues, zodIssues } from "./config-issues.js";
+import { ACT_NAMES, BLOCK_TYPE_FORMS, type BlockSpec, NORM_NAMES, parseBlockType } from "../../blocks/block-spec.js";
+import { ConfigError } from "../../errors.js";
+import { type FieldNamer, quote, throwConfigIssues, zodIssues } from "../config-issues.js";
 import type { DcAeConfig, PerStage } from "./dc-ae-config.js";
 
 const LIMITS = { channels: 65_536, stages: 16, depth: 1024 } as const;

@@ -6,8 +6,8 @@
  * `parseDiffusersConfig` (from files) or take a preset's; all of these check every constraint, so that code which gets a
  * `DcAeConfig` need not.
  */
-import type { ActName, BlockSpec, NormName } from "../blocks/block-spec.js";
-import { type FieldNamer, throwConfigIssues } from "./config-issues.js";
+import type { ActName, BlockSpec, NormName } from "../../blocks/block-spec.js";
+import { type FieldNamer, throwConfigIssues } from "../config-issues.js";
 import { findConfigIssues } from "./dc-ae-config-checks.js";
 import { readConfigInput } from "./dc-ae-config-schema.js";
 

@@ -5,9 +5,9 @@
  * (attention inside levels, statistics per channel) are refused.
  */
 import { z } from "zod";
-import { ConfigError } from "../errors.js";
-import { quote, throwConfigIssues, zodIssues } from "./config-issues.js";
-import { diffusersActName, modelKeys, parseDiffusersAct } from "./diffusers-json.js";
+import { ConfigError } from "../../errors.js";
+import { quote, throwConfigIssues, zodIssues } from "../config-issues.js";
+import { diffusersActName, modelKeys, parseDiffusersAct } from "../diffusers-json.js";
 import { buildSdVaeConfig, type SdVaeConfig } from "./sd-vae-config.js";
 
 const fieldNames: Readonly<Record<string, string>> = {

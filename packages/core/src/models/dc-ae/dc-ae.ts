@@ -4,12 +4,12 @@
  * Stages are numbered from the full resolution (0) to the deepest. The encoder runs them upwards, each stage's blocks
  * first and its down-sampling last; the decoder runs them downwards, each stage's up-sampling first.
  */
-import { decoderProjectIn, decoderProjectOut, encoderProjectIn, encoderProjectOut } from "../blocks/projection.js";
-import { downsampleBlock, upsampleBlock } from "../blocks/resample.js";
-import { stageBlock } from "../blocks/stage-block.js";
-import { shapeError } from "../graph/infer/rule.js";
-import type { Scope } from "../graph/scope.js";
-import type { Value } from "../graph/value.js";
+import { decoderProjectIn, decoderProjectOut, encoderProjectIn, encoderProjectOut } from "../../blocks/projection.js";
+import { downsampleBlock, upsampleBlock } from "../../blocks/resample.js";
+import { stageBlock } from "../../blocks/stage-block.js";
+import { shapeError } from "../../graph/infer/rule.js";
+import type { Scope } from "../../graph/scope.js";
+import type { Value } from "../../graph/value.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
 
 /** The blocks of one stage; `first` is the position of the first one in the stage's list. */
