@@ -10,7 +10,8 @@ export function library(options: Options): ReturnType<typeof defineConfig> {
     target: "es2022",
     platform: "node",
     tsconfig: "tsconfig.build.json",
-    dts: true,
+    // Declarations take most of a build, and only programs that are compiled against the packages need them.
+    dts: process.env.DCAE_BUILD_TYPES !== "0",
     splitting: true,
     sourcemap: true,
     clean: true,

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { prepare, root, run } from "./workspace.mjs";
 
-prepare({ build: true });
+prepare();
 
 // Relative, so that the pictures are named as they are found from here.
 const cli = join("packages", "cli", "dist", "bin.js");

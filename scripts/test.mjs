@@ -1,5 +1,5 @@
-// `npm test`: install, then the tests of all packages in one run of vitest. `npm test -- core cli` runs only those packages.
-// `npm run test:soak` (`--soak`): install, build, then the slow tests (*.soak.test.ts), some of which start the built program.
+// `npm test`: install, build, then the tests of all packages in one run of vitest. `npm test -- core cli` runs only those packages.
+// `npm run test:soak` (`--soak`): the same with the slow tests (*.soak.test.ts), some of which start the built program.
 //
 // Leaves the report and what is known about the run in .test-results, which scripts/summarize.mjs counts. The run has a folder for
 // temporary files of its own; what is still in it at the end is a failure.
@@ -20,7 +20,7 @@ for (const name of wanted) {
 mkdirSync(resultsFolder, { recursive: true });
 for (const file of [reportFile(kind), runFile(kind)]) rmSync(file, { force: true });
 
-prepare({ build: kind === "soak" });
+prepare();
 
 const temporary = mkdtempSync(join(tmpdir(), "dcae-tests-"));
 try {
