@@ -8,7 +8,7 @@ import { inlineComposites, mapProgram } from "../graph/map-graph.js";
 import { input } from "../graph/ops/leaves.js";
 import { createProgram, type Program } from "../graph/program.js";
 import { sizeOf } from "../graph/tensor.js";
-import { cutValues, dependents } from "../graph/tiling/pixel-flow.js";
+import { cutValues, valuesBetween } from "../graph/tiling/pixel-flow.js";
 import type { Grid } from "../graph/tiling/pixel-layout.js";
 import { tileOf } from "../graph/tiling/tile-rules.js";
 import type { Value } from "../graph/value.js";
@@ -56,12 +56,16 @@ export function programEnds(original: Program): Ends {
 /** The program from `value` on, as a function of an input in its place. */
 function programAfter(program: Program, value: Value): Program {
   const seam = input(SEAM, value.shape, value.dtype);
-  return mapProgram(program, (current, _inputs, keep) => (current === value ? seam : keep()));
+  return mapProgram(
+    program,
+    (_current, _inputs, keep) => keep(),
+    (current) => (current === value ? seam : undefined),
+  );
 }
 
 /** Every division between two blocks, those that keep more whole first. */
 export function* divisions({ program, x, y, cells, encodes }: Ends): Generator<Division> {
-  const values = dependents(x, y);
+  const values = valuesBetween(x, y);
   const users = new Map<Value, number>();
   for (const { inputs } of values) {
     for (const operand of inputs) users.set(operand, (users.get(operand) ?? 0) + 1);

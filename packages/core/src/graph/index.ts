@@ -1,6 +1,7 @@
 /** Public names of the graph: tensors, values, ops, scopes, programs. */
 
 export * from "../errors.js";
+export { type Analysis, analyze, cutsOf } from "./analyze.js";
 export { build, OP_NAMES } from "./build.js";
 export { composite, rebuild } from "./composites/composite.js";
 export type * from "./composites/composite-row.js";
@@ -10,6 +11,7 @@ export * from "./dim.js";
 export { allocate, byteSize, DTYPES, type DType, dtypeKind, isDType, type Storage, type StorageOf } from "./dtype.js";
 export { decodeFloats, encodeFloats, isNarrowFloat, type NarrowFloat } from "./float-formats.js";
 export { graphMapper, inlineComposites, inliner, mapGraph, mapProgram, type Rewrite } from "./map-graph.js";
+export { type OpTraits, opTraits } from "./op-traits.js";
 export * from "./ops/composites.js";
 export * from "./ops/elementwise.js";
 export * from "./ops/layout.js";
@@ -40,5 +42,5 @@ export type { WinogradTile } from "./rewrite/winograd-matrices.js";
 export { isSmall } from "./rewrite/winograd-small.js";
 export { createScope, ONES, type ParameterOptions, type RootScope, type Scope, ZEROS } from "./scope.js";
 export { type NestedNumbers, rowMajorStrides, type SliceRange, sizeOf, Tensor } from "./tensor.js";
-export { inputsOf, parametersOf, topologicalOrder } from "./traverse.js";
+export { dependents, inputsOf, parametersOf, topologicalOrder } from "./traverse.js";
 export type * from "./value.js";

@@ -44,13 +44,17 @@ export function graphMapper(
 }
 
 /** What takes the place of `values`. */
-export function mapGraph(values: readonly Value[], rewrite: Rewrite): Value[] {
-  return values.map(graphMapper(rewrite));
+export function mapGraph(
+  values: readonly Value[],
+  rewrite: Rewrite,
+  replace?: (value: Value) => Value | undefined,
+): Value[] {
+  return values.map(graphMapper(rewrite, replace));
 }
 
 /** The program after `rewrite` was applied to every value. */
-export function mapProgram(program: Program, rewrite: Rewrite): Program {
-  const map = graphMapper(rewrite);
+export function mapProgram(program: Program, rewrite: Rewrite, replace?: (value: Value) => Value | undefined): Program {
+  const map = graphMapper(rewrite, replace);
   const mapped = (values: ReadonlyMap<string, Value>) =>
     Object.fromEntries([...values].map(([name, value]) => [name, map(value)]));
   return createProgram(program.name, mapped(program.outputs), mapped(program.updates));

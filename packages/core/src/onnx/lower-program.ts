@@ -13,7 +13,7 @@ import type { DType } from "../graph/dtype.js";
 import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
-import { topologicalOrder } from "../graph/traverse.js";
+import { dependents, topologicalOrder } from "../graph/traverse.js";
 import type { OpName, Value } from "../graph/value.js";
 import { blockedLayout } from "./blocked-layout.js";
 import { lowerComposite, onnxForm } from "./lower-composite.js";
@@ -87,8 +87,6 @@ export function lowerProgram(
   const initializers: OnnxInitializer[] = [];
   const inputs: OnnxValueInfo[] = [];
   const names = new Map<Value, string>();
-  /** Values that depend on what is given at a run. */
-  const varying = new Set<Value>();
   const intVectors = new Map<string, string>();
   const symbols = new Map<string, string>();
   let counter = 0;
@@ -180,6 +178,10 @@ export function lowerProgram(
     ...[...program.updates].map(([name, value]) => [updateName(name), value] as const),
   ]);
   const order = topologicalOrder([...results.values()]);
+  const isGiven = (value: Value) =>
+    value.op === "input" || (value.op === "parameter" && bind(value.attributes) === "input");
+  /** Values that depend on what is given at a run. */
+  const varying = dependents(order, isGiven);
   const splits = findSplits(order);
   /** All parts at once; each is known by its name when its turn comes. */
   const lowerSplit = ({ source, axis, parts }: Split): void => {
@@ -203,7 +205,6 @@ export function lowerProgram(
     switch (value.op) {
       case "input": {
         const { name, dtype } = value.attributes;
-        varying.add(value);
         inputs.push({ name, dtype, shape: value.shape });
         return name;
       }
@@ -211,7 +212,6 @@ export function lowerProgram(
         const { name, dtype, shape: size } = value.attributes;
         const binding = bind(value.attributes);
         if (binding === "input") {
-          varying.add(value);
           inputs.push({ name, dtype, shape: size });
           return name;
         }
@@ -228,7 +228,6 @@ export function lowerProgram(
         return constant(value.attributes.tensor);
       default: {
         prefix = value.path === "" ? "" : `${value.path}/`;
-        if (value.inputs.some((input) => varying.has(input))) varying.add(value);
         const split = splits.get(value);
         if (split !== undefined && !names.has(value)) lowerSplit(split);
         if (split !== undefined) return nameOf(value);

@@ -13,5 +13,6 @@ export {
   type NamedTensors,
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
+export { type ProgramMemory, programMemory } from "./program-memory.js";
 export type { Session, SessionHost, SessionOptions } from "./session-host.js";
 export { createWebSessionHost, type OrtModule } from "./web-session-host.js";

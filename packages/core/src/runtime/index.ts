@@ -14,6 +14,7 @@ export {
   type NamedTensors,
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
+export { type ProgramMemory, programMemory } from "./program-memory.js";
 export { runtimeVersion } from "./runtime-version.node.js";
 export type { Session, SessionHost, SessionOptions } from "./session-host.js";
 export { createWorkerSessionHost } from "./worker-session-host.node.js";

@@ -2,91 +2,91 @@
  * How much memory a program takes while it runs, predicted from its graph.
  *
  * The runtime executes in the order of the graph and frees a value after its last use. Reshapes share their input's memory,
- * elementwise ops write over an operand that nobody needs any more.
+ * ops that work in place (op-traits.ts) write over an operand that nobody needs any more. What runtimes reorder, and scratch
+ * memory of convolutions, isn't known here.
  */
+import { analyze } from "../graph/analyze.js";
+import { staticShape } from "../graph/dim.js";
 import { byteSize } from "../graph/dtype.js";
+import { opTraits } from "../graph/op-traits.js";
 import type { Program } from "../graph/program.js";
 import { sizeOf } from "../graph/tensor.js";
-import { topologicalOrder } from "../graph/traverse.js";
-import type { OpName, Value } from "../graph/value.js";
-
-const IN_PLACE: ReadonlySet<OpName> = new Set<OpName>([
-  "neg",
-  "abs",
-  "exp",
-  "sqrt",
-  "tanh",
-  "sigmoid",
-  "relu",
-  "add",
-  "sub",
-  "mul",
-  "div",
-  "maximum",
-  "minimum",
-]);
+import { dependents } from "../graph/traverse.js";
+import type { Value } from "../graph/value.js";
+import { onnxForm } from "../onnx/lower-composite.js";
 
 function bytesOf({ shape, dtype }: Pick<Value, "shape" | "dtype">): number {
-  return sizeOf(shape as readonly number[]) * byteSize(dtype);
-}
-
-/** Bytes of all weights, in the form in which the program takes them. */
-export function weightBytes(program: Program): number {
-  return [...program.parameters.values()].reduce((sum, spec) => sum + bytesOf(spec), 0);
-}
-
-/** Values that are evaluated once, when the program is loaded, and their bytes where a varying value takes them. */
-function constantBytes(order: readonly Value[], varying: ReadonlySet<Value>): number {
-  const held = new Set<Value>();
-  for (const value of order) {
-    if (!varying.has(value)) continue;
-    for (const operand of value.inputs) if (!varying.has(operand)) held.add(operand);
-  }
-  return [...held].reduce((sum, value) => sum + bytesOf(value), 0);
+  return sizeOf(staticShape(shape, "a prediction of memory")) * byteSize(dtype);
 }
 
 export interface ProgramMemory {
-  /** Weights and what is computed from them at loading. */
+  /** Weights that don't change, and what is computed from them at loading, as varying values take them. */
   readonly constants: number;
-  /** Most bytes that inputs, intermediate values and outputs take at once. */
+  /** Parameters that change between runs. */
+  readonly state: number;
+  /** Most bytes that inputs, intermediate values and outputs take at once, without the state and what it becomes. */
   readonly activations: number;
 }
 
-/** @param program with static shapes; give it in the form in which it will run (optimized or not) */
-export function programMemory(program: Program): ProgramMemory {
-  const outputs = [...program.outputs.values()];
-  const order = topologicalOrder(outputs);
-  const varying = new Set<Value>();
+/**
+ * @param original with static shapes, in the form in which it will run (optimized or not)
+ * @param state names of parameters that change between runs; default: those that the program updates
+ */
+export function programMemory(
+  original: Program,
+  state: ReadonlySet<string> = new Set(original.updates.keys()),
+): ProgramMemory {
+  const program = onnxForm(original);
+  const { order } = analyze(program);
+  const isState = (value: Value) => value.op === "parameter" && state.has(value.attributes.name);
+  const varying = dependents(order, (value) => value.op === "input" || isState(value));
+  const held = new Set<Value>();
   for (const value of order) {
-    if (value.op === "input" || value.inputs.some((operand) => varying.has(operand))) varying.add(value);
+    if (varying.has(value)) for (const operand of value.inputs) if (!varying.has(operand)) held.add(operand);
   }
+  const sum = (values: Iterable<Pick<Value, "shape" | "dtype">>) =>
+    [...values].reduce((total, value) => total + bytesOf(value), 0);
+  return {
+    constants: sum(held),
+    state: sum([...program.parameters.values()].filter(({ name }) => state.has(name))),
+    activations: peakOf(
+      program,
+      order.filter((value) => varying.has(value) && !isState(value)),
+    ),
+  };
+}
+
+/** Largest sum of the values of `steps` that live at one time. */
+function peakOf(program: Program, steps: readonly Value[]): number {
   // Values that share memory have one owner; it is free after the last use of any of them.
   const owner = new Map<Value, Value>();
   const ownerOf = (value: Value) => owner.get(value) ?? value;
-  const steps = order.filter((value) => varying.has(value));
-  const aliases = (value: Value) => value.op === "reshape";
-  for (const value of steps) if (aliases(value)) owner.set(value, ownerOf(value.inputs[0] as Value));
+  const isView = (value: Value) => opTraits[value.op].view === true;
+  for (const value of steps) if (isView(value)) owner.set(value, ownerOf(value.inputs[0] as Value));
   const lastUse = new Map<Value, number>();
   steps.forEach((value, step) => {
-    for (const operand of value.inputs) if (varying.has(operand)) lastUse.set(ownerOf(operand), step);
+    for (const operand of value.inputs) lastUse.set(ownerOf(operand), step);
   });
-  for (const value of outputs) lastUse.set(ownerOf(value), steps.length);
+  for (const value of program.outputs.values()) lastUse.set(ownerOf(value), steps.length);
+  // Updates go to the state's own memory.
+  const stored = new Set([...program.updates.values()].map(ownerOf));
 
   let live = 0;
   let peak = 0;
   const size = new Map<Value, number>();
   steps.forEach((value, step) => {
-    const freed = [...new Set(value.inputs.filter((operand) => varying.has(operand)).map(ownerOf))].filter(
-      (operand) => lastUse.get(operand) === step,
+    const freed = [...new Set(value.inputs.map(ownerOf))].filter(
+      (operand) => size.has(operand) && lastUse.get(operand) === step,
     );
-    if (!aliases(value)) {
+    if (!isView(value) && !stored.has(value)) {
       const bytes = bytesOf(value);
-      const reused = IN_PLACE.has(value.op) ? freed.find((operand) => size.get(operand) === bytes) : undefined;
+      const inPlace = opTraits[value.op].inPlace === true;
+      const reused = inPlace ? freed.find((operand) => size.get(operand) === bytes) : undefined;
       size.set(value, bytes);
       live += bytes;
       peak = Math.max(peak, reused === undefined ? live : live - bytes);
     }
     for (const operand of freed) live -= size.get(operand) ?? 0;
   });
-  return { constants: constantBytes(order, varying), activations: peak };
+  return peak;
 }

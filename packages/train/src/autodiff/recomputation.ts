@@ -18,6 +18,8 @@ import {
   byteSize,
   ConfigError,
   cast,
+  cutsOf,
+  dependents,
   graphMapper,
   greater,
   isStaticShape,
@@ -31,14 +33,8 @@ import type { GradientOptions } from "./gradients.js";
 
 /** Values that depend on an input and aren't one: what the forward pass computes per example. */
 function activationsOf(order: readonly Value[]): Set<Value> {
-  const fed = new Set<Value>();
-  const activations = new Set<Value>();
-  for (const value of order) {
-    if (value.op !== "input" && !value.inputs.some((input) => fed.has(input))) continue;
-    fed.add(value);
-    if (value.op !== "input") activations.add(value);
-  }
-  return activations;
+  const fed = dependents(order, ({ op }) => op === "input");
+  return new Set([...fed].filter(({ op }) => op !== "input"));
 }
 
 function bytesOf(value: Value): number {
@@ -57,22 +53,7 @@ function computedFor(value: Value): Value[] {
 /** Activations through which alone everything before them reaches `output`, in the order of the forward pass. */
 export function cutPoints(output: Value): Value[] {
   const order = topologicalOrder([output]);
-  const activations = activationsOf(order);
-  const lastUse = new Map<Value, number>();
-  order.forEach((value, position) => {
-    for (const input of value.inputs) if (activations.has(input)) lastUse.set(input, position);
-  });
-  const cuts: Value[] = [];
-  let reach = -1;
-  let pending: Value | undefined;
-  order.forEach((value, position) => {
-    // The value before this one is a cut if nothing else from before it is used from here on.
-    if (!activations.has(value)) return;
-    if (pending !== undefined && reach < position) cuts.push(pending);
-    if (pending !== undefined) reach = Math.max(reach, lastUse.get(pending) ?? -1);
-    pending = value;
-  });
-  return cuts;
+  return cutsOf(order, activationsOf(order)).filter((value) => value !== output);
 }
 
 /**

@@ -4,14 +4,13 @@
  * So "forward again with the updated weights" is the forward graph with the weights replaced by their updates, and whatever the
  * update can't have changed (a frozen encoder) isn't computed twice.
  */
-import { ConfigError, graphMapper, type Value } from "@dcae/core/graph";
+import { ConfigError, mapGraph, type Value } from "@dcae/core/graph";
 
 export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
-  return values.map(
-    graphMapper(
-      (_value, _inputs, keep) => keep(),
-      (value) => replacements.get(value),
-    ),
+  return mapGraph(
+    values,
+    (_value, _inputs, keep) => keep(),
+    (value) => replacements.get(value),
   );
 }
 

@@ -1,10 +1,6 @@
-/**
- * How much memory a program needs, from its graph: every value lives from where it is computed to where it is last read.
- *
- * The order is that of the graph, which a runtime may change, and scratch memory of convolutions isn't known here: an estimate, to
- * tell gigabytes from hundreds of them before a run is started.
- */
-import { byteSize, type Program, sizeOf, staticShape, topologicalOrder, type Value } from "@dcae/core/graph";
+/** How much memory the programs of a training take, by the model that inference is planned with (`programMemory` in core). */
+import { byteSize, type Program, sizeOf } from "@dcae/core/graph";
+import { programMemory } from "@dcae/core/runtime";
 
 export interface MemoryEstimate {
   /** Parameters that don't change. */
@@ -16,51 +12,17 @@ export interface MemoryEstimate {
   readonly total: number;
 }
 
-const bytesOf = (shape: readonly number[], dtype: Value["dtype"]) => sizeOf(shape) * byteSize(dtype);
-
-/** The value whose memory `value` is a view of. */
-function storageOf(value: Value): Value {
-  let base = value;
-  while (base.op === "reshape") base = base.inputs[0] as Value;
-  return base;
-}
-
-/** Of programs that share a state and run one after the other. */
+/** Of programs that share a state and run one after the other. An estimate, to tell gigabytes from hundreds of them before a start. */
 export function estimateMemory(programs: readonly Program[]): MemoryEstimate {
   const updated = new Set(programs.flatMap((program) => [...program.updates.keys()]));
   const specs = new Map(programs.flatMap((program) => [...program.parameters]));
   let frozen = 0;
   let state = 0;
   for (const { name, shape, dtype } of specs.values()) {
-    if (updated.has(name)) state += 2 * bytesOf(shape, dtype);
-    else frozen += bytesOf(shape, dtype);
+    const bytes = sizeOf(shape) * byteSize(dtype);
+    if (updated.has(name)) state += 2 * bytes;
+    else frozen += bytes;
   }
-  const activations = Math.max(...programs.map(peakOf));
+  const activations = Math.max(...programs.map((program) => programMemory(program, updated).activations));
   return { frozen, state, activations, total: frozen + state + activations };
-}
-
-/** Largest sum of the values that live at one time, without parameters and results. */
-function peakOf(program: Program): number {
-  const results = [...program.outputs.values(), ...program.updates.values()];
-  const order = topologicalOrder(results);
-  const lastUse = new Map<Value, number>();
-  order.forEach((value, i) => {
-    for (const input of value.inputs) lastUse.set(storageOf(input), i);
-  });
-  // Updates go to the state's own memory, which is counted already.
-  const kept = new Set<Value>(results.map(storageOf));
-  const dying = new Map<number, number>();
-  let live = 0;
-  let peak = 0;
-  order.forEach((value, i) => {
-    if (value.op !== "parameter" && value.op !== "reshape" && !kept.has(value)) {
-      const bytes = bytesOf(staticShape(value.shape, "memory estimate"), value.dtype);
-      live += bytes;
-      const end = lastUse.get(value) ?? i;
-      dying.set(end, (dying.get(end) ?? 0) + bytes);
-    }
-    peak = Math.max(peak, live);
-    live -= dying.get(i) ?? 0;
-  });
-  return peak;
 }

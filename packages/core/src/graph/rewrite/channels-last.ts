@@ -6,40 +6,21 @@
  * ends. So do composites that say how (their column `channelsLast`); others that meet such a value give way to their bodies.
  * Norms over channels then run along the last axis, where the runtime has them as one operator.
  */
-import { build } from "../build.js";
-import { maker } from "../composites/composite.js";
+
+import { analyze } from "../analyze.js";
+import { maker, rebuild } from "../composites/composite.js";
 import { compositeRow } from "../composites/composite-table.js";
 import { isStaticShape } from "../dim.js";
 import { mapProgram } from "../map-graph.js";
+import { opTraits } from "../op-traits.js";
 import { reshape, transpose } from "../ops/layout.js";
 import { reduceMean } from "../ops/reduce.js";
 import type { Program } from "../program.js";
 import { sizeOf } from "../tensor.js";
-import { topologicalOrder } from "../traverse.js";
-import type { OpName, Value, ValueOf } from "../value.js";
-import { graphFacts } from "./facts.js";
+import type { Value, ValueOf } from "../value.js";
 import { type ChooseWinograd, isUpsampled, winogradSize } from "./winograd.js";
 import { type SizeConstants, winogradChannelsLast } from "./winograd-channels-last.js";
 import type { WinogradTile } from "./winograd-matrices.js";
-
-const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>([
-  "neg",
-  "abs",
-  "exp",
-  "log",
-  "sqrt",
-  "tanh",
-  "sigmoid",
-  "erf",
-  "relu",
-  "add",
-  "sub",
-  "mul",
-  "div",
-  "pow",
-  "maximum",
-  "minimum",
-]);
 
 /** The two forms of values. */
 class Layouts {
@@ -96,10 +77,10 @@ function follow(value: Value, inputs: readonly Value[], layouts: Layouts, wanted
       ? reduceMean(layouts.toLast(inputs[0] as Value), 3, { keepDims: true })
       : undefined;
   }
-  if (!ELEMENTWISE.has(value.op)) return undefined;
+  if (!opTraits[value.op].elementwise) return undefined;
   const operands = inputs.map((input) => layouts.operand(input));
   if (operands.includes(undefined)) return undefined;
-  return build<OpName>(value.op, operands as never, value.attributes as never);
+  return rebuild(value, operands as Value[]);
 }
 
 /** A composite of a picture that exists with channels last, in that form, or undefined where its row has none. */
@@ -111,12 +92,12 @@ function compositeLast(value: ValueOf<"composite">, inputs: readonly Value[], la
 
 /** @param choose the tile of each convolution, undefined where it stays as it is */
 export function channelsLastWinograd(program: Program, choose: ChooseWinograd): Program {
-  const facts = graphFacts(program);
+  const facts = analyze(program);
   const layouts = new Layouts();
   const shared: SizeConstants = new Map();
   const tiles = new Map<Value, WinogradTile>();
   const wanted = new Set<Value>();
-  for (const value of topologicalOrder([...program.outputs.values(), ...program.updates.values()])) {
+  for (const value of facts.order) {
     const size = winogradSize(value, facts);
     const tile = size && value.op === "conv2d" ? choose(size, value.inputs[1]) : undefined;
     if (tile === undefined) continue;

@@ -5,6 +5,8 @@
  * A runtime computes them when it loads a program. To keep them beyond that, they are computed apart, and the program takes
  * them as weights.
  */
+
+import { analyze } from "../analyze.js";
 import { isStaticShape } from "../dim.js";
 import { byteSize } from "../dtype.js";
 import { mapProgram } from "../map-graph.js";
@@ -14,14 +16,12 @@ import { ZEROS } from "../scope.js";
 import { sizeOf } from "../tensor.js";
 import { topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
-import { graphFacts } from "./facts.js";
 
 /** Constant values of at least `minBytes` that varying values or outputs take; weights that are taken as they are included. */
 export function constantRoots(program: Program, minBytes: number): Value[] {
-  const { isConstant } = graphFacts(program);
-  const outputs = [...program.outputs.values(), ...program.updates.values()];
-  const found = new Set<Value>(outputs.filter(isConstant));
-  for (const value of topologicalOrder(outputs)) {
+  const { isConstant, order, results } = analyze(program);
+  const found = new Set<Value>(results.filter(isConstant));
+  for (const value of order) {
     if (!isConstant(value)) for (const operand of value.inputs) if (isConstant(operand)) found.add(operand);
   }
   return [...found].filter(({ shape, dtype }) => isStaticShape(shape) && sizeOf(shape) * byteSize(dtype) >= minBytes);
@@ -54,10 +54,19 @@ export function replaceByWeights(program: Program, names: ReadonlyMap<Value, str
     weights.set(name, made);
     return made;
   }
-  return mapProgram(program, (value, _inputs, keep) => {
-    const name = names.get(value);
-    return name === undefined ? keep() : weight(name, value);
-  });
+  return mapProgram(
+    program,
+    (_value, _inputs, keep) => keep(),
+    (value) => {
+      const name = names.get(value);
+      return name === undefined ? undefined : weight(name, value);
+    },
+  );
+}
+
+/** What tells a value from others of its op; the body of a composite follows from the rest. */
+function attributesOf(value: Value): object {
+  return value.op === "composite" ? { ...value.attributes, body: undefined } : value.attributes;
 }
 
 /** A text that is the same for equal expressions of equal leaves. @param leaf describes a parameter or constant */
@@ -68,7 +77,7 @@ export function describeExpressions(roots: readonly Value[], leaf: (value: Value
       const number = numbers.size;
       numbers.set(value, number);
       const operands = value.inputs.map((operand) => numbers.get(operand)).join();
-      const about = value.inputs.length === 0 ? leaf(value) : JSON.stringify(value.attributes);
+      const about = value.inputs.length === 0 ? leaf(value) : JSON.stringify(attributesOf(value));
       return `${number}=${value.op}(${operands}) ${about} [${value.shape.join()}] ${value.dtype}`;
     })
     .concat(`roots ${roots.map((root) => numbers.get(root)).join()}`)

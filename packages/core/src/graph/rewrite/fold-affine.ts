@@ -5,6 +5,7 @@
  * The runtime folds these behind direct convolutions itself; here it happens before a convolution takes another form.
  */
 
+import { analyze } from "../analyze.js";
 import { isStaticShape } from "../dim.js";
 import { mapProgram } from "../map-graph.js";
 import { add, mul, neg } from "../ops/elementwise.js";
@@ -13,7 +14,6 @@ import { conv2d } from "../ops/linear.js";
 import type { Program } from "../program.js";
 import { sizeOf } from "../tensor.js";
 import type { Value, ValueOf } from "../value.js";
-import { graphFacts } from "./facts.js";
 
 /** [C] or a single number from a shape that broadcasts over [N, C, H, W] per channel; undefined for any other. */
 function perChannel(value: Value, channels: number): Value | undefined {
@@ -39,7 +39,7 @@ function fold(op: "add" | "sub" | "mul", conv: ValueOf<"conv2d">, amount: Value)
 }
 
 export function foldAffine(program: Program): Program {
-  const { isConstant, uses } = graphFacts(program);
+  const { isConstant, uses } = analyze(program);
   return mapProgram(program, (value, inputs, keep) => {
     if (value.op !== "mul" && value.op !== "add" && value.op !== "sub") return keep();
     // The convolution may itself be the result of a fold. Where something else uses its output it must stay.

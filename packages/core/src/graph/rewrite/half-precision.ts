@@ -6,43 +6,16 @@
  * overflows float16 beyond 256, an eps of 1e-15 doesn't exist in it). The official code makes the same choice for norms
  * and attention (dcae.md 1.3 and 2.4). Inputs and outputs of the program stay float32.
  */
+import { analyze } from "../analyze.js";
 import { rebuild } from "../composites/composite.js";
 import { compositeRow } from "../composites/composite-table.js";
 import { inlineComposites, mapProgram } from "../map-graph.js";
+import { type OpTraits, opTraits } from "../op-traits.js";
 import { cast } from "../ops/elementwise.js";
 import { constant, parameter } from "../ops/leaves.js";
 import { createProgram, type Program } from "../program.js";
 import type { Tensor } from "../tensor.js";
-import { topologicalOrder } from "../traverse.js";
-import type { OpName, Value } from "../value.js";
-
-/** Elementwise ops that compute in float16 where nothing sensitive follows. */
-const HALF_OPS: ReadonlySet<OpName> = new Set<OpName>([
-  "add",
-  "sub",
-  "mul",
-  "neg",
-  "abs",
-  "relu",
-  "sigmoid",
-  "tanh",
-  "erf",
-  "maximum",
-  "minimum",
-]);
-
-/** Ops that move elements and take whatever type their input has. */
-const LAYOUT_OPS: ReadonlySet<OpName> = new Set<OpName>([
-  "reshape",
-  "transpose",
-  "expand",
-  "slice",
-  "pad",
-  "concat",
-  "pixelShuffle",
-  "pixelUnshuffle",
-  "upsampleNearest2d",
-]);
+import type { Value } from "../value.js";
 
 /** Whether float16 holds the values to its usual precision. */
 function survivesNarrowing(tensor: Tensor): boolean {
@@ -50,26 +23,18 @@ function survivesNarrowing(tensor: Tensor): boolean {
   return exact.every((value, i) => Math.abs((narrow[i] as number) - value) <= Math.abs(value) / 1024);
 }
 
-type Choice = "float16" | "float32" | "layout";
-
 /** What a value's op is for, at half precision. */
-function choiceOf(value: Value): Choice {
-  if (value.op === "composite") return compositeRow(value).half ?? "float32";
-  if (LAYOUT_OPS.has(value.op) || value.inputs.length === 0) return "layout";
-  return value.op === "conv2d" || HALF_OPS.has(value.op) ? "float16" : "float32";
+function choiceOf(value: Value): OpTraits["half"] {
+  return value.op === "composite" ? (compositeRow(value).half ?? "float32") : opTraits[value.op].half;
 }
 
 /** Says of each value whether it is computed (or, for data and layout ops, wanted) in float16. */
 function chooseHalf(program: Program): (value: Value) => boolean {
-  const order = topologicalOrder([...program.outputs.values()]);
-  const users = new Map<Value, Value[]>();
-  for (const value of order) {
-    for (const input of value.inputs) users.set(input, [...(users.get(input) ?? []), value]);
-  }
+  const { order, users } = analyze(program);
   const half = new Map<Value, boolean>();
   // Users come after their inputs, so backwards every answer that is needed is there.
-  for (const value of order.reverse()) {
-    const after = users.get(value) ?? [];
+  for (const value of [...order].reverse()) {
+    const after = users(value);
     const choice = choiceOf(value);
     if (value.op === "conv2d") half.set(value, true);
     else if (choice === "layout") {

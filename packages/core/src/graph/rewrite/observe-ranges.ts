@@ -1,4 +1,6 @@
 /** Graph to graph: a program that also gives the ranges of what its convolutions take and give. */
+
+import { analyze } from "../analyze.js";
 import { neg } from "../ops/elementwise.js";
 import { concat, reshape } from "../ops/layout.js";
 import { constant } from "../ops/leaves.js";
@@ -7,7 +9,6 @@ import { createProgram, type Program } from "../program.js";
 import { Tensor } from "../tensor.js";
 import { topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
-import { graphFacts } from "./facts.js";
 import { type ActivationRanges, type ConvRanges, quantizableName, type Range } from "./quantize.js";
 
 /** The output that `withRanges` adds: [convolutions, 4], lows negated; without convolutions it has no rows. */
@@ -18,7 +19,7 @@ export const RANGES_OUTPUT = "ranges";
  * can, so that each value is observed while it is there. In the other order, all of them stay in memory until the end.
  */
 function observed(program: Program): { readonly name: string; readonly conv: Value }[] {
-  const facts = graphFacts(program);
+  const facts = analyze(program);
   const order = topologicalOrder([...program.outputs.values()]).reverse();
   return order.flatMap((conv) => {
     const name = quantizableName(conv, facts);

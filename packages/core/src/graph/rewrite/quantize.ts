@@ -7,6 +7,7 @@
  * activations, and the residual sum, whose errors would add up over the blocks.
  */
 
+import { type Analysis, analyze } from "../analyze.js";
 import { mapProgram } from "../map-graph.js";
 import { abs, add, cast, div, maximum, mul, sign } from "../ops/elementwise.js";
 import { reshape } from "../ops/layout.js";
@@ -16,7 +17,6 @@ import { reduceMax } from "../ops/reduce.js";
 import type { Program } from "../program.js";
 import { topologicalOrder } from "../traverse.js";
 import type { QuantizationGrid, Value, ValueOf } from "../value.js";
-import { type GraphFacts, graphFacts } from "./facts.js";
 
 /** Smallest and largest value that a tensor took. */
 export type Range = readonly [low: number, high: number];
@@ -48,7 +48,7 @@ export function gridOf([low, high]: Range): QuantizationGrid {
 }
 
 /** The name by which a convolution that can be quantized is known. Convolutions that share a weight share it. */
-export function quantizableName(value: Value, { isConstant }: GraphFacts): string | undefined {
+export function quantizableName(value: Value, { isConstant }: Analysis): string | undefined {
   if (value.op !== "conv2d" || value.dtype !== "float32") return undefined;
   const [x, weight, bias] = value.inputs;
   const [outChannels, inChannels] = weight.shape as readonly [number, number];
@@ -83,7 +83,7 @@ function quantizedConv(conv: ValueOf<"conv2d">, ranges: ConvRanges): Value {
 
 /** @param ranges of the convolutions to quantize; others stay as they are */
 export function quantizeConvolutions(program: Program, ranges: ActivationRanges): Program {
-  const facts = graphFacts(program);
+  const facts = analyze(program);
   return mapProgram(program, (value, _inputs, keep) => {
     const name = quantizableName(value, facts);
     const kept = keep();

@@ -5,11 +5,12 @@
  * can't: around them every convolution would be transposed twice, and a decode with SD-VAE at 256x256 took 2.3 s instead of 1.6
  * on one core. Such programs get the form with channels first, where tiles of 6 gain nothing over tiles of 4.
  */
+
+import { analyze } from "../analyze.js";
 import type { Program } from "../program.js";
 import { topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
 import { channelsLastWinograd } from "./channels-last.js";
-import { graphFacts } from "./facts.js";
 import { type ChooseWinograd, toWinograd } from "./winograd.js";
 
 const values = (program: Program): Value[] => topologicalOrder([...program.outputs.values()]);
@@ -17,7 +18,7 @@ const convolutions = (program: Program): number => values(program).filter(({ op 
 
 /** Changes between channels first and channels last of what varies. */
 function layoutChanges(program: Program): number {
-  const { isConstant } = graphFacts(program);
+  const { isConstant } = analyze(program);
   const changes = ["0,2,3,1", "0,3,1,2"];
   return values(program).filter(
     (value) => value.op === "transpose" && changes.includes(value.attributes.permutation.join()) && !isConstant(value),

@@ -1,9 +1,10 @@
 /** Graph to graph: 3x3 convolutions with stride 1 become Winograd's minimal filtering where that is faster. */
+
+import { type Analysis, analyze } from "../analyze.js";
 import { isStaticShape } from "../dim.js";
 import { mapProgram } from "../map-graph.js";
 import type { Program } from "../program.js";
 import type { Padding2d, Value } from "../value.js";
-import { type GraphFacts, graphFacts } from "./facts.js";
 import { winogradConv2d } from "./winograd-conv.js";
 import type { WinogradTile } from "./winograd-matrices.js";
 
@@ -24,7 +25,7 @@ export interface ConvSize {
 export type ChooseWinograd = (size: ConvSize, weight: Value) => WinogradTile | undefined;
 
 /** The convolution's size if it has a Winograd form: 3x3, stride 1, one group, float32, static shape, constant weight. */
-export function winogradSize(value: Value, { isConstant }: GraphFacts): ConvSize | undefined {
+export function winogradSize(value: Value, { isConstant }: Analysis): ConvSize | undefined {
   if (value.op !== "conv2d" || value.dtype !== "float32") return undefined;
   const [x, weight] = value.inputs;
   const { stride, dilation, groups } = value.attributes;
@@ -37,7 +38,7 @@ export function winogradSize(value: Value, { isConstant }: GraphFacts): ConvSize
 }
 
 export function toWinograd(program: Program, choose: ChooseWinograd): Program {
-  const facts = graphFacts(program);
+  const facts = analyze(program);
   return mapProgram(program, (value, inputs, keep) => {
     const size = winogradSize(value, facts);
     if (size === undefined || value.op !== "conv2d") return keep();

@@ -4,8 +4,10 @@
  *
  * A value behind a sum can be computed in tiles only when all tiles have contributed to the sum; `level` counts such sums.
  */
+
+import { cutsOf } from "../analyze.js";
 import { isStaticShape } from "../dim.js";
-import { topologicalOrder } from "../traverse.js";
+import { dependents, topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
 import type { Grid, PixelLayout } from "./pixel-layout.js";
 import { ruleOf } from "./tile-rules.js";
@@ -25,18 +27,15 @@ export interface PixelFlow {
 const NONE: PixelLayout = { kind: "none" };
 
 /** What depends on `source` on the way to `target`, inputs first, both included; empty if the target doesn't. */
-export function dependents(source: Value, target: Value): Value[] {
-  const found = new Set<Value>();
-  for (const value of topologicalOrder([target])) {
-    if (value === source || value.inputs.some((operand) => found.has(operand))) found.add(value);
-  }
+export function valuesBetween(source: Value, target: Value): Value[] {
+  const found = dependents(topologicalOrder([target]), (value) => value === source);
   return found.has(target) ? [...found] : [];
 }
 
 /** Undefined where a value between the two can't be computed in tiles, or depends on other inputs of the program. */
 export function pixelFlow(source: Value, target: Value): PixelFlow | undefined {
   if (source.shape.length !== 4 || !isStaticShape(source.shape)) return undefined;
-  const values = dependents(source, target);
+  const values = valuesBetween(source, target);
   if (values.length === 0) return undefined;
   const foreign = dependsOnOtherInputs(source, target);
   const grid = source.shape.slice(2) as unknown as Grid;
@@ -61,14 +60,12 @@ export function pixelFlow(source: Value, target: Value): PixelFlow | undefined {
 
 /** What depends on inputs of the program, but not on the source. */
 function dependsOnOtherInputs(source: Value, target: Value): ReadonlySet<Value> {
-  const found = new Set<Value>();
-  const behind = new Set<Value>([source]);
-  for (const value of topologicalOrder([target])) {
-    if (value.inputs.some((operand) => behind.has(operand))) behind.add(value);
-    else if (value === source) continue;
-    else if (value.op === "input" || value.inputs.some((operand) => found.has(operand))) found.add(value);
-  }
-  return found;
+  const order = topologicalOrder([target]);
+  const behind = dependents(order, (value) => value === source);
+  return dependents(
+    order.filter((value) => !behind.has(value)),
+    ({ op }) => op === "input",
+  );
 }
 
 function layoutOf(value: Value, layouts: ReadonlyMap<Value, PixelLayout>): PixelLayout | undefined {
@@ -81,19 +78,5 @@ function layoutOf(value: Value, layouts: ReadonlyMap<Value, PixelLayout>): Pixel
 
 /** Values of rank 4 that every way from `source` to `target` passes through, both ends included. */
 export function cutValues({ source, target, values }: Pick<PixelFlow, "source" | "target" | "values">): Value[] {
-  const position = new Map(values.map((value, i) => [value, i]));
-  const lastUser = values.map((_, i) => i);
-  values.forEach((value, i) => {
-    for (const operand of value.inputs) {
-      const at = position.get(operand);
-      if (at !== undefined) lastUser[at] = i;
-    }
-  });
-  // A value is a cut if no edge passes it by: `reach` is the furthest user of anything before it.
-  let reach = 0;
-  return values.filter((value, i) => {
-    const isCut = reach <= i && (value.shape.length === 4 || value === source || value === target);
-    reach = Math.max(reach, lastUser[i] as number);
-    return isCut;
-  });
+  return cutsOf(values).filter((value) => value.shape.length === 4 || value === source || value === target);
 }

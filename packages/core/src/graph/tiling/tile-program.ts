@@ -7,6 +7,7 @@
  * pixels that are known come in as inputs; sums that are wanted come out as the tile's share.
  */
 import { rebuild } from "../composites/composite.js";
+import { graphMapper } from "../map-graph.js";
 import { input } from "../ops/leaves.js";
 import type { Padding2d, Value } from "../value.js";
 import type { PixelFlow } from "./pixel-flow.js";
@@ -47,14 +48,8 @@ const within = ([rows, columns]: Region, [height, width]: Grid): Region => [clam
 /** What an operand must provide, before it is cut at the picture's borders. */
 const needOf = (value: Value, region: Region): Region => ruleOf(value)?.need?.(value as never, region) ?? region;
 
-interface Requirements {
-  /** The values to compute, users first. */
-  readonly order: readonly Value[];
-  readonly regions: ReadonlyMap<Value, Region>;
-}
-
-/** Which values the targets depend on, and on which regions. */
-function requirements({ flow, targets, known }: TileRequest): Requirements {
+/** On which regions of values the targets depend. */
+function requiredRegions({ flow, targets, known }: TileRequest): ReadonlyMap<Value, Region> {
   const wanted = new Set<Value>();
   const regions = new Map<Value, Region>();
   const want = (value: Value, region: Region | undefined) => {
@@ -64,12 +59,10 @@ function requirements({ flow, targets, known }: TileRequest): Requirements {
     regions.set(value, before === undefined ? region : [hull(before[0], region[0]), hull(before[1], region[1])]);
   };
   for (const { value, region } of Object.values(targets)) want(value, region);
-  const order: Value[] = [];
   // Users come after their inputs, so backwards every region is complete when it is used.
   for (let i = flow.values.length - 1; i >= 0; i--) {
     const value = flow.values[i] as Value;
     if (!wanted.has(value)) continue;
-    order.push(value);
     if (value === flow.source || known.has(value)) continue;
     const own = regions.get(value);
     for (const operand of value.inputs) {
@@ -78,7 +71,7 @@ function requirements({ flow, targets, known }: TileRequest): Requirements {
       else if (flow.has(operand)) want(operand, undefined);
     }
   }
-  return { order, regions };
+  return regions;
 }
 
 const NO_CUT: Padding2d = { top: 0, left: 0, bottom: 0, right: 0 };
@@ -98,16 +91,14 @@ const outside = (need: Region, inside: Region): Padding2d => ({
 /** The graph of one tile. */
 export function buildTile(request: TileRequest): Tile {
   const { flow, targets, source, known } = request;
-  const { order, regions } = requirements(request);
+  const regions = requiredRegions(request);
   const sourceRegion = regions.get(flow.source) as Region;
   const sourceShape = [...flow.source.shape.slice(0, 2), ...extent(sourceRegion)];
-  const built = new Map<Value, Value>([[flow.source, input(source, sourceShape, flow.source.dtype)]]);
   const key: string[] = [sourceShape.join("x")];
 
-  /** The part of an operand that `region` of its user needs, and what is missing of it beyond the picture. */
-  function operandTile(operand: Value, need: Region): { readonly tile: Value; readonly cut: Padding2d } {
+  /** The part of an operand's tile that `need` of its user asks for, and what is missing of it beyond the picture. */
+  function operandTile(operand: Value, tile: Value, need: Region): { readonly tile: Value; readonly cut: Padding2d } {
     const layout = flow.layout(operand);
-    const tile = built.get(operand) ?? operand;
     if (!hasPixels(layout)) return { tile, cut: NO_CUT };
     const available = regions.get(operand) as Region;
     const inside = within(need, layout.grid);
@@ -116,31 +107,30 @@ export function buildTile(request: TileRequest): Tile {
     return { tile: cropTile(tile, layout, available, inside), cut };
   }
 
-  for (const value of [...order].reverse()) {
+  /** What stands for a value from the start: inputs of the tile, and what is the same for all tiles. */
+  function given(value: Value): Value | undefined {
+    if (value === flow.source) return input(source, sourceShape, value.dtype);
     const name = known.get(value);
-    if (name !== undefined) built.set(value, input(name, value.shape, value.dtype));
-    if (built.has(value)) continue;
-    const layout = flow.layout(value);
+    if (name !== undefined) return input(name, value.shape, value.dtype);
+    return flow.has(value) ? undefined : value;
+  }
+
+  const toTile = graphMapper((value, tiles, keep) => {
     const region = regions.get(value);
-    if (region === undefined) {
-      built.set(
-        value,
-        rebuild(
-          value,
-          value.inputs.map((operand) => built.get(operand) ?? operand),
-        ),
-      );
-      continue;
-    }
+    if (region === undefined) return keep();
     const need = needOf(value, region);
-    const operands = value.inputs.map((operand) => operandTile(operand, need));
+    const operands = value.inputs.map((operand, i) => operandTile(operand, tiles[i] as Value, need));
     // Only convolutions of one picture reach beyond it.
     const cut = operands[0]?.cut ?? NO_CUT;
     const inputs = operands.map(({ tile }) => tile);
     // Where cells of several pixels are made whole and cut, the place within a cell matters.
     if (cellSize(value) > 1) key.push(region.map(({ start }) => start % cellSize(value)).join());
-    built.set(value, ruleOf(value)?.make?.(value as never, inputs, { layout, region, cut }) ?? rebuild(value, inputs));
-  }
-  const outputs = Object.entries(targets).map(([name, { value, region }]) => [name, operandTile(value, region).tile]);
+    const layout = flow.layout(value);
+    return ruleOf(value)?.make?.(value as never, inputs, { layout, region, cut }) ?? rebuild(value, inputs);
+  }, given);
+  const outputs = Object.entries(targets).map(([name, { value, region }]) => [
+    name,
+    operandTile(value, toTile(value), region).tile,
+  ]);
   return { outputs: Object.fromEntries(outputs), sourceRegion, key: key.join(" ") };
 }
