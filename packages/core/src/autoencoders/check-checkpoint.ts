@@ -1,9 +1,13 @@
 /** A file's weights as a model's: recognizes the format, finds or checks the configuration, refuses what doesn't fit. */
-import { checkWeights } from "../checkpoint/check-weights.js";
-import { inferModel, matchPublishedModels } from "../checkpoint/infer-model.js";
-import { mapWeights } from "../checkpoint/map-weights.js";
-import { recognizeFormat, unwrapWeights, type WeightFormat } from "../checkpoint/recognize-format.js";
-import { planWeights } from "../checkpoint/weight-plan.js";
+import { checkWeights } from "../checkpoint/names/check-weights.js";
+import {
+  inferModel,
+  matchPublishedModels,
+  recognizeFormat,
+  unwrapWeights,
+  type WeightFormat,
+} from "../checkpoint/names/infer-model.js";
+import { mapWeights, planWeights } from "../checkpoint/names/weight-plan.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae/dc-ae-config.js";

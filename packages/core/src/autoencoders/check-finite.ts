@@ -1,6 +1,7 @@
 /** Explains results that aren't finite: the input, a weight, or the precision is to blame. */
-import { findNonFinite } from "../checkpoint/find-non-finite.js";
+
 import type { Weights } from "../checkpoint/weights.js";
+import { findNonFinite } from "../checkpoint/weights.js";
 import { CheckpointError, DataError, EngineError } from "../errors.js";
 import { dtypeKind } from "../graph/dtype.js";
 import type { Tensor } from "../graph/tensor.js";

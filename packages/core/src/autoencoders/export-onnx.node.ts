@@ -6,8 +6,7 @@
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeDirectoryAtomic } from "../checkpoint/atomic-directory.node.js";
-import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
+import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { EngineError } from "../errors.js";
 import { symbol } from "../graph/dim.js";
 import type { Program } from "../graph/program.js";

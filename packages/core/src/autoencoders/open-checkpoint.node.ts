@@ -1,6 +1,7 @@
 /** Opens a model from the hub, a folder or a file: configuration and weights, checked against each other. */
+
+import type { ResolveModelOptions } from "../checkpoint/open-model.node.js";
 import { openModel } from "../checkpoint/open-model.node.js";
-import type { ResolveModelOptions } from "../checkpoint/resolve-model-files.node.js";
 import { failClosed } from "../runtime/close-all.js";
 import { type Checkpoint, type CheckpointOptions, checkCheckpoint, chooseModel } from "./check-checkpoint.js";
 

@@ -1,5 +1,5 @@
 /** The public autoencoder classes for browsers: weights come by fetch, sessions from onnxruntime-web. */
-import { type FetchModelOptions, fetchModel } from "../checkpoint/fetch-model.js";
+import { type FetchModelOptions, fetchModel } from "../checkpoint/hub/fetch-model.js";
 import { ConfigError } from "../errors.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { failClosed } from "../runtime/close-all.js";

@@ -1,11 +1,9 @@
 /** Saves a model as a folder in either published layout. */
 import { join } from "node:path";
-import { writeDirectoryAtomic } from "../checkpoint/atomic-directory.node.js";
-import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
-import { unmapWeights } from "../checkpoint/map-weights.js";
-import type { WriteProgress } from "../checkpoint/safetensors-writer.js";
-import { writeShardedFiles } from "../checkpoint/sharded-file.node.js";
-import { planWeights } from "../checkpoint/weight-plan.js";
+import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
+import { planWeights, unmapWeights } from "../checkpoint/names/weight-plan.js";
+import { writeShardedFiles } from "../checkpoint/safetensors/file.node.js";
+import type { WriteProgress } from "../checkpoint/safetensors/writer.js";
 import type { WeightEntry, Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
 import { type DType, dtypeKind } from "../graph/dtype.js";

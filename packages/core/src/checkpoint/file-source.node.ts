@@ -1,6 +1,6 @@
 /**
  * A local file as a ByteSource (Node): positional reads on one open file, so that the file is never loaded as a whole
- * and several reads can run at the same time.
+ * and several reads can run at the same time; and small files as a whole.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -75,5 +75,22 @@ function allocateBytes(name: string, length: number): Uint8Array {
     return new Uint8Array(length);
   } catch (cause) {
     throw new CheckpointError(`${name}: not enough memory for an array of ${length} bytes`, { cause });
+  }
+}
+
+/**
+ * Reads a whole file.
+ *
+ * @throws CheckpointError when it can't be read or is larger than `maxBytes`
+ */
+export async function readSmallFile(path: string, maxBytes: number): Promise<Uint8Array> {
+  const source = await openFileSource(path);
+  try {
+    if (source.size > maxBytes) {
+      throw new CheckpointError(`${path}: ${source.size} bytes is too large for such a file (limit ${maxBytes})`);
+    }
+    return await source.read(0, source.size);
+  } finally {
+    await source.close();
   }
 }

@@ -1,15 +1,29 @@
 /** Public names of checkpoints: formats, names, files. */
-export { type AtomicDirectoryOptions, writeDirectoryAtomic } from "./atomic-directory.node.js";
-export { type AtomicFile, writeFileAtomic } from "./atomic-file.node.js";
+export {
+  type AtomicDirectoryOptions,
+  type AtomicFile,
+  writeDirectoryAtomic,
+  writeFileAtomic,
+} from "./atomic-file.node.js";
 export { errorCode, fileError } from "./file-error.node.js";
-export { openFileSource } from "./file-source.node.js";
-export { modelCacheFolder } from "./hub-cache.node.js";
+export { openFileSource, readSmallFile } from "./file-source.node.js";
+export { modelCacheFolder } from "./hub/cache.node.js";
 export * from "./index.browser.js";
-export { readNpyFile, writeNpyFile } from "./npy-file.node.js";
-export { type OpenedModelFiles, openModel, openWeightsFile } from "./open-model.node.js";
-export { type ModelFiles, type ResolveModelOptions, resolveModelFiles } from "./resolve-model-files.node.js";
-export { openSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.node.js";
-export { openShardedFile, type ShardedWriteOptions, writeShardedFiles } from "./sharded-file.node.js";
-export { readSmallFile } from "./small-file.node.js";
+export { readNpyFile, writeNpyFile } from "./npy/npy-file.node.js";
+export {
+  type ModelFiles,
+  type OpenedModelFiles,
+  openModel,
+  openTorchFile,
+  openWeightsFile,
+  type ResolveModelOptions,
+  resolveModelFiles,
+} from "./open-model.node.js";
+export {
+  openSafetensorsFile,
+  openShardedFile,
+  type ShardedWriteOptions,
+  writeSafetensorsFile,
+  writeShardedFiles,
+} from "./safetensors/file.node.js";
 export { temporaryStem } from "./temporary-name.node.js";
-export { openTorchFile } from "./torch-file.node.js";

@@ -1,9 +1,11 @@
 /**
  * JSON from files that strangers wrote: bytes to a value, where duplicate keys are an error. `JSON.parse` keeps the last
  * of several equal keys, so two readers of one file could see different tensors under the same name.
+ *
+ * Here too: what in place of any file's content lies in a repository that was cloned without Git LFS, a pointer of a few lines of
+ * text. Source: the specification of git-lfs, docs/spec.md.
  */
-import { CheckpointError, errorMessage } from "../errors.js";
-import { refuseGitLfsPointer } from "./git-lfs.js";
+import { CheckpointError, type DcaeError, type DcaeErrorOptions, errorMessage } from "../errors.js";
 
 /** Longest name shown in a message. */
 const MAX_SHOWN = 120;
@@ -30,7 +32,7 @@ export function isJsonObject(value: unknown): value is Readonly<Record<string, u
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-export interface JsonDocument {
+interface JsonDocument {
   readonly value: unknown;
   /**
    * Call this once the value has the expected form: the search takes longer than the parsing, and nonsense should be
@@ -89,7 +91,7 @@ export function parseJson(bytes: Uint8Array, what: string): unknown {
 }
 
 /** First key that occurs twice in one object of `text`, which must be valid JSON. */
-export function findDuplicateKey(text: string): string | undefined {
+function findDuplicateKey(text: string): string | undefined {
   // One entry for each open bracket: the keys seen so far, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];
   let start = 0;
@@ -131,4 +133,30 @@ function closingQuote(text: string, openingQuote: number): number {
     else if (character === '"') return i;
   }
   return text.length;
+}
+
+const START = "version https://git-lfs.github.com/spec/v";
+/** As many first bytes of a file tell whether it is one. */
+export const GIT_LFS_BYTES = START.length;
+
+/** Whether bytes are the start of a pointer, or of its start. */
+export function startsGitLfsPointer(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, START.length).every((byte, i) => byte === START.charCodeAt(i));
+}
+
+/**
+ * Refuses a pointer in place of a file's content. Readers call it once the content isn't what they read.
+ *
+ * @param bytes the start of the file
+ * @param name for the message
+ */
+export function refuseGitLfsPointer(
+  bytes: Uint8Array,
+  name: string,
+  ErrorType: new (message: string, options?: DcaeErrorOptions) => DcaeError = CheckpointError,
+): void {
+  if (bytes.length < START.length || !startsGitLfsPointer(bytes)) return;
+  throw new ErrorType(`${name}: a pointer of Git LFS, not the file itself`, {
+    hint: "Run `git lfs pull` in its repository, or download the file.",
+  });
 }

@@ -1,14 +1,82 @@
 /**
- * Opens a checkpoint by id or path (Node): config and lazily read weights.
+ * Opens a checkpoint by what a user writes (Node), a model id, a folder or a file: first the paths of its files on this machine,
+ * then its config and lazily read weights.
+ *
+ * Local folders and files never cause a request. Ids go through the cache that all Hugging Face libraries share.
  */
-import { CheckpointError } from "../errors.js";
-import { isSafetensors, isShardIndex } from "./model-files.js";
-import { MAX_CONFIG_BYTES, type OpenedModel, parseModelConfig } from "./opened-model.js";
-import { type ModelFiles, type ResolveModelOptions, resolveModelFiles } from "./resolve-model-files.node.js";
-import { openSafetensorsFile } from "./safetensors-file.node.js";
-import { openShardedFile } from "./sharded-file.node.js";
-import { readSmallFile } from "./small-file.node.js";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { CheckpointError, ConfigError, errorMessage } from "../errors.js";
+import { errorCode, fileError } from "./file-error.node.js";
+import { openFileSource, readSmallFile } from "./file-source.node.js";
+import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub/cache.node.js";
+import { hubError, hubFetch, networkReason } from "./hub/connection.node.js";
+import {
+  checkHubUrl,
+  checkRevision,
+  checkSubfolder,
+  checkToken,
+  DEFAULT_HUB_URL,
+  DEFAULT_REVISION,
+  isCommitHash,
+  isModelId,
+} from "./hub/hub-id.js";
+import { downloadSnapshot, type SnapshotRequest } from "./hub/snapshot.node.js";
+import {
+  CONFIG_FILE,
+  type DownloadProgress,
+  isSafetensors,
+  isShardIndex,
+  MAX_CONFIG_BYTES,
+  type OpenedModel,
+  parseModelConfig,
+  selectWeights,
+} from "./opened-model.js";
+import { openSafetensorsFile, openShardedFile } from "./safetensors/file.node.js";
+import { MAX_INDEX_BYTES, parseShardIndex } from "./safetensors/shards.js";
+import { openTorch } from "./torch/torch-file.js";
 import type { Weights } from "./weights.js";
+
+export interface ResolveModelOptions {
+  /** Branch, tag or commit on the hub; "main" by default. An error for local paths. */
+  readonly revision?: string | undefined;
+  /** Folder inside of the repository or local folder, as in "vae". */
+  readonly subfolder?: string | undefined;
+  /** Access token of the hub; the environment variable HF_TOKEN by default. */
+  readonly token?: string | undefined;
+  /** Cache folder; HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub by default. */
+  readonly cacheDir?: string | undefined;
+  /** Makes no requests, and uses what the cache has; HF_HUB_OFFLINE by default. */
+  readonly offline?: boolean | undefined;
+  /** Base URL of the hub; HF_ENDPOINT or https://huggingface.co by default. */
+  readonly hubUrl?: string | undefined;
+  /** Called while files are downloaded. */
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** How often a broken connection is taken up again; 3 by default. */
+  readonly retries?: number | undefined;
+  /** Milliseconds without a byte after which a connection counts as broken; 60,000 by default. */
+  readonly timeout?: number | undefined;
+  /** Replaces the global `fetch`, for proxies. */
+  readonly fetch?: typeof fetch | undefined;
+  /** File names of weights without ending; "model" and "diffusion_pytorch_model" by default. */
+  readonly stems?: readonly string[] | undefined;
+}
+
+export interface ModelFiles {
+  /** The id or path that was asked for. */
+  readonly source: string;
+  /** Path of `config.json`; undefined when there is none. */
+  readonly configPath: string | undefined;
+  /** Path of the `.safetensors` file or of the `.safetensors.index.json` beside its shards. */
+  readonly weightsPath: string;
+  /** Where the files come from: the user's disk, the cache without asking the hub, or the hub (through the cache). */
+  readonly origin: "local" | "cache" | "hub";
+  /** The commit on the hub. */
+  readonly commit?: string | undefined;
+  /** Something the user should know, a full sentence. */
+  readonly notice?: string | undefined;
+}
 
 /** An open checkpoint and the files it lies in. */
 export interface OpenedModelFiles extends OpenedModel {
@@ -39,4 +107,141 @@ export async function openWeightsFile(path: string): Promise<Weights> {
   if (isShardIndex(path)) return openShardedFile(path);
   if (isSafetensors(path)) return openSafetensorsFile(path);
   throw new CheckpointError(`${path}: not a .safetensors file or .safetensors.index.json`);
+}
+
+/**
+ * Opens a file of `torch.save` (.pt, .pth, .ckpt, .bin); tensors are read when they are asked for. Nothing in it is executed.
+ *
+ * @throws CheckpointError (see openTorch)
+ */
+export async function openTorchFile(path: string): Promise<Weights> {
+  return openTorch(await openFileSource(path));
+}
+
+/**
+ * Finds the files of a checkpoint, downloading them where needed.
+ *
+ * @param idOrPath an id on the hub as in "mit-han-lab/dc-ae-f32c32-in-1.0", a folder, a `.safetensors` file or a shard index
+ * @throws CheckpointError when they can't be found or loaded, ConfigError for options that make no sense
+ */
+export async function resolveModelFiles(idOrPath: string, options: ResolveModelOptions = {}): Promise<ModelFiles> {
+  const local = await resolveLocal(idOrPath, options);
+  if (local !== undefined) return local;
+  if (!isModelId(idOrPath)) {
+    throw new CheckpointError(`${idOrPath}: no such file or folder, and not a model id of the form organization/name`, {
+      hint: "Check the path.",
+    });
+  }
+  const offline = options.offline ?? isTrue(process.env.HF_HUB_OFFLINE);
+  const request = hubRequest(idOrPath, options, offline);
+  if (offline) return resolveOffline(request);
+  // A commit can't change: what the cache has of it needs no request. What is damaged there is loaded again.
+  const cached = isCommitHash(request.revision) ? await resolveCached(request).catch(() => undefined) : undefined;
+  return cached?.configPath === undefined ? resolveOnline(request) : cached;
+}
+
+async function resolveLocal(path: string, options: ResolveModelOptions): Promise<ModelFiles | undefined> {
+  const stats = await stat(path).catch((error: unknown) => {
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(errorCode(error) ?? "")) return undefined;
+    throw fileError(error, path, "read", CheckpointError);
+  });
+  if (stats === undefined) return undefined;
+  if (options.revision !== undefined) {
+    throw new ConfigError(`revision "${options.revision}" has no effect: ${path} is a local path`);
+  }
+  if (stats.isDirectory()) {
+    const folder = join(resolve(path), ...(options.subfolder ? checkSubfolder(options.subfolder).split("/") : []));
+    const names = await readdir(folder).catch((error: unknown) => {
+      throw fileError(error, folder, "read", CheckpointError);
+    });
+    return localFiles(path, folder, names, selectWeights(names, folder, options.stems));
+  }
+  if (!isSafetensors(path) && !isShardIndex(path)) {
+    throw new CheckpointError(`${path}: not a folder, a .safetensors file or a .safetensors.index.json`);
+  }
+  if (options.subfolder) throw new ConfigError(`subfolder "${options.subfolder}" has no effect: ${path} is a file`);
+  const folder = dirname(resolve(path));
+  return localFiles(path, folder, await presentFiles(folder), basename(path));
+}
+
+function localFiles(source: string, folder: string, names: readonly string[], weights: string): ModelFiles {
+  const configPath = names.includes(CONFIG_FILE) ? join(folder, CONFIG_FILE) : undefined;
+  return { source, configPath, weightsPath: join(folder, weights), origin: "local" };
+}
+
+function hubRequest(id: string, options: ResolveModelOptions, offline: boolean): SnapshotRequest {
+  const token = offline ? undefined : checkToken(options.token ?? process.env.HF_TOKEN);
+  const hubUrl = checkHubUrl(options.hubUrl ?? (process.env.HF_ENDPOINT || DEFAULT_HUB_URL));
+  const { signal, timeout } = options;
+  return {
+    id,
+    token,
+    revision: checkRevision(options.revision ?? DEFAULT_REVISION),
+    subfolder: options.subfolder ? checkSubfolder(options.subfolder) : "",
+    stems: options.stems,
+    hubUrl,
+    fetch: hubFetch(options.fetch ?? fetch, { hubUrl, token, signal, timeout }),
+    signal,
+    onProgress: options.onProgress,
+    retries: options.retries ?? 3,
+    modelFolder: modelCacheFolder(id, options.cacheDir),
+  };
+}
+
+async function resolveOnline(request: SnapshotRequest): Promise<ModelFiles> {
+  const { id, revision, hubUrl, token } = request;
+  try {
+    const { commit, folder, weights, hasConfig } = await downloadSnapshot(request);
+    const names = hasConfig ? [CONFIG_FILE] : [];
+    return { ...localFiles(id, folder, names, weights), origin: "hub", commit };
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    const reason = networkReason(error);
+    const cause = reason === undefined ? fileError(error, request.modelFolder, "write", CheckpointError) : error;
+    const explained = hubError(cause, { id, revision, hubUrl, hasToken: token !== undefined });
+    if (reason === undefined) throw explained;
+    // Without a connection a complete copy in the cache is better than nothing, but it may be out of date.
+    const cached = await resolveCached(request).catch(() => undefined);
+    if (cached === undefined) throw explained;
+    return {
+      ...cached,
+      notice: `No connection to ${hubUrl} (${reason}); using commit ${cached.commit} of ${id} from the cache.`,
+    };
+  }
+}
+
+/** What the cache has; rejects when something is missing there, gives undefined when it doesn't know the revision. */
+async function resolveCached(request: SnapshotRequest): Promise<ModelFiles | undefined> {
+  const commit = await cachedCommit(request.modelFolder, request.revision);
+  if (commit === undefined) return undefined;
+  const folder = join(snapshotFolder(request.modelFolder, commit), ...request.subfolder.split("/"));
+  const names = await presentFiles(folder);
+  if (names.length === 0) return undefined;
+  const weights = selectWeights(names, folder, request.stems);
+  if (isShardIndex(weights)) {
+    const { shards } = parseShardIndex(await readSmallFile(join(folder, weights), MAX_INDEX_BYTES), weights);
+    const missing = shards.filter((shard) => !names.includes(shard));
+    if (missing.length > 0)
+      throw new CheckpointError(`${folder}: ${missing.length} of ${shards.length} shards are missing`);
+  }
+  return { ...localFiles(request.id, folder, names, weights), origin: "cache", commit };
+}
+
+async function resolveOffline(request: SnapshotRequest): Promise<ModelFiles> {
+  let cause: unknown;
+  try {
+    const cached = await resolveCached(request);
+    if (cached !== undefined) return cached;
+  } catch (error) {
+    cause = error;
+  }
+  const detail = cause === undefined ? "" : ` (${errorMessage(cause)})`;
+  throw new CheckpointError(
+    `${request.id}: offline mode is on, and revision "${request.revision}" isn't complete in the cache ${request.modelFolder}${detail}`,
+    { cause, hint: "Load it once without offline mode (HF_HUB_OFFLINE), or give a local folder." },
+  );
+}
+
+function isTrue(text: string | undefined): boolean {
+  return /^(1|true|yes|on)$/i.test(text ?? "");
 }

@@ -1,6 +1,7 @@
 /**
- * A checkpoint that is open: its config as written, and its weights, still unread. What the config means is decided by
- * the models, not here.
+ * A checkpoint: which files of a folder or repository it is made of, `config.json` and the weights (one safetensors file or
+ * shards), and what is open of it: its config as written, and its weights, still unread. What the config means is decided by the
+ * models, not here. Everything else in a repository (other formats, samples, READMEs) is left alone.
  */
 import { CheckpointError } from "../errors.js";
 import { isJsonObject, parseJson } from "./json-text.js";
@@ -38,4 +39,66 @@ export function parseModelConfig(bytes: Uint8Array, name: string): Readonly<Reco
   const value = parseJson(bytes, name);
   if (!isJsonObject(value)) throw new CheckpointError(`${name} isn't a JSON object`);
   return value;
+}
+
+export const CONFIG_FILE = "config.json";
+const SINGLE_ENDING = ".safetensors";
+const INDEX_ENDING = ".safetensors.index.json";
+
+/** File names without ending: official checkpoints, then diffusers ones. */
+export const WEIGHT_STEMS: readonly string[] = ["model", "diffusion_pytorch_model"];
+
+/** File name endings of checkpoints that can't be read here, for a better message. */
+const OTHER_FORMATS = /\.(bin|ckpt|pt|pth|msgpack|h5|onnx|gguf)$/i;
+
+/** Whether a file name is that of a shard index. */
+export function isShardIndex(fileName: string): boolean {
+  return fileName.endsWith(INDEX_ENDING);
+}
+
+/** Whether a file name is that of a safetensors file. */
+export function isSafetensors(fileName: string): boolean {
+  return fileName.endsWith(SINGLE_ENDING);
+}
+
+/**
+ * Chooses the weights in a folder: the file (or shard index) with one of the known names, or the only safetensors file.
+ *
+ * @param fileNames names in the folder
+ * @param where the folder or repository, for messages
+ * @returns the name of a `.safetensors` file or of a `.safetensors.index.json`
+ * @throws CheckpointError when there are none, or several between which only the caller can choose
+ */
+export function selectWeights(
+  fileNames: readonly string[],
+  where: string,
+  stems: readonly string[] = WEIGHT_STEMS,
+): string {
+  const present = new Set(fileNames);
+  const candidates = stems.flatMap((stem) =>
+    // A single file wins over an index of the same name: both hold the same weights.
+    [`${stem}${SINGLE_ENDING}`, `${stem}${INDEX_ENDING}`].filter((name) => present.has(name)).slice(0, 1),
+  );
+  const files = fileNames.filter(isSafetensors);
+  const choices = candidates.length > 0 ? candidates : files;
+  const [first, ...others] = choices;
+  if (first === undefined) {
+    const other = fileNames.filter((name) => OTHER_FORMATS.test(name));
+    throw new CheckpointError(
+      `${where}: no weights found (expected ${stems.map((stem) => stem + SINGLE_ENDING).join(" or ")})`,
+      other.length === 0
+        ? {}
+        : { hint: `Found ${shortList(other)}; only safetensors files are read: convert it first.` },
+    );
+  }
+  if (others.length > 0) {
+    throw new CheckpointError(`${where}: several checkpoints (${shortList(choices)})`, {
+      hint: "Download one of them, and give the path of its file.",
+    });
+  }
+  return first;
+}
+
+function shortList(names: readonly string[]): string {
+  return names.length > 4 ? `${names.slice(0, 4).join(", ")} and ${names.length - 4} more` : names.join(", ");
 }

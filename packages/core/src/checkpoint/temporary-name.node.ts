@@ -4,10 +4,68 @@
  * A name says which process made it, so that a later one, which writes into the same folder, can tell what was left behind
  * from what another process is writing just now.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
 import { lstat, opendir, rm } from "node:fs/promises";
+import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { type ProcessOwner, stateOf, thisProcess } from "./process-owner.node.js";
+import { errorCode } from "./file-error.node.js";
+
+interface ProcessOwner {
+  /** Where its number means that process: a hash of the machine's name and, on Linux, the namespace of process numbers. */
+  readonly host: string;
+  readonly pid: number;
+  /** Clock ticks from the machine's start to the process's, since numbers are given again; "0" where that isn't told. */
+  readonly started: string;
+}
+
+function thisHost(): string {
+  let namespace = "";
+  try {
+    namespace = readlinkSync("/proc/self/ns/pid");
+  } catch {
+    // Linux alone has them.
+  }
+  return createHash("sha256").update(`${hostname()} ${namespace}`).digest("hex").slice(0, 8);
+}
+
+/** When process `pid` started; "0" where that isn't known. */
+function startOf(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The second field is the program's name in parentheses and may hold anything.
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "0";
+  } catch {
+    return "0";
+  }
+}
+
+let me: ProcessOwner | undefined;
+
+function thisProcess(): ProcessOwner {
+  me ??= { host: thisHost(), pid: process.pid, started: startOf(process.pid) };
+  return me;
+}
+
+/** Whether a process of this machine has the number `pid`. */
+export function isRunning(pid: number): boolean {
+  // 0 and negative numbers mean groups of processes.
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) === "EPERM";
+  }
+}
+
+/** "unknown" for processes of other machines and containers. */
+export function stateOf({ host, pid, started }: ProcessOwner): "running" | "ended" | "unknown" {
+  if (host !== thisProcess().host) return "unknown";
+  if (!isRunning(pid)) return "ended";
+  const now = startOf(pid);
+  return now === "0" || started === "0" || now === started ? "running" : "ended";
+}
 
 /** File names may have 255 bytes, and a character up to three of them; the rest of a temporary name has about 60. */
 const MAX_STEM_LENGTH = 60;

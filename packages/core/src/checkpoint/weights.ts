@@ -1,8 +1,12 @@
 /**
- * Named arrays of a checkpoint that are read one by one, so that a file of many gigabytes is never held in the heap.
+ * Named arrays of a checkpoint that are read one by one, so that a file of many gigabytes is never held in the heap; those of a
+ * fresh model, drawn when they are read; and a search for values that no weight may have.
  */
-import type { DType } from "../graph/dtype.js";
+import { type DType, dtypeKind } from "../graph/dtype.js";
+import { decodeFloats, isNarrowFloat } from "../graph/float-formats.js";
+import type { ParameterSpec } from "../graph/parameter.js";
 import type { Tensor } from "../graph/tensor.js";
+import { initializeParameter } from "../models/initialize.js";
 
 /** Byte range of a local file that holds the raw little-endian elements of an array, row-major. */
 export interface FileLocation {
@@ -30,4 +34,42 @@ export interface Weights {
   readonly entries: ReadonlyMap<string, WeightEntry>;
   /** Releases file handles. Arrays that were read stay valid. */
   close(): Promise<void>;
+}
+
+/**
+ * The initial weights of a model (`modelParameters`), under the model's own parameter names.
+ *
+ * @param seed integer in [0, 2^64); the same seed gives the same values, in whatever order they are read
+ */
+export function initialWeights(specs: readonly ParameterSpec[], seed: number | bigint): Weights {
+  const entries = specs.map((spec): [string, WeightEntry] => {
+    const { name, dtype, shape } = spec;
+    return [name, { name, dtype, shape, read: async () => initializeParameter(spec, seed) }];
+  });
+  return { source: `fresh model of seed ${seed}`, entries: new Map(entries), close: async () => {} };
+}
+
+export interface NonFinite {
+  /** How many elements are NaN, +inf or -inf. */
+  readonly count: number;
+  /** Row-major position of the first one. */
+  readonly firstIndex: number;
+  /** Its value. */
+  readonly firstValue: number;
+}
+
+/** Non-finite elements of `tensor`, or undefined when all are finite (as integers and booleans always are). */
+export function findNonFinite(tensor: Tensor): NonFinite | undefined {
+  if (dtypeKind(tensor.dtype) !== "float") return undefined;
+  const values = isNarrowFloat(tensor.dtype)
+    ? decodeFloats(tensor.dtype, tensor.data as Uint16Array)
+    : (tensor.data as Float32Array | Float64Array);
+  let count = 0;
+  let firstIndex = -1;
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isFinite(values[i])) continue;
+    if (count === 0) firstIndex = i;
+    count++;
+  }
+  return count === 0 ? undefined : { count, firstIndex, firstValue: values[firstIndex] as number };
 }

@@ -8,8 +8,7 @@
  */
 import { DataError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
-import { GIT_LFS_BYTES, refuseGitLfsPointer } from "./git-lfs.js";
-import { quoted } from "./json-text.js";
+import { GIT_LFS_BYTES, quoted, refuseGitLfsPointer } from "./json-text.js";
 
 export interface ZipMember {
   readonly name: string;

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { AutoencoderDC, AutoencoderKL, loadAutoencoder, openCheckpoint } from "../../src/autoencoders/index.js";
-import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
+import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { CheckpointError, ConfigError, DataError, type DcaeError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { expectClose, MODEL_TOLERANCE, relativeError } from "../support/compare.js";

@@ -10,7 +10,7 @@ import { tinyF32 } from "../support/tiny-config.js";
 
 const log: string[] = [];
 let weights: Weights;
-vi.mock("../../src/checkpoint/fetch-model.js", () => ({
+vi.mock("../../src/checkpoint/hub/fetch-model.js", () => ({
   fetchModel: async () => ({
     source: "page",
     config: undefined,

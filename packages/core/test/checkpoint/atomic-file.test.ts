@@ -2,8 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { writeDirectoryAtomic } from "../../src/checkpoint/atomic-directory.node.js";
-import { writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
+import { writeDirectoryAtomic, writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
 import { fileError } from "../../src/checkpoint/file-error.node.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
 import { temporaryFolder } from "../support/temporary-folder.js";

@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 
 const folder = fileURLToPath(new URL("../../src/checkpoint/", import.meta.url));
-const modules = readdirSync(folder).filter((name) => !name.endsWith(".node.ts") && name !== "index.ts");
+const modules = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
+  (name) => name.endsWith(".ts") && !name.endsWith(".node.ts") && name !== "index.ts",
+);
 
 it.each(modules)("%s", (name) => {
   const source = readFileSync(`${folder}${name}`, "utf8");

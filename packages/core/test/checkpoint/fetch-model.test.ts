@@ -1,9 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { type FetchModelOptions, fetchModel } from "../../src/checkpoint/fetch-model.js";
+import { type FetchModelOptions, fetchModel } from "../../src/checkpoint/hub/fetch-model.js";
 import type { DownloadProgress } from "../../src/checkpoint/opened-model.js";
-import { tensorEntries } from "../../src/checkpoint/safetensors-layout.js";
-import { encodeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
-import { planShards } from "../../src/checkpoint/shard-plan.js";
+import { planShards } from "../../src/checkpoint/safetensors/shards.js";
+import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { type LocalHub, type LocalHubOptions, startLocalHub } from "../support/local-hub.js";

@@ -14,12 +14,10 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openModel } from "../../src/checkpoint/open-model.node.js";
+import { openModel, type ResolveModelOptions, resolveModelFiles } from "../../src/checkpoint/open-model.node.js";
 import type { DownloadProgress } from "../../src/checkpoint/opened-model.js";
-import { type ResolveModelOptions, resolveModelFiles } from "../../src/checkpoint/resolve-model-files.node.js";
-import { tensorEntries } from "../../src/checkpoint/safetensors-layout.js";
-import { encodeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
-import { planShards } from "../../src/checkpoint/shard-plan.js";
+import { planShards } from "../../src/checkpoint/safetensors/shards.js";
+import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError, ConfigError, type DcaeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { type LocalHub, type LocalHubOptions, startLocalHub } from "../support/local-hub.js";

@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { checkCheckpoint } from "../../src/autoencoders/check-checkpoint.js";
-import { inferModel, matchPublishedModels } from "../../src/checkpoint/infer-model.js";
-import { recognizeFormat, unwrapWeights, type WeightFormat } from "../../src/checkpoint/recognize-format.js";
-import { planWeights } from "../../src/checkpoint/weight-plan.js";
+import {
+  inferModel,
+  matchPublishedModels,
+  recognizeFormat,
+  unwrapWeights,
+  type WeightFormat,
+} from "../../src/checkpoint/names/infer-model.js";
+import { planWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { getPreset } from "../../src/models/find-preset.js";
 import { modelParameters } from "../../src/models/model-parameters.js";

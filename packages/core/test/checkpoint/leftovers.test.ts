@@ -3,8 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it } from "vitest";
-import { writeDirectoryAtomic } from "../../src/checkpoint/atomic-directory.node.js";
-import { writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
+import { writeDirectoryAtomic, writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
 import { replacedName, temporaryName, temporaryStem } from "../../src/checkpoint/temporary-name.node.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 

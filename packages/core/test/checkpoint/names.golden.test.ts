@@ -1,10 +1,9 @@
 /** The values of the reference's models, moved between formats in both directions. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { checkWeights } from "../../src/checkpoint/check-weights.js";
-import { mapWeights, unmapWeights } from "../../src/checkpoint/map-weights.js";
-import { recognizeFormat } from "../../src/checkpoint/recognize-format.js";
-import { openSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
-import { planWeights } from "../../src/checkpoint/weight-plan.js";
+import { checkWeights } from "../../src/checkpoint/names/check-weights.js";
+import { recognizeFormat } from "../../src/checkpoint/names/infer-model.js";
+import { mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
+import { openSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";

@@ -12,11 +12,15 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { blobSource, memorySource } from "../../src/checkpoint/byte-source.js";
 import { openFileSource } from "../../src/checkpoint/file-source.node.js";
-import { findNonFinite } from "../../src/checkpoint/find-non-finite.js";
-import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
-import { planSafetensors, tensorEntries, type WritableEntry } from "../../src/checkpoint/safetensors-layout.js";
-import { openSafetensors } from "../../src/checkpoint/safetensors-reader.js";
-import { encodeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
+import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
+import { openSafetensors } from "../../src/checkpoint/safetensors/reader.js";
+import {
+  encodeSafetensors,
+  planSafetensors,
+  tensorEntries,
+  type WritableEntry,
+} from "../../src/checkpoint/safetensors/writer.js";
+import { findNonFinite } from "../../src/checkpoint/weights.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { rawSafetensors } from "../support/raw-safetensors.js";

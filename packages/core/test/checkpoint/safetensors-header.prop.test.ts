@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { tensorEntries } from "../../src/checkpoint/safetensors-layout.js";
-import { encodeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
+import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { openBytes, rawSafetensors } from "../support/raw-safetensors.js";

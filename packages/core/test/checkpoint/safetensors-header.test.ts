@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ByteSource, memorySource } from "../../src/checkpoint/byte-source.js";
-import { parseSafetensorsHeader, readSafetensorsHeader } from "../../src/checkpoint/safetensors-header.js";
+import { parseSafetensorsHeader, readSafetensorsHeader } from "../../src/checkpoint/safetensors/reader.js";
 import { CheckpointError, type DcaeError } from "../../src/errors.js";
 import { openBytes, rawSafetensors } from "../support/raw-safetensors.js";
 

@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { memorySource } from "../../src/checkpoint/byte-source.js";
-import { tensorEntries } from "../../src/checkpoint/safetensors-layout.js";
-import { openSafetensors } from "../../src/checkpoint/safetensors-reader.js";
-import { encodeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
+import { openSafetensors } from "../../src/checkpoint/safetensors/reader.js";
+import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { tensorFromBytes } from "../../src/checkpoint/tensor-bytes.js";
 import { byteSize, DTYPES } from "../../src/graph/dtype.js";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.js";

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { decodeNpy } from "../../src/checkpoint/npy.js";
-import { encodeSafetensors } from "../../src/checkpoint/safetensors-writer.js";
+import { decodeNpy } from "../../src/checkpoint/npy/npy.js";
+import { encodeSafetensors } from "../../src/checkpoint/safetensors/writer.js";
 import { DTYPES } from "../../src/graph/dtype.js";
 import { openBytes } from "../support/raw-safetensors.js";
 

@@ -2,11 +2,13 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
-import { tensorEntries, type WritableEntry } from "../../src/checkpoint/safetensors-layout.js";
-import { parseShardIndex } from "../../src/checkpoint/shard-index.js";
-import { planShards } from "../../src/checkpoint/shard-plan.js";
-import { openShardedFile, writeShardedFiles } from "../../src/checkpoint/sharded-file.node.js";
+import {
+  openShardedFile,
+  writeSafetensorsFile,
+  writeShardedFiles,
+} from "../../src/checkpoint/safetensors/file.node.js";
+import { parseShardIndex, planShards } from "../../src/checkpoint/safetensors/shards.js";
+import { tensorEntries, type WritableEntry } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { errorOf } from "../support/error-of.js";

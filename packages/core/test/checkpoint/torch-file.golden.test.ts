@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { openTorchFile } from "../../src/checkpoint/torch-file.node.js";
+import { openTorchFile } from "../../src/checkpoint/open-model.node.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 
 const golden = (name: string) => fileURLToPath(new URL(`../golden/torch/${name}`, import.meta.url));

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { memorySource } from "../../src/checkpoint/byte-source.js";
-import { openTorch } from "../../src/checkpoint/torch-file.js";
+import { openTorch } from "../../src/checkpoint/torch/torch-file.js";
 import { DcaeError } from "../../src/errors.js";
 
 const files = ["state-dict.zip.pth", "state-dict.legacy.pth", "training.zip.pth", "training.legacy.pth"].map(

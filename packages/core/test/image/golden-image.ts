@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
+import { openSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { createImage, type Image } from "../../src/image/image.js";
 

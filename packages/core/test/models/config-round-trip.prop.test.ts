@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatBlockType, parseBlockType } from "../../src/blocks/block-spec.js";
-import { mapWeights, unmapWeights } from "../../src/checkpoint/map-weights.js";
-import { recognizeFormat } from "../../src/checkpoint/recognize-format.js";
-import { planWeights } from "../../src/checkpoint/weight-plan.js";
+import { recognizeFormat } from "../../src/checkpoint/names/infer-model.js";
+import { mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { ConfigError } from "../../src/errors.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { parseDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { initialWeights } from "../../src/checkpoint/initial-weights.js";
+import { initialWeights } from "../../src/checkpoint/weights.js";
 import { ConfigError } from "../../src/errors.js";
 import type { Initializer, ParameterSpec } from "../../src/graph/parameter.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";

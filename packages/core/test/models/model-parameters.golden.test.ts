@@ -1,6 +1,6 @@
 /** Names, shapes and counts of every parameter of every published model, in every format. */
 import { describe, expect, test } from "vitest";
-import { planWeights, type WeightPlan } from "../../src/checkpoint/weight-plan.js";
+import { planWeights, type WeightPlan } from "../../src/checkpoint/names/weight-plan.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { getPreset } from "../../src/models/find-preset.js";
 import { countParameters, modelParameters } from "../../src/models/model-parameters.js";

@@ -1,8 +1,8 @@
 /** Weights of which some lie in a file as they are and some don't: ONNX Runtime takes one kind of external data or the other. */
 import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
-import { tensorEntries } from "../../src/checkpoint/safetensors-layout.js";
+import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
+import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import * as g from "../../src/graph/index.js";
 import { bindWeights } from "../../src/runtime/bind-weights.js";

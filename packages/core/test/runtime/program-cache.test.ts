@@ -2,8 +2,8 @@
 import { readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
-import { tensorEntries } from "../../src/checkpoint/safetensors-layout.js";
+import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
+import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { ConfigError, DataError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";

@@ -1,7 +1,7 @@
 /** Golden cases: one `NAME.json` + `NAME.safetensors` each (test/golden/README.md says where the numbers come from). */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
+import { openSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 

@@ -1,6 +1,6 @@
 /** Weights made in memory, for tests of names and shapes. */
 
-import type { WeightPlan } from "../../src/checkpoint/weight-plan.js";
+import type { WeightPlan } from "../../src/checkpoint/names/weight-plan.js";
 import type { WeightEntry, Weights } from "../../src/checkpoint/weights.js";
 import type { DType } from "../../src/graph/dtype.js";
 import { Tensor } from "../../src/graph/tensor.js";

@@ -1,6 +1,6 @@
 /** Safetensors files made by hand, so that they can lie. */
 import { memorySource } from "../../src/checkpoint/byte-source.js";
-import { openSafetensors, type SafetensorsFile } from "../../src/checkpoint/safetensors-reader.js";
+import { openSafetensors, type SafetensorsFile } from "../../src/checkpoint/safetensors/reader.js";
 
 /** Length field, JSON text and data. `claimedLength` replaces the true length of the JSON. */
 export function rawSafetensors(json: unknown, data: Uint8Array | number = 0, claimedLength?: bigint): Uint8Array {

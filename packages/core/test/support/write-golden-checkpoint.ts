@@ -1,7 +1,7 @@
 /** A golden autoencoder case as an official checkpoint folder. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeSafetensorsFile } from "../../src/checkpoint/safetensors-file.node.js";
+import { writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { loadGolden } from "./golden.js";
 
 export async function writeGoldenCheckpoint(name: string, folder: string): Promise<string> {

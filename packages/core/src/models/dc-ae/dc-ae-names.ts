@@ -4,7 +4,7 @@
  * `to_q`, `to_k` and `to_v` are misleading names: they hold the three thirds of the rows of the official 1x1 convolution,
  * whose channels are interleaved per head. They are never queries, keys and values.
  */
-import type { NameRule, WeightPiece } from "../../checkpoint/weight-plan.js";
+import type { NameRule, WeightPiece } from "../../checkpoint/names/weight-plan.js";
 
 /** Names inside a block, after `encoder.stages.<s>.op_list.<m>.`; `<kind>` stays as it is. */
 const blockRules: readonly (readonly [pattern: RegExp, target: string])[] = [

@@ -4,7 +4,7 @@
  * Files of 2022 call the linear layers of attention `query, key, value, proj_attn`. The original code (latent diffusion, "LDM")
  * has 1x1 convolutions there, another tree of names, and counts the decoder's levels from the full resolution.
  */
-import type { NameRule, WeightPiece } from "../../checkpoint/weight-plan.js";
+import type { NameRule, WeightPiece } from "../../checkpoint/names/weight-plan.js";
 
 const ATTENTION =
   /^((?:encoder|decoder)\.mid_block\.attentions\.0)\.(to_q|to_k|to_v|to_out\.0|group_norm)\.(weight|bias)$/;

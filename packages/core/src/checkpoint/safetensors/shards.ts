@@ -3,12 +3,13 @@
  *
  *   {"metadata": {"total_size": 123}, "weight_map": {"name": "model-00001-of-00002.safetensors", ...}}
  *
- * Source: the layout that huggingface_hub writes and diffusers and transformers read. Works over any way of opening a
+ * Source: the layout that huggingface_hub writes and diffusers and transformers read. Reading works over any way of opening a
  * shard by its file name, so that Node and the browser share it.
  */
-import { CheckpointError } from "../errors.js";
-import { isJsonObject, parseJsonDocument, quoted, shownValue } from "./json-text.js";
-import type { WeightEntry, Weights } from "./weights.js";
+import { CheckpointError, ConfigError } from "../../errors.js";
+import { isJsonObject, parseJsonDocument, quoted, shownValue } from "../json-text.js";
+import type { WeightEntry, Weights } from "../weights.js";
+import { entryBytes, type WritableEntry } from "./writer.js";
 
 /** Largest index that is read: far above a million tensors. */
 export const MAX_INDEX_BYTES = 100_000_000;
@@ -16,7 +17,7 @@ export const MAX_INDEX_BYTES = 100_000_000;
 /** Names shown in a message about many tensors. */
 const MAX_LISTED = 5;
 
-export interface ShardIndex {
+interface ShardIndex {
   /** Tensor name to shard file name. */
   readonly weightMap: ReadonlyMap<string, string>;
   /** File names of the shards, sorted. */
@@ -117,4 +118,66 @@ function listed(what: string, names: readonly string[]): string {
   if (names.length === 0) return "";
   const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : "";
   return `${what}: ${names.slice(0, MAX_LISTED).join(", ")}${more}`;
+}
+
+/** The limit that other libraries use by default: 5 GB. */
+const DEFAULT_MAX_SHARD_BYTES = 5_000_000_000;
+
+export interface Shard {
+  readonly fileName: string;
+  readonly entries: readonly WritableEntry[];
+}
+
+interface ShardPlan {
+  readonly shards: readonly Shard[];
+  /** File name of the index and its content; undefined when one file without an index is enough. */
+  readonly index: { readonly fileName: string; readonly text: string } | undefined;
+}
+
+/**
+ * Plans the files: in the given order, a new shard where the next array would pass the limit. An array that is larger than
+ * the limit gets a shard of its own.
+ *
+ * @param stem file name without ending, as in "model" or "diffusion_pytorch_model"
+ * @param maxShardBytes most bytes of array data in a shard
+ */
+export function planShards(
+  entries: Iterable<WritableEntry>,
+  stem: string,
+  maxShardBytes: number = DEFAULT_MAX_SHARD_BYTES,
+): ShardPlan {
+  if (!(maxShardBytes > 0)) throw new ConfigError(`maxShardBytes must be positive, got ${maxShardBytes}`);
+  const groups: WritableEntry[][] = [];
+  const names = new Set<string>();
+  let totalBytes = 0;
+  let shardBytes = Number.POSITIVE_INFINITY;
+  for (const entry of entries) {
+    if (names.has(entry.name)) throw new CheckpointError(`two tensors have the name ${quoted(entry.name)}`);
+    names.add(entry.name);
+    const bytes = entryBytes(entry);
+    if (shardBytes + bytes > maxShardBytes) {
+      groups.push([]);
+      shardBytes = 0;
+    }
+    groups.at(-1)?.push(entry);
+    shardBytes += bytes;
+    totalBytes += bytes;
+  }
+  if (groups.length <= 1) {
+    return { shards: [{ fileName: `${stem}.safetensors`, entries: groups[0] ?? [] }], index: undefined };
+  }
+  const five = (value: number) => String(value).padStart(5, "0");
+  const shards = groups.map((group, i) => ({
+    fileName: `${stem}-${five(i + 1)}-of-${five(groups.length)}.safetensors`,
+    entries: group,
+  }));
+  return { shards, index: { fileName: `${stem}.safetensors.index.json`, text: indexText(shards, totalBytes) } };
+}
+
+function indexText(shards: readonly Shard[], totalBytes: number): string {
+  const map = shards.flatMap(({ fileName, entries }) => entries.map(({ name }) => [name, fileName] as const));
+  map.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  // fromEntries defines own properties, so a tensor named `__proto__` is safe.
+  const index = { metadata: { total_size: totalBytes }, weight_map: Object.fromEntries(map) };
+  return `${JSON.stringify(index, undefined, 2)}\n`;
 }

@@ -2,8 +2,21 @@
  * Loads a checkpoint into memory with `fetch`, for browsers (it needs nothing from Node): from the hub by id, or from any
  * folder on a web server by URL. The browser's own cache applies.
  */
-import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../errors.js";
-import { memorySource } from "./byte-source.js";
+import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../../errors.js";
+import { memorySource } from "../byte-source.js";
+import {
+  CONFIG_FILE,
+  type DownloadProgress,
+  isSafetensors,
+  isShardIndex,
+  MAX_CONFIG_BYTES,
+  type OpenedModel,
+  parseModelConfig,
+  WEIGHT_STEMS,
+} from "../opened-model.js";
+import { openSafetensors } from "../safetensors/reader.js";
+import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "../safetensors/shards.js";
+import type { Weights } from "../weights.js";
 import { guardFetch } from "./guarded-fetch.js";
 import {
   checkHubUrl,
@@ -14,11 +27,6 @@ import {
   DEFAULT_REVISION,
   isModelId,
 } from "./hub-id.js";
-import { CONFIG_FILE, isSafetensors, isShardIndex, WEIGHT_STEMS } from "./model-files.js";
-import { type DownloadProgress, MAX_CONFIG_BYTES, type OpenedModel, parseModelConfig } from "./opened-model.js";
-import { openSafetensors } from "./safetensors-reader.js";
-import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "./shard-index.js";
-import type { Weights } from "./weights.js";
 
 /** One part in so many of an announced size must have arrived before memory is allocated for all of it. */
 const BELIEVED_PART = 8;

@@ -2,12 +2,11 @@
  * Whether a file holds exactly the arrays of a model. Nothing that doesn't fit is ignored: a checkpoint of another model must
  * never load and give poor pictures.
  */
-import { CheckpointError } from "../errors.js";
-import { dtypeKind } from "../graph/dtype.js";
-import { quoted } from "./json-text.js";
-import { isOptionalBuffer } from "./optional-buffer.js";
-import type { PlannedWeight, WeightPiece, WeightPlan } from "./weight-plan.js";
-import type { WeightEntry, Weights } from "./weights.js";
+import { CheckpointError } from "../../errors.js";
+import { dtypeKind } from "../../graph/dtype.js";
+import { quoted } from "../json-text.js";
+import type { WeightEntry, Weights } from "../weights.js";
+import { isOptionalBuffer, type PlannedWeight, type WeightPiece, type WeightPlan } from "./weight-plan.js";
 
 /** Problems that an error lists in full. */
 const MAX_LISTED = 20;

@@ -10,10 +10,10 @@
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { getHFHubCachePath } from "@huggingface/hub";
-import { writeFileAtomic } from "./atomic-file.node.js";
-import { errorCode } from "./file-error.node.js";
+import { writeFileAtomic } from "../atomic-file.node.js";
+import { errorCode } from "../file-error.node.js";
+import { removeLeftovers, temporaryName } from "../temporary-name.node.js";
 import { isCommitHash } from "./hub-id.js";
-import { removeLeftovers, temporaryName } from "./temporary-name.node.js";
 
 /** Folder of one model in the cache. `cacheDir` defaults to HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. */
 export function modelCacheFolder(id: string, cacheDir: string = getHFHubCachePath()): string {

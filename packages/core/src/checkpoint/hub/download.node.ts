@@ -13,13 +13,13 @@ import { constants, createReadStream, type Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { downloadFile } from "@huggingface/hub";
-import { CheckpointError } from "../errors.js";
-import { syncFolder } from "./atomic-file.node.js";
-import { errorCode } from "./file-error.node.js";
-import { fileSize, linkBlob, snapshotFolder } from "./hub-cache.node.js";
-import { networkReason } from "./hub-error.node.js";
-import type { DownloadProgress } from "./opened-model.js";
-import { isRunning } from "./process-owner.node.js";
+import { CheckpointError } from "../../errors.js";
+import { syncFolder } from "../atomic-file.node.js";
+import { errorCode } from "../file-error.node.js";
+import type { DownloadProgress } from "../opened-model.js";
+import { isRunning } from "../temporary-name.node.js";
+import { fileSize, linkBlob, snapshotFolder } from "./cache.node.js";
+import { networkReason } from "./connection.node.js";
 
 /** One file as the hub describes it. */
 export interface RemoteFile {

@@ -4,15 +4,14 @@
 import { join } from "node:path";
 import { modelInfo, pathsInfo } from "@huggingface/hub";
 import { z } from "zod";
-import { CheckpointError } from "../errors.js";
-import { rememberCommit, snapshotFolder } from "./hub-cache.node.js";
-import { type DownloadContext, downloadToCache, type RemoteFile } from "./hub-download.node.js";
-import { networkReason } from "./hub-error.node.js";
+import { CheckpointError } from "../../errors.js";
+import { readSmallFile } from "../file-source.node.js";
+import { CONFIG_FILE, isShardIndex, MAX_CONFIG_BYTES, selectWeights } from "../opened-model.js";
+import { MAX_INDEX_BYTES, parseShardIndex } from "../safetensors/shards.js";
+import { rememberCommit, snapshotFolder } from "./cache.node.js";
+import { networkReason } from "./connection.node.js";
+import { type DownloadContext, downloadToCache, type RemoteFile } from "./download.node.js";
 import { isCommitHash } from "./hub-id.js";
-import { CONFIG_FILE, isShardIndex, selectWeights } from "./model-files.js";
-import { MAX_CONFIG_BYTES } from "./opened-model.js";
-import { MAX_INDEX_BYTES, parseShardIndex } from "./shard-index.js";
-import { readSmallFile } from "./small-file.node.js";
 
 export interface SnapshotRequest extends Omit<DownloadContext, "commit"> {
   readonly revision: string;
@@ -21,7 +20,7 @@ export interface SnapshotRequest extends Omit<DownloadContext, "commit"> {
   readonly stems: readonly string[] | undefined;
 }
 
-export interface Snapshot {
+interface Snapshot {
   readonly commit: string;
   /** Folder of config and weights in the cache. */
   readonly folder: string;

@@ -2,12 +2,12 @@
  * `fetch` that comes to an end: a server that accepts and never answers, stops in the middle of a file, or sends without end is an
  * error. Runs in Node and in browsers.
  */
-import { CheckpointError, ConfigError } from "../errors.js";
+import { CheckpointError, ConfigError } from "../../errors.js";
 
 /** Milliseconds without a byte after which a connection counts as broken. */
-export const DEFAULT_TIMEOUT = 60_000;
+const DEFAULT_TIMEOUT = 60_000;
 
-export interface FetchGuard {
+interface FetchGuard {
   /** Milliseconds that may pass without a byte. */
   readonly timeout: number | undefined;
   readonly signal: AbortSignal | undefined;

@@ -2,12 +2,12 @@
  * The pickles inside of PyTorch files, read without executing anything.
  *
  * A pickle is a program for a stack machine whose dangerous instructions import and call things. Here the instructions
- * are a short list, the importable names a shorter one (torch-globals.ts), and "calling" one builds plain data. Whatever
+ * are a short list, the importable names a shorter one (tensors.ts), and "calling" one builds plain data. Whatever
  * else occurs is an error that names it. Source: Python's pickletools, protocols 0 to 5.
  */
-import { CheckpointError } from "../errors.js";
-import { quoted } from "./json-text.js";
-import { createPickleReader, type PickleReader } from "./torch-pickle-reader.js";
+import { CheckpointError } from "../../errors.js";
+import { quoted } from "../json-text.js";
+import { createPickleReader, type PickleReader } from "./pickle-reader.js";
 
 /** What an allowed name stands for: it makes data from the arguments of its call. */
 export type PickleGlobal = (args: readonly PickleValue[], what: string) => PickleValue;
@@ -20,7 +20,7 @@ export interface PickleReference {
 }
 
 /** Data of a kind that holds no tensors (a namespace, a generator's state): known to be there, not looked into. */
-export interface PickleOpaque {
+interface PickleOpaque {
   readonly kind: "opaque";
   readonly name: string;
 }
@@ -42,7 +42,7 @@ export type PickleValue =
   | PickleDict
   | PickleObject;
 
-export interface PickleOptions {
+interface PickleOptions {
   /** For messages. */
   readonly name: string;
   /** The importable names, as `module.name`. */

@@ -1,7 +1,7 @@
 /**
  * Names that become parts of URLs and of cache paths: model ids, revisions and folders inside of a repository.
  */
-import { ConfigError } from "../errors.js";
+import { ConfigError } from "../../errors.js";
 
 export const DEFAULT_REVISION = "main";
 export const DEFAULT_HUB_URL = "https://huggingface.co";
@@ -34,7 +34,7 @@ export function checkSubfolder(folder: string): string {
 }
 
 /** Letters, digits and `._-+@` in parts that aren't only dots, joined by slashes. */
-export function isRelativePath(path: string): boolean {
+function isRelativePath(path: string): boolean {
   return path.length <= 255 && path.split("/").every((part) => /^[\w.+@-]+$/.test(part) && !/^\.+$/.test(part));
 }
 

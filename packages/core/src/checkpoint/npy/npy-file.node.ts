@@ -1,13 +1,12 @@
 /**
  * .npy files on disk (Node).
  */
-import { DataError, DcaeError } from "../errors.js";
-import type { Tensor } from "../graph/tensor.js";
-import { writeFileAtomic } from "./atomic-file.node.js";
-import { openFileSource } from "./file-source.node.js";
-import { decodeNpy } from "./npy.js";
-import { encodeNpyHeader } from "./npy-header.js";
-import { bytesOfTensor } from "./tensor-bytes.js";
+import { DataError, DcaeError } from "../../errors.js";
+import type { Tensor } from "../../graph/tensor.js";
+import { writeFileAtomic } from "../atomic-file.node.js";
+import { openFileSource } from "../file-source.node.js";
+import { bytesOfTensor } from "../tensor-bytes.js";
+import { decodeNpy, encodeNpyHeader } from "./npy.js";
 
 /**
  * Reads a .npy file.

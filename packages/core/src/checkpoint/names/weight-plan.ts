@@ -1,14 +1,77 @@
 /**
- * Weights under other names: a file's arrays as the model's parameters, and the model's parameters as a file's arrays.
- * Both are lazy: nothing is read until an entry is.
+ * Which arrays of a file make up which parameters, and weights under the other names: a file's arrays as the model's parameters,
+ * and the model's parameters as a file's arrays. Both are lazy: nothing is read until an entry is.
+ *
+ * Between all formats a parameter is one array, or several whose rows follow each other; shapes differ at most in unit
+ * dimensions. So in row-major order a parameter's values are always the values of its pieces, one after the other, and one plan
+ * serves both directions: reading joins the pieces, writing cuts them.
  */
-import { CheckpointError } from "../errors.js";
-import { allocate } from "../graph/dtype.js";
-import { sizeOf, Tensor } from "../graph/tensor.js";
-import { quoted } from "./json-text.js";
-import { isOptionalBuffer } from "./optional-buffer.js";
-import type { PlannedWeight, WeightPlan } from "./weight-plan.js";
-import type { WeightEntry, Weights } from "./weights.js";
+import { CheckpointError } from "../../errors.js";
+import { allocate } from "../../graph/dtype.js";
+import type { ParameterSpec } from "../../graph/parameter.js";
+import { sizeOf, Tensor } from "../../graph/tensor.js";
+import { dcAeToDiffusers } from "../../models/dc-ae/dc-ae-names.js";
+import { klToLdm, klToOldDiffusers } from "../../models/sd-vae/kl-names.js";
+import { quoted } from "../json-text.js";
+import type { WeightEntry, Weights } from "../weights.js";
+import type { WeightFormat } from "./infer-model.js";
+
+/** An array of a file. */
+export interface WeightPiece {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** A parameter and the arrays whose values, joined in this order, are its values. */
+export interface PlannedWeight {
+  readonly spec: ParameterSpec;
+  readonly pieces: readonly WeightPiece[];
+}
+
+export type WeightPlan = readonly PlannedWeight[];
+
+/** The pieces of one parameter, or undefined where the format has no place for it. */
+export type NameRule = (spec: WeightPiece) => readonly WeightPiece[] | undefined;
+
+const rules: Readonly<Record<WeightFormat, (specs: readonly WeightPiece[]) => NameRule>> = {
+  official: () => (spec) => [spec],
+  diffusers: dcAeToDiffusers,
+  // The parameters of our SD-VAE have the names of current diffusers.
+  "kl-diffusers": () => (spec) => [spec],
+  "kl-diffusers-old": () => klToOldDiffusers,
+  "kl-ldm": klToLdm,
+};
+
+/**
+ * Where the parameters of a model lie in a file of the given format, and where to put them in one.
+ *
+ * @param specs all parameters of the model, under official names (SD-VAE: current diffusers names)
+ * @throws CheckpointError when the format has no name for a parameter
+ */
+export function planWeights(specs: readonly ParameterSpec[], format: WeightFormat): WeightPlan {
+  const rule = rules[format](specs);
+  return specs.map((spec) => {
+    const pieces = rule({ name: spec.name, shape: spec.shape });
+    if (pieces === undefined) {
+      throw new CheckpointError(`the ${format} format has no name for the parameter ${quoted(spec.name)}`);
+    }
+    const size = pieces.reduce((sum, piece) => sum + sizeOf(piece.shape), 0);
+    if (size !== sizeOf(spec.shape)) {
+      throw new CheckpointError(
+        `the ${format} format can't hold the parameter ${quoted(spec.name)} of shape [${spec.shape.join(", ")}]`,
+      );
+    }
+    return { spec, pieces };
+  });
+}
+
+/**
+ * Whether a checkpoint may lack this parameter: true only for the batch counters of batch normalization, which no computation
+ * reads (the momentum is constant), and which some tools drop.
+ */
+export function isOptionalBuffer({ name, trainable }: Pick<ParameterSpec, "name" | "trainable">): boolean {
+  return !trainable && (name === "num_batches_tracked" || name.endsWith(".num_batches_tracked"));
+}
 
 /**
  * The parameters of a model, from a file in the plan's format. Check the file with `checkWeights` first.

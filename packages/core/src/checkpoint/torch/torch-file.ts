@@ -4,17 +4,15 @@
  * Two layouts exist: a zip archive (since PyTorch 1.6), and before that four pickles in a row followed by the storages.
  * The tar archives of 2016 are refused.
  */
-import { CheckpointError } from "../errors.js";
-import { byteSize } from "../graph/dtype.js";
-import type { ByteSource } from "./byte-source.js";
-import { refuseGitLfsPointer } from "./git-lfs.js";
-import { quoted, shownValue } from "./json-text.js";
-import { storageOf, TORCH_GLOBALS, type TorchStorage } from "./torch-globals.js";
-import { type PickleValue, readPickle } from "./torch-pickle.js";
-import { PickleEndError } from "./torch-pickle-reader.js";
-import { collectTensors, torchEntries } from "./torch-tensors.js";
-import type { Weights } from "./weights.js";
-import { readZipDirectory, type ZipMember, zipDataOffset } from "./zip-directory.js";
+import { CheckpointError } from "../../errors.js";
+import { byteSize } from "../../graph/dtype.js";
+import type { ByteSource } from "../byte-source.js";
+import { quoted, refuseGitLfsPointer, shownValue } from "../json-text.js";
+import type { Weights } from "../weights.js";
+import { readZipDirectory, type ZipMember, zipDataOffset } from "../zip-directory.js";
+import { type PickleValue, readPickle } from "./pickle.js";
+import { PickleEndError } from "./pickle-reader.js";
+import { collectTensors, storageOf, TORCH_GLOBALS, type TorchStorage, torchEntries } from "./tensors.js";
 
 /** Pickles of state dicts have 100 bytes per tensor; optimizers of large models reach a few megabytes. */
 const MAX_PICKLE_BYTES = 256 * 2 ** 20;

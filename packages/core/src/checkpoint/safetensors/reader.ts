@@ -1,5 +1,6 @@
 /**
- * The header of a safetensors file: 8 bytes little-endian header length N, then N bytes of JSON, then the data.
+ * Safetensors files as lazily read weights: opening reads the header only, each array is read when it is asked for. A file is 8
+ * bytes little-endian header length N, then N bytes of JSON, then the data.
  *
  *   {"__metadata__": {"format": "pt"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
  *
@@ -8,12 +9,60 @@
  * could hide anything, an overlap lets a small file claim to be a huge one).
  * Source: the format description of huggingface/safetensors.
  */
-import { CheckpointError } from "../errors.js";
-import { byteSize, type DType } from "../graph/dtype.js";
-import type { ByteSource } from "./byte-source.js";
-import { GIT_LFS_BYTES, refuseGitLfsPointer, startsGitLfsPointer } from "./git-lfs.js";
-import { isJsonObject, parseJsonDocument, quoted } from "./json-text.js";
-import { dtypeFromSafetensors, SAFETENSORS_DTYPES } from "./safetensors-dtypes.js";
+
+import { CheckpointError } from "../../errors.js";
+import { byteSize, type DType } from "../../graph/dtype.js";
+import type { ByteSource } from "../byte-source.js";
+import {
+  GIT_LFS_BYTES,
+  isJsonObject,
+  parseJsonDocument,
+  quoted,
+  refuseGitLfsPointer,
+  startsGitLfsPointer,
+} from "../json-text.js";
+import { tensorFromBytes } from "../tensor-bytes.js";
+import type { WeightEntry, Weights } from "../weights.js";
+
+const rows = [
+  ["BOOL", "bool"],
+  ["U8", "uint8"],
+  ["I8", "int8"],
+  ["F8_E5M2", "float8_e5m2"],
+  ["F8_E4M3", "float8_e4m3fn"],
+  ["I16", "int16"],
+  ["U16", "uint16"],
+  ["F16", "float16"],
+  ["BF16", "bfloat16"],
+  ["I32", "int32"],
+  ["U32", "uint32"],
+  ["F32", "float32"],
+  ["F64", "float64"],
+  ["I64", "int64"],
+  ["U64", "uint64"],
+] as const satisfies readonly (readonly [string, DType])[];
+
+type SafetensorsDType = (typeof rows)[number][0];
+
+const toDType: ReadonlyMap<string, DType> = new Map(rows);
+const fromDType = new Map<DType, { readonly name: SafetensorsDType; readonly rank: number }>(
+  rows.map(([name, dtype], rank) => [dtype, { name, rank }]),
+);
+
+/** All names, for messages. */
+const SAFETENSORS_DTYPES: readonly SafetensorsDType[] = rows.map(([name]) => name);
+
+/** The dtype behind a name in a file; undefined for names this project doesn't read. */
+function dtypeFromSafetensors(name: string): DType | undefined {
+  return toDType.get(name);
+}
+
+/** Name and sort rank (larger is written first) of a dtype. Every dtype has one. */
+export function dtypeToSafetensors(dtype: DType): { readonly name: SafetensorsDType; readonly rank: number } {
+  const row = fromDType.get(dtype);
+  if (row === undefined) throw new RangeError(`no safetensors name for dtype ${dtype}`);
+  return row;
+}
 
 /** The format's own limit for the JSON part. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -23,7 +72,7 @@ export const LENGTH_FIELD_BYTES = 8;
 /** As many as NumPy allows. */
 const MAX_DIMENSIONS = 64;
 
-export interface TensorInfo {
+interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -32,7 +81,7 @@ export interface TensorInfo {
   readonly byteLength: number;
 }
 
-export interface SafetensorsHeader {
+interface SafetensorsHeader {
   /** The file's own notes, as in `{format: "pt"}`. */
   readonly metadata: ReadonlyMap<string, string>;
   /** In the order of the data. */
@@ -172,4 +221,37 @@ function checkCoverage(sorted: readonly TensorInfo[], name: string, dataStart: n
   if (position !== fileBytes) {
     throw new CheckpointError(`${name}: ${fileBytes - position} bytes after the last tensor belong to none`);
   }
+}
+
+/** Weights of one safetensors file. */
+export interface SafetensorsFile extends Weights {
+  /** The file's `__metadata__`. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/**
+ * Opens a safetensors file; `close()` of the result closes `source`. `source` is closed too when this fails.
+ *
+ * @throws CheckpointError when the header is damaged or lies about the file
+ */
+export async function openSafetensors(source: ByteSource): Promise<SafetensorsFile> {
+  try {
+    const { metadata, tensors } = await readSafetensorsHeader(source);
+    const entries = new Map(tensors.map((info) => [info.name, weightEntry(source, info)]));
+    return { source: source.name, metadata, entries, close: () => source.close() };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+function weightEntry(source: ByteSource, info: TensorInfo): WeightEntry {
+  const { name, dtype, shape, offset, byteLength } = info;
+  return {
+    name,
+    dtype,
+    shape,
+    location: source.path === undefined ? undefined : { path: source.path, offset, byteLength },
+    read: async () => tensorFromBytes(dtype, shape, await source.read(offset, byteLength)),
+  };
 }

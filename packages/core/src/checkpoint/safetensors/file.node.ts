@@ -1,15 +1,48 @@
 /**
- * Sharded checkpoints on disk (Node).
+ * Safetensors files on disk, alone or in shards (Node): lazy reading by path, atomic and streaming writing.
  */
+
 import { dirname, join } from "node:path";
-import { writeFileAtomic } from "./atomic-file.node.js";
-import { openSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.node.js";
-import { planSafetensors, type WritableEntry } from "./safetensors-layout.js";
-import { DEFAULT_METADATA, type SafetensorsWriteOptions } from "./safetensors-writer.js";
-import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "./shard-index.js";
-import { planShards } from "./shard-plan.js";
-import { readSmallFile } from "./small-file.node.js";
-import type { Weights } from "./weights.js";
+import { writeFileAtomic } from "../atomic-file.node.js";
+import { openFileSource, readSmallFile } from "../file-source.node.js";
+import type { Weights } from "../weights.js";
+import { openSafetensors, type SafetensorsFile } from "./reader.js";
+import { MAX_INDEX_BYTES, openShards, parseShardIndex, planShards } from "./shards.js";
+import {
+  DEFAULT_METADATA,
+  planSafetensors,
+  type SafetensorsWriteOptions,
+  type WritableEntry,
+  writeSafetensorsLayout,
+} from "./writer.js";
+
+/**
+ * Opens a file; arrays are read when they are asked for. Close the result when done.
+ *
+ * @throws CheckpointError when the file can't be read or its header is damaged
+ */
+export async function openSafetensorsFile(path: string): Promise<SafetensorsFile> {
+  return openSafetensors(await openFileSource(path));
+}
+
+/**
+ * Writes a file atomically, with one array in memory at a time. `entries` may come from an open `Weights`.
+ *
+ * @returns the size of the file in bytes
+ * @throws DataError when the file can't be written, CheckpointError for arrays that aren't as announced
+ */
+export async function writeSafetensorsFile(
+  path: string,
+  entries: Iterable<WritableEntry> | AsyncIterable<WritableEntry>,
+  options: SafetensorsWriteOptions = {},
+): Promise<number> {
+  const list: WritableEntry[] = [];
+  // The header needs all names and shapes before the first array is produced.
+  for await (const entry of entries) list.push(entry);
+  const layout = planSafetensors(list, options.metadata ?? DEFAULT_METADATA);
+  await writeFileAtomic(path, (file) => writeSafetensorsLayout(layout, file, options));
+  return layout.byteLength;
+}
 
 export interface ShardedWriteOptions extends SafetensorsWriteOptions {
   /** File name without ending: "model" (default) for official, "diffusion_pytorch_model" for diffusers checkpoints. */

@@ -1,5 +1,5 @@
 /** The primitive values of a pickle, each with a check that its bytes are there. */
-import { CheckpointError } from "../errors.js";
+import { CheckpointError } from "../../errors.js";
 
 /** Protocol 5 is the newest one. */
 const MAX_PROTOCOL = 5;
