@@ -2,5 +2,10 @@ import { library } from "../../tsup.shared.js";
 
 // The thread that makes pictures is started by URL: it stands beside the chunk that names it.
 export default library({
-  entry: { index: "src/index.ts", "tfjs/index": "src/tfjs/index.ts", "picture-worker": "src/data/picture-worker.ts" },
+  entry: {
+    index: "src/index.ts",
+    "tfjs/index": "src/tfjs/index.ts",
+    "scenes/index": "src/scenes/index.ts",
+    "picture-worker": "src/data/picture-worker.ts",
+  },
 });

@@ -1,7 +1,7 @@
 // Draws public/compression.jpg: one 512x512 scene under the grids of latent positions that each compression leaves.
 // Run it after `npm run build`: node apps/docs/scripts/compression-picture.mjs
 import { fileURLToPath } from "node:url";
-import { drawScene } from "@dcae/core";
+import { drawScene } from "@dcae/train/scenes";
 import sharp from "sharp";
 
 const SIDE = 512;

@@ -1,7 +1,7 @@
 /** The program itself, as it is installed: `npm run test:soak` builds it first. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { SCENE_CLASSES } from "@dcae/core/image";
+import { SCENE_CLASSES } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { VERSION } from "../src/package-info.js";
 import { builtCli } from "./support/built-cli.js";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { decodeImage, drawScene, saveImage } from "@dcae/core";
+import { decodeImage, saveImage } from "@dcae/core";
+import { drawScene } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { formatDiagnosis } from "../src/commands/doctor.js";
 import type { Diagnosis } from "../src/diagnose.js";

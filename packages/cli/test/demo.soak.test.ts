@@ -1,7 +1,8 @@
 /** The whole demo, twice. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { cropImage, decodeImage, drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/core";
+import { cropImage, decodeImage } from "@dcae/core";
+import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { drawScene, SCENE_CLASSES, saveImage } from "@dcae/core/image";
+import { saveImage } from "@dcae/core/image";
+import { drawScene, SCENE_CLASSES } from "@dcae/train/scenes";
 
 const SIDE = 256;
 const SETS = { train: { seed: 0, count: 100 }, test: { seed: 1_000_000, count: 4 } };

@@ -8,18 +8,16 @@ import { join } from "node:path";
 import {
   BUNDLED_MODEL,
   bundledModelPath,
-  drawScene,
   type Image,
   imageToTensor,
   loadAutoencoder,
   makeGrid,
   psnr,
-  SCENE_CLASSES,
-  type SceneClass,
   saveImage,
   tensorToImage,
 } from "@dcae/core";
 import { BUNDLED_DENOISER, bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
+import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { createCodec } from "../codec.js";

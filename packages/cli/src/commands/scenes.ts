@@ -3,7 +3,8 @@
  * diffusion models and fixed pictures for evaluation.
  */
 import { join } from "node:path";
-import { DataError, drawScene, SCENE_CLASSES, type SceneClass, saveImage } from "@dcae/core";
+import { DataError, saveImage } from "@dcae/core";
+import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { outputKind } from "../files/output-target.js";

@@ -5,7 +5,6 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   DataError,
-  drawScene,
   endingOf,
   imageToTensor,
   type LeftOut,
@@ -13,12 +12,11 @@ import {
   loadImage,
   PICTURE_ENDINGS,
   PILLOW_DECODE,
-  SCENE_CLASSES,
-  type SceneClass,
   type Tensor,
 } from "@dcae/core";
 import { fileError } from "@dcae/core/checkpoint";
 import { pictureFile } from "@dcae/diffusion";
+import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 
 /** What `--data` means procedural scenes. */
 export const SYNTHETIC = "synthetic";

@@ -12,6 +12,7 @@ import {
   loadImage,
 } from "@dcae/core";
 import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";
+import { calibrationScenes } from "@dcae/train/scenes";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type ListedFile, listFiles } from "../files/list-files.js";
@@ -170,7 +171,7 @@ const CALIBRATION_SIZE = 256;
 async function calibrationOptions({ calibration }: EngineFlags, io: CliIo): Promise<CalibrationOptions> {
   const onProgress: CalibrationOptions["onProgress"] = ({ done, total }) =>
     io.progress.show({ label: "calibrate", done, total, detail: "in float32" });
-  if (calibration === undefined) return { onProgress };
+  if (calibration === undefined) return { onProgress, pictures: calibrationScenes() };
   const files = await listFiles(calibration, { accept: isPictureName, what: "pictures" }, io);
   const load = ({ path }: ListedFile) => loadImage(path, { size: CALIBRATION_SIZE });
   return { onProgress, pictures: await Promise.all(files.map(load)) };

@@ -1,6 +1,7 @@
 /** Small pictures as files. */
 import { join } from "node:path";
-import { drawScene, type Image, saveImage } from "@dcae/core";
+import { type Image, saveImage } from "@dcae/core";
+import { drawScene } from "@dcae/train/scenes";
 
 export function scene(width: number, height = width, seed = 1): Image {
   return drawScene({ width, height, seed, kind: "pebbles" });

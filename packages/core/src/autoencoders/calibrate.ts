@@ -3,7 +3,7 @@
  * static quantization).
  *
  * Ranges are the smallest and largest values seen. Cutting off rare values gained nothing: on the small model that comes with
- * this package, 2 to 24 scenes gave the same PSNR within 0.02 dB.
+ * this package, 2 to 24 drawn scenes gave the same PSNR within 0.02 dB.
  */
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
@@ -12,8 +12,6 @@ import { beforeQuantization } from "../graph/rewrite/int8.js";
 import { mergeRanges, RANGES_OUTPUT, withRanges } from "../graph/rewrite/observe-ranges.js";
 import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
-import { imageToTensor } from "../image/image-to-tensor.js";
-import { drawScene, type SceneClass } from "../image/scene/draw-scene.js";
 import type { DcAeConfig } from "../models/dc-ae/dc-ae-config.js";
 import { spatialCompression } from "../models/dc-ae/dc-ae-config.js";
 import type { Engine } from "../runtime/engine.js";
@@ -29,18 +27,13 @@ export interface CalibratedModel {
 }
 
 export interface CalibrationOptions {
-  /** [N, C, H, W] or [C, H, W] in [-1, 1], of any sizes that the model takes. Default: four drawn scenes of 256x256. */
-  readonly pictures?: readonly Tensor[] | undefined;
+  /**
+   * [N, C, H, W] or [C, H, W] in [-1, 1], of any sizes that the model takes: like what will be encoded, with edges, texture and
+   * plain areas. A few are enough; `calibrationScenes()` of `@dcae/train/scenes` draws four where none are at hand.
+   */
+  readonly pictures: readonly Tensor[];
   /** Runs of the encoder and of the decoder. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
-}
-
-const SCENES: readonly SceneClass[] = ["city", "flowers", "page", "mountains"];
-const SCENE_SIZE = 256;
-
-/** Pictures with edges, texture, text and plain sky: what ranges are observed on where no others are given. */
-export function calibrationScenes(): Tensor[] {
-  return SCENES.map((kind, seed) => imageToTensor(drawScene({ width: SCENE_SIZE, height: SCENE_SIZE, seed, kind })));
 }
 
 /**
@@ -50,18 +43,11 @@ export function calibrationScenes(): Tensor[] {
  */
 export async function calibrate(
   { config, weights, engine }: CalibratedModel,
-  options: CalibrationOptions = {},
+  options: CalibrationOptions,
 ): Promise<ActivationRanges> {
   const compression = spatialCompression(config);
   const { onProgress } = options;
-  if (options.pictures === undefined && config.inChannels !== 3) {
-    throw new ConfigError(`calibrate: scenes have 3 channels, the model takes ${config.inChannels}`, {
-      hint: "Give pictures.",
-    });
-  }
-  const pictures = (options.pictures ?? calibrationScenes()).map((x) =>
-    checkPicture(x, config.inChannels, compression),
-  );
+  const pictures = options.pictures.map((x) => checkPicture(x, config.inChannels, compression));
   if (pictures.length === 0) throw new ConfigError("calibrate: there are no pictures");
   const total = 2 * pictures.length;
   let ranges: ActivationRanges = {};

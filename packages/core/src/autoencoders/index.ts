@@ -1,6 +1,6 @@
 /** Public names of the autoencoders in Node. */
 export { BUNDLED_MODEL, bundledModelPath } from "./bundled-model.node.js";
-export { type CalibrationOptions, calibrate, calibrationScenes } from "./calibrate.js";
+export { type CalibrationOptions, calibrate } from "./calibrate.js";
 export type { Checkpoint } from "./check-checkpoint.js";
 export { type ExportedPart, type ExportOptions, type ExportProgress, exportOnnx } from "./export-onnx.node.js";
 export * from "./index.browser.js";

@@ -11,7 +11,7 @@ import { createEngine } from "../runtime/create-engine.node.js";
 import type { Engine, EngineOptions } from "../runtime/engine.js";
 import { AutoencoderDCModel, type ModelParts } from "./autoencoder-dc.js";
 import { AutoencoderKLModel } from "./autoencoder-kl.js";
-import { type CalibrationOptions, calibrate, calibrationScenes } from "./calibrate.js";
+import { type CalibrationOptions, calibrate } from "./calibrate.js";
 import type { Checkpoint } from "./check-checkpoint.js";
 import { type ExportedPart, type ExportOptions, exportOnnx } from "./export-onnx.node.js";
 import { keepRanges } from "./kept-ranges.node.js";
@@ -20,8 +20,8 @@ import { type SaveOptions, saveCheckpoint } from "./save-checkpoint.node.js";
 
 export interface LoadOptions extends OpenOptions, EngineOptions {
   /**
-   * DC-AE with dtype int8: how the ranges of activations are found, which takes some runs of encoder and decoder in float32.
-   * With a `programCache` they are kept there; with `activationRanges` they are known.
+   * DC-AE with dtype int8: the pictures on which the ranges of activations are observed, which takes a run of encoder and
+   * decoder in float32 for each. With a `programCache` they are kept there; with `activationRanges` they are known.
    */
   readonly calibration?: CalibrationOptions | undefined;
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
@@ -137,7 +137,12 @@ async function withActivationRanges(
   }
   // Elsewhere int8 is refused by the engine, before work begins.
   if (dtype !== "int8" || activationRanges !== undefined || (device !== "auto" && device !== "cpu")) return options;
-  const pictures = calibration?.pictures ?? calibrationScenes();
+  if (calibration === undefined) {
+    throw new ConfigError("dtype int8: the ranges of the model's activations aren't known", {
+      hint: "Give calibration: { pictures }, a few pictures on which to observe them, or the activationRanges that calibrate() found.",
+    });
+  }
+  const { pictures } = calibration;
   const observe = async () => {
     const engine = await createEngine({
       device: "cpu",
@@ -145,7 +150,7 @@ async function withActivationRanges(
       ...(threads === undefined ? {} : { threads }),
     });
     try {
-      return await calibrate({ config, weights, engine }, { ...calibration, pictures });
+      return await calibrate({ config, weights, engine }, calibration);
     } finally {
       await engine.dispose();
     }

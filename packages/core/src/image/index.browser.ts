@@ -14,5 +14,4 @@ export { type Padding, reflectPad } from "./reflect-pad.js";
 export type { ResampleFilter } from "./resample-filter.js";
 export { resizeImage } from "./resize-image.js";
 export { resizePlanes } from "./resize-planes.js";
-export { drawScene, SCENE_CLASSES, type SceneClass, type SceneOptions } from "./scene/draw-scene.js";
 export { type Rounding, type TensorToImagesOptions, tensorToImage, tensorToImages } from "./tensor-to-images.js";

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { drawScene } from "../../../train/src/scenes/index.js";
 import {
   AutoencoderDC,
   AutoencoderKL,
@@ -13,7 +14,7 @@ import {
 import type { WeightEntry } from "../../src/checkpoint/weights.js";
 import { ConfigError, EngineError } from "../../src/errors.js";
 import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
-import { drawScene, imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
+import { imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
 import { createEngine } from "../../src/runtime/index.js";
 import { relativeError } from "../support/compare.js";
 import { goldenPath } from "../support/golden.js";
@@ -23,7 +24,7 @@ const folder = temporaryFolder();
 const SIZE = 128;
 const options = { device: "cpu", threads: 1 } as const;
 const scene = (seed: number) => imageToTensor(drawScene({ width: SIZE, height: SIZE, seed }));
-// Not the default scenes: smaller ones are quicker, and what is measured below isn't among them.
+// Small ones are quick, and what is measured below isn't among them.
 const calibration = { pictures: [0, 1, 2].map((seed) => scene(100 + seed)) };
 
 let exact: AutoencoderDC;
@@ -139,6 +140,8 @@ describe("refused", () => {
     await expect(AutoencoderDC.fromPretrained(path, { ...options, calibration })).rejects.toThrow(/no effect/);
     const none = { ...options, dtype: "int8", calibration: { pictures: [] } } as const;
     await expect(AutoencoderDC.fromPretrained(path, none)).rejects.toThrow(/no pictures/);
+    const unknown = AutoencoderDC.fromPretrained(path, { ...options, dtype: "int8" });
+    await expect(unknown).rejects.toThrow(/dtype int8: the ranges .* aren't known/);
     const kl = AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), { ...options, dtype: "int8" });
     await expect(kl).rejects.toThrow(/for DC-AE/);
   });

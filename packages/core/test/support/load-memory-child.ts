@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { AutoencoderDC, type LoadOptions } from "../../src/autoencoders/index.js";
-import { Tensor } from "../../src/graph/index.js";
+import { createRandom, Tensor } from "../../src/graph/index.js";
 
 const [path, options, ...heights] = process.argv.slice(2) as [string, string, ...string[]];
 
@@ -12,10 +12,16 @@ function kilobytes(file: string, key: string): number {
   return Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/self/${file}`, "utf8"))?.[1]) * 1024;
 }
 
+const given = JSON.parse(options) as LoadOptions;
+const noise = Tensor.float32(
+  createRandom(1, "calibration").normal(new Float32Array(3 * 64 * 64), 0, 0.4),
+  [1, 3, 64, 64],
+);
 const model = await AutoencoderDC.fromPretrained(path, {
   device: "cpu",
   threads: 1,
-  ...(JSON.parse(options) as LoadOptions),
+  ...given,
+  ...(given.dtype === "int8" ? { calibration: { pictures: [noise] } } : {}),
   maxPrograms: 2 * heights.length,
 });
 const before = kilobytes("status", "VmHWM");

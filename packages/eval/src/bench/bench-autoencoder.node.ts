@@ -38,14 +38,14 @@ export async function benchAutoencoder(options: BenchOptions): Promise<BenchResu
       checkpoints.set(model, await prepareCheckpoint(model, folder));
     }
     const quantized = new Map<string, Int8Measurement | { readonly problem: string }>();
-    if (cases.some(({ dtype }) => dtype === "int8")) {
+    if (options.int8Pictures !== undefined) {
       const threads = Math.max(...cases.map((bench) => bench.threads));
       for (const [model, checkpoint] of checkpoints) {
         checkAborted(signal);
         onProgress?.({ label: `quality of ${model} in int8`, done: 0, total: cases.length });
         // A model that has no int8 is reported with its cases.
         const problem = (error: unknown) => ({ problem: errorMessage(error) });
-        quantized.set(model, await measureInt8(checkpoint, threads).catch(problem));
+        quantized.set(model, await measureInt8(checkpoint, options.int8Pictures, threads).catch(problem));
       }
     }
     const peaks = new Map<string, BenchPeak>();

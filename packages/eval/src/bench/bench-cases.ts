@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { ConfigError } from "@dcae/core";
 import type { ComputeDType, Device } from "@dcae/core/runtime";
 import type { BenchCase, BenchEntry, BenchPart } from "./bench-result.js";
+import type { Int8Pictures } from "./measure-int8.node.js";
 
 export interface BenchProgress {
   /** What is measured next. */
@@ -28,6 +29,8 @@ export interface BenchOptions {
   readonly threads?: readonly number[];
   /** Default both. */
   readonly parts?: readonly BenchPart[];
+  /** With int8 among the dtypes: pictures for its ranges, and others that tell what it costs. Without it they are refused. */
+  readonly int8Pictures?: Int8Pictures | undefined;
   /** Graphs as they are, rewritten into faster ones, or both: then the ratio is given too. Default [false]. */
   readonly optimize?: readonly boolean[];
   /** Default 3, with another device than cpu 20. */
@@ -49,6 +52,17 @@ export function benchCases(options: BenchOptions): BenchCase[] {
   for (const [name, list] of Object.entries({ models, sizes, batches, devices, dtypes, threads, parts, optimize })) {
     if (list.length === 0) throw new ConfigError(`${name}: the list is empty`);
     if (new Set<unknown>(list).size < list.length) throw new ConfigError(`${name}: an entry stands there twice`);
+  }
+  if (dtypes.includes("int8") !== (options.int8Pictures !== undefined)) {
+    const needed = dtypes.includes("int8") ? "int8 among the dtypes needs them" : "they have no effect without int8";
+    throw new ConfigError(`int8Pictures: ${needed}`);
+  }
+  if (options.int8Pictures !== undefined) {
+    const { calibration, test } = options.int8Pictures;
+    if (calibration.length === 0 || test.length === 0) throw new ConfigError("int8Pictures: there are no pictures");
+    if (new Set(test.map(({ shape }) => shape.join())).size > 1) {
+      throw new ConfigError("int8Pictures: those for the test must be of one size, which the result names");
+    }
   }
   for (const [name, list] of Object.entries({ sizes, batches, threads })) {
     const wrong = list.find((value) => !Number.isSafeInteger(value) || value < 1);

@@ -2,7 +2,9 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { countMacs } from "@dcae/core/graph";
+import { imageToTensor } from "@dcae/core/image";
 import { describe, expect, it } from "vitest";
+import { calibrationScenes, drawScene, type SceneClass } from "../../../train/src/scenes/index.js";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import type { BenchQuality } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
@@ -12,6 +14,7 @@ import { temporaryFolder } from "../support/temporary-folder.js";
 import { saveTinyModel, tinyModel } from "../support/tiny-model.js";
 
 const folder = temporaryFolder();
+const scene = (kind: SceneClass, seed: number) => imageToTensor(drawScene({ width: 256, height: 256, seed, kind }));
 
 describe("benchAutoencoder", () => {
   it("measures both directions and reports a case that can't be", async () => {
@@ -75,6 +78,7 @@ describe("benchAutoencoder", () => {
       models: ["small-f32"],
       sizes: [64],
       dtypes: ["float32", "int8"],
+      int8Pictures: { calibration: calibrationScenes(), test: [scene("dunes", 1000), scene("forest", 1001)] },
       optimize: [false, true],
       iterations: 3,
       warmup: 1,
@@ -96,7 +100,7 @@ describe("benchAutoencoder", () => {
     expect(entries[4]?.measurement?.macs).toBe(entries[0]?.measurement?.macs);
     expect(rest.quality).toHaveLength(1);
     const [cost] = rest.quality as [BenchQuality];
-    expect(cost).toMatchObject({ model: "small-f32", dtype: "int8", trained: true, pictures: 4, size: 256 });
+    expect(cost).toMatchObject({ model: "small-f32", dtype: "int8", trained: true, pictures: 2, size: 256 });
     expect(cost.psnrFloat32 - cost.psnr).toBeLessThan(0.1);
     expect(cost.psnrBetween).toBeGreaterThan(44);
     expect(cost.psnrBetween).toBeLessThan(60);
@@ -107,7 +111,14 @@ describe("benchAutoencoder", () => {
   it("reports a model that has no int8 with its cases", async () => {
     const work = join(folder, "work");
     const options = { models: ["sd-vae-ft-ema"], sizes: [16], threads: [1], isolate: false, workFolder: work };
-    const { entries, quality } = await benchAutoencoder({ ...options, dtypes: ["int8"], parts: ["encode"] });
+    const picture = scene("dunes", 1);
+    const int8Pictures = { calibration: [picture], test: [picture] };
+    const { entries, quality } = await benchAutoencoder({
+      ...options,
+      dtypes: ["int8"],
+      int8Pictures,
+      parts: ["encode"],
+    });
     expect(entries[0]?.problem).toMatch(/not a DC-AE/);
     expect(quality).toEqual([]);
   });

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import { benchCases } from "../../src/bench/bench-cases.js";
@@ -35,6 +36,16 @@ describe("benchCases", () => {
     expect(() => benchCases({ models: [] })).toThrow(/models: the list is empty/);
     expect(() => benchCases({ models: ["a"], sizes: [0.5] })).toThrow(/sizes: 0\.5 isn't a positive integer/);
     expect(() => benchCases({ models: ["a"], batches: [2, 2] })).toThrow(/batches: an entry stands there twice/);
+    const lists = { models: ["a"], dtypes: ["int8"] as const };
+    expect(() => benchCases(lists)).toThrow(/int8Pictures: int8 among the dtypes needs them/);
+    const int8Pictures = { calibration: [], test: [] };
+    expect(() => benchCases({ models: ["a"], int8Pictures })).toThrow(/int8Pictures: they have no effect without int8/);
+    expect(() => benchCases({ ...lists, int8Pictures })).toThrow(/int8Pictures: there are no pictures/);
+    const [large, small] = [Tensor.zeros([1, 3, 8, 8]), Tensor.zeros([1, 3, 4, 4])];
+    const uneven = { calibration: [large], test: [large, small] };
+    expect(() => benchCases({ ...lists, int8Pictures: uneven })).toThrow(
+      /int8Pictures: those for the test .* one size/,
+    );
   });
 });
 

@@ -4,9 +4,9 @@
  * Defaults are those of training.md: published values where there are any, otherwise its choices.
  */
 import { ConfigError } from "@dcae/core/graph";
-import { SCENE_CLASSES } from "@dcae/core/image";
 import { z } from "zod";
 import { CROPS } from "../data/index.js";
+import { SCENE_CLASSES } from "../scenes/index.js";
 
 const count = z.int().min(1);
 /** Computed with in float32, whose largest number is 3.4e38. */

@@ -8,13 +8,13 @@ import {
   cropImage,
   decodeImage,
   dmCrop,
-  drawScene,
   type Image,
   type LazyImage,
   PILLOW_DECODE,
   pictureFormat,
   resizeImage,
 } from "@dcae/core/image";
+import { drawScene } from "../scenes/draw-scene.js";
 import { type PictureRecipe, type PictureView, recipeName } from "./picture-recipe.js";
 
 /**

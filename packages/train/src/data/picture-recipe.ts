@@ -4,7 +4,7 @@
  * Both can be sent to another thread and written to a log, so that sources only list recipes and one function
  * (make-picture.ts) turns them into pixels, wherever it runs.
  */
-import type { SceneClass } from "@dcae/core/image";
+import type { SceneClass } from "../scenes/draw-scene.js";
 
 export type PictureRecipe =
   /** A picture file. */
@@ -21,7 +21,7 @@ export type PictureRecipe =
       /** Bytes of the member itself. */
       readonly size: number;
     }
-  /** A scene drawn by core's painters; by default the seed decides what it shows. */
+  /** A scene drawn by the painters of scenes/; by default the seed decides what it shows. */
   | { readonly kind: "scene"; readonly seed: number; readonly scene?: SceneClass | undefined };
 
 /** How the square that training sees is cut from a picture (training.md section 8). */

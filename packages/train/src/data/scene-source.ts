@@ -1,6 +1,6 @@
-/** Training without data: procedural scenes (core's painters), each from its own seed. */
+/** Training without data: procedural scenes, each from its own seed. */
 import { ConfigError } from "@dcae/core/graph";
-import { SCENE_CLASSES, type SceneClass } from "@dcae/core/image";
+import { SCENE_CLASSES, type SceneClass } from "../scenes/draw-scene.js";
 import type { PictureSource } from "./picture-source.js";
 
 export interface SceneSourceOptions {

@@ -1,6 +1,6 @@
 /** Pictures as a training's configuration names them. */
 import { ConfigError } from "@dcae/core/graph";
-import { describeLeftOut, SCENE_CLASSES, type SceneClass } from "@dcae/core/image";
+import { describeLeftOut } from "@dcae/core/image";
 import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import {
   createPictureLoader,
@@ -11,6 +11,7 @@ import {
   shardSource,
   type WeightedSource,
 } from "../data/index.js";
+import { SCENE_CLASSES, type SceneClass } from "../scenes/index.js";
 import type { TrainingBatches } from "./fit.js";
 
 /** Far from the seeds of any training: 2^40. */

@@ -1,7 +1,7 @@
 /** Sequences, batches, resuming, and pictures that can't be read. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createImage, cropImage, drawScene, encodeImage, imageToTensor, resizeImage } from "@dcae/core";
+import { createImage, cropImage, encodeImage, imageToTensor, resizeImage } from "@dcae/core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -13,6 +13,7 @@ import {
   type PictureSource,
   sceneSource,
 } from "../../src/index.js";
+import { drawScene } from "../../src/scenes/index.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = await temporaryFolder();

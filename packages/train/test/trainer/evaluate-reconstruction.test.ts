@@ -4,7 +4,6 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createEngine, type Engine, saveImage } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
-import { drawScene } from "@dcae/core/image";
 import { modelParameters } from "@dcae/core/models";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
@@ -16,6 +15,7 @@ import {
   reconstructor,
   sceneSource,
 } from "../../src/index.js";
+import { drawScene } from "../../src/scenes/index.js";
 import { shareOut } from "../../src/trainer/evaluate-reconstruction.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 import { tinyTraining } from "../support/tiny-training.js";

@@ -1,6 +1,6 @@
 /** `dcae bench autoencoder`: encode and decode, models x sizes x batches x devices x dtypes x threads. */
 
-import { BUNDLED_MODEL } from "@dcae/core";
+import { BUNDLED_MODEL, imageToTensor } from "@dcae/core";
 import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";
 import {
   type BenchOptions,
@@ -10,6 +10,7 @@ import {
   stringifyResult,
   writeResult,
 } from "@dcae/eval";
+import { calibrationScenes, drawScene } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { prepareOutFile } from "../../files/prepare-out-file.js";
@@ -35,6 +36,13 @@ interface BenchAutoencoderFlags {
 
 /** DC-AE at its mildest compression, and what it is compared with. */
 const DEFAULT_MODELS = ["dc-ae-f32c32-in-1.0", "sd-vae-ft-ema"];
+
+/** What int8 is measured on: scenes of other seeds and classes than those that ranges are observed on. */
+function testScenes() {
+  return (["dunes", "forest", "pebbles", "still-life"] as const).map((kind, i) =>
+    imageToTensor(drawScene({ width: 256, height: 256, seed: 1000 + i, kind })),
+  );
+}
 
 export function benchAutoencoderCommand(io: CliIo): Command {
   const command = new Command("autoencoder")
@@ -96,6 +104,7 @@ async function bench(models: readonly string[], flags: BenchAutoencoderFlags, io
     ...(dtype && { dtypes: dtype }),
     ...(threads && { threads }),
     ...(parts && { parts }),
+    ...(dtype?.includes("int8") && { int8Pictures: { calibration: calibrationScenes(), test: testScenes() } }),
     ...(optimize && { optimize: optimize.map((value) => value === "on") }),
   } satisfies Partial<BenchOptions>;
   const result = await benchAutoencoder({

@@ -1,5 +1,5 @@
 /** A skyline: rows of buildings with windows, lit at dusk, above a street, a park or a river that mirrors them. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint, sample } from "./canvas.js";
 import { fractal, hashUnit, noise, octavesFor } from "./noise.js";
 import { add, between, blend, clamp, coverage, hex, mix, pick, smoothstep, tint, vary } from "./shading.js";

@@ -1,5 +1,5 @@
 /** Balls, boxes and cylinders on a table: checkers, wood, marble, stripes and metal, with soft shadows and reflections. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { type Material, randomMaterial, texture } from "./material.js";
 import { between, clamp, hex, lit, pick, smoothstep, vary } from "./shading.js";

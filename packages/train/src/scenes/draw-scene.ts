@@ -6,9 +6,8 @@
  * IEEE doubles and integer hashes are used, so a seed gives the same bytes on every platform. A scene has the same
  * composition at every size; small sizes leave out the octaves of texture that they can't show.
  */
-import { ConfigError } from "../../errors.js";
-import { createRandom, type Random } from "../../graph/random.js";
-import { createImage, type Image } from "../image.js";
+import { ConfigError, createRandom, type Random } from "@dcae/core/graph";
+import { createImage, type Image } from "@dcae/core/image";
 import { type Canvas, createCanvas, develop } from "./canvas.js";
 import { city } from "./city.js";
 import { dunes } from "./dunes.js";

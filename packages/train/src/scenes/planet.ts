@@ -1,5 +1,5 @@
 /** Space: a planet with weather or bands, its ring and moon, in front of stars and a nebula. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, hash, noise, octavesFor } from "./noise.js";
 import { createRelief, relief } from "./relief.js";

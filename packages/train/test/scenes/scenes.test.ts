@@ -1,13 +1,11 @@
 /** Procedural scenes: fixed pixels, the same composition at every size, rich content, classes that differ. */
 import { createHash } from "node:crypto";
+import { ConfigError, ShapeError } from "@dcae/core/graph";
+import { type Image, psnr, resizeImage } from "@dcae/core/image";
 import { describe, expect, test } from "vitest";
-import { ConfigError, ShapeError } from "../../src/errors.js";
-import type { Image } from "../../src/image/image.js";
-import { psnr } from "../../src/image/psnr.js";
-import { resizeImage } from "../../src/image/resize-image.js";
-import { drawScene, SCENE_CLASSES } from "../../src/image/scene/draw-scene.js";
-import { noise } from "../../src/image/scene/noise.js";
-import { createRelief, relief } from "../../src/image/scene/relief.js";
+import { drawScene, SCENE_CLASSES } from "../../src/scenes/draw-scene.js";
+import { noise } from "../../src/scenes/noise.js";
+import { createRelief, relief } from "../../src/scenes/relief.js";
 
 const digest = (image: Image) => createHash("sha256").update(image.data).digest("hex").slice(0, 16);
 

@@ -1,5 +1,5 @@
 /** Mountain ranges in haze, one behind the other, snow on the far ones, conifers in front, sometimes above a lake. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint, sample } from "./canvas.js";
 import { fractal, hashUnit, noise, octavesFor, ridges } from "./noise.js";
 import { columnProfile, coveredFrom, lowestOf } from "./profile.js";

@@ -5,7 +5,7 @@
  * that a seed gives the same scene at every resolution. Edges are antialiased by coverage: a shader returns how much of
  * the pixel it covers.
  */
-import { createImage, type Image } from "../image.js";
+import { createImage, type Image } from "@dcae/core/image";
 import { hash } from "./noise.js";
 
 /** Red, green, blue in linear light; 1 is paper white, more is possible. Also used as the target of shaders. */

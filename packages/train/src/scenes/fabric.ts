@@ -1,5 +1,5 @@
 /** Woven cloth in folds: plaid, stripes or checks, down to the threads. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, hashUnit, octavesFor } from "./noise.js";
 import { createRelief, relief } from "./relief.js";

@@ -1,5 +1,5 @@
 /** A beach of pebbles seen from above: stones of all sizes on gravel, speckled, veined, some wet, some leaves. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { type Cell, cells, fractal, noise, octavesFor } from "./noise.js";
 import { add, between, clamp, coverage, hex, lit, pick, smoothstep, tint, vary } from "./shading.js";

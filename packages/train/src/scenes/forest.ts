@@ -1,5 +1,5 @@
 /** Inside a forest: trunks in mist behind each other, light through the canopy, ferns and leaves on the ground. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, hash, noise, octavesFor } from "./noise.js";
 import { columnProfile } from "./profile.js";

@@ -1,5 +1,5 @@
 /** Open water in perspective: waves, glitter under the sun, sometimes a beach, rocks or sails. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, noise, octavesFor } from "./noise.js";
 import { createRelief, relief } from "./relief.js";

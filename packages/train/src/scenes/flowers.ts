@@ -1,5 +1,5 @@
 /** A meadow in bloom: large flowers in focus, small ones blurred behind them, stems and grass blades. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, hashUnit, noise, octavesFor } from "./noise.js";
 import { add, between, blend, clamp, hex, lit, mix, pick, smoothstep, tint, vary } from "./shading.js";

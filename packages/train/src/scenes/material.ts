@@ -1,7 +1,7 @@
 /**
  * Surfaces of things on a table: plain, stripes, checkers, marble, wood, speckles, in pairs of colors.
  */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import type { Color } from "./canvas.js";
 import { fractal, noise } from "./noise.js";
 import { between, blend, clamp, hex, lit, pick, smoothstep, tint, vary } from "./shading.js";

@@ -1,7 +1,7 @@
 /**
  * Skies: a gradient, the glow around the sun, clouds that are lit from its side.
  */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, octavesFor } from "./noise.js";
 import { add, between, blend, hex, pick, smoothstep, tint } from "./shading.js";

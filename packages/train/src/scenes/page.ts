@@ -1,5 +1,5 @@
 /** A printed page on a desk: headings, columns of text, a chart or a picture, stains and shadows. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { createAlphabet, type Place, paintText, type TextBlock } from "./glyphs.js";
 import { fractal, noise, octavesFor } from "./noise.js";

@@ -1,7 +1,7 @@
 /**
  * Small helpers of shaders: colors, interpolation, coverage of edges.
  */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import type { Color } from "./canvas.js";
 
 /** A color from its usual display code, such as 0x8fb4d9, in linear light (the display curve is a square root here). */

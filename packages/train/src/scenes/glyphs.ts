@@ -1,7 +1,7 @@
 /**
  * An invented alphabet: letters of a few strokes, words of likely letters, set in lines as a typesetter would.
  */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { coverage, segmentDistance } from "./shading.js";
 

@@ -1,5 +1,5 @@
 /** A desert: dunes with sharp crests, one side in the sun and one in shadow, wind ripples, sometimes footprints. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, noise, octavesFor } from "./noise.js";
 import { columnProfile, coveredFrom, lowestOf } from "./profile.js";

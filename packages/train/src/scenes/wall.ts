@@ -1,5 +1,5 @@
 /** An old wall: bricks or stones with mortar, stains and moss, a window or a door, ivy, a shadow across it. */
-import type { Random } from "../../graph/random.js";
+import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, hash, hashUnit, noise, octavesFor } from "./noise.js";
 import { between, blend, clamp, coverage, hex, lit, mix, pick, smoothstep, tint, vary } from "./shading.js";
