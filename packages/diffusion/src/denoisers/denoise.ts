@@ -11,7 +11,7 @@ import {
 } from "@dcae/core/graph";
 import type { DenoiserConfig } from "./denoiser-config.js";
 import { dit } from "./dit.js";
-import type { OnHidden } from "./hidden-values.js";
+import type { OnHidden } from "./layers.js";
 import { sanaCls } from "./sana-cls.js";
 import { uvit } from "./uvit.js";
 

@@ -1,7 +1,8 @@
 /**
- * Denoisers as data: what the networks UViT, DiT and SANA-cls are made of (diffusion.md sections 3 to 6).
+ * Denoisers as data: what the networks UViT, DiT and SANA-cls are made of (diffusion.md sections 3 to 6), and how each was trained
+ * and is sampled, its `Recipe` (sections 3, 8 and 9).
  *
- * Names are the official constructor keys in camel case. How a network is trained and sampled is kept apart, in `Recipe`.
+ * Names are the official constructor keys in camel case.
  */
 
 interface DenoiserBase {
@@ -112,4 +113,44 @@ export function tokenCount({ inputSize, patchSize }: DenoiserConfig): number {
 /** Channels of the output for latents of `channels` channels (default: the model's own). */
 export function outChannels(config: DenoiserConfig, channels = config.inChannels): number {
   return config.arch !== "uvit" && config.learnSigma ? 2 * channels : channels;
+}
+
+// How a denoiser was trained and is sampled, as its official configuration says it (diffusion.md sections 3, 8 and 9).
+
+/** Training objectives by their official names. */
+export const TRAIN_SCHEDULERS = [
+  "DPM_Solver",
+  "GaussianDiffusion",
+  "SiTSampler",
+  "SanaScheduler",
+  "UniTrainScheduler",
+] as const;
+export type TrainScheduler = (typeof TRAIN_SCHEDULERS)[number];
+
+/** Samplers by their official names. */
+export const EVAL_SCHEDULERS = [
+  "DPM_Solver",
+  "GaussianDiffusion",
+  "ODE_dopri5",
+  "ODE_euler",
+  "ODE_heun2",
+  "ODE_midpoint",
+  "ODE_rk4",
+  "SDE",
+  "UniPC",
+  "DPMSolverSinglestep",
+  "SanaScheduler",
+  "UniSampler",
+] as const;
+export type EvalScheduler = (typeof EVAL_SCHEDULERS)[number];
+
+export interface Recipe {
+  readonly trainScheduler: TrainScheduler;
+  readonly evalScheduler: EvalScheduler;
+  /** Model evaluations or output points, as the sampler counts. Gaussian diffusion always takes 250. */
+  readonly numInferenceSteps: number;
+  /** How many of the first output channels are guided; null: all latent channels. */
+  readonly cfgChannels: number | null;
+  /** Model times in which guidance acts; null: always. */
+  readonly guidanceInterval: readonly [low: number, high: number] | null;
 }

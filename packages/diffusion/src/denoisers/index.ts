@@ -3,18 +3,23 @@ export { buildDenoiseProgram, denoise, denoiserParameters } from "./denoise.js";
 export {
   type DenoiserConfig,
   type DiTConfig,
+  EVAL_SCHEDULERS,
+  type EvalScheduler,
   findLabel,
   labelRows,
   labelsInWords,
   NULL_CLASS,
   nullLabel,
   outChannels,
+  type Recipe,
   type SanaClsConfig,
+  TRAIN_SCHEDULERS,
+  type TrainScheduler,
   tokenCount,
   type UVitConfig,
 } from "./denoiser-config.js";
 export { dit, ditBlock } from "./dit.js";
-export type { OnHidden } from "./hidden-values.js";
+export { type OnHidden, positionEmbedding, timeEmbedding } from "./layers.js";
 export {
   ARCHITECTURE_NAMES,
   type ArchitectureName,
@@ -22,18 +27,17 @@ export {
   parseOfficialDenoiser,
   toOfficialDenoiser,
 } from "./official-config.js";
-export { positionEmbedding } from "./position-embedding.js";
 export {
   denoiserPreset,
+  findPublishedDenoiser,
   LATENTS,
   type LatentFormat,
   type LatentName,
   latentShape,
+  PUBLISHED_DENOISERS,
+  type PublishedDenoiser,
   SIZES,
   type SizeName,
 } from "./presets.js";
-export { findPublishedDenoiser, PUBLISHED_DENOISERS, type PublishedDenoiser } from "./published-models.js";
-export { EVAL_SCHEDULERS, type EvalScheduler, type Recipe, TRAIN_SCHEDULERS, type TrainScheduler } from "./recipe.js";
 export { sanaBlock, sanaCls } from "./sana-cls.js";
-export { timeEmbedding } from "./time-embedding.js";
 export { uvit, uvitBlock } from "./uvit.js";

@@ -6,8 +6,16 @@
  */
 import { ConfigError } from "@dcae/core";
 import { type ConfigReader, readConfig } from "./config-reader.js";
-import type { DenoiserConfig, DiTConfig, SanaClsConfig, UVitConfig } from "./denoiser-config.js";
-import { EVAL_SCHEDULERS, type Recipe, TRAIN_SCHEDULERS, type TrainScheduler } from "./recipe.js";
+import {
+  type DenoiserConfig,
+  type DiTConfig,
+  EVAL_SCHEDULERS,
+  type Recipe,
+  type SanaClsConfig,
+  TRAIN_SCHEDULERS,
+  type TrainScheduler,
+  type UVitConfig,
+} from "./denoiser-config.js";
 
 export const ARCHITECTURE_NAMES = ["uvit", "dit", "sana_cls", "uvit_orig", "dit_orig", "sit_orig"] as const;
 export type ArchitectureName = (typeof ARCHITECTURE_NAMES)[number];

@@ -17,13 +17,19 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
-import { roundHalfEven } from "../schedules/round-half-even.js";
-import { ADALN_EPS, conditioning, finalLayer, modulation } from "./adaln.js";
+import { roundHalfEven } from "../schedules/rounding.js";
 import type { SanaClsConfig } from "./denoiser-config.js";
-import type { OnHidden } from "./hidden-values.js";
-import { NORMAL_002, ZERO } from "./initializers.js";
-import { modulate } from "./layer-norm.js";
-import { imageToTokens, patchEmbed, tokensToImage, unpatchify } from "./patch.js";
+import { ADALN_EPS, conditioning, finalLayer, modulation } from "./dit.js";
+import {
+  imageToTokens,
+  modulate,
+  NORMAL_002,
+  type OnHidden,
+  patchEmbed,
+  tokensToImage,
+  unpatchify,
+  ZERO,
+} from "./layers.js";
 
 /** Protects the division of linear attention. */
 const ATTENTION_EPS = 1e-8;

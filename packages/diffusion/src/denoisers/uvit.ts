@@ -18,14 +18,19 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
-import { selfAttention } from "./attention.js";
 import { labelRows, tokenCount, type UVitConfig } from "./denoiser-config.js";
-import type { OnHidden } from "./hidden-values.js";
-import { fanInUniform, NORMAL_002, STANDARD_NORMAL } from "./initializers.js";
-import { tokenNorm } from "./layer-norm.js";
-import { linear } from "./linear.js";
-import { patchEmbed, unpatchify } from "./patch.js";
-import { timeEmbedding } from "./time-embedding.js";
+import {
+  fanInUniform,
+  linear,
+  NORMAL_002,
+  type OnHidden,
+  patchEmbed,
+  STANDARD_NORMAL,
+  selfAttention,
+  timeEmbedding,
+  tokenNorm,
+  unpatchify,
+} from "./layers.js";
 
 const EPS = 1e-5;
 const INIT = { init: NORMAL_002 } as const;

@@ -2,14 +2,10 @@
 import { ConfigError } from "@dcae/core";
 import { input, reduceMean, type Scope, type Value } from "@dcae/core/graph";
 import { denoise } from "../denoisers/denoise.js";
-import type { DenoiserConfig } from "../denoisers/denoiser-config.js";
-import type { Recipe } from "../denoisers/recipe.js";
-import { flowMatching } from "./flow-matching.js";
+import type { DenoiserConfig, Recipe } from "../denoisers/denoiser-config.js";
 import { gaussianDiffusion } from "./gaussian-diffusion.js";
-import { noisePrediction } from "./noise-prediction.js";
 import type { Objective, ObjectiveLoss } from "./objective.js";
-import { sanaFlow } from "./sana-flow.js";
-import { uniObjective } from "./uni-objective.js";
+import { flowMatching, noisePrediction, sanaFlow, uniObjective } from "./regression.js";
 
 /** The objective that a recipe names, with the published settings. */
 export function objectiveOf(recipe: Pick<Recipe, "trainScheduler">): Objective {

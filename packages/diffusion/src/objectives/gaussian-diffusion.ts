@@ -21,8 +21,7 @@ import {
   type Value,
   where,
 } from "@dcae/core/graph";
-import { type GaussianSchedule, gaussianSchedule } from "../schedules/gaussian-schedule.js";
-import { fixedLogVariance } from "../schedules/gaussian-variance.js";
+import { fixedLogVariance, type GaussianSchedule, gaussianSchedule } from "../schedules/gaussian-schedule.js";
 import { type Objective, perSampleFactor, uniformSteps } from "./objective.js";
 
 export interface GaussianDiffusionOptions {

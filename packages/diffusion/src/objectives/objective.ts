@@ -4,7 +4,10 @@
  * All that depends on a sample's time (schedule coefficients, weights) is computed on the host in double and fed as one
  * number per sample, so the graph holds no tables and any trainer can run it. Draws come from the seeded host generator.
  */
+
+import { ConfigError } from "@dcae/core";
 import { createRandom, type Random, reshape, sizeOf, Tensor, type Value } from "@dcae/core/graph";
+import { type DenoiserConfig, nullLabel } from "../denoisers/denoiser-config.js";
 
 /** Numbers per sample, by name; each has the length of the batch. */
 export type PerSample = Readonly<Record<string, Float32Array>>;
@@ -66,4 +69,23 @@ export function uniformSteps(random: Random, batch: number, low: number, high: n
 /** A generator for the step `step` of a run; steps don't depend on each other, so a resumed run draws the same. */
 export function stepRandom(seed: number | bigint, step: number): Random {
   return createRandom(seed, `diffusion step ${step}`);
+}
+
+// Labels replaced by the null class at random, so that one model learns to predict with and without (diffusion.md section 6).
+
+/**
+ * The labels of a training batch, int32 [B].
+ *
+ * @param labels classes in 0..numClasses-1
+ * @throws ConfigError for a label that isn't a class
+ */
+export function dropLabels(labels: ArrayLike<number>, config: DenoiserConfig, random: Random): Tensor<"int32"> {
+  const none = nullLabel(config);
+  const dropped = Int32Array.from(labels, (label) => {
+    if (!(Number.isInteger(label) && label >= 0 && label < config.numClasses)) {
+      throw new ConfigError(`label ${label} isn't a class: the model has ${config.numClasses}`);
+    }
+    return none !== undefined && random.nextUniform() < config.classDropoutProb ? none : label;
+  });
+  return new Tensor("int32", dropped, [dropped.length]);
 }

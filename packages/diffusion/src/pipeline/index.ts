@@ -1,5 +1,5 @@
 /** Public names of the pipeline: loading, saving, sampling. */
-export { BUNDLED_DENOISER, bundledDenoiserPath } from "./bundled-denoiser.node.js";
+
 export {
   ClassConditionalPipeline,
   type Decoder,
@@ -10,12 +10,19 @@ export {
 export {
   checkDenoiserWeights,
   type DenoiserDescription,
+  denoiserWeights,
   parseDenoiserConfig,
   toDenoiserConfig,
 } from "./denoiser-checkpoint.js";
 export { createDenoiser, type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
 export { inferDenoiser } from "./infer-denoiser.js";
-export { type OpenDenoiserOptions, type OpenedDenoiser, openDenoiser, saveDenoiser } from "./open-denoiser.node.js";
+export {
+  BUNDLED_DENOISER,
+  bundledDenoiserPath,
+  type OpenDenoiserOptions,
+  type OpenedDenoiser,
+  openDenoiser,
+  saveDenoiser,
+} from "./open-denoiser.node.js";
 export { type SampleOptions, sampleLatents } from "./sample-latents.js";
 export { type ChosenSampler, chooseSampler, publishedSampler, SAMPLERS, type SamplerName } from "./sampler-choice.js";
-export { denoiserWeights } from "./weight-view.js";

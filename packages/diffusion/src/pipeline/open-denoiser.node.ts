@@ -1,4 +1,5 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
+import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { AutoencoderDCModel, ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
 import {
@@ -16,11 +17,24 @@ import { modelParameters } from "@dcae/core/models";
 import {
   checkDenoiserWeights,
   type DenoiserDescription,
+  denoiserWeights,
   parseDenoiserConfig,
   toDenoiserConfig,
+  weightsBelow,
 } from "./denoiser-checkpoint.js";
 import { inferDenoiser } from "./infer-denoiser.js";
-import { denoiserWeights, weightsBelow } from "./weight-view.js";
+
+// The small diffusion model that the package carries: a USiT (UViT with the flow objective) on latents of `small-f32` from
+// @dcae/core, twelve classes of procedural scenes at 128x128, trained by this project (recipe "usit-scenes").
+
+/** What the bundled model is called wherever a diffusion model can be named. */
+export const BUNDLED_DENOISER = "usit-scenes";
+
+/** Its folder, in float16, as `openDenoiser` and `ClassConditionalPipeline.fromPretrained` take it. */
+export function bundledDenoiserPath(): string {
+  const manifest = createRequire(import.meta.url).resolve("@dcae/diffusion/package.json");
+  return join(dirname(manifest), "assets", BUNDLED_DENOISER);
+}
 
 export interface OpenDenoiserOptions extends ResolveModelOptions {
   /**

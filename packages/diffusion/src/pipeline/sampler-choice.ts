@@ -2,13 +2,12 @@
  * Samplers by name, for a denoiser of a given recipe. What a model was trained for decides which ones fit.
  */
 import { ConfigError } from "@dcae/core";
-import type { Recipe } from "../denoisers/recipe.js";
+import type { Recipe } from "../denoisers/denoiser-config.js";
 import { ddim, ddpm } from "../samplers/ddpm.js";
 import { dopri5 } from "../samplers/dopri5.js";
 import { dpmSolver } from "../samplers/dpm-solver.js";
-import { euler, heun, midpoint, rk4 } from "../samplers/fixed-step-ode.js";
+import { euler, heun, midpoint, rk4, sde } from "../samplers/flow.js";
 import type { Sampler } from "../samplers/sampler.js";
-import { sde } from "../samplers/sde.js";
 import { dpmSolverSinglestep, sanaSampler, uniPc } from "../samplers/sigma-samplers.js";
 import { uniSampler, uniSde } from "../samplers/uni-sampler.js";
 

@@ -3,10 +3,10 @@
  * single-step DPM-Solver++ for models of Gaussian diffusion, and multistep DPM-Solver++ for SANA's flow. The model is fed
  * the integer part of the time.
  */
+
+import { shiftSigma } from "../schedules/flow-schedule.js";
 import { gaussianSchedule } from "../schedules/gaussian-schedule.js";
-import { linspace } from "../schedules/linspace.js";
-import { roundHalfEven } from "../schedules/round-half-even.js";
-import { shiftSigma } from "../schedules/sana-schedule.js";
+import { linspace, roundHalfEven } from "../schedules/rounding.js";
 import { type SolverPoint, solveMultistep } from "./multistep.js";
 import { combine, type Sampler, startTrajectory } from "./sampler.js";
 

@@ -3,11 +3,11 @@
  * multistep solvers or as a stochastic equation. Time runs from 1 (noise) to 0 (data).
  */
 import { ConfigError } from "@dcae/core";
-import { modelTime, type TimeInput, type UniPrediction } from "../objectives/uni-objective.js";
+import { modelTime, type TimeInput, type UniPrediction } from "../objectives/regression.js";
 import { type NoiseSchedule, type NoiseScheduleName, noiseSchedule } from "../schedules/noise-schedule.js";
+import { type TimeSpacing, timeGrid } from "./dpm-solver.js";
 import { type SolverPoint, solveMultistep } from "./multistep.js";
 import { combine, type Sampler, startTrajectory } from "./sampler.js";
-import { type TimeSpacing, timeGrid } from "./time-grid.js";
 
 export interface UniModelOptions {
   readonly schedule?: NoiseScheduleName;

@@ -1,8 +1,25 @@
 /** Public names of the schedules. */
-export { type BetaSchedule, gaussianBetas, stableDiffusionBetas } from "./betas.js";
-export { type GaussianSchedule, type GaussianScheduleOptions, gaussianSchedule } from "./gaussian-schedule.js";
-export { INTERPOLANTS, type Interpolant, type InterpolantName, interpolant } from "./interpolant.js";
-export { type NoisePredictionSchedule, noisePredictionSchedule } from "./noise-prediction-schedule.js";
+
+export {
+  INTERPOLANTS,
+  type Interpolant,
+  type InterpolantName,
+  interpolant,
+  type SanaSchedule,
+  sanaSchedule,
+  shiftSigma,
+} from "./flow-schedule.js";
+export {
+  type BetaSchedule,
+  type GaussianSchedule,
+  type GaussianScheduleOptions,
+  gaussianBetas,
+  gaussianSchedule,
+  type NoisePredictionSchedule,
+  noisePredictionSchedule,
+  respacedSteps,
+  stableDiffusionBetas,
+} from "./gaussian-schedule.js";
 export {
   discreteNoiseSchedule,
   NOISE_SCHEDULES,
@@ -10,5 +27,3 @@ export {
   type NoiseScheduleName,
   noiseSchedule,
 } from "./noise-schedule.js";
-export { respacedSteps } from "./respacing.js";
-export { type SanaSchedule, sanaSchedule, shiftSigma } from "./sana-schedule.js";

@@ -4,8 +4,8 @@
  *
  * lambda = log(alpha / sigma) is half the logarithm of the signal-to-noise ratio; solvers step in lambda.
  */
-import { gaussianBetas, stableDiffusionBetas } from "./betas.js";
-import { linspace32 } from "./linspace.js";
+import { gaussianBetas, stableDiffusionBetas } from "./gaussian-schedule.js";
+import { linspace32 } from "./rounding.js";
 
 export interface NoiseSchedule {
   logAlpha(t: number): number;

@@ -1,7 +1,6 @@
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { unpatchify } from "../../src/denoisers/patch.js";
-import { timeFrequencies } from "../../src/denoisers/time-embedding.js";
+import { timeFrequencies, unpatchify } from "../../src/denoisers/layers.js";
 import { positionEmbedding, timeEmbedding } from "../../src/index.js";
 import { expectGolden } from "../support/compare.js";
 import { loadGolden } from "../support/golden.js";

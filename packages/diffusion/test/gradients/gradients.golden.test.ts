@@ -2,7 +2,7 @@ import { mul, parametersOf, reduceSum, type Scope, Tensor, topologicalOrder, typ
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { denoise, diffusionLoss, objectiveOf, parseOfficialDenoiser } from "../../src/index.js";
-import { logitNormalIndex } from "../../src/objectives/sana-flow.js";
+import { logitNormalIndex } from "../../src/objectives/regression.js";
 import { expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
 import { GRADIENT_FORMS, parameterGradients } from "../support/gradients.js";

@@ -14,7 +14,7 @@ import {
   parseOfficialDenoiser,
   uniObjective,
 } from "../../src/index.js";
-import { logitNormalIndex } from "../../src/objectives/sana-flow.js";
+import { logitNormalIndex } from "../../src/objectives/regression.js";
 import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
 import { runGraph } from "../support/run-graph.js";

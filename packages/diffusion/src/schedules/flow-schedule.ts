@@ -1,7 +1,8 @@
 /**
- * Interpolants between noise (t = 0) and data (t = 1): x_t = alpha(t) data + sigma(t) noise (SiT, Ma et al., 2024;
- * diffusion.md 8.3 and 9.4). Time runs the other way than in noise-schedule.ts.
+ * What flows are trained along: interpolants between noise (t = 0) and data (t = 1), x_t = alpha(t) data + sigma(t) noise (SiT, Ma et
+ * al., 2024; diffusion.md 8.3 and 9.4; time runs the other way than in noise-schedule.ts), and SANA's shifted schedule (8.4).
  */
+import { linspace } from "./rounding.js";
 
 export const INTERPOLANTS = ["Linear", "GVP", "VP"] as const;
 export type InterpolantName = (typeof INTERPOLANTS)[number];
@@ -56,4 +57,24 @@ const vp = interpolantOf({
 
 export function interpolant(name: InterpolantName): Interpolant {
   return { Linear: linear, GVP: gvp, VP: vp }[name];
+}
+
+// The shifted flow schedule of SANA (diffusion.md 8.4), in double: x = (1 - s) data + s noise.
+
+/** s' = shift * s / (1 + (shift - 1) s): more of the steps go to high noise. */
+export function shiftSigma(sigma: number, shift: number): number {
+  return (shift * sigma) / (1 + (shift - 1) * sigma);
+}
+
+export interface SanaSchedule {
+  /** Ascending with the index: 0 is almost clean. */
+  readonly sigmas: Float64Array;
+  /** What the model is fed: the integer part of 1000 sigma. */
+  readonly modelTimes: Int32Array;
+}
+
+/** The training schedule of `steps` sigmas. */
+export function sanaSchedule(shift = 3, steps = 1000): SanaSchedule {
+  const sigmas = linspace(1, 1 / steps, steps).map((start) => shiftSigma(1 - start, shift));
+  return { sigmas, modelTimes: Int32Array.from(sigmas, (sigma) => Math.trunc(1000 * sigma)) };
 }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { noiseSchedule } from "../../src/index.js";
-import { plannedSteps } from "../../src/samplers/dpm-solver.js";
-import { fastOrders, timeGrid } from "../../src/samplers/time-grid.js";
+import { fastOrders, plannedSteps, timeGrid } from "../../src/samplers/dpm-solver.js";
 import { expectClose, expectGolden } from "../support/compare.js";
 import { loadGolden } from "../support/golden.js";
 

@@ -1,4 +1,4 @@
-/** Evenly spaced numbers, rounded as the libraries of the reference do it. */
+/** Numbers rounded as the libraries of the reference do it. */
 
 /** n numbers (at least 2) from `start` to `stop`, both included, in double as NumPy rounds them. */
 export function linspace(start: number, stop: number, n: number): Float64Array {
@@ -17,4 +17,10 @@ export function linspace32(start: number, stop: number, n: number): Float32Array
   return Float32Array.from({ length: n }, (_, i) =>
     i < Math.floor(n / 2) ? first + step * i : last - step * (n - 1 - i),
   );
+}
+
+/** The nearest integer, ties to even: how Python and NumPy round. */
+export function roundHalfEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
