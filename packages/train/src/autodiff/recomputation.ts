@@ -23,6 +23,7 @@ import {
   graphMapper,
   greater,
   isStaticShape,
+  rebuild,
   reshape,
   sizeOf,
   slice,
@@ -142,7 +143,8 @@ export function recomputation(
   /** The segment from the checkpoint that it starts from, held back by a zero. */
   function rebuildSegment(of: number, zero: Value): (value: Value) => Value {
     return graphMapper(
-      (_value, _inputs, keep) => keep(),
+      // Another value even where its inputs are the same, before the first checkpoint: an engine may then free the original.
+      (value, inputs) => rebuild(value, inputs),
       (value) => {
         if (segments.get(value) === of) return undefined;
         return kept.has(value) ? add(value, zero) : value;

@@ -83,3 +83,13 @@ test("less is held at once, in the order in which the runtime computes", () => {
   ) as [number, number];
   expect(checkpointed).toBeLessThan(plain / 2);
 });
+
+test("every segment but the last is made again, the one before the first checkpoint too", () => {
+  const { loss } = stack(6, [1, 4, 8, 8]);
+  const cuts = cutPoints(loss);
+  const checkpoint = cuts[Math.floor(cuts.length / 2)] as Value;
+  const replay = recomputation(loss, [checkpoint]);
+  const [first, last] = [cuts[0] as Value, cuts.at(-1) as Value];
+  expect(replay(first, first, new Map())).not.toBe(first);
+  expect(replay(last, last, new Map())).toBe(last);
+});

@@ -30,9 +30,12 @@ export function maker(value: ValueOf<"composite">): Make<CompositeName> {
   };
 }
 
-/** The op of `value` on other inputs, whose shapes and dtypes may differ. */
+/** The op of `value` on inputs whose shapes and dtypes may differ; always another value. */
 export function rebuild(value: Value, inputs: readonly Value[], attributes: object = value.attributes): Value {
-  if (value.op === "composite") return maker(value)(inputs as never);
+  if (value.op === "composite") {
+    const { name, attributes: own } = value.attributes;
+    return composite(name, inputs as never, own as never);
+  }
   // Inputs and attributes are those of one op; TypeScript can't correlate the unions.
   return build<OpName>(value.op, inputs as never, attributes as never);
 }
