@@ -1,9 +1,10 @@
 /**
- * Crops of pictures: any rectangle, and the two ways in which public DC-AE code reaches a multiple of the compression
- * factor.
+ * Crops of pictures: any rectangle, the two ways in which public DC-AE code reaches a multiple of the compression factor, and
+ * DMCrop, the center crop by which the official code, ADM and DiT prepare every data set.
  */
 import { DataError, ShapeError } from "../errors.js";
 import { createImage, type Image } from "./image.js";
+import { resizeImage } from "./resize-image.js";
 
 /**
  * The rectangle `width` x `height` whose top left corner is (left, top). The picture itself when that is all of it.
@@ -76,4 +77,40 @@ export function centerCropToMultiple(image: Image, multiple: number): Image {
 export function topLeftCropToMultiple(image: Image, multiple: number): Image {
   const { width, height } = largestMultiple("topLeftCropToMultiple", image.height, image.width, multiple);
   return cropImage(image, 0, 0, width, height);
+}
+
+/** Nearest integer, ties to even (Python's `round`). */
+function roundHalfEven(value: number): number {
+  const low = Math.floor(value);
+  const rest = value - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
+}
+
+/**
+ * The picture at exactly `size`, scaled and cut at the center.
+ *
+ * @param size side of a square, or [height, width]
+ * @returns the picture itself when it has that size already
+ * @throws ShapeError when a target side isn't a positive integer
+ */
+export function dmCrop(image: Image, size: number | readonly [height: number, width: number]): Image {
+  const [height, width] = typeof size === "number" ? [size, size] : size;
+  if (!Number.isSafeInteger(height) || !Number.isSafeInteger(width) || height < 1 || width < 1) {
+    throw new ShapeError(`dmCrop: the target size must be positive integers, got ${width}x${height}`);
+  }
+  if (image.width === width && image.height === height) return image;
+  let current = image;
+  while (current.width >= 2 * width && current.height >= 2 * height) {
+    current = resizeImage(current, Math.floor(current.width / 2), Math.floor(current.height / 2), "box");
+  }
+  const scale = Math.max(height / current.height, width / current.width);
+  const resized = resizeImage(
+    current,
+    roundHalfEven(current.width * scale),
+    roundHalfEven(current.height * scale),
+    "bicubic",
+  );
+  const left = Math.floor((resized.width - width) / 2);
+  const top = Math.floor((resized.height - height) / 2);
+  return cropImage(resized, left, top, width, height);
 }

@@ -2,25 +2,93 @@
  * Picture files to 8-bit RGB: by sharp (libvips) in libuv's threads, so that the event loop stays free; SVG in a process of its own;
  * BMP and PNM by small decoders here, since sharp's prebuilt libvips has none.
  *
- * 16 bits become 8 by keeping the upper byte, as Pillow and libvips do; grey becomes three equal channels; of an animation
- * the first frame is read. Truncated or damaged files are refused, never read in part. A few files are in work at once, however
- * many are asked for, and none longer than `maxSeconds`.
+ * Two sets of options make sense as a whole: the defaults, which give the picture as viewers show it, and `PILLOW_DECODE`, which
+ * gives what the reference code reads. 16 bits become 8 by keeping the upper byte, as Pillow and libvips do; grey becomes three
+ * equal channels; of an animation the first frame is read. Truncated or damaged files are refused, never read in part. A few files
+ * are in work at once, however many are asked for, and none longer than `maxSeconds`.
  */
+
 import type { Metadata, Sharp, SharpOptions } from "sharp";
-import { DataError, DcaeError } from "../errors.js";
-import { type DecodeOptions, resolveDecodeOptions } from "./decode-options.js";
+import { ConfigError, DataError, DcaeError } from "../errors.js";
 import { decodeSvg } from "./decode-svg.node.js";
 import { decodeBmp } from "./formats/bmp.js";
 import { fillOutside, opaqueGif } from "./formats/gif-first-frame.js";
+import { isSrgbProfile } from "./formats/icc-profile.js";
+import { type PictureFormat, pictureFormat } from "./formats/picture-format.js";
 import { decodePnm } from "./formats/pnm.js";
 import { checkPictureSize, type RawPicture } from "./formats/raw-picture.js";
-import { isSrgbProfile } from "./icc-profile.js";
 import { createImage, type Image, imageFromRgba, type Rgb, WHITE } from "./image.js";
 import { type ImageSource, imageSourceName, openImageSource } from "./image-source.node.js";
-import { limitWork } from "./limit-work.js";
-import { type PictureFormat, pictureFormat } from "./picture-format.js";
+import { limitWork, tooSlow, withinTime } from "./limit-work.js";
 import { firstLine, loadSharp } from "./sharp.node.js";
-import { tooSlow, withinTime } from "./within-time.js";
+
+export interface DecodeOptions {
+  /**
+   * "exif" (default) turns and mirrors the picture as its EXIF orientation asks; "pillow" turns TIFF files alone, as Pillow's `open`
+   * does; "ignore" keeps rows as they are stored.
+   */
+  readonly orientation?: "exif" | "pillow" | "ignore";
+  /**
+   * What happens to transparency. "drop" (default, Pillow's `convert("RGB")`, the reference) keeps the stored colors, also
+   * of pixels nobody sees (in a GIF those of the palette); "white" or a color puts that behind the picture.
+   */
+  readonly alpha?: "drop" | "white" | Rgb;
+  /**
+   * "srgb" (default) converts pictures with another embedded profile (Adobe RGB, Display P3, CMYK inks...) to sRGB, as
+   * viewers do; "ignore" keeps the stored numbers as Pillow does, and turns CMYK into RGB by Pillow's formula. Pictures
+   * without a profile, or whose profile has sRGB's primaries and curves, are the same under both, except for CMYK.
+   */
+  readonly colorProfile?: "srgb" | "ignore";
+  /** Pictures of more pixels (width times height) are refused before anything is decoded; 2^27 by default. */
+  readonly maxPixels?: number;
+  /**
+   * Pictures that aren't decoded within this time are refused, a whole number of seconds; 60 by default. It is for files made to take
+   * forever: pictures of `maxPixels` take some seconds.
+   */
+  readonly maxSeconds?: number;
+}
+
+/** Reads files as the reference does: Pillow's `open(path).convert("RGB")`. Use it when numbers are to be compared. */
+export const PILLOW_DECODE = { orientation: "pillow", alpha: "drop", colorProfile: "ignore" } as const;
+
+/** 134 million: as Pillow's own limit, more than any camera makes, and 1.6 GB as a float32 tensor. */
+export const DEFAULT_MAX_PIXELS = 2 ** 27;
+
+const DEFAULT_MAX_SECONDS = 60;
+/** What sharp takes. */
+const LARGEST_MAX_SECONDS = 3600;
+
+/**
+ * The options with their defaults.
+ *
+ * @throws ConfigError when a value is none of those allowed
+ */
+function resolveDecodeOptions(options: DecodeOptions): Required<DecodeOptions> {
+  const { orientation = "exif", alpha = "drop", colorProfile = "srgb" } = options;
+  const { maxPixels = DEFAULT_MAX_PIXELS, maxSeconds = DEFAULT_MAX_SECONDS } = options;
+  choice("orientation", orientation, ["exif", "pillow", "ignore"]);
+  choice("colorProfile", colorProfile, ["srgb", "ignore"]);
+  const isColor =
+    Array.isArray(alpha) &&
+    alpha.length === 3 &&
+    alpha.every((value) => Number.isInteger(value) && value >= 0 && value <= 255);
+  if (!isColor) choice("alpha", alpha, ["drop", "white"], " or [red, green, blue] with integers from 0 to 255");
+  if (!Number.isSafeInteger(maxPixels) || maxPixels < 1) {
+    throw new ConfigError(`decodeImage: maxPixels must be a positive integer, got ${maxPixels}`);
+  }
+  if (!Number.isInteger(maxSeconds) || maxSeconds < 1 || maxSeconds > LARGEST_MAX_SECONDS) {
+    throw new ConfigError(
+      `decodeImage: maxSeconds must be an integer from 1 to ${LARGEST_MAX_SECONDS}, got ${maxSeconds}`,
+    );
+  }
+  return { orientation, alpha, colorProfile, maxPixels, maxSeconds };
+}
+
+function choice(option: string, value: unknown, allowed: readonly string[], more = ""): void {
+  if (typeof value === "string" && allowed.includes(value)) return;
+  const names = allowed.map((name) => `"${name}"`).join(" or ");
+  throw new ConfigError(`decodeImage: ${option} must be ${names}${more}, got ${JSON.stringify(value)}`);
+}
 
 /** libuv's threads: more files at once would only wait for one of them. */
 const THREADS = Number(process.env.UV_THREADPOOL_SIZE) || 4;

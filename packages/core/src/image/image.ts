@@ -2,7 +2,7 @@
  * 8-bit RGB pictures in memory: what files decode to, and what metrics and grids are made of.
  *
  * The layout is that of Pillow, sharp and canvas (rows of interleaved channels); models take tensors, which are planar
- * (see image-to-tensor.ts). No Node, no DOM: works everywhere.
+ * (see image-tensor.ts). No Node, no DOM: works everywhere.
  */
 import { DataError, ShapeError } from "../errors.js";
 

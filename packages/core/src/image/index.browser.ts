@@ -1,17 +1,36 @@
 /** Public names of the image layer that work everywhere: pictures in memory, without files. */
-export { centerCropToMultiple, cropImage, topLeftCropToMultiple } from "./crop-image.js";
-export { differenceMap } from "./difference-map.js";
-export { dmCrop } from "./dm-crop.js";
-export { type FittedTensor, fitToMultiple, SIZE_POLICIES, type SizePolicy } from "./fit-to-multiple.js";
+
+export { differenceMap, psnr } from "./compare-images.js";
+export { centerCropToMultiple, cropImage, dmCrop, topLeftCropToMultiple } from "./crop-image.js";
+export {
+  type FittedTensor,
+  fitToMultiple,
+  type Padding,
+  reflectPad,
+  SIZE_POLICIES,
+  type SizePolicy,
+} from "./fit-to-multiple.js";
+export { type PictureFormat, pictureFormat } from "./formats/picture-format.js";
 export { BLACK, createImage, type Image, imageFromRgba, type Rgb, WHITE } from "./image.js";
-export { imagesToTensor, imageToTensor } from "./image-to-tensor.js";
-export { addLeftOut, countLeftOut, describeLeftOut, type LeftOut, leftOutKind } from "./left-out.js";
+export {
+  imagesToTensor,
+  imageToTensor,
+  type Rounding,
+  type TensorToImagesOptions,
+  tensorToImage,
+  tensorToImages,
+} from "./image-tensor.js";
 export { type GridOptions, makeGrid, sideBySide } from "./make-grid.js";
-export { type PictureFormat, pictureFormat } from "./picture-format.js";
-export { endingOf, isPictureName, PICTURE_ENDINGS, whyIgnored } from "./picture-name.js";
-export { psnr } from "./psnr.js";
-export { type Padding, reflectPad } from "./reflect-pad.js";
-export type { ResampleFilter } from "./resample-filter.js";
-export { resizeImage } from "./resize-image.js";
+export {
+  addLeftOut,
+  countLeftOut,
+  describeLeftOut,
+  endingOf,
+  isPictureName,
+  type LeftOut,
+  leftOutKind,
+  PICTURE_ENDINGS,
+  whyIgnored,
+} from "./picture-name.js";
+export { type ResampleFilter, resizeImage } from "./resize-image.js";
 export { resizePlanes } from "./resize-planes.js";
-export { type Rounding, type TensorToImagesOptions, tensorToImage, tensorToImages } from "./tensor-to-images.js";

@@ -1,5 +1,6 @@
 /**
- * The files of a folder and its subfolders: the one way in which all commands find pictures, arrays and archives.
+ * The files of a folder and its subfolders: the one way in which all commands find pictures, arrays and archives; and those of class
+ * folders, `<root>/<class>/<file>`, with their labels (training.md section 8, diffusion.md section 13).
  *
  * Links are followed, because data sets are put together from links. A folder is visited once, under the first of its names
  * that is met: that ends cycles, and no picture counts twice. Files and folders that are hidden, or that macOS wrote beside
@@ -10,8 +11,17 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorCode, fileError } from "../checkpoint/file-error.node.js";
 import { DataError } from "../errors.js";
-import { countLeftOut, describeLeftOut, type LeftOut, leftOutKind } from "./left-out.js";
-import { isPictureName, PICTURE_ENDINGS, whyIgnored } from "./picture-name.js";
+import {
+  addLeftOut,
+  countLeftOut,
+  describeLeftOut,
+  endingOf,
+  isPictureName,
+  type LeftOut,
+  leftOutKind,
+  PICTURE_ENDINGS,
+  whyIgnored,
+} from "./picture-name.js";
 
 export interface ListFilesOptions {
   /** Which files are wanted, by name. */
@@ -28,12 +38,12 @@ export interface FileListing {
 }
 
 /** What an entry of a folder is, links followed. */
-export type EntryKind = "file" | "folder" | "broken link" | "device";
+type EntryKind = "file" | "folder" | "broken link" | "device";
 
 /**
  * @throws DataError when the entry is a link whose target can't be looked at for another reason than that it isn't there
  */
-export async function entryKind(entry: Dirent, path: string): Promise<EntryKind> {
+async function entryKind(entry: Dirent, path: string): Promise<EntryKind> {
   if (entry.isFile()) return "file";
   if (entry.isDirectory()) return "folder";
   try {
@@ -48,7 +58,7 @@ export async function entryKind(entry: Dirent, path: string): Promise<EntryKind>
 }
 
 /** The entries of a folder. @throws DataError naming it */
-export async function readFolder(folder: string): Promise<Dirent[]> {
+async function readFolder(folder: string): Promise<Dirent[]> {
   try {
     return (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (error) {
@@ -107,4 +117,57 @@ export async function listPictures(folder: string, options: { readonly exclude?:
   throw new DataError(`${folder}: there are no pictures in it${others === undefined ? "" : `, only ${others}`}`, {
     hint: `Looked for files that end with ${PICTURE_ENDINGS.join(", ")}, in subfolders too.`,
   });
+}
+
+export interface ClassFolders {
+  /** Folder names, sorted; labels are positions in this list. */
+  readonly classes: readonly string[];
+  /** Files as `<class>/<file>`, class by class, sorted; also those in folders below. */
+  readonly files: readonly string[];
+  /** What else is there. */
+  readonly leftOut: LeftOut;
+}
+
+/**
+ * Lists the files of a folder of class folders. As with `listFiles` links are followed, class folders that are links too.
+ *
+ * @param endings wanted ones, with dot, lower case, as in ".png"
+ * @throws DataError when there are no class folders, or one of them holds no file of these endings: models would be given a
+ *   class that nothing shows
+ */
+export async function listClassFolders(folder: string, endings: readonly string[]): Promise<ClassFolders> {
+  const classes: string[] = [];
+  const outside = new Map<string, number>();
+  for (const entry of await readFolder(folder)) {
+    const path = join(folder, entry.name);
+    const ignored = whyIgnored(entry.name);
+    const kind = ignored === undefined ? await entryKind(entry, path) : undefined;
+    if (kind === "folder") classes.push(entry.name);
+    // Without it the labels of the classes behind it would be others.
+    else if (kind === "broken link") {
+      throw new DataError(`${path}: the link leads nowhere`, { hint: "Repair it, or remove it if no class is meant." });
+    } else countLeftOut(outside, ignored ?? `${leftOutKind(entry.name)} outside of class folders`);
+  }
+  if (classes.length === 0) {
+    throw new DataError(`${folder}: has no class folders`, {
+      hint: "Put the files of each class into a folder of its own.",
+    });
+  }
+  classes.sort();
+  const files: string[] = [];
+  const leftOut: LeftOut[] = [outside];
+  for (const name of classes) {
+    const path = join(folder, name);
+    const below = await listFiles(path, { accept: (file) => endings.includes(endingOf(file)) });
+    if (below.files.length === 0) {
+      const others = describeLeftOut(below.leftOut);
+      throw new DataError(
+        `${path}: this class folder has no ${endings.join(", ")} files${others === undefined ? "" : `, only ${others}`}`,
+        { hint: "Remove it if no class is meant: labels are positions in the list of class folders." },
+      );
+    }
+    files.push(...below.files.map((file) => `${name}/${file}`));
+    leftOut.push(below.leftOut);
+  }
+  return { classes, files, leftOut: addLeftOut(leftOut) };
 }

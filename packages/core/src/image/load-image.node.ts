@@ -2,11 +2,11 @@
  * A picture file as model input.
  */
 import type { Tensor } from "../graph/tensor.js";
+import { dmCrop } from "./crop-image.js";
+import type { DecodeOptions } from "./decode-image.node.js";
 import { decodeImage } from "./decode-image.node.js";
-import type { DecodeOptions } from "./decode-options.js";
-import { dmCrop } from "./dm-crop.js";
 import type { ImageSource } from "./image-source.node.js";
-import { imagesToTensor, imageToTensor } from "./image-to-tensor.js";
+import { imagesToTensor, imageToTensor } from "./image-tensor.js";
 
 export interface LoadImageOptions extends DecodeOptions {
   /** Scales and cuts to this size with dmCrop: the side of a square, or [height, width]. By default the size is kept. */

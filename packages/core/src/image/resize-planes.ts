@@ -5,7 +5,7 @@
  */
 import { ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
-import { type ResampleFilter, resampleWeights } from "./resample-filter.js";
+import { type ResampleFilter, resampleWeights } from "./resize-image.js";
 
 function resizeRows(data: Float32Array, from: number, to: number, filter: ResampleFilter): Float32Array {
   const { taps, first, count, weights } = resampleWeights(from, to, filter);

@@ -1,13 +1,112 @@
 /**
- * Pictures to files: the format follows the name, and a file appears whole or not at all.
+ * 8-bit RGB pictures to the bytes of a file, by sharp in libuv's threads, and to files: the format follows the name, and a file
+ * appears whole or not at all.
+ *
+ * Defaults keep what a reconstruction shows: PNG and TIFF are lossless, JPEG has full color resolution at quality 95.
  */
+import { extname } from "node:path";
+import type { Sharp } from "sharp";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
-import { ConfigError, DcaeError, ShapeError } from "../errors.js";
+import { ConfigError, DataError, DcaeError, ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
-import { type EncodeImageOptions, encodeImage, imageFormatOf } from "./encode-image.node.js";
 import type { Image } from "./image.js";
+import { type Rounding, tensorToImages } from "./image-tensor.js";
 import { makeGrid } from "./make-grid.js";
-import { type Rounding, tensorToImages } from "./tensor-to-images.js";
+import { firstLine, loadSharp } from "./sharp.node.js";
+
+export type ImageFormat = "png" | "jpeg" | "webp" | "avif" | "tiff";
+
+export interface EncodeImageOptions {
+  /** 1 to 100, for jpeg and webp (95 by default) and avif (80). An error for the lossless formats. */
+  readonly quality?: number;
+  /** Lossless webp or avif; an error for other formats, and together with `quality`. */
+  readonly lossless?: boolean;
+}
+
+const FORMAT_OF_EXTENSION: Readonly<Record<string, ImageFormat>> = {
+  ".png": "png",
+  ".jpg": "jpeg",
+  ".jpeg": "jpeg",
+  ".webp": "webp",
+  ".avif": "avif",
+  ".tif": "tiff",
+  ".tiff": "tiff",
+};
+
+const MAX_SIDE: Readonly<Record<ImageFormat, number>> = {
+  png: 2 ** 31 - 1,
+  jpeg: 65500,
+  webp: 16383,
+  avif: 16384,
+  tiff: 2 ** 31 - 1,
+};
+
+/**
+ * The format that a file name asks for.
+ *
+ * @throws ConfigError when the ending is unknown, naming those that are known
+ */
+export function imageFormatOf(path: string): ImageFormat {
+  const extension = extname(path).toLowerCase();
+  const format = FORMAT_OF_EXTENSION[extension];
+  if (format === undefined) {
+    const known = Object.keys(FORMAT_OF_EXTENSION).join(", ");
+    const got = extension === "" ? "no ending" : `the unknown ending "${extension}"`;
+    throw new ConfigError(`${path}: the name has ${got}; pictures are written as ${known}`);
+  }
+  return format;
+}
+
+/**
+ * The bytes of a picture file.
+ *
+ * @throws ConfigError when an option is out of range or has no effect on the format, DataError when the picture is too
+ *   large for the format
+ */
+export async function encodeImage(
+  image: Image,
+  format: ImageFormat,
+  options: EncodeImageOptions = {},
+): Promise<Uint8Array> {
+  checkOptions(format, options);
+  const { width, height, data } = image;
+  if (Math.max(width, height) > MAX_SIDE[format]) {
+    throw new DataError(`${width}x${height} is too large for ${format}, whose sides end at ${MAX_SIDE[format]}`, {
+      hint: "Write it as png.",
+    });
+  }
+  const sharp = await loadSharp();
+  const pipeline = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
+  try {
+    return await withFormat(pipeline, format, options).toBuffer();
+  } catch (error) {
+    throw new DataError(`can't encode ${width}x${height} as ${format}: ${firstLine(error)}`, { cause: error });
+  }
+}
+
+function withFormat(pipeline: Sharp, format: ImageFormat, options: EncodeImageOptions): Sharp {
+  const { quality = 95, lossless = false } = options;
+  if (format === "png") return pipeline.png();
+  if (format === "tiff") return pipeline.tiff({ compression: "deflate", predictor: "horizontal" });
+  if (format === "jpeg") return pipeline.jpeg({ quality, chromaSubsampling: "4:4:4" });
+  if (format === "webp") return lossless ? pipeline.webp({ lossless }) : pipeline.webp({ quality });
+  return lossless ? pipeline.avif({ lossless }) : pipeline.avif({ quality: options.quality ?? 80 });
+}
+
+function checkOptions(format: ImageFormat, { quality, lossless }: EncodeImageOptions): void {
+  if (quality !== undefined) {
+    if (format === "png" || format === "tiff") {
+      throw new ConfigError(`quality has no effect on ${format}, which is lossless`);
+    }
+    if (!Number.isInteger(quality) || quality < 1 || quality > 100) {
+      throw new ConfigError(`quality must be an integer from 1 to 100, got ${quality}`);
+    }
+    if (lossless === true) throw new ConfigError("quality has no effect together with lossless");
+  }
+  if (lossless !== undefined && format !== "webp" && format !== "avif") {
+    throw new ConfigError(`lossless is an option of webp and avif, not of ${format}`);
+  }
+}
 
 export interface SaveImageOptions extends EncodeImageOptions {
   /** How a tensor's values become 8 bits; "truncate-half-up" by default. */

@@ -25,7 +25,7 @@
  */
 import { isStaticShape } from "../graph/dim.js";
 import type { Value, ValueOf } from "../graph/value.js";
-import type { LoweringContext } from "./lowering.js";
+import type { LoweringContext } from "./lowerings.js";
 
 const DOMAIN = "com.microsoft.nchwc";
 

@@ -5,7 +5,7 @@ import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { topologicalOrder } from "../graph/traverse.js";
 import type { Value, ValueOf } from "../graph/value.js";
-import type { Lowering } from "./lowering.js";
+import type { Lowering } from "./lowerings.js";
 
 const operatorOf = (value: ValueOf<"composite">) => compositeRow(value).lower?.(value as never);
 

@@ -1,8 +1,8 @@
 /**
  * A program as an ONNX model.
  *
- * Each op has a row in `lowerings`; a missing row doesn't compile. Composites are one operator where their row says so. Parameters become initializers (inline or external)
- * or runtime inputs, as the caller decides per parameter. Updates become outputs named `update.<parameter>`.
+ * Each op has a row in `lowerings`. Composites are one operator where their row says so. Parameters become initializers (inline or
+ * external) or runtime inputs, as the caller decides per parameter. Updates become outputs named `update.<parameter>`.
  *
  * Values are lowered once each, in topological order, so the node list is deterministic for a given graph.
  */
@@ -16,12 +16,8 @@ import { Tensor } from "../graph/tensor.js";
 import { dependents, topologicalOrder } from "../graph/traverse.js";
 import type { OpName, Value } from "../graph/value.js";
 import { blockedLayout } from "./blocked-layout.js";
-import { lowerComposite, onnxForm } from "./lower-composite.js";
-import type { AttributeLike, Lowering, LoweringContext } from "./lowering.js";
-import { elementwiseLowerings } from "./lowerings/elementwise.js";
-import { layoutLowerings } from "./lowerings/layout.js";
-import { quantizationLowerings } from "./lowerings/quantization.js";
-import { spatialLowerings } from "./lowerings/spatial.js";
+import { onnxForm } from "./lower-composite.js";
+import { type AttributeLike, type Lowering, type LoweringContext, lowerings } from "./lowerings.js";
 import {
   type ExternalData,
   type OnnxAttribute,
@@ -32,17 +28,6 @@ import {
   onnxDataType,
 } from "./model-proto.js";
 import { findSplits, type Split } from "./split-slices.js";
-
-/** Ops that stand for data and are no nodes. */
-type Leaf = "input" | "parameter" | "constant";
-
-const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } = {
-  composite: lowerComposite,
-  ...elementwiseLowerings,
-  ...spatialLowerings,
-  ...quantizationLowerings,
-  ...layoutLowerings,
-};
 
 /** A range of a file that holds a parameter in a narrower dtype, which the runtime widens when it loads the model. */
 export interface NarrowData extends ExternalData {

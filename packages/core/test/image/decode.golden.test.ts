@@ -1,8 +1,7 @@
 /** Files of every kind read as Pillow's `open(file).convert("RGB")` reads them. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { decodeImage } from "../../src/image/decode-image.node.js";
-import { PILLOW_DECODE } from "../../src/image/decode-options.js";
+import { decodeImage, PILLOW_DECODE } from "../../src/image/decode-image.node.js";
 import { goldenImagePath, goldenImages } from "./golden-image.js";
 
 const golden = await goldenImages("pillow-decode");

@@ -3,7 +3,7 @@ import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { decodeImage } from "../../src/image/decode-image.node.js";
-import { isSrgbProfile } from "../../src/image/icc-profile.js";
+import { isSrgbProfile } from "../../src/image/formats/icc-profile.js";
 import { createImage } from "../../src/image/image.js";
 
 type Xyz = readonly [number, number, number];

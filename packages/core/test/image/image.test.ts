@@ -2,18 +2,14 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, DataError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
-import { centerCropToMultiple, cropImage } from "../../src/image/crop-image.js";
-import { differenceMap } from "../../src/image/difference-map.js";
-import { dmCrop } from "../../src/image/dm-crop.js";
-import { fitToMultiple } from "../../src/image/fit-to-multiple.js";
+import { differenceMap, psnr } from "../../src/image/compare-images.js";
+import { centerCropToMultiple, cropImage, dmCrop } from "../../src/image/crop-image.js";
+import { fitToMultiple, reflectPad } from "../../src/image/fit-to-multiple.js";
 import { BLACK, createImage, imageFromRgba, WHITE } from "../../src/image/image.js";
-import { imagesToTensor, imageToTensor } from "../../src/image/image-to-tensor.js";
+import { imagesToTensor, imageToTensor, tensorToImage, tensorToImages } from "../../src/image/image-tensor.js";
 import { makeGrid, sideBySide } from "../../src/image/make-grid.js";
-import { psnr } from "../../src/image/psnr.js";
-import { reflectPad } from "../../src/image/reflect-pad.js";
 import { resizeImage } from "../../src/image/resize-image.js";
 import { resizePlanes } from "../../src/image/resize-planes.js";
-import { tensorToImage, tensorToImages } from "../../src/image/tensor-to-images.js";
 
 const red = createImage(2, 1, [255, 0, 0]);
 const blue = createImage(1, 2, [0, 0, 255]);

@@ -3,10 +3,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/errors.js";
-import { describeLeftOut } from "../../src/image/left-out.js";
-import { listClassFolders } from "../../src/image/list-class-folders.node.js";
-import { listFiles, listPictures } from "../../src/image/list-files.node.js";
-import { isPictureName, PICTURE_ENDINGS } from "../../src/image/picture-name.js";
+import { listClassFolders, listFiles, listPictures } from "../../src/image/list-files.node.js";
+import { describeLeftOut, isPictureName, PICTURE_ENDINGS } from "../../src/image/picture-name.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();

@@ -1,11 +1,10 @@
 /** Cropping, scaling of values and PSNR against the reference code: exact, since all of it is. */
 import { expect, test } from "vitest";
 import { Tensor } from "../../src/graph/tensor.js";
-import { dmCrop } from "../../src/image/dm-crop.js";
+import { psnr } from "../../src/image/compare-images.js";
+import { dmCrop } from "../../src/image/crop-image.js";
 import { createImage, type Image } from "../../src/image/image.js";
-import { imageToTensor } from "../../src/image/image-to-tensor.js";
-import { psnr } from "../../src/image/psnr.js";
-import { type Rounding, tensorToImages } from "../../src/image/tensor-to-images.js";
+import { imageToTensor, type Rounding, tensorToImages } from "../../src/image/image-tensor.js";
 import { goldenImages } from "./golden-image.js";
 
 interface CropCase {

@@ -7,10 +7,10 @@ import { afterAll, beforeEach, expect, test } from "vitest";
 import { ConfigError, DataError, ShapeError } from "../../src/errors.js";
 import { createRandom } from "../../src/graph/random.js";
 import { Tensor } from "../../src/graph/tensor.js";
+import { psnr } from "../../src/image/compare-images.js";
 import { decodeImage } from "../../src/image/decode-image.node.js";
 import { createImage, type Image } from "../../src/image/image.js";
-import { imagesToTensor, imageToTensor } from "../../src/image/image-to-tensor.js";
-import { psnr } from "../../src/image/psnr.js";
+import { imagesToTensor, imageToTensor } from "../../src/image/image-tensor.js";
 import { type SaveImageOptions, saveImage } from "../../src/image/save-image.node.js";
 
 const root = mkdtempSync(join(tmpdir(), "dcae-save-"));

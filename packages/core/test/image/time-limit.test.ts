@@ -2,10 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/errors.js";
 import { decodeImage } from "../../src/image/decode-image.node.js";
-import { encodeImage } from "../../src/image/encode-image.node.js";
 import { createImage } from "../../src/image/image.js";
-import { limitWork } from "../../src/image/limit-work.js";
-import { withinTime } from "../../src/image/within-time.js";
+import { limitWork, withinTime } from "../../src/image/limit-work.js";
+import { encodeImage } from "../../src/image/save-image.node.js";
 
 const svg = (content: string, size = 4) =>
   new TextEncoder().encode(`<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}">${content}</svg>`);

@@ -1,12 +1,12 @@
 /** What a picture file is, by its first bytes: its name may say anything. */
-import { isBmp } from "./formats/bmp.js";
-import { isGif } from "./formats/gif-first-frame.js";
-import { isPnm } from "./formats/pnm.js";
+import { isBmp } from "./bmp.js";
+import { isGif } from "./gif-first-frame.js";
+import { isPnm } from "./pnm.js";
 
 export type PictureFormat = "jpeg" | "png" | "gif" | "webp" | "tiff" | "avif" | "svg" | "bmp" | "pnm";
 
 /** Bytes from the start that decide. */
-export const FORMAT_BYTES = 1024;
+const FORMAT_BYTES = 1024;
 
 const text = (bytes: Uint8Array, start: number, end: number) => String.fromCharCode(...bytes.subarray(start, end));
 

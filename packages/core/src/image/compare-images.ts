@@ -1,8 +1,33 @@
 /**
- * Where two pictures differ, as a heat map: black is equal, then violet, red, orange, yellow, white.
+ * Two pictures compared: as a number, the peak signal-to-noise ratio by which DC-AE is evaluated (dcae.md section 8,
+ * evaluation.md section 8), and as a heat map of where they differ: black is equal, then violet, red, orange, yellow, white.
  */
 import { ShapeError } from "../errors.js";
 import { createImage, type Image, type Rgb } from "./image.js";
+
+/**
+ * 10 log10(255^2 / MSE) in decibels, the mean squared error taken over all pixels and channels of one picture.
+ *
+ * Identical pictures give Infinity. The PSNR of a set is the mean of its pictures' PSNRs, not the PSNR of the mean error.
+ *
+ * @throws ShapeError when sizes differ
+ */
+export function psnr(reference: Image, reconstruction: Image): number {
+  if (reference.width !== reconstruction.width || reference.height !== reconstruction.height) {
+    throw new ShapeError(
+      `psnr: the reference is ${reference.width}x${reference.height}, ` +
+        `the reconstruction ${reconstruction.width}x${reconstruction.height}`,
+    );
+  }
+  const a = reference.data;
+  const b = reconstruction.data;
+  let sum = 0; // exact: at most 65025 per value
+  for (let i = 0; i < a.length; i++) {
+    const difference = (a[i] as number) - (b[i] as number);
+    sum += difference * difference;
+  }
+  return sum === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10((255 * 255 * a.length) / sum);
+}
 
 /** Colors at equal distances, of steadily rising luminance, so that the map reads in grey too. */
 const RAMP: readonly Rgb[] = [

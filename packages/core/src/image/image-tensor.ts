@@ -1,13 +1,62 @@
 /**
- * Model output to pictures: [-1, 1] to 8 bits, by either of the two public conventions.
+ * Between pictures and tensors.
  *
- * "truncate-half-up" is `trunc(clamp(255 v + 0.5, 0, 255))` with `v = y / 2 + 1 / 2` (evaluation and saved pictures of the
- * official code); "half-even" is the nearest integer, ties to even, of `255 clamp(v, 0, 1)` (diffusers pipelines). Both in
- * float32, step by step. They differ only where 255 v is within rounding of a half.
+ * Model input is planar float32 in [-1, 1], bit-equal to the reference's `(u8 / 255 - 0.5) / 0.5` in float32.
+ *
+ * Model output becomes 8 bits by either of the two public conventions: "truncate-half-up" is `trunc(clamp(255 v + 0.5, 0, 255))`
+ * with `v = y / 2 + 1 / 2` (evaluation and saved pictures of the official code); "half-even" is the nearest integer, ties to even,
+ * of `255 clamp(v, 0, 1)` (diffusers pipelines). Both in float32, step by step. They differ only where 255 v is within rounding of
+ * a half.
  */
 import { DataError, ShapeError } from "../errors.js";
-import type { Tensor } from "../graph/tensor.js";
+import { Tensor } from "../graph/tensor.js";
 import { createImage, type Image } from "./image.js";
+
+/** The 256 possible results, each step rounded to float32 as the reference does (the last division is exact). */
+const NORMALIZED = Float32Array.from({ length: 256 }, (_, value) => (Math.fround(value / 255) - 0.5) / 0.5);
+
+function writePlanes(image: Image, out: Float32Array, offset: number): void {
+  const { data } = image;
+  const plane = image.width * image.height;
+  let red = offset;
+  let green = offset + plane;
+  let blue = offset + 2 * plane;
+  for (let i = 0; i < data.length; i += 3) {
+    out[red++] = NORMALIZED[data[i] as number] as number;
+    out[green++] = NORMALIZED[data[i + 1] as number] as number;
+    out[blue++] = NORMALIZED[data[i + 2] as number] as number;
+  }
+}
+
+/** A picture as tensor [1, 3, H, W], float32 in [-1, 1], channels red, green, blue. */
+export function imageToTensor(image: Image): Tensor<"float32"> {
+  const out = new Float32Array(image.data.length);
+  writePlanes(image, out, 0);
+  return new Tensor("float32", out, [1, 3, image.height, image.width]);
+}
+
+/**
+ * Pictures of one size as tensor [N, 3, H, W], float32 in [-1, 1].
+ *
+ * @throws ShapeError when there is no picture or sizes differ
+ */
+export function imagesToTensor(images: readonly Image[]): Tensor<"float32"> {
+  const first = images[0];
+  if (first === undefined) throw new ShapeError("imagesToTensor: expected at least one image, got none");
+  const { width, height } = first;
+  const size = 3 * width * height;
+  const out = new Float32Array(images.length * size);
+  images.forEach((image, index) => {
+    if (image.width !== width || image.height !== height) {
+      throw new ShapeError(
+        `imagesToTensor: image ${index} is ${image.width}x${image.height}, but image 0 is ${width}x${height}`,
+        { hint: "Crop or resize them to one size first, as with dmCrop." },
+      );
+    }
+    writePlanes(image, out, index * size);
+  });
+  return new Tensor("float32", out, [images.length, 3, height, width]);
+}
 
 export type Rounding = "truncate-half-up" | "half-even";
 
