@@ -142,7 +142,8 @@ describe("pictures that can't be used", () => {
     expect(stderr).toContain("dcae: 4 of 5 pictures could not be used\n");
     const all = await cli(["reconstruct", at("missing.png"), "-m", m, "-o", at("none"), "--skip-errors"]);
     expect(all.status).toBe(1);
-    expect(readReport(at("none"))).toMatchObject({ count: 0, meanPsnr: null });
+    // A report of nothing would look like a result.
+    expect(existsSync(at("none", "report.json"))).toBe(false);
   });
 });
 
