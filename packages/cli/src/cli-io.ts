@@ -7,8 +7,81 @@
  * Every word goes through `printable` here, in pipes and logs too (they are shown later): names of files and classes must not
  * reach a terminal with escape sequences.
  */
-import { printable } from "@dcae/core";
-import { createProgressLine, type ProgressLine } from "./progress-line.js";
+import { printable, printableLine } from "@dcae/core";
+import { formatBytes } from "./format-number.js";
+
+// One line of a terminal that says how far the work is: `encode  [#####---------------]  25%  3/12  cat.png`.
+
+export interface Step {
+  /** What is being done, as in "encode". */
+  readonly label: string;
+  readonly done: number;
+  /** Unknown totals show the amount alone. */
+  readonly total?: number | undefined;
+  readonly unit?: "bytes" | "items";
+  /** What is being worked on. */
+  readonly detail?: string;
+}
+
+export interface ProgressLine {
+  /** Whether there is a terminal to show anything on. */
+  readonly isVisible: boolean;
+  /** Shows a step in place of the last one. */
+  show(step: Step): void;
+  /** Shows a text in place of the last one; an important one isn't left out when many come. */
+  showText(text: string, isImportant: boolean): void;
+  /** Removes the line; the next step brings it back. */
+  clear(): void;
+}
+
+/** A terminal gets at most this many updates per second; the first and last one of a kind of work are always shown. */
+const MAX_UPDATES_PER_SECOND = 10;
+const BAR_WIDTH = 20;
+const ERASE_LINE = "\r\u001b[2K";
+
+/** @param write to the terminal; without it nothing is ever shown */
+export function createProgressLine(
+  write: ((text: string) => void) | undefined,
+  columns: () => number,
+  now: () => number = Date.now,
+): ProgressLine {
+  let visible = false;
+  let last = Number.NEGATIVE_INFINITY;
+  let label = "";
+  function showText(text: string, isImportant: boolean): void {
+    if (write === undefined) return;
+    const time = now();
+    if (!isImportant && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
+    last = time;
+    visible = true;
+    // One column stays free: a full line would wrap on some terminals.
+    write(`${ERASE_LINE}${printableLine(text).slice(0, Math.max(columns() - 1, 0))}`);
+  }
+  return {
+    isVisible: write !== undefined,
+    showText,
+    show(step) {
+      const isEdge = step.label !== label || step.done === step.total;
+      label = step.label;
+      showText(formatStep(step), isEdge);
+    },
+    clear() {
+      if (visible) write?.(ERASE_LINE);
+      visible = false;
+    },
+  };
+}
+
+/** The text of a step. */
+export function formatStep({ label, done, total, unit = "items", detail = "" }: Step): string {
+  const format = unit === "bytes" ? formatBytes : String;
+  if (total === undefined) return [label, format(done), detail].filter((part) => part !== "").join("  ");
+  const fraction = total === 0 ? 1 : Math.min(done / total, 1);
+  const filled = Math.floor(fraction * BAR_WIDTH);
+  const bar = `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}]`;
+  const percent = `${Math.floor(fraction * 100)}%`.padStart(4);
+  return [label, bar, percent, `${format(done)}/${format(total)}`, detail].filter((part) => part !== "").join("  ");
+}
 
 export interface CliIo {
   /** Writes a line (or several) of results to stdout. */

@@ -6,11 +6,14 @@ import {
   type ModelDescription,
   modelParameters,
   type ParameterCounts,
+  type PublishedEvaluation,
   sdVaeSpatialCompression,
   spatialCompression,
   toModelConfigFile,
   toOfficialConfig,
 } from "@dcae/core/models";
+import type { CheckpointFacts } from "./commands/info.js";
+import { formatBytes, formatCount } from "./format-number.js";
 import type { Size } from "./options/parse-values.js";
 import { UsageError } from "./usage-error.js";
 
@@ -64,4 +67,69 @@ export function summarizeModel(model: ModelDescription, [height, width]: Size): 
     macs: { encode: countMacs(encode), decode: countMacs(decode) },
     config: model.kind === "dc-ae" ? toOfficialConfig(model.config) : toModelConfigFile(model, "diffusers"),
   };
+}
+
+// The text of `dcae info`.
+
+export interface ModelFacts {
+  readonly name: string;
+  readonly preset?: string | undefined;
+  readonly hubId?: string | null | undefined;
+  readonly published?: PublishedEvaluation | undefined;
+  readonly checkpoint?: CheckpointFacts | undefined;
+}
+
+type Row = readonly [label: string, value: string];
+
+const KINDS = { "dc-ae": "DC-AE", "sd-vae": "SD-VAE (AutoencoderKL)" } as const;
+
+export function formatModel(facts: ModelFacts, summary: ModelSummary): string {
+  const rows = [...identity(facts, summary), ...numbers(facts, summary)];
+  const width = Math.max(...rows.map(([label]) => label.length));
+  const lines = rows.map(([label, value]) => `${label.padEnd(width)}  ${value}`);
+  return [facts.name, ...lines, "config", ...configLines(summary.config)].join("\n");
+}
+
+function identity({ name, preset, hubId, checkpoint }: ModelFacts, { kind, scalingFactor }: ModelSummary): Row[] {
+  const rows: Row[] = [["kind", KINDS[kind]]];
+  if (preset !== undefined && preset !== name) rows.push(["published model", preset]);
+  if (typeof hubId === "string" && hubId !== name) rows.push(["on the hub", hubId]);
+  if (checkpoint !== undefined) {
+    const { format, tensors, bytes, dtypes } = checkpoint;
+    rows.push(["checkpoint", `${format} format, ${tensors} tensors, ${formatBytes(bytes)}, ${dtypes.join(" and ")}`]);
+  }
+  rows.push(["scaling factor", scalingFactor === null ? "not published" : String(scalingFactor)]);
+  return rows;
+}
+
+function numbers({ published }: ModelFacts, summary: ModelSummary): Row[] {
+  const { compression, latentChannels, adaptive, parameters, pictureShape, latentShape, macs } = summary;
+  const { encoder, decoder, other, total } = parameters;
+  const [height, width] = pictureShape.slice(2);
+  const rows: Row[] = [
+    ["compression", `${compression}x${compression} pixels to ${latentChannels} channels${adaptive ? " or fewer" : ""}`],
+    ["encoder", `${formatCount(encoder)} parameters`],
+    ["decoder", `${formatCount(decoder)} parameters`],
+    ["total", `${formatCount(total)} parameters${other === 0 ? "" : `, ${other} of them around the latent`}`],
+    [`at ${width}x${height}`, `latent [${latentShape.join(", ")}]`],
+    ["", `encode ${gmacs(macs.encode)}, decode ${gmacs(macs.decode)}`],
+  ];
+  if (published !== undefined) {
+    const { dataset, resolution, psnr, rFid } = published;
+    rows.push(["published", `PSNR ${psnr}, rFID ${rFid} (${dataset}, ${resolution}x${resolution})`]);
+  }
+  return rows;
+}
+
+function gmacs(macs: number): string {
+  return macs < 1e8 ? `${formatCount(macs)} MACs` : `${(macs / 1e9).toFixed(1)} GMACs`;
+}
+
+/** Values on one line each; objects indented. */
+function configLines(config: Readonly<Record<string, unknown>>, indent = "  "): string[] {
+  return Object.entries(config).flatMap(([key, value]) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? [`${indent}${key}`, ...configLines(value as Record<string, unknown>, `${indent}  `)]
+      : [`${indent}${key} ${JSON.stringify(value)}`],
+  );
 }

@@ -5,15 +5,13 @@ import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createCliIo } from "../src/cli-io.js";
-import { openArrayFile } from "../src/files/array-file.js";
+import { createCliIo, createProgressLine, formatStep } from "../src/cli-io.js";
+import { openArrayFile, writeArrayFile } from "../src/files/array-file.js";
 import { listFiles } from "../src/files/list-files.js";
 import { outputKind } from "../src/files/output-target.js";
-import { writeArrayFile } from "../src/files/write-array-file.js";
 import { formatBytes, formatCount, formatPsnr, plural } from "../src/format-number.js";
 import { concatenate } from "../src/items/concatenate.js";
 import { parseCount, parsePositiveNumber, parseSeed, parseSize } from "../src/options/parse-values.js";
-import { createProgressLine, formatStep } from "../src/progress-line.js";
 import { errorLine } from "../src/report-error.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 

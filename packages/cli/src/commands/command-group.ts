@@ -1,7 +1,17 @@
-/** A command that only holds others, as `dcae bench`. */
+/** What commands have in common in their help: examples at its end, and commands that only hold others, as `dcae bench`. */
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { addExamples, type Example } from "../options/examples.js";
+
+export interface Example {
+  readonly command: string;
+  /** What it does, in a few words. */
+  readonly does: string;
+}
+
+export function addExamples(command: Command, examples: readonly Example[]): Command {
+  const lines = examples.map((example) => `  # ${example.does}\n  $ ${example.command}`);
+  return command.addHelpText("after", `\nExamples:\n${lines.join("\n\n")}`);
+}
 
 export interface CommandGroup {
   readonly name: string;

@@ -2,10 +2,10 @@
 import { saveCheckpoint } from "@dcae/core";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, type HubFlags, modelOption, openModel } from "../options/model-options.js";
 import { addSaveOptions, formatOption, type SaveFlags, saveOptions } from "../options/save-options.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 interface ConvertFlags extends HubFlags, SaveFlags {
   readonly from: string;

@@ -4,14 +4,12 @@ import { saveImage } from "@dcae/core";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { makeFolder, writeArrayFile } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
-import { makeFolder, writeArrayFile } from "../files/write-array-file.js";
 import { plural } from "../format-number.js";
 import type { Batch, LoadedItem } from "../items/batches.js";
-import { createFailures } from "../items/failures.js";
 import { openItems } from "../items/item.js";
-import { processItems } from "../items/process-items.js";
-import { refuseInputs, resultPaths } from "../items/result-paths.js";
+import { createFailures, processItems, refuseInputs, resultPaths } from "../items/process-items.js";
 import {
   addScaleOptions,
   batchSizeOption,
@@ -20,9 +18,9 @@ import {
   tiledOption,
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 interface DecodeFlags
   extends ModelFlags,

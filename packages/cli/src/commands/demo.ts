@@ -21,14 +21,14 @@ import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { createCodec } from "../codec.js";
+import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
-import { makeFolder } from "../files/write-array-file.js";
 import { formatBytes, formatPsnr } from "../format-number.js";
 import { unlessInterrupted } from "../interrupted.js";
 import { withLoaded } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { parseSeed, parseSize, type Size } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 interface DemoFlags {
   readonly out: string;

@@ -6,8 +6,8 @@ import { closeAll } from "@dcae/core/runtime";
 import { loadDenoiser, openDenoiser } from "@dcae/diffusion";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { writeArrayFile } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
-import { writeArrayFile } from "../files/write-array-file.js";
 import { unlessInterrupted } from "../interrupted.js";
 import {
   addDenoiserOptions,
@@ -16,7 +16,7 @@ import {
   denoiserSource,
 } from "../options/denoiser-options.js";
 import { addDeviceOptions, type EngineFlags } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
+import { addExamples } from "./command-group.js";
 
 interface DenoiseFlags extends DenoiserFlags, EngineFlags {
   readonly x: string;

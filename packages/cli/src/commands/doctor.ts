@@ -4,7 +4,7 @@ import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type DeviceDiagnosis, type Diagnosis, diagnose } from "../diagnose.js";
 import { formatBytes, plural } from "../format-number.js";
-import { addExamples } from "../options/examples.js";
+import { addExamples } from "./command-group.js";
 
 export function doctorCommand(io: CliIo): Command {
   const command = new Command("doctor")

@@ -4,15 +4,12 @@ import { writeNpyFile } from "@dcae/core/checkpoint";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
-import { arrayFormatOf } from "../files/file-kind.js";
+import { arrayFormatOf, makeFolder, writeArrayFile } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
-import { makeFolder, writeArrayFile } from "../files/write-array-file.js";
 import { plural } from "../format-number.js";
 import type { Batch, LoadedItem } from "../items/batches.js";
-import { createFailures } from "../items/failures.js";
 import { openItems } from "../items/item.js";
-import { processItems } from "../items/process-items.js";
-import { refuseInputs, resultPaths } from "../items/result-paths.js";
+import { createFailures, processItems, refuseInputs, resultPaths } from "../items/process-items.js";
 import {
   addPictureOptions,
   addScaleOptions,
@@ -22,10 +19,10 @@ import {
   tiledOption,
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount, parseSeed } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 /** Decoded pictures that were not clamped overshoot [-1, 1] a little; values beyond this are from another range. */
 const LARGEST_PLAUSIBLE = 2;

@@ -4,9 +4,9 @@ import type { ExportProgress } from "@dcae/core";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type EngineFlags, withModel } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount, parseListOf } from "../options/parse-values.js";
+import { addExamples } from "./command-group.js";
 
 const PARTS = ["encoder", "decoder"] as const;
 

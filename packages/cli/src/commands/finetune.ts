@@ -5,13 +5,13 @@ import { describePreset, findPreset } from "@dcae/core/models";
 import { type DcAeDescription, finetuneConfig, type TrainingConfig } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, type HubFlags, modelSource, openModel } from "../options/model-options.js";
 import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
 import { applyFlags, type ChosenTraining, loadRun, parseSources } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 /** What makes the training; a run that is resumed has it already. */
 interface MakingFlags extends HubFlags {

@@ -6,12 +6,11 @@ import { describePreset, findPreset, type ModelDescription } from "@dcae/core/mo
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { readConfigFile } from "../files/read-config-file.js";
-import { formatModel } from "../format-model.js";
-import { summarizeModel } from "../model-summary.js";
-import { addExamples } from "../options/examples.js";
+import { formatModel, summarizeModel } from "../model-summary.js";
 import { addHubOptions, type HubFlags, openModel } from "../options/model-options.js";
 import { parseSize, type Size } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 interface InfoFlags extends HubFlags {
   readonly size: Size;

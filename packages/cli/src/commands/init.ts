@@ -6,11 +6,11 @@ import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { readConfigFile } from "../files/read-config-file.js";
 import { formatCount } from "../format-number.js";
-import { addExamples } from "../options/examples.js";
 import { presetOf } from "../options/model-options.js";
 import { parseSeed } from "../options/parse-values.js";
 import { addSaveOptions, defaultFormat, type SaveFlags, saveOptions } from "../options/save-options.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 interface InitFlags extends SaveFlags {
   readonly preset?: string;

@@ -14,7 +14,7 @@ import {
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { createCodec } from "../codec.js";
-import { noteLeftOut } from "../files/note-left-out.js";
+import { noteLeftOut } from "../files/list-files.js";
 import { outputKind } from "../files/output-target.js";
 import { formatCount, plural } from "../format-number.js";
 import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latents/describe-latents.js";
@@ -22,9 +22,9 @@ import { encodePictures } from "../latents/encode-pictures.js";
 import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set.js";
 import { unreadablePictures } from "../latents/unreadable-pictures.js";
 import { addEngineOptions, withModel } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, modelOption } from "../options/model-options.js";
 import { parseCount, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
+import { addExamples } from "./command-group.js";
 
 export function latentsCommand(io: CliIo): Command {
   const command = new Command("latents")

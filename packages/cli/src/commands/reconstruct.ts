@@ -5,14 +5,12 @@ import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
-import { makeFolder } from "../files/write-array-file.js";
 import { formatPsnr, plural } from "../format-number.js";
 import type { Batch } from "../items/batches.js";
-import { createFailures, type Failures } from "../items/failures.js";
 import { openItems } from "../items/item.js";
-import { processItems } from "../items/process-items.js";
-import { resultPaths } from "../items/result-paths.js";
+import { createFailures, type Failures, processItems, resultPaths } from "../items/process-items.js";
 import {
   addPictureOptions,
   batchSizeOption,
@@ -21,9 +19,9 @@ import {
   tiledOption,
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount } from "../options/parse-values.js";
+import { addExamples } from "./command-group.js";
 
 export interface ReconstructFlags
   extends ModelFlags,

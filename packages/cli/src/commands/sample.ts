@@ -4,13 +4,12 @@ import { type Image, makeGrid, saveImage, type Tensor, tensorToImages } from "@d
 import type { ClassConditionalPipeline, GenerateOptions } from "@dcae/diffusion";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { makeFolder, writeArrayFile } from "../files/array-file.js";
 import { type OutputKind, outputKind } from "../files/output-target.js";
-import { makeFolder, writeArrayFile } from "../files/write-array-file.js";
 import { plural } from "../format-number.js";
 import { unlessInterrupted } from "../interrupted.js";
 import { addDenoiserOptions, type DenoiserFlags } from "../options/denoiser-options.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
-import { addExamples } from "../options/examples.js";
 import { parseCount, parseNames } from "../options/parse-values.js";
 import {
   addDecoderOptions,
@@ -22,6 +21,7 @@ import {
 import { chooseLabels, pipelineLabel } from "../sampling/choose-labels.js";
 import { withPipeline } from "../sampling/with-pipeline.js";
 import { UsageError } from "../usage-error.js";
+import { addExamples } from "./command-group.js";
 
 interface SampleFlags extends DenoiserFlags, EngineFlags, SamplingFlags {
   readonly labels: readonly string[];

@@ -2,16 +2,18 @@
  * `dcae scenes`: procedural pictures as files, one folder per class: a data set for whoever has none, with labels for
  * diffusion models and fixed pictures for evaluation.
  */
+
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, saveImage } from "@dcae/core";
+import { errorCode, fileError } from "@dcae/core/checkpoint";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
-import { readPngSize } from "../files/read-png-size.js";
-import { makeFolder } from "../files/write-array-file.js";
-import { addExamples } from "../options/examples.js";
 import { parseCount, parseListOf, parseSeed, parseSize, type Size } from "../options/parse-values.js";
+import { addExamples } from "./command-group.js";
 
 interface SceneFlags {
   readonly out: string;
@@ -94,4 +96,34 @@ async function isThere(path: string, [height, width]: Size): Promise<boolean> {
   throw new DataError(`${path}: is ${found.width}x${found.height}, not ${width}x${height}`, {
     hint: "Choose the --size of the pictures that are there, or another folder.",
   });
+}
+
+// The size that a PNG file states, from its first 24 bytes: a data set may have many files.
+
+/** Signature, and the IHDR chunk's length and name. */
+const START = Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82);
+
+/**
+ * @returns undefined when there is no such file
+ * @throws DataError when it can't be read or isn't a PNG file
+ */
+export async function readPngSize(
+  path: string,
+): Promise<{ readonly width: number; readonly height: number } | undefined> {
+  const header = Buffer.alloc(START.length + 8);
+  try {
+    const file = await open(path, "r");
+    try {
+      await file.read(header, 0, header.length, 0);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw fileError(error, path, "read");
+  }
+  if (!START.every((byte, i) => header[i] === byte)) {
+    throw new DataError(`${path}: isn't a PNG file`, { hint: "Remove it, or choose another folder." });
+  }
+  return { width: header.readUInt32BE(START.length), height: header.readUInt32BE(START.length + 4) };
 }

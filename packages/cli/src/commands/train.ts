@@ -2,12 +2,11 @@
 import { type DataSourceConfig, type TrainingConfig, trainingRecipes } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { addExamples } from "../options/examples.js";
 import { cacheDirOption, offlineOption } from "../options/model-options.js";
-import { choosePhases } from "../training/choose-phases.js";
-import { chooseTraining } from "../training/choose-training.js";
+import { choosePhases, chooseTraining } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
+import { addExamples } from "./command-group.js";
 
 interface TrainFlags extends TrainingFlags {
   readonly config?: string;

@@ -2,18 +2,35 @@
  * Arrays in .npy and .safetensors files, read a few rows at a time: a file of all latents of a data set is never in memory
  * as a whole.
  */
+
+import { mkdir } from "node:fs/promises";
+import { dirname, extname } from "node:path";
 import { CheckpointError, DataError, type Tensor } from "@dcae/core";
 import {
   type ByteSource,
+  bytesOfTensor,
+  encodeNpyHeader,
+  fileError,
   openFileSource,
   openSafetensorsFile,
   parseNpyHeader,
+  planSafetensors,
   readNpyFile,
   tensorFromBytes,
+  writeFileAtomic,
 } from "@dcae/core/checkpoint";
 import { byteSize, type DType, sizeOf } from "@dcae/core/graph";
 import { UsageError } from "../usage-error.js";
-import { arrayFormatOf } from "./file-kind.js";
+
+// What a file is, by the ending of its name.
+
+export type ArrayFormat = "npy" | "safetensors";
+
+/** The format of an array file, or undefined when the name isn't that of one. */
+export function arrayFormatOf(path: string): ArrayFormat | undefined {
+  const ending = extname(path).toLowerCase();
+  return ending === ".npy" ? "npy" : ending === ".safetensors" ? "safetensors" : undefined;
+}
 
 /** An open array of rank 4 (an array of rank 3 counts as a batch of one). */
 export interface ArrayFile {
@@ -133,4 +150,65 @@ function arrayInMemory(path: string, tensor: Tensor): ArrayFile {
     readItem: async (index) => batch.slice([{ start: index, stop: index + 1 }]),
     close: async () => {},
   };
+}
+
+// One .npy or .safetensors file of many results [N, ...], written while they are computed: the header first, then each batch.
+// The file takes its name when it is complete.
+
+/** What other libraries ask for in a safetensors file. */
+const METADATA = { format: "pt" };
+
+export interface ArrayFileRequest {
+  readonly path: string;
+  /** N, the number of items that will come. */
+  readonly count: number;
+  /** Name of the array in a .safetensors file. */
+  readonly tensorName: string;
+}
+
+/**
+ * Writes float32 items, given to `append` as batches [n, ...].
+ *
+ * @throws DataError when items differ in shape, or the file can't be written; errors of `fill` pass through
+ */
+export async function writeArrayFile<T>(
+  { path, count, tensorName }: ArrayFileRequest,
+  fill: (append: (batch: Tensor) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  await makeFolder(dirname(path));
+  return writeFileAtomic(path, async (file) => {
+    let itemShape: readonly number[] | undefined;
+    let written = 0;
+    const result = await fill(async (batch) => {
+      const shape = batch.shape.slice(1);
+      if (itemShape === undefined) {
+        itemShape = shape;
+        await file.write(header(path, [count, ...shape], tensorName));
+      } else if (itemShape.join() !== shape.join()) {
+        throw new DataError(
+          `${path}: item ${written} has shape [${shape.join(", ")}], those before have [${itemShape.join(", ")}]`,
+          { hint: "One file holds one shape: give a folder as --out, or make all inputs equal in size." },
+        );
+      }
+      await file.write(bytesOfTensor(batch.cast("float32")));
+      written += batch.shape[0] as number;
+    });
+    if (written !== count) throw new DataError(`${path}: ${count} items were announced, ${written} came`);
+    return result;
+  });
+}
+
+function header(path: string, shape: readonly number[], name: string): Uint8Array {
+  return arrayFormatOf(path) === "npy"
+    ? encodeNpyHeader("float32", shape)
+    : planSafetensors([{ name, dtype: "float32", shape }], METADATA).header;
+}
+
+/** Makes a folder and those above it. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw fileError(error, path, "write");
+  }
 }

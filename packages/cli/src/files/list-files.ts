@@ -5,9 +5,8 @@
  */
 import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
-import { DataError, describeLeftOut, listFiles as listFolder } from "@dcae/core";
+import { DataError, describeLeftOut, type LeftOut, listFiles as listFolder } from "@dcae/core";
 import type { CliIo } from "../cli-io.js";
-import { noteLeftOut } from "./note-left-out.js";
 
 export interface ListedFile {
   readonly path: string;
@@ -64,4 +63,9 @@ async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+export function noteLeftOut(io: Pick<CliIo, "note">, folder: string, { leftOut }: { readonly leftOut: LeftOut }): void {
+  const kinds = describeLeftOut(leftOut);
+  if (kinds !== undefined) io.note(`dcae: ${folder}: left out ${kinds}`);
 }

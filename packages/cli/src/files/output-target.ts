@@ -1,10 +1,10 @@
 /** What `--out` means: a folder, one array file, or one picture. */
 import { stat } from "node:fs/promises";
-import { extname } from "node:path";
+import { dirname, extname } from "node:path";
 import { DataError, imageFormatOf } from "@dcae/core";
 import { fileError } from "@dcae/core/checkpoint";
 import { UsageError } from "../usage-error.js";
-import { arrayFormatOf } from "./file-kind.js";
+import { arrayFormatOf, makeFolder } from "./array-file.js";
 
 export type OutputKind = "folder" | "array" | "picture";
 
@@ -57,4 +57,22 @@ async function statusOf(path: string): Promise<"folder" | "file" | undefined> {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw fileError(error, path, "write");
   }
+}
+
+// Checks where a file of results will go before the work that it is about.
+
+/**
+ * Makes the folder of a file that will be written.
+ *
+ * @param ending of the file's name, as in ".json"
+ * @throws UsageError for another ending, DataError when a folder has this name or the one above can't be made
+ */
+export async function prepareOutFile(path: string, ending: string): Promise<string> {
+  if (!path.toLowerCase().endsWith(ending)) throw new UsageError(`--out ${path}: give a name that ends with ${ending}`);
+  const status = await stat(path).catch(() => undefined);
+  if (status?.isDirectory() === true) {
+    throw new DataError(`${path}: can't write: it is a folder`, { hint: "Choose another name." });
+  }
+  await makeFolder(dirname(path));
+  return path;
 }

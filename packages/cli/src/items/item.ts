@@ -2,8 +2,7 @@
 import { DataError, isPictureName, loadImage, type Tensor } from "@dcae/core";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import type { CliIo } from "../cli-io.js";
-import { openArrayFile } from "../files/array-file.js";
-import { arrayFormatOf } from "../files/file-kind.js";
+import { arrayFormatOf, openArrayFile } from "../files/array-file.js";
 import { type ListedFile, listFiles } from "../files/list-files.js";
 import type { Size } from "../options/parse-values.js";
 import { UsageError } from "../usage-error.js";

@@ -5,11 +5,96 @@
  * What is wrong with an item concerns that item alone: it is reported, and the others go on. Everything else (weights that
  * aren't finite, a full disk) ends the command.
  */
+
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
 import { DataError, ShapeError, type Tensor } from "@dcae/core";
 import type { CliIo } from "../cli-io.js";
+import { errorLine } from "../report-error.js";
 import { type Batch, type LoadedItem, loadBatches, type PictureFit, withSource } from "./batches.js";
-import type { Failures } from "./failures.js";
 import type { Item } from "./item.js";
+
+// Items that couldn't be read: each is named when it happens and counted at the end.
+
+export interface Failures {
+  readonly list: readonly { readonly source: string; readonly error: string }[];
+  add(item: Item, error: DataError): void;
+  /**
+   * Ends the command: with an error when items failed, unless `tolerated`; always when all of them did.
+   *
+   * @throws DataError
+   */
+  finish(total: number): void;
+}
+
+/**
+ * @param noun what items are, as in "picture"
+ * @param tolerated whether failed items leave the exit status at 0
+ */
+export function createFailures(io: CliIo, noun: string, tolerated: boolean): Failures {
+  const list: { source: string; error: string }[] = [];
+  return {
+    list,
+    add(item, error) {
+      const line = errorLine(error);
+      list.push({ source: item.source, error: line });
+      io.note(`dcae: ${line}`);
+    },
+    finish(total) {
+      if (list.length === 0) return;
+      const message = `${list.length} of ${total} ${noun}${total === 1 ? "" : "s"} could not be used`;
+      if (tolerated && list.length < total) io.note(`dcae: ${message}`);
+      else throw new DataError(message, { hint: "See above." });
+    },
+  };
+}
+
+// Where results in a folder go: `<out>/<name of the item><ending>`, checked before any work is done.
+
+/**
+ * Paths of the results, per item in the order of `endings`.
+ *
+ * @throws DataError when two items would share a result, or a result would replace an input
+ */
+export async function resultPaths(
+  items: readonly Item[],
+  out: string,
+  endings: readonly string[],
+): Promise<ReadonlyMap<Item, readonly string[]>> {
+  const owners = new Map<string, Item>();
+  const inputs = new Set<string>();
+  for (const { path } of items) inputs.add(await realpath(path).catch(() => path));
+  const paths = new Map<Item, readonly string[]>();
+  for (const item of items) {
+    const results = endings.map((ending) => join(out, ...`${item.name}${ending}`.split("/")));
+    for (const result of results) {
+      // Some file systems ignore case.
+      const key = result.toLowerCase();
+      const other = owners.get(key);
+      if (other !== undefined) {
+        throw new DataError(`${other.source} and ${item.source} would both be written to ${result}`, {
+          hint: "Rename one of them, or work on them one after the other with two folders.",
+        });
+      }
+      owners.set(key, item);
+      await refuseInput(result, inputs);
+    }
+    paths.set(item, results);
+  }
+  return paths;
+}
+
+/** @throws DataError when `result` is one of the files that are read */
+export async function refuseInputs(result: string, items: readonly Item[]): Promise<void> {
+  const inputs = await Promise.all(items.map(({ path }) => realpath(path).catch(() => path)));
+  await refuseInput(result, new Set(inputs));
+}
+
+async function refuseInput(result: string, inputs: ReadonlySet<string>): Promise<void> {
+  const existing = await realpath(result).catch(() => undefined);
+  if (existing === undefined || !inputs.has(existing)) return;
+  throw new DataError(`${result}: would replace an input`, { hint: "Choose another --out." });
+}
 
 export interface ProcessOptions<Result> {
   /** For the progress line, as in "encode". */

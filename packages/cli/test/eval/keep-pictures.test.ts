@@ -1,7 +1,7 @@
 import { type Image, Tensor, tensorToImages } from "@dcae/core";
 import { memorySource } from "@dcae/eval";
 import { expect, test } from "vitest";
-import { keepPictures, spreadPositions } from "../../src/evaluation/keep-pictures.js";
+import { keepPictures, spreadPositions } from "../../src/evaluation/pictures.js";
 
 const images = Array.from({ length: 10 }, (_, i): Image => {
   const [image] = tensorToImages(Tensor.full([1, 3, 2, 2], i / 10));

@@ -13,10 +13,10 @@ import {
 import { calibrationScenes, drawScene } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { prepareOutFile } from "../../files/prepare-out-file.js";
+import { prepareOutFile } from "../../files/output-target.js";
 import { NODE_DEVICES } from "../../options/engine-options.js";
-import { addExamples } from "../../options/examples.js";
 import { parseCount, parseCounts, parseListOf } from "../../options/parse-values.js";
+import { addExamples } from "../command-group.js";
 
 interface BenchAutoencoderFlags {
   readonly size?: number[];

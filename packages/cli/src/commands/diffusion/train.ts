@@ -8,8 +8,8 @@ import {
   loadDiffusionTraining,
 } from "../../diffusion-training/load-training.js";
 import { runDiffusion } from "../../diffusion-training/run-diffusion.js";
-import { addExamples } from "../../options/examples.js";
 import { checkEngineFlags } from "../../training/training-engine.js";
+import { addExamples } from "../command-group.js";
 
 export function diffusionTrainCommand(io: CliIo): Command {
   const command = new Command("train")

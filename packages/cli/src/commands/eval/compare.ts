@@ -14,7 +14,7 @@ import {
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { plural } from "../../format-number.js";
-import { addExamples } from "../../options/examples.js";
+import { addExamples } from "../command-group.js";
 
 interface EvalCompareFlags {
   readonly json?: boolean;

@@ -9,25 +9,29 @@ import {
 } from "@dcae/eval";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { checkComplete, finishEvaluation } from "../../evaluation/finish-evaluation.js";
 import {
   addGenerationOptions,
   checkGenerationFlags,
   type GenerationFlags,
-} from "../../evaluation/generation-options.js";
-import { keepPictures, spreadPositions } from "../../evaluation/keep-pictures.js";
-import { networkOptions } from "../../evaluation/network-options.js";
-import { findReference, openPictures } from "../../evaluation/open-pictures.js";
-import { protocolOf } from "../../evaluation/protocol-options.js";
-import { type ResultFolder, slugOf, withResultFolder } from "../../evaluation/result-folder.js";
+  networkOptions,
+  protocolOf,
+} from "../../evaluation/evaluation-options.js";
+import {
+  checkComplete,
+  finishEvaluation,
+  type ResultFolder,
+  showProgress,
+  slugOf,
+  withResultFolder,
+} from "../../evaluation/evaluation-run.js";
+import { findReference, keepPictures, openPictures, spreadPositions } from "../../evaluation/pictures.js";
 import { sampledSource } from "../../evaluation/sampled-source.js";
-import { showProgress } from "../../evaluation/show-progress.js";
 import { withEngine } from "../../options/engine-options.js";
-import { addExamples } from "../../options/examples.js";
 import { parseListOf } from "../../options/parse-values.js";
 import { samplingOptions } from "../../options/sampling-options.js";
 import { chooseLabels } from "../../sampling/choose-labels.js";
 import { withPipeline } from "../../sampling/with-pipeline.js";
+import { addExamples } from "../command-group.js";
 
 export function evalGenerationCommand(io: CliIo): Command {
   const command = new Command("generation")

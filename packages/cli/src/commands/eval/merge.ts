@@ -3,10 +3,10 @@ import { realpath } from "node:fs/promises";
 import { mergeStatistics } from "@dcae/eval";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { prepareOutFile } from "../../files/prepare-out-file.js";
+import { prepareOutFile } from "../../files/output-target.js";
 import { plural } from "../../format-number.js";
-import { addExamples } from "../../options/examples.js";
 import { UsageError } from "../../usage-error.js";
+import { addExamples } from "../command-group.js";
 
 interface EvalMergeFlags {
   readonly out: string;

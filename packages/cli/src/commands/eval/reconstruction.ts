@@ -8,27 +8,42 @@ import {
   RECONSTRUCTION_METRICS,
   type ReconstructionMetric,
   type ReconstructionOptions,
+  type Reconstructor,
+  weightsFingerprint,
 } from "@dcae/eval";
 import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { checkComplete, finishEvaluation } from "../../evaluation/finish-evaluation.js";
-import { modelReconstructor, type ReconstructorFlags } from "../../evaluation/model-reconstructor.js";
-import { addNetworkOptions, type NetworkFlags, networkOptions } from "../../evaluation/network-options.js";
-import { openPictures } from "../../evaluation/open-pictures.js";
-import { addProtocolOptions, type ProtocolFlags, protocolOf } from "../../evaluation/protocol-options.js";
+import { type CodecFlags, createCodec } from "../../codec.js";
+import {
+  addNetworkOptions,
+  addProtocolOptions,
+  type NetworkFlags,
+  networkOptions,
+  type ProtocolFlags,
+  protocolOf,
+} from "../../evaluation/evaluation-options.js";
 import {
   addResultFolderOptions,
+  checkComplete,
+  finishEvaluation,
   type ResultFolder,
   type ResultFolderFlags,
+  showProgress,
   slugOf,
   withResultFolder,
-} from "../../evaluation/result-folder.js";
-import { showProgress } from "../../evaluation/show-progress.js";
+} from "../../evaluation/evaluation-run.js";
+import { openPictures } from "../../evaluation/pictures.js";
 import { skipErrorsOption, tiledOption } from "../../options/codec-options.js";
-import { addAutoencoderOptions, type EngineFlags, withEngine, withModel } from "../../options/engine-options.js";
-import { addExamples } from "../../options/examples.js";
+import {
+  addAutoencoderOptions,
+  type EngineFlags,
+  type Model,
+  withEngine,
+  withModel,
+} from "../../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../../options/model-options.js";
 import { parseCount, parseListOf, parseWhole } from "../../options/parse-values.js";
+import { addExamples } from "../command-group.js";
 
 interface EvalReconstructionFlags
   extends ModelFlags,
@@ -141,4 +156,35 @@ function measure(
     await finishEvaluation(result, { examples }, folder, flags, io);
     return result;
   });
+}
+
+// A loaded autoencoder as what an evaluation judges, with the options that change its pictures.
+
+export type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> &
+  Pick<EngineFlags, "dtype" | "optimize" | "calibration"> & { readonly model: string };
+
+/** The model stays the caller's. */
+export async function modelReconstructor(model: Model, flags: ReconstructorFlags, io: CliIo): Promise<Reconstructor> {
+  const codec = createCodec(model, flags, io.signal);
+  const { latentChannels, tiled, dtype, optimize, calibration } = flags;
+  const settings = [
+    model.engine.name,
+    dtype,
+    ...(calibration === undefined ? [] : [`calibrated on ${calibration.join(" ")}`]),
+    ...(optimize === true ? ["optimized graph"] : []),
+    ...(tiled === true ? ["tiled"] : []),
+    ...(latentChannels === undefined ? [] : [`${latentChannels} latent channels`]),
+  ];
+  io.progress.show({ label: "reading weights", done: 0, total: 1, detail: model.name });
+  return {
+    // As the user calls it: the path behind a name says less.
+    name: flags.model,
+    fingerprint: await weightsFingerprint(model.weights),
+    engine: settings.join(", "),
+    multiple: model.compression,
+    async reconstruct(pictures) {
+      const latent = await codec.encode(pictures, []);
+      return { pictures: await codec.decode(latent), latent };
+    },
+  };
 }

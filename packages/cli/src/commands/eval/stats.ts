@@ -10,23 +10,24 @@ import {
 } from "@dcae/eval";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { addNetworkOptions, type NetworkFlags, networkOptions } from "../../evaluation/network-options.js";
-import { openPictures } from "../../evaluation/open-pictures.js";
 import {
+  addNetworkOptions,
   addProtocolOptions,
+  type NetworkFlags,
+  networkOptions,
   type ProtocolFlags,
   type ProtocolNameFlag,
   protocolOf,
   protocolOption,
-} from "../../evaluation/protocol-options.js";
-import { resumable } from "../../evaluation/result-folder.js";
-import { showProgress } from "../../evaluation/show-progress.js";
-import { prepareOutFile } from "../../files/prepare-out-file.js";
+} from "../../evaluation/evaluation-options.js";
+import { resumable, showProgress } from "../../evaluation/evaluation-run.js";
+import { openPictures } from "../../evaluation/pictures.js";
+import { prepareOutFile } from "../../files/output-target.js";
 import { plural } from "../../format-number.js";
 import { skipErrorsOption } from "../../options/codec-options.js";
 import { addFloat32Options, type DeviceFlags, withEngine } from "../../options/engine-options.js";
-import { addExamples } from "../../options/examples.js";
 import { parseCount, parseShard } from "../../options/parse-values.js";
+import { addExamples } from "../command-group.js";
 
 interface EvalStatsFlags extends ProtocolFlags, ProtocolNameFlag, NetworkFlags, DeviceFlags {
   readonly out: string;

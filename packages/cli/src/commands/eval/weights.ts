@@ -2,8 +2,8 @@
 import { type InspectedFile, inspectNetworks, METRICS, metricsFolder, searchFolders } from "@dcae/eval";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { type NetworkFlags, networkOptions } from "../../evaluation/network-options.js";
-import { addExamples } from "../../options/examples.js";
+import { type NetworkFlags, networkOptions } from "../../evaluation/evaluation-options.js";
+import { addExamples } from "../command-group.js";
 
 interface EvalWeightsFlags extends Pick<NetworkFlags, "weights"> {
   readonly json?: boolean;

@@ -1,6 +1,6 @@
 /** The pictures of an evaluation: a folder with its subfolders, or an archive in ADM's layout. */
 import { stat } from "node:fs/promises";
-import { DataError } from "@dcae/core";
+import { DataError, type Image } from "@dcae/core";
 import {
   folderSource,
   npzSource,
@@ -11,7 +11,7 @@ import {
   type Shard,
 } from "@dcae/eval";
 import type { CliIo } from "../cli-io.js";
-import { noteLeftOut } from "../files/note-left-out.js";
+import { noteLeftOut } from "../files/list-files.js";
 import { UsageError } from "../usage-error.js";
 
 export interface OpenPicturesOptions {
@@ -65,4 +65,46 @@ export async function openPictures(
   }
   if (shard !== undefined) throw new UsageError(`--shard: ${path} is an archive; only folders are cut into shards`);
   return npzSource(path, { limit });
+}
+
+// Keeps some pictures of a source while they are read, for a report, so that samples aren't made twice.
+
+export interface KeptPictures {
+  /** Gives the same pictures as the source. */
+  readonly source: PictureSource;
+  /** The pictures, in order; those that weren't read (an earlier run had done them) are read now. */
+  pictures(): Promise<Image[]>;
+}
+
+/** `count` positions spread evenly over `total`, so that a folder with a subfolder per class shows many of them. */
+export function spreadPositions(total: number, count: number): number[] {
+  const shown = Math.min(count, total);
+  return Array.from({ length: shown }, (_, i) => Math.floor((i * total) / shown));
+}
+
+/** @param positions in ascending order */
+export function keepPictures(source: PictureSource, positions: readonly number[]): KeptPictures {
+  const wanted = new Set(positions);
+  const kept = new Map<number, Image | undefined>();
+
+  async function* read(start: number) {
+    for await (const picture of source.read(start)) {
+      if (wanted.has(picture.index)) kept.set(picture.index, picture.image);
+      yield picture;
+    }
+  }
+
+  return {
+    source: { ...source, read },
+    async pictures() {
+      const images: Image[] = [];
+      for (const position of positions) {
+        // What comes along with it may be wanted too.
+        if (!kept.has(position)) for await (const { index } of read(position)) if (!wanted.has(index + 1)) break;
+        const image = kept.get(position);
+        if (image !== undefined) images.push(image);
+      }
+      return images;
+    },
+  };
 }

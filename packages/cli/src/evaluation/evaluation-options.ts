@@ -1,21 +1,82 @@
-/** The options of `dcae eval generation`: about the pictures, and about the model that makes them, if one does. */
-import type { GenerationMetric } from "@dcae/eval";
-import type { Command } from "commander";
+/** The options of evaluations: the networks of metrics, how pictures are prepared and what they are called, and those of generators. */
+import {
+  type FindNetworkOptions,
+  type GenerationMetric,
+  PROTOCOLS,
+  type Protocol,
+  type ProtocolChoice,
+  type ProtocolName,
+  resolveProtocol,
+} from "@dcae/eval";
+import { type Command, Option } from "commander";
 import { skipErrorsOption } from "../options/codec-options.js";
 import { addDenoiserFileOptions } from "../options/denoiser-options.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
 import type { HubFlags } from "../options/model-options.js";
-import { parseCount, parseNames, parseWhole } from "../options/parse-values.js";
+import { parseCount, parseNames, parseSize, parseWhole, type Size } from "../options/parse-values.js";
 import {
   addDecoderOptions,
   addSamplingOptions,
   checkSamplingFlags,
   type SamplingFlags,
 } from "../options/sampling-options.js";
+import { rethrowAs } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
-import { addNetworkOptions, type NetworkFlags } from "./network-options.js";
-import { addProtocolOptions, type ProtocolFlags, type ProtocolNameFlag, protocolOption } from "./protocol-options.js";
-import { addResultFolderOptions, type ResultFolderFlags } from "./result-folder.js";
+import { addResultFolderOptions, type ResultFolderFlags } from "./evaluation-run.js";
+
+export interface NetworkFlags {
+  readonly weights?: string;
+  readonly unverifiedWeights?: boolean;
+}
+
+export function addNetworkOptions(command: Command): Command {
+  return command
+    .option("--weights <dir>", "folder with the weights of the metrics' networks (see `dcae eval weights`)")
+    .option("--unverified-weights", "take weight files of these networks even if they aren't the published ones");
+}
+
+export function networkOptions({ weights, unverifiedWeights }: NetworkFlags): FindNetworkOptions {
+  return { folder: weights, ...(unverifiedWeights === true ? { verify: "skip" } : {}) };
+}
+
+export interface ProtocolFlags {
+  readonly size?: Size;
+  readonly limit?: number;
+  readonly split?: string;
+}
+
+export interface ProtocolNameFlag {
+  readonly protocol: ProtocolName;
+}
+
+/** Adds what every evaluation asks about its pictures. */
+export function addProtocolOptions(command: Command): Command {
+  return command
+    .option("--size <n|WxH>", "scale and cut pictures to this size first, as the reference does", parseSize)
+    .option("--limit <n>", "only the first pictures, by name", parseCount)
+    .option("--split <text>", 'what the pictures are, as in "ImageNet val": part of the protocol, for comparisons');
+}
+
+/** Adds the choice of a protocol, for evaluations of sets. */
+export function protocolOption(): Option {
+  return new Option("--protocol <name>", "whose evaluation to follow: that of DC-AE's authors, or ADM's")
+    .choices(Object.keys(PROTOCOLS))
+    .default("dc-ae" satisfies ProtocolName);
+}
+
+/** @throws UsageError for a combination that makes no sense */
+export function protocolOf(
+  { size, split }: ProtocolFlags,
+  choice: Omit<ProtocolChoice, "size" | "split"> = {},
+): Protocol {
+  return rethrowAs(UsageError, "", () =>
+    resolveProtocol({
+      ...choice,
+      ...(size === undefined ? {} : { size, crop: "dm-crop" }),
+      ...(split === undefined ? {} : { split }),
+    }),
+  );
+}
 
 export interface GenerationFlags
   extends ProtocolFlags,
