@@ -1,10 +1,11 @@
 /**
  * float16 compute: convolutions and elementwise ops run on float16 values with float16 weights.
  *
- * Composites say in their column `half` what they want. What needs range or many additions stays in float32: reductions, square roots, divisions, exponentials, softmax, matrix
- * products (the linear attention sums over all pixels), and the elementwise ops that feed them directly (a square
- * overflows float16 beyond 256, an eps of 1e-15 doesn't exist in it). The official code makes the same choice for norms
- * and attention (dcae.md 1.3 and 2.4). Inputs and outputs of the program stay float32.
+ * Ops and composites say in their column `half` what they compute in. What needs range or many additions stays in float32:
+ * reductions, square roots, divisions, exponentials, softmax, matrix products (the linear attention sums over all pixels), and the
+ * elementwise ops that feed them directly (a square overflows float16 beyond 256, an eps of 1e-15 doesn't exist in it). The
+ * official code makes the same choice for norms and attention (dcae.md 1.3 and 2.4). Inputs and outputs of the program stay
+ * float32.
  */
 import { analyze } from "../analyze.js";
 import { rebuild } from "../composites/composite.js";
