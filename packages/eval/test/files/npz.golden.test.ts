@@ -1,9 +1,9 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
-import { Tensor } from "@dcae/core";
+import { DataError, Tensor } from "@dcae/core";
 import { encodeNpyHeader, readNpyFile } from "@dcae/core/checkpoint";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { openNpz } from "../../src/files/npz-reader.node.js";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
 import { npzSource } from "../../src/sources/npz-source.node.js";
@@ -142,6 +142,55 @@ describe("files of our own", () => {
       expect([read.dtype, read.shape, read.data]).toEqual([tensor.dtype, tensor.shape, tensor.data]);
     }
     await npz.close();
+  });
+
+  it("are equal where their content is, whatever the time", async () => {
+    const [first, second] = [join(folder, "first.npz"), join(folder, "second.npz")];
+    const arrays = { a: Tensor.zeros([100]), b: Tensor.zeros([3], "float64") };
+    await writeNpz(first, arrays);
+    vi.useFakeTimers({ toFake: ["Date"], now: new Date(2040, 5, 6) });
+    await writeNpz(second, arrays);
+    vi.useRealTimers();
+    expect(readFileSync(second)).toEqual(readFileSync(first));
+  });
+
+  const streamed = (pieces: readonly number[], byteLength: number, failure?: Error) => ({
+    dtype: "uint8" as const,
+    shape: [byteLength],
+    byteLength,
+    content: (async function* () {
+      for (const length of pieces) yield new Uint8Array(length).fill(length);
+      if (failure !== undefined) throw failure;
+    })(),
+  });
+
+  it.each([false, true])("hold arrays that are made while they are written (deflated: %s)", async (compress) => {
+    const path = join(folder, `streamed-${compress}.npz`);
+    await writeNpz(path, { a: streamed([200, 0, 100, 7], 307), b: Tensor.zeros([5]) }, { compress });
+    const npz = await openNpz(path);
+    const read = await npz.read("a");
+    expect([...read.data.slice(198, 203), ...read.data.slice(299)]).toEqual([
+      200,
+      200,
+      100,
+      100,
+      100,
+      100,
+      ...Array(7).fill(7),
+    ]);
+    expect((await npz.read("b")).shape).toEqual([5]);
+    await npz.close();
+  });
+
+  it("aren't there when an array has another length than announced, or can't be made", async () => {
+    const path = join(folder, "failed.npz");
+    await expect(writeNpz(path, { a: streamed([10], 11) })).rejects.toThrow(
+      /array "a" has 10 bytes, 11 were announced/,
+    );
+    const failure = new DataError("the picture is gone");
+    const arrays = { a: streamed([10, 20], 30, failure), b: Tensor.zeros([5]) };
+    await expect(writeNpz(path, arrays)).rejects.toBe(failure);
+    expect(readdirSync(folder).filter((name) => name.includes("failed"))).toEqual([]);
   });
 });
 
