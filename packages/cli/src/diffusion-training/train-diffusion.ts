@@ -16,7 +16,7 @@ import {
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
-import { type FitResult, fit, type Progress, runFiles, stateWeights, withClosing } from "@dcae/train";
+import { type FitResult, fit, runFiles, stateWeights, type TrainingProgress, withClosing } from "@dcae/train";
 import { denoiserSource } from "../options/denoiser-options.js";
 import { checkSamples } from "./check-samples.js";
 import { denoiserStages } from "./denoiser-stages.js";
@@ -38,7 +38,7 @@ export interface TrainDiffusionOptions {
   readonly loadDecoder: (source: string) => Promise<AutoencoderDC | AutoencoderKL>;
   readonly resume: boolean;
   readonly signal?: AbortSignal | undefined;
-  readonly progress?: Progress | undefined;
+  readonly progress?: TrainingProgress | undefined;
   readonly onMessage: (text: string) => void;
 }
 

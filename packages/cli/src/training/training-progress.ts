@@ -1,13 +1,13 @@
 /**
  * How a run goes: the progress line of a terminal, and a line per minute where stderr is none (a log file).
  */
-import { formatProgress, type Progress, type ProgressState } from "@dcae/train";
+import { formatProgress, type ProgressState, type TrainingProgress } from "@dcae/train";
 import type { CliIo } from "../cli-io.js";
 
 const MILLISECONDS_BETWEEN_LINES = 60_000;
 
 /** @param now milliseconds */
-export function trainingProgress(label: string, io: CliIo, now: () => number = Date.now): Progress {
+export function trainingProgress(label: string, io: CliIo, now: () => number = Date.now): TrainingProgress {
   let last = now();
   return {
     show(state: ProgressState) {

@@ -32,7 +32,7 @@ export function checkRange(source: Pick<ByteSource, "name" | "size">, offset: nu
 }
 
 /** Bytes in memory. Reads are views, without a copy. */
-export function memorySource(bytes: Uint8Array, name = "bytes in memory"): ByteSource {
+export function bytesSource(bytes: Uint8Array, name = "bytes in memory"): ByteSource {
   return {
     name,
     size: bytes.byteLength,

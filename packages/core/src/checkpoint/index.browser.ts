@@ -1,5 +1,5 @@
 /** Public names of checkpoints that need no file system. */
-export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
+export { type ByteSource, blobSource, bytesSource } from "./byte-source.js";
 export { type FetchModelOptions, fetchModel } from "./hub/fetch-model.js";
 export { type CheckWeightsOptions, checkWeights } from "./names/check-weights.js";
 export {

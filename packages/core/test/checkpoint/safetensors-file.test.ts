@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { blobSource, memorySource } from "../../src/checkpoint/byte-source.js";
+import { blobSource, bytesSource } from "../../src/checkpoint/byte-source.js";
 import { openFileSource } from "../../src/checkpoint/file-source.node.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { openSafetensors } from "../../src/checkpoint/safetensors/reader.js";
@@ -70,14 +70,14 @@ describe("reading a file", () => {
     const bytes = rawSafetensors(json, data);
     const path = join(folder, "unaligned.safetensors");
     writeFileSync(path, bytes);
-    for (const source of [memorySource(bytes), blobSource(new Blob([bytes])), await openFileSource(path)]) {
+    for (const source of [bytesSource(bytes), blobSource(new Blob([bytes])), await openFileSource(path)]) {
       const file = await openSafetensors(source);
       expect(Array.from((await file.entries.get("a")?.read())?.toFloat32() ?? [])).toEqual([1.5, -2]);
       await file.close();
     }
     expect(
       Array.from(
-        (await (await openSafetensors(memorySource(Buffer.from(bytes)))).entries.get("a")?.read())?.toFloat32() ?? [],
+        (await (await openSafetensors(bytesSource(Buffer.from(bytes)))).entries.get("a")?.read())?.toFloat32() ?? [],
       ),
     ).toEqual([1.5, -2]);
   });
@@ -173,7 +173,7 @@ describe("one clear line for", () => {
   });
 
   it("ranges outside of a source", async () => {
-    const source = memorySource(new Uint8Array(10), "ten");
+    const source = bytesSource(new Uint8Array(10), "ten");
     for (const [offset, length] of [
       [5, 6],
       [-1, 2],
@@ -250,7 +250,7 @@ describe("writing", () => {
         ["r", matrix.row(1)],
       ]),
     );
-    const { entries } = await openSafetensors(memorySource(bytes));
+    const { entries } = await openSafetensors(bytesSource(bytes));
     expect((await entries.get("t")?.read())?.toNested()).toEqual([
       [1, 3],
       [2, 4],

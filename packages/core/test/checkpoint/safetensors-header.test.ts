@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ByteSource, memorySource } from "../../src/checkpoint/byte-source.js";
+import { type ByteSource, bytesSource } from "../../src/checkpoint/byte-source.js";
 import { parseSafetensorsHeader, readSafetensorsHeader } from "../../src/checkpoint/safetensors/reader.js";
 import { CheckpointError, type DcaeError } from "../../src/errors.js";
 import { openBytes, rawSafetensors } from "../support/raw-safetensors.js";
@@ -13,7 +13,7 @@ const f32 = (shape: readonly unknown[], begin: unknown, end: unknown) => ({
 describe("a valid header", () => {
   it("gives tensors in the order of their data, with positions in the file", async () => {
     const json = { b: f32([2], 4, 12), __metadata__: { format: "pt", note: "x" }, a: f32([], 0, 4) };
-    const header = await readSafetensorsHeader(memorySource(rawSafetensors(json, 12)));
+    const header = await readSafetensorsHeader(bytesSource(rawSafetensors(json, 12)));
     const start = 8 + JSON.stringify(json).length;
     expect(header.tensors).toEqual([
       { name: "a", dtype: "float32", shape: [], offset: start, byteLength: 4 },
@@ -27,7 +27,7 @@ describe("a valid header", () => {
 
   it("takes null for metadata as none, as the reference implementation does", async () => {
     const header = await readSafetensorsHeader(
-      memorySource(rawSafetensors({ __metadata__: null, a: f32([], 0, 4) }, 4)),
+      bytesSource(rawSafetensors({ __metadata__: null, a: f32([], 0, 4) }, 4)),
     );
     expect([header.metadata.size, header.tensors.length]).toEqual([0, 1]);
   });

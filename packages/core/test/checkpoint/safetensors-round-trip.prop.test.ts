@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { memorySource } from "../../src/checkpoint/byte-source.js";
+import { bytesSource } from "../../src/checkpoint/byte-source.js";
 import { openSafetensors } from "../../src/checkpoint/safetensors/reader.js";
 import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { tensorFromBytes } from "../../src/checkpoint/tensor-bytes.js";
@@ -28,7 +28,7 @@ it("what is written is read back bit by bit, wherever the file starts in memory"
       expect(new DataView(bytes.buffer).getBigUint64(0, true) % 8n).toBe(0n);
       const moved = new Uint8Array(bytes.length + shift);
       moved.set(bytes, shift);
-      const file = await openSafetensors(memorySource(moved.subarray(shift)));
+      const file = await openSafetensors(bytesSource(moved.subarray(shift)));
       expect(file.entries.size).toBe(list.length);
       expect(Object.fromEntries(file.metadata)).toEqual({ ...notes });
       for (const [name, tensor] of list) {

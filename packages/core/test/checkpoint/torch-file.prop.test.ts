@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { memorySource } from "../../src/checkpoint/byte-source.js";
+import { bytesSource } from "../../src/checkpoint/byte-source.js";
 import { openTorch } from "../../src/checkpoint/torch/torch-file.js";
 import { DcaeError } from "../../src/errors.js";
 
@@ -13,7 +13,7 @@ const files = ["state-dict.zip.pth", "state-dict.legacy.pth", "training.zip.pth"
 
 /** Opens the file and reads all of it. */
 async function readAll(bytes: Uint8Array): Promise<number> {
-  const weights = await openTorch(memorySource(bytes, "test.pth"));
+  const weights = await openTorch(bytesSource(bytes, "test.pth"));
   let total = 0;
   for (const entry of weights.entries.values()) total += (await entry.read()).data.length;
   return total;
@@ -188,9 +188,7 @@ describe("hostile pickles", () => {
     const whole = legacy([...tensor, 0x30, ...state, ...both]);
     const key = [0x80, 2, 0x5d, ...text("0"), 0x61, 0x2e];
     const data = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3f];
-    const weights = await openTorch(
-      memorySource(Uint8Array.from([...whole.slice(0, -4), ...key, ...data]), "test.pth"),
-    );
+    const weights = await openTorch(bytesSource(Uint8Array.from([...whole.slice(0, -4), ...key, ...data]), "test.pth"));
     expect([...weights.entries.keys()]).toEqual(["model.weight", "ema.weight"]);
     expect([...(await weights.entries.get("ema.weight")!.read()).data]).toEqual([1]);
   });

@@ -1,6 +1,6 @@
 /** Archives made by hand, so that they can lie. */
 import { describe, expect, it } from "vitest";
-import { memorySource } from "../../src/checkpoint/byte-source.js";
+import { bytesSource } from "../../src/checkpoint/byte-source.js";
 import { readZipDirectory, zipDataOffset } from "../../src/checkpoint/zip-directory.js";
 
 interface Member {
@@ -119,7 +119,7 @@ function archive(members: readonly Member[], { zip64 = false, comment = "" } = {
   return Uint8Array.from([...out, ...text(comment)]);
 }
 
-const source = (bytes: Uint8Array) => memorySource(bytes, "test.zip");
+const source = (bytes: Uint8Array) => bytesSource(bytes, "test.zip");
 const members = [
   { name: "a.txt", content: text("first") },
   { name: "folder/b.txt", content: text("second") },

@@ -1,5 +1,5 @@
 /** Safetensors files made by hand, so that they can lie. */
-import { memorySource } from "../../src/checkpoint/byte-source.js";
+import { bytesSource } from "../../src/checkpoint/byte-source.js";
 import { openSafetensors, type SafetensorsFile } from "../../src/checkpoint/safetensors/reader.js";
 
 /** Length field, JSON text and data. `claimedLength` replaces the true length of the JSON. */
@@ -14,5 +14,5 @@ export function rawSafetensors(json: unknown, data: Uint8Array | number = 0, cla
 }
 
 export function openBytes(bytes: Uint8Array): Promise<SafetensorsFile> {
-  return openSafetensors(memorySource(bytes, "test.safetensors"));
+  return openSafetensors(bytesSource(bytes, "test.safetensors"));
 }

@@ -1,6 +1,6 @@
 /** Public names of training data. */
 export { detectSource } from "./detect-source.js";
-export { folderSource } from "./folder-source.js";
+export { fileSource } from "./file-source.js";
 export { makePicture } from "./make-picture.js";
 export {
   createPictureLoader,
@@ -12,8 +12,14 @@ export {
 } from "./picture-loader.js";
 export { createPictureMaker, type PictureMaker } from "./picture-maker.js";
 export { CROPS, type Crop, type PictureRecipe, type PictureView, recipeName } from "./picture-recipe.js";
-export type { PictureSource } from "./picture-source.js";
-export { createSampler, type Sample, type Sampler, type SamplerOptions, type SamplerPosition } from "./sampler.js";
+export {
+  createPictureSampler,
+  type PictureSampler,
+  type PictureSamplerOptions,
+  type Sample,
+  type SamplerPosition,
+} from "./picture-sampler.js";
+export type { RecipeSource } from "./recipe-source.js";
 export { type SceneSourceOptions, sceneSource } from "./scene-source.js";
 export { groupSamples, type ShardMember, type ShardSample, type ShardSamples } from "./shard-samples.js";
 export { readShard, shardSource } from "./shard-source.js";

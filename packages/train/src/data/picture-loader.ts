@@ -12,11 +12,11 @@ import { createRandom, DataError, type Tensor } from "@dcae/core/graph";
 import { type Image, imagesToTensor } from "@dcae/core/image";
 import { createPictureMaker, type PictureMaker } from "./picture-maker.js";
 import { type Crop, type PictureView, recipeName } from "./picture-recipe.js";
-import type { PictureSource } from "./picture-source.js";
-import { createSampler, type Sample, type SamplerPosition, startPosition } from "./sampler.js";
+import { createPictureSampler, type Sample, type SamplerPosition, startPosition } from "./picture-sampler.js";
+import type { RecipeSource } from "./recipe-source.js";
 
 export interface WeightedSource {
-  readonly source: PictureSource;
+  readonly source: RecipeSource;
   /** Default: the number of its pictures, so that all pictures are equally likely. */
   readonly weight?: number | undefined;
 }
@@ -102,7 +102,7 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
       hint: "Restore the files, or start a new run from the checkpoint's model.",
     });
   }
-  const sampler = createSampler(
+  const sampler = createPictureSampler(
     {
       sources: sources.map(({ source: { count, ordered }, weight }) => ({ count, ordered, weight: weight ?? count })),
       seed,
@@ -119,7 +119,7 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
   let current: SamplerPosition = from ?? startPosition(sources);
 
   async function make(sample: Sample): Promise<Outcome> {
-    const source = list[sample.source] as PictureSource;
+    const source = list[sample.source] as RecipeSource;
     let name = `${source.name}: picture ${sample.index}`;
     try {
       const recipe = await source.recipe(sample.index);

@@ -1,7 +1,7 @@
 /** Training without data: procedural scenes, each from its own seed. */
 import { ConfigError } from "@dcae/core/graph";
 import { SCENE_CLASSES, type SceneClass } from "../scenes/draw-scene.js";
-import type { PictureSource } from "./picture-source.js";
+import type { RecipeSource } from "./recipe-source.js";
 
 export interface SceneSourceOptions {
   /** First seed; scene i has seed + i. Default 0. */
@@ -12,7 +12,7 @@ export interface SceneSourceOptions {
   readonly classes?: readonly SceneClass[];
 }
 
-export function sceneSource(options: SceneSourceOptions = {}): PictureSource {
+export function sceneSource(options: SceneSourceOptions = {}): RecipeSource {
   const { seed = 0, count = 2 ** 31, classes = SCENE_CLASSES } = options;
   if (!(Number.isSafeInteger(seed) && seed >= 0) || !(Number.isSafeInteger(count) && count >= 1)) {
     throw new ConfigError(`scenes: seed ${seed} and count ${count} must be a non-negative and a positive integer`);

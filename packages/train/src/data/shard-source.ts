@@ -11,7 +11,7 @@ import { fileError, openFileSource, readSmallFile, readZipDirectory, zipDataOffs
 import { DataError, errorMessage } from "@dcae/core/graph";
 import { addLeftOut, type LeftOut, listFiles } from "@dcae/core/image";
 import { z } from "zod";
-import type { PictureSource } from "./picture-source.js";
+import type { RecipeSource } from "./recipe-source.js";
 import { groupSamples, pictureOf, type ShardMember, type ShardSample, type ShardSamples } from "./shard-samples.js";
 import { readTar } from "./tar-reader.js";
 
@@ -138,7 +138,7 @@ async function findShards(path: string): Promise<FoundShards> {
  * @param path a .tar or .zip file, a folder of such files, or an index (.json)
  * @throws DataError when something of it can't be read
  */
-export async function shardSource(path: string): Promise<PictureSource> {
+export async function shardSource(path: string): Promise<RecipeSource> {
   const { shards, known, beside } = await findShards(path);
   const lists = new Map<string, Promise<ShardSamples>>([...known].map(([key, list]) => [key, Promise.resolve(list)]));
   const count = shards.reduce((sum, shard) => sum + shard.count, 0);

@@ -10,7 +10,7 @@ export interface ProgressState {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-export interface Progress {
+export interface TrainingProgress {
   show(state: ProgressState): void;
   /** Removes the line, so that something else can be printed. */
   clear(): void;
@@ -58,7 +58,7 @@ export function createProgress(
   label: string,
   stream: ProgressStream = process.stderr,
   now: () => number = Date.now,
-): Progress {
+): TrainingProgress {
   let visible = false;
   let last = Number.NEGATIVE_INFINITY;
   return {

@@ -43,12 +43,12 @@ import {
   trainedWeights,
   trainingScope,
 } from "../step/index.js";
-import { type ReconstructionLoss, type ReconstructionOptions, reconstructionLoss } from "./reconstruction.js";
+import { type ReconstructionLoss, type ReconstructionLossOptions, reconstructionLoss } from "./reconstruction.js";
 
 /** Where the parameters of the discriminator are. */
 export const DISCRIMINATOR_SCOPE = "discriminator";
 
-export interface AdversarialOptions extends ReconstructionOptions {
+export interface AdversarialOptions extends ReconstructionLossOptions {
   /** What of the autoencoder trains. */
   readonly trains: TrainingRule;
   /** Name of the weight that the adaptive weight looks at; null uses `weight` alone. It must train. */

@@ -10,7 +10,7 @@ export {
 export {
   LPIPS_SCOPE,
   type ReconstructionLoss,
-  type ReconstructionOptions,
+  type ReconstructionLossOptions,
   reconstructionLoss,
   reconstructionObjective,
 } from "./reconstruction.js";

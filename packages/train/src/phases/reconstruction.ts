@@ -1,9 +1,9 @@
 /** The reconstruction objective of all phases: L1 and LPIPS (training.md section 3). */
 import { add, input, mul, type Scope, scalar, type Value } from "@dcae/core/graph";
 import { type LpipsOptions, l1Loss, lpipsLoss } from "../losses/index.js";
-import type { Objective } from "../step/index.js";
+import type { TrainingObjective } from "../step/index.js";
 
-export interface ReconstructionOptions {
+export interface ReconstructionLossOptions {
   /** Picture [N, 3, H, W] to reconstruction of the same shape; official parameter names below the scope. */
   readonly reconstruct: (scope: Scope, x: Value) => Value;
   /** Shape of a batch, [N, 3, H, W]. */
@@ -30,7 +30,7 @@ export function reconstructionLoss(
   scope: Scope,
   x: Value,
   y: Value,
-  options: ReconstructionOptions,
+  options: ReconstructionLossOptions,
 ): ReconstructionLoss {
   const { l1Weight = 1, lpipsWeight = 1 } = options;
   const l1 = l1Loss(x, y);
@@ -41,7 +41,7 @@ export function reconstructionLoss(
 }
 
 /** Phases 1 and 2. The graph's input is `x`. */
-export function reconstructionObjective(options: ReconstructionOptions): Objective {
+export function reconstructionObjective(options: ReconstructionLossOptions): TrainingObjective {
   return (scope) => {
     const x = input("x", options.images);
     const { l1, lpips, total } = reconstructionLoss(scope, x, options.reconstruct(scope, x), options);

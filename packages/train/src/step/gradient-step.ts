@@ -19,7 +19,7 @@ export interface ObjectiveValue {
   readonly constants?: readonly Value[];
 }
 
-export type Objective = (scope: Scope) => ObjectiveValue;
+export type TrainingObjective = (scope: Scope) => ObjectiveValue;
 
 /** Whether the parameter of that name (or what lies below a name that ends in a dot) is trained. */
 export type TrainingRule = (name: string) => boolean;
@@ -85,7 +85,7 @@ export function gradientForms(optimize: GradientStepOptions["optimize"]): { read
 
 /** Gradients of an objective with respect to what `trains` picks. */
 export function gradientStep(
-  objective: Objective,
+  objective: TrainingObjective,
   trains: TrainingRule,
   { recompute = false, optimize = false }: GradientStepOptions = {},
 ): GradientStep {

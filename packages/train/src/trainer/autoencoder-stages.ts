@@ -10,7 +10,7 @@ import {
   adversarialStep,
   lastLayerName,
   phasePrefixes,
-  type ReconstructionOptions,
+  type ReconstructionLossOptions,
   reconstructionObjective,
   startsWithAny,
 } from "../phases/index.js";
@@ -70,7 +70,7 @@ export function reconstructionOptions(
   phase: TrainingPhase,
   model: DcAeConfig,
   perceptual: boolean,
-): ReconstructionOptions {
+): ReconstructionLossOptions {
   return {
     reconstruct: reconstructor(model),
     images: [phase.batch, model.inChannels, phase.size, phase.size],

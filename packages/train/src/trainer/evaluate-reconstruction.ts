@@ -23,13 +23,13 @@ import type { Engine, EngineState } from "@dcae/core/runtime";
 import { createPictureLoader, type WeightedSource } from "../data/index.js";
 import { lpips } from "../losses/index.js";
 import type { EmaOptions } from "../optimizer/index.js";
-import { LPIPS_SCOPE, type ReconstructionOptions } from "../phases/index.js";
+import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/index.js";
 import type { Evaluation } from "./fit.js";
 import { averagedScope, withAverageNames } from "./state-weights.js";
 
 export interface ReconstructionEvaluation {
   readonly engine: Engine;
-  readonly reconstruction: ReconstructionOptions;
+  readonly reconstruction: ReconstructionLossOptions;
   readonly sources: readonly WeightedSource[];
   /** Pictures at most: none is taken twice. */
   readonly count: number;

@@ -8,7 +8,7 @@
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Image } from "@dcae/core/image";
 import type { Engine, EngineState, NamedTensors } from "@dcae/core/runtime";
-import { createSpeed, type Progress } from "../logging/index.js";
+import { createSpeed, type TrainingProgress } from "../logging/index.js";
 import { type CheckpointNotes, checkpointPath } from "./checkpoint.js";
 import { openRun } from "./open-run.js";
 import { runFiles } from "./run-record.js";
@@ -73,7 +73,7 @@ export interface FitOptions {
   readonly onStart?: (() => Promise<void>) | undefined;
   /** Stops after the current update, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
-  readonly progress?: Progress | undefined;
+  readonly progress?: TrainingProgress | undefined;
   /** Metrics on the progress line. Default: the loss. */
   readonly shown?: readonly string[];
   /** Hears what a user should know. */

@@ -4,7 +4,7 @@ import { describeLeftOut } from "@dcae/core/image";
 import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import {
   createPictureLoader,
-  folderSource,
+  fileSource,
   type LoaderPosition,
   type PictureLoader,
   sceneSource,
@@ -19,7 +19,7 @@ const HELD_OUT_SCENES = 2 ** 40;
 
 async function openSource(source: DataSourceConfig): Promise<WeightedSource> {
   const { weight } = source;
-  if (source.kind === "folder") return { source: await folderSource(source.path), weight };
+  if (source.kind === "folder") return { source: await fileSource(source.path), weight };
   if (source.kind === "shards") return { source: await shardSource(source.path), weight };
   const { seed, count, classes } = source;
   const scenes = sceneSource({

@@ -12,7 +12,7 @@ import { ConfigError } from "@dcae/core/graph";
 import type { DcAeConfig } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
-import type { Progress } from "../logging/index.js";
+import type { TrainingProgress } from "../logging/index.js";
 import { openLpipsWeights } from "../losses/index.js";
 import { autoencoderStages, optimizesFor, reconstructionOptions } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
@@ -39,7 +39,7 @@ export interface TrainAutoencoderOptions {
   /** See `FitOptions`. */
   readonly computedBy?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly progress?: ((phase: TrainingPhase) => Progress) | undefined;
+  readonly progress?: ((phase: TrainingPhase) => TrainingProgress) | undefined;
   readonly onMessage?: ((text: string) => void) | undefined;
 }
 

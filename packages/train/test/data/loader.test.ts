@@ -6,19 +6,19 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   createPictureLoader,
-  createSampler,
-  folderSource,
+  createPictureSampler,
+  fileSource,
   makePicture,
   type PictureLoaderOptions,
-  type PictureSource,
+  type RecipeSource,
   sceneSource,
 } from "../../src/index.js";
 import { drawScene } from "../../src/scenes/index.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = await temporaryFolder();
-let pictures: PictureSource;
-let spoiled: PictureSource;
+let pictures: RecipeSource;
+let spoiled: RecipeSource;
 
 beforeAll(async () => {
   for (const name of ["good", "spoiled"]) {
@@ -32,8 +32,8 @@ beforeAll(async () => {
     await writeFile(join(folder, name, "notes.txt"), "no picture");
     await writeFile(join(folder, name, ".hidden.png"), "no picture");
   }
-  pictures = await folderSource(join(folder, "good"));
-  spoiled = await folderSource(join(folder, "spoiled"));
+  pictures = await fileSource(join(folder, "good"));
+  spoiled = await fileSource(join(folder, "spoiled"));
 });
 
 const options = (extra: Partial<PictureLoaderOptions> = {}): PictureLoaderOptions => ({
@@ -58,7 +58,7 @@ describe("sampler", () => {
   ];
 
   test("each pass of a source has each picture once, in another order", () => {
-    const sampler = createSampler({ sources, seed: 1 });
+    const sampler = createPictureSampler({ sources, seed: 1 });
     const passes = new Map<string, number[]>();
     for (let i = 0; i < 300; i++) {
       const { source, index, after } = sampler.next();
@@ -73,7 +73,7 @@ describe("sampler", () => {
   });
 
   test("sources come by their weights", () => {
-    const sampler = createSampler({ sources, seed: 1 });
+    const sampler = createPictureSampler({ sources, seed: 1 });
     const second = Array.from({ length: 3000 }, () => sampler.next().source).filter((source) => source === 1).length;
     expect(second / 3000).toBeCloseTo(2 / 3, 1);
   });
@@ -81,10 +81,10 @@ describe("sampler", () => {
   test("goes on from any position", () => {
     fc.assert(
       fc.property(fc.nat(60), fc.nat(1000), fc.boolean(), (stop, seed, shuffle) => {
-        const whole = createSampler({ sources, seed, shuffle });
+        const whole = createPictureSampler({ sources, seed, shuffle });
         const samples = Array.from({ length: stop + 20 }, () => whole.next());
         const from = stop === 0 ? undefined : JSON.parse(JSON.stringify(samples[stop - 1]!.after));
-        const resumed = createSampler({ sources, seed, shuffle }, from);
+        const resumed = createPictureSampler({ sources, seed, shuffle }, from);
         for (const sample of samples.slice(stop)) expect(resumed.next()).toEqual(sample);
       }),
       { seed: 3, numRuns: 40 },
@@ -92,10 +92,10 @@ describe("sampler", () => {
   });
 
   test("weights that are no shares are refused", () => {
-    expect(() => createSampler({ sources: [{ count: 1, ordered: true, weight: 0 }], seed: 0 })).toThrow(
+    expect(() => createPictureSampler({ sources: [{ count: 1, ordered: true, weight: 0 }], seed: 0 })).toThrow(
       /can't be shares/,
     );
-    expect(() => createSampler({ sources: [], seed: 0 })).toThrow(/can't be shares/);
+    expect(() => createPictureSampler({ sources: [], seed: 0 })).toThrow(/can't be shares/);
   });
 });
 
@@ -107,9 +107,9 @@ test("folders list pictures of all classes, sorted, without hidden and other fil
     "class0/8.png",
     "class1/1.png",
   ]);
-  await expect(folderSource(join(folder, "absent"))).rejects.toThrow(/absent: can't read: no such file/);
+  await expect(fileSource(join(folder, "absent"))).rejects.toThrow(/absent: can't read: no such file/);
   await mkdir(join(folder, "empty"), { recursive: true });
-  await expect(folderSource(join(folder, "empty"))).rejects.toThrow(/there are no pictures in it/);
+  await expect(fileSource(join(folder, "empty"))).rejects.toThrow(/there are no pictures in it/);
 });
 
 describe("loader", () => {
@@ -150,7 +150,7 @@ describe("loader", () => {
     await mkdir(place);
     const scene = drawScene({ width: 64, height: 48, seed: 1 });
     for (let i = 0; i < 8; i++) await writeFile(join(place, `${i}.png`), await encodeImage(scene, "png"));
-    const settings = options({ sources: [{ source: await folderSource(place) }], crop: "random-resized" });
+    const settings = options({ sources: [{ source: await fileSource(place) }], crop: "random-resized" });
     const whole = await take(createPictureLoader(settings), 3);
     const rest = await take(createPictureLoader(settings, whole[0]!.position), 2);
     rest.forEach(({ images }, i) => void expect(images.bytes).toEqual(whole[i + 1]!.images.bytes));
@@ -173,7 +173,7 @@ describe("loader", () => {
   test("too many unreadable pictures stop the run", async () => {
     const loader = createPictureLoader(options({ sources: [{ source: spoiled }], maxCorrupt: 1 }));
     await expect(take(loader, 6)).rejects.toThrow(/2 pictures can't be read; the last one: .*\.png/);
-    const nothing: PictureSource = { ...spoiled, count: 1, recipe: () => spoiled.recipe(6) };
+    const nothing: RecipeSource = { ...spoiled, count: 1, recipe: () => spoiled.recipe(6) };
     await expect(createPictureLoader(options({ sources: [{ source: nothing }] })).next()).rejects.toThrow(
       /can't be read/,
     );

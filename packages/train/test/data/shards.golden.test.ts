@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inflateRawSync } from "node:zlib";
 import { DataError } from "@dcae/core";
-import { memorySource } from "@dcae/core/checkpoint";
+import { bytesSource } from "@dcae/core/checkpoint";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makePicture, readShard, readTar, type ShardMember, shardSource } from "../../src/index.js";
@@ -89,7 +89,7 @@ test("an index lists shards, which are opened when they are needed", async () =>
 });
 
 describe("tar archives of strangers", () => {
-  const archive = (...members: Uint8Array[]) => memorySource(tarArchive(...members), "a.tar");
+  const archive = (...members: Uint8Array[]) => bytesSource(tarArchive(...members), "a.tar");
 
   test("long names of GNU tar and pax headers apply to the next member", async () => {
     const long = `${"folder/".repeat(20)}picture.png`;
@@ -119,7 +119,7 @@ describe("tar archives of strangers", () => {
       fc.asyncProperty(damage, fc.nat(original.length), async (changes, length) => {
         const bytes = Uint8Array.from(original.subarray(0, length));
         for (const [at, value] of changes) if (at < length) bytes[at] = value;
-        const members = await readTar(memorySource(bytes, "a.tar")).catch((error: unknown) => {
+        const members = await readTar(bytesSource(bytes, "a.tar")).catch((error: unknown) => {
           expect(error).toBeInstanceOf(DataError);
           return [];
         });
@@ -135,10 +135,8 @@ describe("tar archives of strangers", () => {
     broken[0] = 0x62;
     await expect(readTar(archive(broken))).rejects.toThrow(/a.tar: .*checksum fails \(byte 0\)/);
     await expect(readTar(archive(tarMember("a.png", "x", "0", 1e6)))).rejects.toThrow(/1000000 bytes doesn't fit/);
-    await expect(readTar(memorySource(whole.slice(0, 700), "a.tar"))).resolves.toHaveLength(1);
-    await expect(readTar(memorySource(Buffer.concat([whole, whole.slice(0, 100)]), "a.tar"))).rejects.toThrow(
-      /cut off/,
-    );
+    await expect(readTar(bytesSource(whole.slice(0, 700), "a.tar"))).resolves.toHaveLength(1);
+    await expect(readTar(bytesSource(Buffer.concat([whole, whole.slice(0, 100)]), "a.tar"))).rejects.toThrow(/cut off/);
     await expect(readTar(archive(tarMember("a", "9999 path=x\n", "x")))).rejects.toThrow(/damaged record/);
     await expect(readTar(archive(tarMember("a", "", "S")))).rejects.toThrow(/sparse/);
   });

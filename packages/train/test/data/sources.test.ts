@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import {
   createPictureLoader,
   detectSource,
-  folderSource,
+  fileSource,
   makePicture,
   openSources,
   shardSource,
@@ -167,7 +167,7 @@ test("of a folder, links are followed and hidden folders left out", async () => 
   await mkdir(at("linked", ".ipynb_checkpoints"), { recursive: true });
   await writeFile(at("linked", ".ipynb_checkpoints", "0.png"), await colored(1));
   await symlink(at("flat"), at("linked", "class"));
-  const source = await folderSource(at("linked"));
+  const source = await fileSource(at("linked"));
   expect([source.count, Object.fromEntries(source.leftOut!)]).toEqual([3, { hidden: 1 }]);
 });
 

@@ -12,7 +12,7 @@ import {
   type OptimizerOptions,
   type Phase,
   phasePrefixes,
-  type ReconstructionOptions,
+  type ReconstructionLossOptions,
   reconstructionObjective,
   startsWithAny,
   stateProgram,
@@ -45,7 +45,7 @@ function phaseProgram(phase: Phase, images: readonly number[]): Program {
   const prefixes = phasePrefixes(phase, config);
   expect(new Set(prefixes)).toEqual(new Set(settings.trainable));
   const trains = startsWithAny(prefixes);
-  const options: ReconstructionOptions = {
+  const options: ReconstructionLossOptions = {
     reconstruct: (scope, x) => dcAeDecode(scope, dcAeEncode(scope, x, config), config),
     images: images as [number, number, number, number],
     l1Weight: l1_weight,

@@ -11,10 +11,10 @@ import {
   completeWeights,
   createTrainingState,
   gradientStep,
-  type Objective,
   type OptimizerOptions,
   stateProgram,
   stepProgram,
+  type TrainingObjective,
 } from "../../src/index.js";
 import { expectClose } from "../support/compare.js";
 import { NO_WEIGHTS } from "../support/weights.js";
@@ -38,7 +38,7 @@ function model(scope: Scope, x: Value): Value {
 }
 
 const objective =
-  (batch: number): Objective =>
+  (batch: number): TrainingObjective =>
   (scope) => {
     const x = input("x", [batch, 3, 16, 16]);
     return { loss: reduceMean(square(sub(model(scope, x), x))), metrics: {} };

@@ -10,7 +10,7 @@ import {
   createTrainingState,
   describeModel,
   type Evaluation,
-  folderSource,
+  fileSource,
   reconstructionEvaluation,
   reconstructor,
   sceneSource,
@@ -38,7 +38,7 @@ async function evaluate(batch: number, count: number): Promise<Evaluation & { re
   const evaluation = reconstructionEvaluation({
     engine,
     reconstruction: { reconstruct: reconstructor(model.config), images: [batch, 3, 16, 16], lpipsWeight: 0 },
-    sources: [{ source: await folderSource(folder) }],
+    sources: [{ source: await fileSource(folder) }],
     count,
     seed: 0,
     ema: null,

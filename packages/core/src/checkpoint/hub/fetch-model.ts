@@ -3,7 +3,7 @@
  * folder on a web server by URL. The browser's own cache applies.
  */
 import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../../errors.js";
-import { memorySource } from "../byte-source.js";
+import { bytesSource } from "../byte-source.js";
 import {
   CONFIG_FILE,
   type DownloadProgress,
@@ -102,11 +102,11 @@ async function openFetched(
   name: string,
   get: (name: string) => Promise<Uint8Array | undefined>,
 ): Promise<Weights> {
-  if (!isShardIndex(name)) return openSafetensors(memorySource(bytes, base + name));
+  if (!isShardIndex(name)) return openSafetensors(bytesSource(bytes, base + name));
   return openShards(parseShardIndex(bytes, base + name), base + name, async (shard) => {
     const content = await get(shard);
     if (content === undefined) throw new CheckpointError(`${base}${shard}: not found, though the index names it`);
-    return openSafetensors(memorySource(content, base + shard));
+    return openSafetensors(bytesSource(content, base + shard));
   });
 }
 

@@ -13,7 +13,7 @@ export interface SamplerSource {
   readonly weight: number;
 }
 
-export interface SamplerOptions {
+export interface PictureSamplerOptions {
   readonly sources: readonly SamplerSource[];
   readonly seed: number;
   /** Default true. */
@@ -38,7 +38,7 @@ export interface Sample {
   readonly after: SamplerPosition;
 }
 
-export interface Sampler {
+export interface PictureSampler {
   next(): Sample;
 }
 
@@ -50,7 +50,7 @@ export function startPosition(sources: readonly unknown[]): SamplerPosition {
 }
 
 /** @throws ConfigError for weights or positions that don't fit the sources */
-export function createSampler(options: SamplerOptions, from?: SamplerPosition): Sampler {
+export function createPictureSampler(options: PictureSamplerOptions, from?: SamplerPosition): PictureSampler {
   const { sources, seed, shuffle = true } = options;
   const total = sources.reduce((sum, { weight }) => sum + weight, 0);
   if (sources.length === 0 || sources.some(({ weight }) => !(weight >= 0)) || !(total > 0 && Number.isFinite(total))) {

@@ -2,7 +2,7 @@
 import type { LeftOut } from "@dcae/core/image";
 import type { PictureRecipe } from "./picture-recipe.js";
 
-export interface PictureSource {
+export interface RecipeSource {
   /** For messages: folder, file pattern or "scenes". */
   readonly name: string;
   /** Pictures in one pass. */

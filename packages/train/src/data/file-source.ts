@@ -6,14 +6,14 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { listPictures } from "@dcae/core/image";
-import type { PictureSource } from "./picture-source.js";
+import type { RecipeSource } from "./recipe-source.js";
 
 /**
  * The pictures of a folder.
  *
  * @throws DataError when the folder can't be read or has no pictures
  */
-export async function folderSource(folder: string): Promise<PictureSource> {
+export async function fileSource(folder: string): Promise<RecipeSource> {
   const { files, leftOut } = await listPictures(folder);
   const hash = createHash("sha256");
   for (const file of files) hash.update(`${file}\n`);
