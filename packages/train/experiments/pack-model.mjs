@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { loadAutoencoder, openCheckpoint, saveCheckpoint } from "@dcae/core";
 import { decodeImage, dmCrop, imageToTensor } from "@dcae/core/image";
-import { folderSource, latentStatistics } from "../dist/index.js";
+import { fileSource, latentStatistics } from "../dist/index.js";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -14,7 +14,7 @@ const { positionals, values } = parseArgs({
 const [folder, pictures, out] = positionals;
 if (out === undefined) throw new Error("give the model's folder, a folder of pictures and the output folder");
 
-const source = await folderSource(pictures);
+const source = await fileSource(pictures);
 const count = Math.min(Number(values.count), source.count);
 const model = await loadAutoencoder(folder, { device: "cpu" });
 const statistics = latentStatistics();

@@ -2,14 +2,14 @@
 // by URL, must give the golden outputs on WebAssembly.
 // biome-ignore lint/style/noRestrictedImports: core by its own name, so that its exports are what is tested
 import { AutoencoderDC } from "@dcae/core";
-import { memorySource, openSafetensors } from "@dcae/core/checkpoint";
+import { bytesSource, openSafetensors } from "@dcae/core/checkpoint";
 import * as ort from "onnxruntime-web/wasm";
 
 const TOLERANCE = 1e-4;
 
 async function tensors(url) {
   const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const { entries } = await openSafetensors(memorySource(bytes, url));
+  const { entries } = await openSafetensors(bytesSource(bytes, url));
   return (name) => entries.get(name).read();
 }
 
