@@ -455,7 +455,7 @@ describe("what is planned and refused", () => {
     expect(await run(1, "--set", "denoiser.model.depht=4")).toContain('"depht" isn\'t a known option');
     writeFileSync(place("broken.json"), "{");
     expect(await failWith(1, "diffusion", "train", "--config", place("broken.json"))).toContain(
-      "broken.json: not JSON",
+      "broken.json isn't valid JSON",
     );
   });
 });

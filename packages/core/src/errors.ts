@@ -43,3 +43,13 @@ export class DataError extends DcaeError {}
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** An error of this project as another kind of it, with its message and hint; everything else as it is. */
+export function errorAs(
+  error: unknown,
+  ErrorType: new (message: string, options?: DcaeErrorOptions) => DcaeError,
+): unknown {
+  if (!(error instanceof DcaeError) || error instanceof ErrorType) return error;
+  const { message, hint } = error;
+  return new ErrorType(message, { cause: error, ...(hint === undefined ? {} : { hint }) });
+}

@@ -121,6 +121,6 @@ async function chooseFactor(
 /** The manifest that an earlier run or another process wrote into the folder. */
 async function begunManifest(folder: string): Promise<LatentManifest | undefined> {
   const path = join(folder, MANIFEST_NAME);
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  return text === undefined ? undefined : parseManifest(text, path);
+  const bytes = await readFile(path).catch(() => undefined);
+  return bytes === undefined ? undefined : parseManifest(bytes, path);
 }

@@ -4,9 +4,10 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { resolve } from "node:path";
-import { CheckpointError } from "../errors.js";
+import { CheckpointError, DataError, type DcaeError, type DcaeErrorOptions, errorAs } from "../errors.js";
 import { type ByteSource, checkRange } from "./byte-source.js";
 import { fileError } from "./file-error.node.js";
+import { parseJson } from "./json-text.js";
 
 /** Node refuses single reads of 2 GiB and more; smaller pieces also keep libuv's threads available to others. */
 const MAX_READ_BYTES = 256 * 2 ** 20;
@@ -92,5 +93,22 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<Uin
     return await source.read(0, source.size);
   } finally {
     await source.close();
+  }
+}
+
+/**
+ * What a JSON file of a user or a stranger holds (see `parseJson`).
+ *
+ * @throws ErrorType (default DataError) naming the file, when it can't be read, is larger than `maxBytes` or isn't JSON
+ */
+export async function readJson(
+  path: string,
+  maxBytes: number,
+  ErrorType: new (message: string, options?: DcaeErrorOptions) => DcaeError = DataError,
+): Promise<unknown> {
+  try {
+    return parseJson(await readSmallFile(path, maxBytes), path);
+  } catch (error) {
+    throw errorAs(error, ErrorType);
   }
 }

@@ -1,6 +1,7 @@
 /** Public names of checkpoints that need no file system. */
 export { type ByteSource, blobSource, bytesSource } from "./byte-source.js";
 export { type FetchModelOptions, fetchModel } from "./hub/fetch-model.js";
+export { parseJson } from "./json-text.js";
 export { type CheckWeightsOptions, checkWeights } from "./names/check-weights.js";
 export {
   inferModel,

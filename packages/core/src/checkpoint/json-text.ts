@@ -5,7 +5,7 @@
  * Here too: what in place of any file's content lies in a repository that was cloned without Git LFS, a pointer of a few lines of
  * text. Source: the specification of git-lfs, docs/spec.md.
  */
-import { CheckpointError, type DcaeError, type DcaeErrorOptions, errorMessage } from "../errors.js";
+import { CheckpointError, type DcaeError, type DcaeErrorOptions, errorAs, errorMessage } from "../errors.js";
 
 /** Longest name shown in a message. */
 const MAX_SHOWN = 120;
@@ -82,12 +82,26 @@ function isDeeperThan(value: unknown, levels: number): boolean {
  * Parses UTF-8 JSON whose objects have each key once.
  *
  * @param what for messages, as in "config.json"
- * @throws CheckpointError when the bytes aren't UTF-8 or not JSON, or an object has a key twice
+ * @throws ErrorType (default CheckpointError) when the bytes aren't UTF-8 or not JSON, a pointer of Git LFS, nested deeper than
+ *   configs are, or an object has a key twice
  */
-export function parseJson(bytes: Uint8Array, what: string): unknown {
-  const { value, checkUniqueKeys } = parseJsonDocument(bytes, what);
-  checkUniqueKeys();
-  return value;
+export function parseJson(
+  bytes: Uint8Array,
+  what: string,
+  ErrorType: new (message: string, options?: DcaeErrorOptions) => DcaeError = CheckpointError,
+): unknown {
+  try {
+    const { value, checkUniqueKeys } = parseJsonDocument(withoutByteOrderMark(bytes), what);
+    checkUniqueKeys();
+    return value;
+  } catch (error) {
+    throw errorAs(error, ErrorType);
+  }
+}
+
+/** Some editors put it in front of UTF-8; the standard lets a reader pass over it. */
+function withoutByteOrderMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 /** First key that occurs twice in one object of `text`, which must be valid JSON. */

@@ -5,6 +5,7 @@
  * what is missing.
  */
 import { DataError } from "@dcae/core";
+import { parseJson } from "@dcae/core/checkpoint";
 import { sizeOf } from "@dcae/core/graph";
 
 /**
@@ -110,21 +111,16 @@ export function manifestText(manifest: LatentManifest): string {
 }
 
 /**
- * Reads the text of a manifest.
+ * Reads a manifest.
  *
  * @param source for messages: the file
  * @throws DataError when it is damaged, or names that leave the folder
  */
-export function parseManifest(text: string, source: string): LatentManifest {
+export function parseManifest(bytes: Uint8Array, source: string): LatentManifest {
   const refuse = (problem: string): never => {
     throw new DataError(`${source}: ${problem}`, { hint: "Write the latents again into an empty folder." });
   };
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return refuse("isn't JSON");
-  }
+  const json = parseJson(bytes, source, DataError);
   const fields = (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
   const { format, version, layout, shape, dtype, classes, pictures, mirrored, shardSize, source: from } = fields;
   if (format !== FORMAT || !VERSIONS.some((known) => known === version)) {

@@ -15,14 +15,14 @@ import { openShardLatents } from "./shard-latents.node.js";
  */
 export async function openLatents(folder: string): Promise<LatentDataset> {
   const path = join(folder, MANIFEST_NAME);
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw fileError(error, path, "read");
     return openReferenceLatents(folder);
   }
-  const manifest = parseManifest(text, path);
+  const manifest = parseManifest(bytes, path);
   return manifest.layout === "npy" ? openNpyLatents(folder, manifest) : openShardLatents(folder, manifest);
 }
 

@@ -5,7 +5,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "@dcae/core";
-import { errorCode, fileError, writeFileAtomic } from "@dcae/core/checkpoint";
+import { errorCode, fileError, parseJson, writeFileAtomic } from "@dcae/core/checkpoint";
 import { type LatentManifest, shardCount, unitItems } from "./latent-manifest.js";
 
 /** Why each picture was left out, by `<class>/<name>`. */
@@ -22,14 +22,14 @@ export function skippedName(unit: number): string {
  */
 export async function readSkipped(folder: string, manifest: LatentManifest, unit: number): Promise<SkippedPictures> {
   const path = join(folder, skippedName(unit));
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return new Map();
     throw fileError(error, path, "read");
   }
-  const pictures = picturesIn(text);
+  const pictures = picturesIn(parseJson(bytes, path, DataError));
   const known = new Set(unitItems(manifest, unit).map(({ picture }) => picture));
   const stray = pictures === undefined ? undefined : [...pictures.keys()].find((name) => !known.has(name));
   if (pictures !== undefined && stray === undefined) return pictures;
@@ -39,17 +39,13 @@ export async function readSkipped(folder: string, manifest: LatentManifest, unit
   );
 }
 
-function picturesIn(text: string): SkippedPictures | undefined {
-  try {
-    const { pictures } = JSON.parse(text) as { readonly pictures?: unknown };
-    if (typeof pictures !== "object" || pictures === null) return undefined;
-    const entries = Object.entries(pictures);
-    return entries.every((entry): entry is [string, string] => typeof entry[1] === "string")
-      ? new Map(entries as [string, string][])
-      : undefined;
-  } catch {
-    return undefined;
-  }
+function picturesIn(json: unknown): SkippedPictures | undefined {
+  const { pictures } = (json ?? {}) as { readonly pictures?: unknown };
+  if (typeof pictures !== "object" || pictures === null) return undefined;
+  const entries = Object.entries(pictures);
+  return entries.every((entry): entry is [string, string] => typeof entry[1] === "string")
+    ? new Map(entries as [string, string][])
+    : undefined;
 }
 
 /** Writes what a unit lacks, before the unit itself; a unit that lacks nothing has no such file. */

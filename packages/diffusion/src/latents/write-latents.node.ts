@@ -76,12 +76,12 @@ export async function writeLatents(
 /** Writes the manifest, or checks that the folder has the same. */
 async function claimFolder(folder: string, manifest: LatentManifest): Promise<void> {
   const path = join(folder, MANIFEST_NAME);
-  const text = manifestText(manifest);
+  const bytes = new TextEncoder().encode(manifestText(manifest));
   // The same checks as for reading: what can't be read back must not be written.
-  parseManifest(text, path);
+  parseManifest(bytes, path);
   try {
     await mkdir(folder, { recursive: true });
-    const difference = manifestDifference(parseManifest(await readFile(path, "utf8"), path), manifest);
+    const difference = manifestDifference(parseManifest(await readFile(path), path), manifest);
     if (difference !== undefined) {
       throw new ConfigError(`${path}: describes other latents (${difference})`, {
         hint: "Choose an empty folder, or delete this one.",
@@ -89,7 +89,7 @@ async function claimFolder(folder: string, manifest: LatentManifest): Promise<vo
     }
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw fileError(error, path, "read");
-    await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
+    await writeFileAtomic(path, (file) => file.write(bytes));
   }
 }
 

@@ -239,7 +239,9 @@ describe("a bad folder is refused with the file named", () => {
   });
 
   it.each([
-    ["no JSON", "{", /isn't JSON/],
+    ["no JSON", "{", /isn't valid JSON/],
+    ["nested without end", `{"a":${"[".repeat(2e5)}${"]".repeat(2e5)}}`, /nested deeper than 100 levels/],
+    ["with a key twice", '{"format":"dcae-latents","format":"other"}', /has the key "format" twice/],
     ["of another program", '{"format":"other"}', /isn't a description of latents/],
     [
       "with names outside",
@@ -265,7 +267,8 @@ describe("a bad folder is refused with the file named", () => {
   });
 
   it.each([
-    ["no JSON", "{", /isn't a list of pictures that were left out/],
+    ["no JSON", "{", /isn't valid JSON/],
+    ["nothing", "null", /isn't a list of pictures that were left out/],
     ["no reasons", '{"pictures":{"cat/a":1}}', /isn't a list of pictures/],
     ["a picture of another part", '{"pictures":{"dog/e":"broken"}}', /names "dog\/e", which isn't in this part/],
   ])("a list of pictures that were left out with %s", async (_, text, message) => {

@@ -1,6 +1,6 @@
 /** Results as JSON files. JSON has no Infinity, which a PSNR can be, so it stands there as text. */
-import { DataError, DcaeError, errorMessage } from "@dcae/core";
-import { readSmallFile, writeFileAtomic } from "@dcae/core/checkpoint";
+import { DataError } from "@dcae/core";
+import { readJson, writeFileAtomic } from "@dcae/core/checkpoint";
 import { FieldError } from "../files/json-fields.js";
 import type { EvaluationResult } from "./evaluation-result.js";
 import { resultFields } from "./result-fields.js";
@@ -29,13 +29,7 @@ const MAX_BYTES = 2 ** 28;
  * @throws DataError when the file can't be read or isn't a whole result of a known version, naming the field
  */
 export async function readResult(path: string): Promise<EvaluationResult> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder().decode(await readSmallFile(path, MAX_BYTES)));
-  } catch (error) {
-    if (error instanceof DcaeError) throw new DataError(error.message, { cause: error });
-    throw new DataError(`${path}: can't be read as a result: ${errorMessage(error)}`, { cause: error });
-  }
+  const parsed = await readJson(path, MAX_BYTES);
   if (typeof parsed !== "object" || parsed === null || !("formatVersion" in parsed) || parsed.formatVersion !== 1) {
     throw new DataError(`${path}: isn't a result of an evaluation (format version 1)`);
   }

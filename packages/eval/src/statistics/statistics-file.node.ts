@@ -5,6 +5,7 @@
  * made of (protocol, network, images). Other tools ignore these entries.
  */
 import { ConfigError, DataError, errorMessage, Tensor } from "@dcae/core";
+import { parseJson } from "@dcae/core/checkpoint";
 import { type Field, FieldError, list, object, oneOf, record, text, whole } from "../files/json-fields.js";
 import { type NpzFile, openNpz } from "../files/npz-reader.node.js";
 import { writeNpz } from "../files/npz-writer.node.js";
@@ -144,7 +145,7 @@ async function readInfo(npz: NpzFile): Promise<StatisticsInfo | undefined> {
   if (!npz.names.includes(INFO)) return undefined;
   const bytes = (await npz.read(INFO, 2 ** 20)).data as Uint8Array;
   try {
-    const info: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const info: unknown = parseJson(bytes, INFO);
     const isKnown = typeof info === "object" && info !== null && "formatVersion" in info && info.formatVersion === 1;
     if (!isKnown) throw new Error("it isn't of format version 1");
     return { formatVersion: 1, ...infoFields(info, "") };

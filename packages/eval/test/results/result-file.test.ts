@@ -105,6 +105,13 @@ it.each<[string, Json | undefined, string]>([
   expect((error as DataError).message).toContain(message);
 });
 
+it("a pointer of Git LFS, and lists in lists without end", async () => {
+  writeFileSync(path, `version https://git-lfs.github.com/spec/v1\noid sha256:${"0a".repeat(32)}\nsize 337\n`);
+  await expect(readResult(path)).rejects.toMatchObject({ name: "DataError", hint: expect.stringContaining("git lfs") });
+  writeFileSync(path, `{"formatVersion":1,"protocol":${"[".repeat(1e5)}${"]".repeat(1e5)}}`);
+  await expect(readResult(path)).rejects.toThrow(`${path} is nested deeper than 100 levels`);
+});
+
 it.each(["", "[]", "null", "{", '{"formatVersion": 2}', "\u0000"])("a file that holds %j", async (content) => {
   writeFileSync(path, content);
   await expect(readResult(path)).rejects.toThrow(DataError);

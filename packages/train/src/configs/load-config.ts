@@ -1,6 +1,6 @@
 /** A training from a JSON file, or a recipe by name. */
-import { readSmallFile } from "@dcae/core/checkpoint";
-import { ConfigError, errorMessage } from "@dcae/core/graph";
+import { readJson } from "@dcae/core/checkpoint";
+import { ConfigError } from "@dcae/core/graph";
 import { extendConfig } from "./extend-config.js";
 import { trainingRecipe } from "./recipes.js";
 import { parseTrainingConfig, type TrainingConfig } from "./schema.js";
@@ -20,11 +20,6 @@ const readTraining = async (nameOrPath: string): Promise<unknown> =>
   /\.json$/i.test(nameOrPath) ? readJsonFile(nameOrPath) : trainingRecipe(nameOrPath);
 
 /** What a JSON file of a user holds. @throws ConfigError when it can't be read or isn't JSON */
-export async function readJsonFile(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(new TextDecoder().decode(await readSmallFile(path, MAX_CONFIG_BYTES))) as unknown;
-  } catch (error) {
-    const message = errorMessage(error);
-    throw new ConfigError(message.startsWith(path) ? message : `${path}: not JSON: ${message}`, { cause: error });
-  }
+export function readJsonFile(path: string): Promise<unknown> {
+  return readJson(path, MAX_CONFIG_BYTES, ConfigError);
 }

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
-import { fileError, openFileSource, readSmallFile, readZipDirectory, zipDataOffset } from "@dcae/core/checkpoint";
+import { fileError, openFileSource, readJson, readZipDirectory, zipDataOffset } from "@dcae/core/checkpoint";
 import { DataError, errorMessage } from "@dcae/core/graph";
 import { addLeftOut, type LeftOut, listFiles } from "@dcae/core/image";
 import { z } from "zod";
@@ -79,9 +79,10 @@ async function readMembers(path: string): Promise<ShardMember[]> {
 /** Shards that the index file lists; a url must be a path that stays inside of the index's folder. */
 async function readIndex(path: string): Promise<Shard[]> {
   const folder = resolve(dirname(path));
+  const json = await readJson(path, MAX_INDEX_BYTES);
   let index: z.infer<typeof indexSchema>;
   try {
-    index = indexSchema.parse(JSON.parse(new TextDecoder().decode(await readSmallFile(path, MAX_INDEX_BYTES))));
+    index = indexSchema.parse(json);
   } catch (error) {
     throw new DataError(`${path}: not an index of shards: ${errorMessage(error)}`, { cause: error });
   }

@@ -13,7 +13,7 @@ import {
   fileError,
   findNonFinite,
   openSafetensorsFile,
-  readSmallFile,
+  readJson,
   temporaryStem,
   type Weights,
   writeDirectoryAtomic,
@@ -116,8 +116,7 @@ function requireFinite(tensor: Tensor, name: string, step: number): Tensor {
 export async function openCheckpointFolder(path: string): Promise<OpenCheckpoint> {
   const hint = "Remove this folder to go on from the checkpoint before it.";
   try {
-    const text = new TextDecoder().decode(await readSmallFile(join(path, NOTES_FILE), MAX_NOTES_BYTES));
-    const notes = notesSchema.parse(JSON.parse(text));
+    const notes = notesSchema.parse(await readJson(join(path, NOTES_FILE), MAX_NOTES_BYTES));
     return { path, notes, state: await openSafetensorsFile(join(path, STATE_FILE)) };
   } catch (error) {
     throw new CheckpointError(`${path}: not a usable checkpoint: ${errorMessage(error)}`, { cause: error, hint });

@@ -139,7 +139,11 @@ describe("files", () => {
     await writeFile(path, JSON.stringify(tinyTraining()));
     expect(await loadTrainingConfig(path)).toEqual(tinyTraining());
     await writeFile(path, "{");
-    await expect(loadTrainingConfig(path)).rejects.toThrow(/training\.json: not JSON/);
+    await expect(loadTrainingConfig(path)).rejects.toThrow(/training\.json isn't valid JSON/);
+    await writeFile(path, `{"extends":${"[".repeat(1e5)}${"]".repeat(1e5)}}`);
+    await expect(loadTrainingConfig(path)).rejects.toThrow(/training\.json is nested deeper than 100 levels/);
+    await writeFile(path, "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 337\n");
+    await expect(loadTrainingConfig(path)).rejects.toMatchObject({ hint: expect.stringContaining("git lfs pull") });
     await expect(loadTrainingConfig(join(folder, "absent.json"))).rejects.toThrow(/absent\.json/);
     await expect(loadTrainingConfig("nonsense")).rejects.toThrow(/there is no training named "nonsense"/);
   });
