@@ -1,6 +1,7 @@
-/** Both kinds of autoencoder behind one pair of functions, with the options that a command was given. */
-import { ConfigError, DataError, DEFAULT_TILING, Tensor } from "@dcae/core";
+/** A model as the functions that commands call, with the options that they were given. */
+import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { createRandom, sizeOf } from "@dcae/core/graph";
+import { familyOf } from "@dcae/core/models";
 import { unlessInterrupted } from "./interrupted.js";
 import type { Model } from "./options/engine-options.js";
 import { UsageError } from "./usage-error.js";
@@ -15,7 +16,7 @@ export interface CodecFlags {
   readonly maxMemory?: number;
   /** Adaptive models: number of channels that are computed. */
   readonly latentChannels?: number;
-  /** SD-VAE: draw from the distribution instead of taking its mean. */
+  /** Models that encode to a distribution, as SD-VAE: draw from the distribution instead of taking its mean. */
   readonly sample?: boolean;
   /** Only with `sample`. */
   readonly seed?: bigint;
@@ -62,41 +63,49 @@ export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal
       hint: "Give it with --scaling-factor (1 / RMS of the latents of your data).",
     });
   }
-  const codec = model.kind === "dc-ae" ? dcCodec(model, flags) : klCodec(model, flags);
-  return {
-    encode: (x, names) => unlessInterrupted(codec.encode(x, names), signal),
-    decode: (latent) => unlessInterrupted(codec.decode(latent), signal),
-    reconstruct: (x) => unlessInterrupted(codec.reconstruct(x), signal),
-  };
-}
-
-function dcCodec(model: Extract<Model, { kind: "dc-ae" }>, flags: CodecFlags): Codec {
-  const { scaled = false, tiled = false, latentChannels, sample, maxMemory } = flags;
-  if (sample === true) {
-    throw new UsageError(`--sample has no effect on ${model.name}: a DC-AE gives one latent, not a distribution`);
-  }
-  if (latentChannels !== undefined) checkLatentChannels(model, latentChannels);
-  const options = { scaled, ...(tiled ? { tiling: DEFAULT_TILING } : {}) };
-  const channels = latentChannels === undefined ? {} : { latentChannels };
+  checkModelFlags(model, flags);
+  const { scaled = false, tiled = false, latentChannels, sample = false, seed = 0n, maxMemory } = flags;
+  const options = { scaled, ...(tiled ? { tiling: true as const } : {}) };
   const limit = (pixels: number) =>
     maxMemory === undefined ? {} : { maxMemory, reserved: COMMAND_BYTES + BYTES_PER_PIXEL * pixels };
   const pixelsOf = ({ shape }: Tensor, scale = 1) => (shape[0] as number) * sizeOf(shape.slice(-2)) * scale ** 2;
-  const codec = {
-    encode: (x: Tensor) => model.encode(x, { ...options, ...channels, ...limit(pixelsOf(x)) }),
-    decode: (latent: Tensor) => model.decode(latent, { ...options, ...limit(pixelsOf(latent, model.compression)) }),
-    async reconstruct(x: Tensor) {
-      if (maxMemory !== undefined) {
-        const shape = model.latentShape(x.shape as unknown as readonly [number, number, number, number]);
-        model.planMemory("decode", shape, { maxMemory, ...limit(pixelsOf(x)) });
-      }
-      return codec.decode(await codec.encode(x));
+  const shapeOf = (x: Tensor) => model.latentShape(x.shape as unknown as readonly [number, number, number, number]);
+  const codec: Codec = {
+    encode: (x, names) =>
+      model.encodeLatent(x, {
+        ...options,
+        ...limit(pixelsOf(x)),
+        latentChannels,
+        noise: sample ? noise(shapeOf(x), seed, names) : undefined,
+      }),
+    decode: (latent) => model.decode(latent, { ...options, ...limit(pixelsOf(latent, model.compression)) }),
+    async reconstruct(x) {
+      if (maxMemory !== undefined) model.planMemory("decode", shapeOf(x), { maxMemory, ...limit(pixelsOf(x)) });
+      return codec.decode(await codec.encode(x, []));
     },
   };
+  const guarded = (work: () => Promise<Tensor>) => unlessInterrupted(refusingPictures(work), signal);
   return {
-    encode: (x) => refusingPictures(() => codec.encode(x)),
-    decode: (latent) => refusingPictures(() => codec.decode(latent)),
-    reconstruct: (x) => refusingPictures(() => codec.reconstruct(x)),
+    encode: (x, names) => guarded(() => codec.encode(x, names)),
+    decode: (latent) => guarded(() => codec.decode(latent)),
+    reconstruct: (x) => guarded(() => codec.reconstruct(x)),
   };
+}
+
+/** Options that other models have. */
+function checkModelFlags({ name, description }: Model, { sample, latentChannels }: CodecFlags): void {
+  const { label, latent, isAdaptive } = familyOf(description);
+  const { config } = description;
+  if (sample === true && !latent.isRandom) {
+    throw new UsageError(`--sample has no effect on ${name}: a ${label} gives one latent, not a distribution`);
+  }
+  if (latentChannels === undefined) return;
+  if (!isAdaptive(config).encoder) {
+    throw new UsageError(`--latent-channels has no effect on ${name}: it isn't adaptive (DC-AE 1.5 is)`);
+  }
+  if (latentChannels > config.latentChannels) {
+    throw new UsageError(`--latent-channels ${latentChannels}: ${name} has ${config.latentChannels}`);
+  }
 }
 
 /** A picture that doesn't fit the memory is that picture's problem: others may. */
@@ -108,38 +117,6 @@ async function refusingPictures(work: () => Promise<Tensor>): Promise<Tensor> {
     const hint = "Raise --max-memory, make the picture smaller, or use --tiled, which changes the result.";
     throw new DataError(error.message.replace("maxMemory", "--max-memory"), { hint, cause: error });
   }
-}
-
-function checkLatentChannels({ name, config }: Extract<Model, { kind: "dc-ae" }>, channels: number): void {
-  const { latentChannels, encoder } = config;
-  if (encoder.outBlockType !== "AdaptiveOutputConvLayer") {
-    throw new UsageError(`--latent-channels has no effect on ${name}: it isn't adaptive (DC-AE 1.5 is)`);
-  }
-  if (channels > latentChannels) {
-    throw new UsageError(`--latent-channels ${channels}: ${name} has ${latentChannels}`);
-  }
-}
-
-function klCodec(model: Extract<Model, { kind: "sd-vae" }>, flags: CodecFlags): Codec {
-  const { scaled = false, tiled = false, latentChannels, sample = false, seed = 0n, maxMemory } = flags;
-  if (maxMemory !== undefined) {
-    throw new UsageError(`--max-memory has no effect on ${model.name}: it is for DC-AE`, {
-      hint: "Use --tiled, which changes the result.",
-    });
-  }
-  if (latentChannels !== undefined) {
-    throw new UsageError(`--latent-channels has no effect on ${model.name}: an SD-VAE isn't adaptive`);
-  }
-  const codec: Codec = {
-    async encode(x, names) {
-      const distribution = await model.encode(x, { tiled });
-      const latent = sample ? distribution.sample(noise(distribution.mean.shape, seed, names)) : distribution.mode();
-      return scaled ? model.scaleLatent(latent) : latent;
-    },
-    decode: (latent) => model.decode(latent, { scaled, tiled }),
-    reconstruct: async (x) => codec.decode(await codec.encode(x, [])),
-  };
-  return codec;
 }
 
 function noise(shape: readonly number[], seed: bigint, names: readonly string[]): Tensor {

@@ -1,16 +1,17 @@
 /** What is known about a model without running it: sizes, shapes, work. */
-import { buildDecodeProgram, buildEncodeProgram, buildKlDecodeProgram, buildKlEncodeProgram } from "@dcae/core";
 import { countMacs } from "@dcae/core/graph";
 import {
+  buildDecodeProgram,
+  buildEncodeProgram,
+  compressionOf,
+  configValues,
   countParameters,
+  FAMILIES,
+  familyOf,
   type ModelDescription,
   modelParameters,
   type ParameterCounts,
   type PublishedEvaluation,
-  sdVaeSpatialCompression,
-  spatialCompression,
-  toModelConfigFile,
-  toOfficialConfig,
 } from "@dcae/core/models";
 import type { CheckpointFacts } from "./commands/info.js";
 import { formatBytes, formatCount } from "./format-number.js";
@@ -31,13 +32,8 @@ export interface ModelSummary {
   readonly latentShape: readonly number[];
   /** Multiply-accumulates of convolutions and matrix products, per picture. */
   readonly macs: { readonly encode: number; readonly decode: number };
-  /** Under the official names for DC-AE, those of diffusers for SD-VAE. */
+  /** Under the names of its authors, or those of diffusers where they have none. */
   readonly config: Readonly<Record<string, unknown>>;
-}
-
-/** Pixels per latent position along each axis. */
-export function compressionOf(model: ModelDescription): number {
-  return model.kind === "dc-ae" ? spatialCompression(model.config) : sdVaeSpatialCompression(model.config);
 }
 
 /** @throws UsageError when the size isn't a multiple of the compression */
@@ -50,22 +46,20 @@ export function summarizeModel(model: ModelDescription, [height, width]: Size): 
   }
   const pictureShape = [1, model.config.inChannels, height, width];
   const latentShape = [1, model.config.latentChannels, height / compression, width / compression];
-  const [encode, decode] =
-    model.kind === "dc-ae"
-      ? [buildEncodeProgram(model.config, pictureShape), buildDecodeProgram(model.config, latentShape)]
-      : [buildKlEncodeProgram(model.config, pictureShape), buildKlDecodeProgram(model.config, latentShape)];
+  const encode = buildEncodeProgram(model, pictureShape);
+  const decode = buildDecodeProgram(model, latentShape);
   return {
     kind: model.kind,
     compression,
     latentChannels: model.config.latentChannels,
-    adaptive: model.kind === "dc-ae" && model.config.encoder.outBlockType === "AdaptiveOutputConvLayer",
+    adaptive: familyOf(model).isAdaptive(model.config).encoder,
     scalingFactor: model.scalingFactor,
     shiftFactor: model.shiftFactor,
     parameters: countParameters(modelParameters(model)),
     pictureShape,
     latentShape,
     macs: { encode: countMacs(encode), decode: countMacs(decode) },
-    config: model.kind === "dc-ae" ? toOfficialConfig(model.config) : toModelConfigFile(model, "diffusers"),
+    config: configValues(model),
   };
 }
 
@@ -81,8 +75,6 @@ export interface ModelFacts {
 
 type Row = readonly [label: string, value: string];
 
-const KINDS = { "dc-ae": "DC-AE", "sd-vae": "SD-VAE (AutoencoderKL)" } as const;
-
 export function formatModel(facts: ModelFacts, summary: ModelSummary): string {
   const rows = [...identity(facts, summary), ...numbers(facts, summary)];
   const width = Math.max(...rows.map(([label]) => label.length));
@@ -91,7 +83,7 @@ export function formatModel(facts: ModelFacts, summary: ModelSummary): string {
 }
 
 function identity({ name, preset, hubId, checkpoint }: ModelFacts, { kind, scalingFactor }: ModelSummary): Row[] {
-  const rows: Row[] = [["kind", KINDS[kind]]];
+  const rows: Row[] = [["kind", `${FAMILIES[kind].label} (${FAMILIES[kind].className})`]];
   if (preset !== undefined && preset !== name) rows.push(["published model", preset]);
   if (typeof hubId === "string" && hubId !== name) rows.push(["on the hub", hubId]);
   if (checkpoint !== undefined) {

@@ -301,7 +301,7 @@ describe("decode", () => {
     const mode = (await klModel.encode(await loadImage(cat))).mode();
     expect(values(await readNpyFile(at("kl-x.npy")))).toEqual(values(await klModel.decode(mode)));
     await succeed("decode", at("kl.npy"), "-m", kl, "-o", at("kl-tiled.npy"), "--tiled");
-    const tiled = await klModel.decode(mode, { tiled: true });
+    const tiled = await klModel.decode(mode, { tiling: true });
     expect(values(await readNpyFile(at("kl-tiled.npy")))).toEqual(values(tiled));
   });
 

@@ -162,7 +162,7 @@ test("goes on without being told again what it is", async () => {
 test.each<[readonly string[], string]>([
   [["--data", "synthetic"], "give --model (or --resume and the --out of a run)"],
   [["-m", "dc-ae-f32c32-in-1.0"], "give --data: pictures to fine-tune on"],
-  [["-m", "sd-vae-ft-ema", "--data", "synthetic"], "is an SD-VAE, only DC-AE is trained here"],
+  [["-m", "sd-vae-ft-ema", "--data", "synthetic"], "--model sd-vae-ft-ema: is an SD-VAE, not a DC-AE"],
   [["--resume", "--out", folder, "--batch-size", "2"], "--batch-size has no effect on a run that is resumed"],
   [["--resume", "--out", folder], `--resume: there is no run in ${folder}`],
   [["-m", "x", "--data", "synthetic", "--lr", "0"], "Give a positive number."],

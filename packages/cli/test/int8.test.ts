@@ -6,7 +6,6 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
-import { makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -63,10 +62,8 @@ describe("refused", () => {
     expect(await failWith(2, "encode", picture, "-m", m, "-o", at("refused"), ...argv)).toContain(message);
   });
 
-  test("calibration pictures that aren't there, and an SD-VAE", async () => {
+  test("calibration pictures that aren't there", async () => {
     const argv = ["encode", picture, "-o", at("refused"), "--dtype", "int8"];
     expect(await failWith(1, ...argv, "-m", m, "--calibration", at("absent.png"))).toContain("absent.png");
-    const kl = await makeModel(folder, "kl", TINY_KL_CONFIG);
-    expect(await failWith(1, ...argv, "-m", kl)).toContain("dtype int8 is for DC-AE");
   });
 });

@@ -25,9 +25,14 @@ function program(name, part, size) {
   const preset = getPreset(name);
   if (preset.kind !== "dc-ae") throw new Error(`${name} is no DC-AE`);
   const { config } = preset;
-  if (part === "encode") return buildEncodeProgram(config, [1, config.inChannels, size, size]);
+  if (part === "encode") return buildEncodeProgram({ kind: "dc-ae", config }, [1, config.inChannels, size, size]);
   const compression = Number(/f(\d+)/.exec(name)?.[1]);
-  return buildDecodeProgram(config, [1, config.latentChannels, size / compression, size / compression]);
+  return buildDecodeProgram({ kind: "dc-ae", config }, [
+    1,
+    config.latentChannels,
+    size / compression,
+    size / compression,
+  ]);
 }
 
 /** Cheap pseudo-random weights, scaled by fan-in so that values stay finite. @param {ReturnType<typeof program>} graph */

@@ -4,7 +4,12 @@
  * Needs the optional peer `onnxruntime-web`.
  */
 export * from "./autoencoders/index.browser.js";
-export { AutoencoderDC, AutoencoderKL, type WebLoadOptions } from "./autoencoders/pretrained.browser.js";
+export {
+  AutoencoderDC,
+  AutoencoderKL,
+  loadAutoencoder,
+  type WebLoadOptions,
+} from "./autoencoders/pretrained.browser.js";
 export * from "./errors.js";
 export { createRandom, type DType, type Random, Tensor } from "./graph/index.js";
 export * from "./image/index.browser.js";

@@ -1,9 +1,11 @@
 /** `dcae convert`: a checkpoint in another layout or dtype. */
 import { saveCheckpoint } from "@dcae/core";
+import { checkCheckpointFormat } from "@dcae/core/models";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { addHubOptions, type HubFlags, modelOption, openModel } from "../options/model-options.js";
 import { addSaveOptions, formatOption, type SaveFlags, saveOptions } from "../options/save-options.js";
+import { rethrowAs } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
@@ -38,9 +40,9 @@ export function convertCommand(io: CliIo): Command {
     const { from, to } = flags;
     const { model, weights, format } = await openModel(from, flags, io);
     try {
-      if (model.kind === "sd-vae" && flags.format === "official") {
-        throw new UsageError("--format official: an SD-VAE exists in the diffusers format only");
-      }
+      const { format: wanted } = flags;
+      if (wanted !== undefined)
+        rethrowAs(UsageError, `--format ${wanted}: `, () => checkCheckpointFormat(model.kind, wanted));
       await saveCheckpoint(model, weights, to, saveOptions(flags, io));
     } finally {
       io.progress.clear();

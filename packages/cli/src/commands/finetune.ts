@@ -1,12 +1,13 @@
 /** `dcae finetune`: parts of a trained model, on pictures of one's own. Builds a training and carries it out as `dcae train`. */
 import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
-import { describePreset, findPreset } from "@dcae/core/models";
+import { describePreset, findPreset, requireFamily } from "@dcae/core/models";
 import { type DcAeDescription, finetuneConfig, type TrainingConfig } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { addHubOptions, type HubFlags, modelSource, openModel } from "../options/model-options.js";
 import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
+import { rethrowAs } from "../rethrow-as.js";
 import { applyFlags, type ChosenTraining, loadRun, parseSources } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
@@ -141,8 +142,9 @@ async function describe(name: string, source: string, flags: HubFlags, io: CliIo
   const isLocal = (await stat(name).catch(() => undefined)) !== undefined;
   const preset = isLocal || flags.config !== undefined ? undefined : findPreset(source);
   const model = preset === undefined ? await inspect(name, flags, io) : describePreset(preset);
-  if (model.kind === "dc-ae") return model;
-  throw new UsageError(`--model ${name}: is an SD-VAE, only DC-AE is trained here`);
+  return rethrowAs(UsageError, "", () =>
+    requireFamily(model, "dc-ae", `--model ${name}`, "Only DC-AE is trained here."),
+  );
 }
 
 async function inspect(name: string, flags: HubFlags, io: CliIo) {

@@ -1,5 +1,6 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
 import { DataError, scaleLatent, Tensor } from "@dcae/core";
+import { familyOf } from "@dcae/core/models";
 import {
   type LatentFolderStatistics,
   type LatentManifest,
@@ -88,7 +89,9 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
   const manifest = await withModel(loading, io, async (model) => {
     checkLatentsFlags(flags, model);
     const { latentChannels } = flags;
-    const noise = model.kind === "sd-vae" ? { sample: true, ...(seed === undefined ? {} : { seed }) } : {};
+    const noise = familyOf(model.description).latent.isRandom
+      ? { sample: true, ...(seed === undefined ? {} : { seed }) }
+      : {};
     const codec = createCodec(
       model,
       { ...noise, ...(latentChannels === undefined ? {} : { latentChannels }) },

@@ -1,6 +1,7 @@
 /** What a folder of latents will hold: the manifest that follows from pictures, model and options. */
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { familyOf } from "@dcae/core/models";
 import { type LatentLayout, type LatentManifest, MANIFEST_NAME, parseManifest } from "@dcae/diffusion";
 import { weightsFingerprint } from "@dcae/eval";
 import type { CliIo } from "../cli-io.js";
@@ -41,7 +42,7 @@ export function checkLatentsFlags({ data, count, seed, size, skipErrors }: Laten
     throw new UsageError(`--count has no effect on ${data}: it is for --data ${SYNTHETIC}`);
   }
   if (model === undefined) return;
-  if (seed !== undefined && !synthetic && model.kind === "dc-ae") {
+  if (seed !== undefined && !synthetic && !familyOf(model.description).latent.isRandom) {
     throw new UsageError(`--seed has no effect: ${model.name} encodes without noise`);
   }
   if (size % model.compression !== 0) {
@@ -87,7 +88,7 @@ export async function describeLatents(
 
 /** Whether anything is drawn at random: scenes, or the noise of an SD-VAE. */
 function usesSeed(model: Model, { data }: LatentsFlags): boolean {
-  return data === SYNTHETIC || model.kind === "sd-vae";
+  return data === SYNTHETIC || familyOf(model.description).latent.isRandom;
 }
 
 async function chooseFactor(

@@ -77,10 +77,7 @@ async function chooseConfig(nameOrFile: string): Promise<OpenOptions["config"]> 
   // Without a slash or an ending it is no file: the list of presets says more.
   if (!/[/\\.]/.test(nameOrFile)) return presetOf("--config", nameOrFile).name;
   const model = await readConfigFile(nameOrFile);
-  if (model.kind === "dc-ae") return model.preset ?? model.config;
-  throw new UsageError(`--config ${nameOrFile}: configurations of SD-VAE can't be given this way`, {
-    hint: "Put it beside the weights as config.json.",
-  });
+  return model.preset ?? model;
 }
 
 /** The preset that an option names; UsageError with the list otherwise. */
@@ -106,7 +103,7 @@ export async function modelSource(name: string, flags: HubFlags): Promise<string
   }
   // A single word that isn't on disk can only be a published model's name.
   const preset = rethrowAs(DataError, `${name}: no such file or folder, and `, () => getPreset(name));
-  return presetHubId(preset, name.toLowerCase().endsWith("-diffusers") ? "diffusers" : publishedFormat(preset));
+  return presetHubId(preset, name.toLowerCase().endsWith("-diffusers") ? "diffusers" : undefined);
 }
 
 /** `--offline` may stay: that no request is made is true of local models. */
@@ -121,10 +118,6 @@ function checkLocal(name: string, isFile: boolean, { revision, cacheDir, subfold
           : undefined;
   if (useless !== undefined)
     throw new UsageError(`${useless} has no effect on ${name}, a local ${isFile ? "file" : "folder"}`);
-}
-
-function publishedFormat({ kind }: Preset): "official" | "diffusers" {
-  return kind === "sd-vae" ? "diffusers" : "official";
 }
 
 /** Opens the checkpoint without an engine. Close its `weights`. */

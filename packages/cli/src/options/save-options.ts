@@ -1,6 +1,6 @@
 /** The options of commands that write a checkpoint. */
 import { type SaveOptions, STORAGE_DTYPES, type StorageDType } from "@dcae/core";
-import type { CheckpointFormat, ModelDescription } from "@dcae/core/models";
+import { CHECKPOINT_FORMATS, type CheckpointFormat, checkpointFormats, type ModelDescription } from "@dcae/core/models";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 
@@ -9,8 +9,6 @@ export interface SaveFlags {
   readonly dtype?: StorageDType;
   readonly overwrite?: boolean;
 }
-
-export const CHECKPOINT_FORMATS: readonly CheckpointFormat[] = ["official", "diffusers"];
 
 /** Adds --format, --dtype and --overwrite. */
 export function addSaveOptions(command: Command, format: Option = formatOption()): Command {
@@ -23,13 +21,13 @@ export function addSaveOptions(command: Command, format: Option = formatOption()
 export function formatOption(): Option {
   return new Option(
     "--format <format>",
-    "layout: the authors' or that of the diffusers library (default: official for DC-AE, diffusers for SD-VAE)",
+    "layout: the authors' or that of the diffusers library (default: official for DC-AE, diffusers for others)",
   ).choices([...CHECKPOINT_FORMATS]);
 }
 
 /** The format that a model is saved in when none is asked for. */
 export function defaultFormat({ kind }: ModelDescription): CheckpointFormat {
-  return kind === "dc-ae" ? "official" : "diffusers";
+  return checkpointFormats(kind)[0] as CheckpointFormat;
 }
 
 /** Options for `saveCheckpoint`. */

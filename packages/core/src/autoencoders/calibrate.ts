@@ -12,16 +12,15 @@ import { beforeQuantization } from "../graph/rewrite/int8.js";
 import { mergeRanges, RANGES_OUTPUT, withRanges } from "../graph/rewrite/observe-ranges.js";
 import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
-import type { DcAeConfig } from "../models/dc-ae/dc-ae-config.js";
-import { spatialCompression } from "../models/dc-ae/dc-ae-config.js";
+import { compressionOf, familyOf, type ModelConfig } from "../models/families.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import type { Engine } from "../runtime/engine.js";
-import { buildDecodeProgram, buildEncodeProgram } from "./autoencoder-dc.js";
 import { checkFinite } from "./check-finite.js";
 import { checkPicture } from "./model-tensors.js";
 
 /** What is calibrated: a model, or its parts with an engine in float32. */
 export interface CalibratedModel {
-  readonly config: DcAeConfig;
+  readonly description: ModelConfig;
   readonly weights: Weights;
   readonly engine: Engine;
 }
@@ -42,10 +41,11 @@ export interface CalibrationOptions {
  * @throws ConfigError without pictures, ShapeError for pictures that the model doesn't take, DataError when values aren't finite
  */
 export async function calibrate(
-  { config, weights, engine }: CalibratedModel,
+  { description, weights, engine }: CalibratedModel,
   options: CalibrationOptions,
 ): Promise<ActivationRanges> {
-  const compression = spatialCompression(config);
+  const { config } = description;
+  const compression = compressionOf(description);
   const { onProgress } = options;
   const pictures = options.pictures.map((x) => checkPicture(x, config.inChannels, compression));
   if (pictures.length === 0) throw new ConfigError("calibrate: there are no pictures");
@@ -78,7 +78,9 @@ export async function calibrate(
     return results;
   }
 
-  const latents = await observe(pictures, (shape) => buildEncodeProgram(config, shape));
-  await observe(latents, (shape) => buildDecodeProgram(config, shape));
+  const { latent } = familyOf(description);
+  const encoded = await observe(pictures, (shape) => buildEncodeProgram(description, shape));
+  const latents = encoded.map((output) => latent.latentOf(latent.read(output)));
+  await observe(latents, (shape) => buildDecodeProgram(description, shape));
   return ranges;
 }

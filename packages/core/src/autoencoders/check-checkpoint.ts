@@ -1,19 +1,17 @@
 /** A file's weights as a model's: recognizes the format, finds or checks the configuration, refuses what doesn't fit. */
 import { checkWeights } from "../checkpoint/names/check-weights.js";
-import {
-  inferModel,
-  matchPublishedModels,
-  recognizeFormat,
-  unwrapWeights,
-  type WeightFormat,
-} from "../checkpoint/names/infer-model.js";
+import { inferModel, matchPublishedModels, recognizeFormat, unwrapWeights } from "../checkpoint/names/infer-model.js";
 import { mapWeights, planWeights } from "../checkpoint/names/weight-plan.js";
+import type { OpenedModel } from "../checkpoint/opened-model.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae/dc-ae-config.js";
+import { familyOfFormat, nameOfFamily, type WeightFormat } from "../models/families.js";
 import { getPreset } from "../models/find-preset.js";
 import { describePreset, type ModelDescription, readModelConfig } from "../models/model-description.js";
-import { modelParameters } from "../models/model-parameters.js";
+import { modelParameters } from "../models/model-programs.js";
+
+import { failClosed } from "../runtime/close-all.js";
 
 /** A model and its weights under the model's own parameter names. */
 export interface Checkpoint {
@@ -24,8 +22,8 @@ export interface Checkpoint {
 }
 
 export interface CheckpointOptions {
-  /** The model's configuration, instead of what the checkpoint's config.json says: a preset's name or a DC-AE config. */
-  readonly config?: string | DcAeConfigInput | undefined;
+  /** The model's configuration, instead of what the checkpoint's config.json says: a preset's name, a DC-AE config, or a description. */
+  readonly config?: string | DcAeConfigInput | ModelDescription | undefined;
   /** Scaling factor of the latents, instead of the published one. */
   readonly scalingFactor?: number | undefined;
 }
@@ -45,6 +43,7 @@ export function chooseModel(
   }
   if (typeof config === "string") return describePreset(getPreset(config));
   if (config !== undefined) {
+    if ("kind" in config) return config;
     return { kind: "dc-ae", config: resolveDcAeConfig(config), scalingFactor: null, shiftFactor: null };
   }
   return configFile === undefined ? undefined : readModelConfig(configFile, source);
@@ -63,9 +62,9 @@ export function checkCheckpoint(
   const weights = unwrapWeights(given);
   const format = recognizeFormat(weights.entries.keys(), weights.source);
   const model = described ?? inferModel(weights);
-  if ((model.kind === "sd-vae") !== format.startsWith("kl-")) {
+  if (familyOfFormat(format) !== model.kind) {
     throw new CheckpointError(
-      `${weights.source}: the tensors are those of a ${format} file, but the config describes a ${model.kind} model`,
+      `${weights.source}: the tensors are those of a ${format} file, but the config describes ${nameOfFamily(model.kind)}`,
     );
   }
   const plan = planWeights(modelParameters(model), format);
@@ -75,4 +74,18 @@ export function checkCheckpoint(
   });
   const scaled = scalingFactor === undefined ? model : { ...model, scalingFactor };
   return { model: scaled, weights: mapWeights(weights, plan), format };
+}
+
+/**
+ * What was opened as a model and its weights; closes them when they don't fit.
+ *
+ * @throws as `chooseModel` and `checkCheckpoint`
+ */
+export async function checkOpened(opened: OpenedModel, options: CheckpointOptions): Promise<Checkpoint> {
+  try {
+    const described = chooseModel(opened.config, opened.configSource, options);
+    return checkCheckpoint(opened.weights, described, options.scalingFactor);
+  } catch (error) {
+    return failClosed(error, [() => opened.weights.close()]);
+  }
 }

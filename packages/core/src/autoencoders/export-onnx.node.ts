@@ -13,12 +13,12 @@ import type { Program } from "../graph/program.js";
 import { createRandom } from "../graph/random.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import { ONNX_OPSET } from "../onnx/model-proto.js";
 import { writeOnnx } from "../onnx/write-model.node.js";
 import type { ComputeDType } from "../runtime/engine.js";
 import { createWorkerSessionHost } from "../runtime/worker-session-host.node.js";
-import { type AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "./autoencoder-dc.js";
-import { type AutoencoderKLModel, buildKlDecodeProgram, buildKlEncodeProgram } from "./autoencoder-kl.js";
+import type { Autoencoder } from "./autoencoder.js";
 
 type ExportDType = Exclude<ComputeDType, "int8">;
 
@@ -57,7 +57,7 @@ const VERIFIED_SIZES = [
   [2, 2, 3],
 ] as const;
 
-type Model = AutoencoderDCModel | AutoencoderKLModel;
+type Model = Autoencoder;
 
 /** Encoder or decoder with symbolic batch, height and width. */
 function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
@@ -68,10 +68,8 @@ function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
     symbol("w", model.compression),
   ];
   const latent = [symbol("batch"), model.latentChannels, symbol("h"), symbol("w")];
-  if (model.kind === "dc-ae") {
-    return part === "encoder" ? buildEncodeProgram(model.config, picture) : buildDecodeProgram(model.config, latent);
-  }
-  return part === "encoder" ? buildKlEncodeProgram(model.config, picture) : buildKlDecodeProgram(model.config, latent);
+  const { description } = model;
+  return part === "encoder" ? buildEncodeProgram(description, picture) : buildDecodeProgram(description, latent);
 }
 
 function testInput(
@@ -92,9 +90,7 @@ function testInput(
 
 /** What the model itself gives, in the form of the exported part's output. */
 async function expectedOutput(model: Model, part: "encoder" | "decoder", x: Tensor): Promise<Tensor> {
-  if (part === "decoder") return model.decode(x);
-  if (model.kind === "dc-ae") return model.encode(x);
-  return (await model.encode(x)).mean;
+  return part === "decoder" ? model.decode(x) : model.encodeLatent(x);
 }
 
 function relativeDifference(actual: Tensor, expected: Tensor): number {
@@ -124,7 +120,7 @@ async function verify(model: Model, part: "encoder" | "decoder", folder: string,
       const outputs = await session.run(new Map([[part === "encoder" ? "x" : "latent", x]]));
       const [output] = outputs.values();
       const expected = await expectedOutput(model, part, x);
-      // Of SD-VAE's moments the mean is compared; the log variance comes out of the same convolution.
+      // Of a Gaussian's moments the mean is compared; the log variance comes out of the same convolution.
       const compared = (output as Tensor).slice([undefined, { stop: expected.shape[1] as number }]);
       worst = Math.max(worst, relativeDifference(compared, expected));
     }

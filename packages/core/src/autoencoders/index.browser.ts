@@ -1,21 +1,17 @@
 /** Public names of the autoencoders that run anywhere, given weights and an engine. */
+
+export type { TilingOptions } from "../models/blended-tiles.js";
+export { type DiagonalGaussian, diagonalGaussian } from "../models/latent.js";
+export { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 export {
-  AutoencoderDCModel,
-  buildDecodeProgram,
-  buildEncodeProgram,
+  Autoencoder,
   type CodecOptions,
-  DEFAULT_TILING,
-  type EncodeDcOptions,
+  type EncodeLatentOptions,
+  type EncodePictureOptions,
+  type MemoryPlan,
   type ModelParts,
   type ReconstructOptions,
-} from "./autoencoder-dc.js";
-export {
-  AutoencoderKLModel,
-  buildKlDecodeProgram,
-  buildKlEncodeProgram,
-  type DiagonalGaussian,
-  diagonalGaussian,
-} from "./autoencoder-kl.js";
+} from "./autoencoder.js";
 export { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
 export {
   addChannelSums,
@@ -32,4 +28,3 @@ export {
   valueSums,
 } from "./latent-statistics.js";
 export { checkPictures } from "./model-tensors.js";
-export type { TilingOptions } from "./tiling.js";

@@ -6,7 +6,7 @@ import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import type { Weights } from "../checkpoint/weights.js";
 import type { ActivationRanges, ConvRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
-import type { DcAeConfig } from "../models/dc-ae/dc-ae-config.js";
+import type { AutoencoderConfig } from "../models/family.js";
 import { openCacheFolder } from "../runtime/file-facts.node.js";
 import { weightIdentities } from "../runtime/kept-constants.node.js";
 
@@ -14,7 +14,7 @@ import { weightIdentities } from "../runtime/kept-constants.node.js";
 const FORMAT = 1;
 
 export interface RangesSource {
-  readonly config: DcAeConfig;
+  readonly config: AutoencoderConfig;
   readonly weights: Weights;
   readonly pictures: readonly Tensor[];
 }

@@ -1,13 +1,23 @@
 /** Opens a model from the hub, a folder or a file: configuration and weights, checked against each other. */
-
-import type { ResolveModelOptions } from "../checkpoint/open-model.node.js";
-import { openModel } from "../checkpoint/open-model.node.js";
+import { type OpenedModelFiles, openModel, type ResolveModelOptions } from "../checkpoint/open-model.node.js";
 import { failClosed } from "../runtime/close-all.js";
-import { type Checkpoint, type CheckpointOptions, checkCheckpoint, chooseModel } from "./check-checkpoint.js";
+import { type Checkpoint, type CheckpointOptions, checkOpened } from "./check-checkpoint.js";
 
 export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
   /** Gets what the user should know (a copy from the cache was used without a connection); default: a process warning. */
   readonly onNotice?: ((notice: string) => void) | undefined;
+}
+
+/** Opens the files and passes on what the user should know. */
+export async function openFiles(idOrPath: string, options: OpenOptions): Promise<OpenedModelFiles> {
+  const { onNotice = (notice) => process.emitWarning(notice) } = options;
+  const opened = await openModel(idOrPath, options);
+  try {
+    if (opened.notice !== undefined) onNotice(opened.notice);
+    return opened;
+  } catch (error) {
+    return failClosed(error, [() => opened.weights.close()]);
+  }
 }
 
 /**
@@ -18,13 +28,5 @@ export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
  *   had; ConfigError for unusable configurations and options
  */
 export async function openCheckpoint(idOrPath: string, options: OpenOptions = {}): Promise<Checkpoint> {
-  const { onNotice = (notice) => process.emitWarning(notice) } = options;
-  const opened = await openModel(idOrPath, options);
-  try {
-    if (opened.notice !== undefined) onNotice(opened.notice);
-    const described = chooseModel(opened.config, opened.files.configPath ?? idOrPath, options);
-    return checkCheckpoint(opened.weights, described, options.scalingFactor);
-  } catch (error) {
-    return failClosed(error, [() => opened.weights.close()]);
-  }
+  return checkOpened(await openFiles(idOrPath, options), options);
 }

@@ -1,61 +1,48 @@
 /** The public autoencoder classes for browsers: weights come by fetch, sessions from onnxruntime-web. */
 import { type FetchModelOptions, fetchModel } from "../checkpoint/hub/fetch-model.js";
-import { ConfigError } from "../errors.js";
-import type { ModelDescription } from "../models/model-description.js";
-import { failClosed } from "../runtime/close-all.js";
+import type { Kind } from "../models/families.js";
 import { createEngine, type WebEngineOptions } from "../runtime/create-engine.browser.js";
-import { AutoencoderDCModel, type ModelParts } from "./autoencoder-dc.js";
-import { AutoencoderKLModel } from "./autoencoder-kl.js";
-import { type CheckpointOptions, checkCheckpoint, chooseModel } from "./check-checkpoint.js";
+import { Autoencoder, type ModelParts } from "./autoencoder.js";
+import { loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
 
-export interface WebLoadOptions extends FetchModelOptions, CheckpointOptions, WebEngineOptions {
-  /** How many programs (one per shape and direction) stay loaded. Default 2. */
-  readonly maxPrograms?: number | undefined;
-}
+export interface WebLoadOptions extends FetchModelOptions, PretrainedOptions, WebEngineOptions {}
 
-type Kind = ModelDescription["kind"];
-type ConfigOf<K extends Kind> = Extract<ModelDescription, { readonly kind: K }>["config"];
-
-const WRONG_KIND: Readonly<Record<Kind, string>> = {
-  "dc-ae": "this is an AutoencoderKL (SD-VAE), not a DC-AE",
-  "sd-vae": "this is a DC-AE, not an AutoencoderKL (SD-VAE)",
+const BROWSER: Platform<WebLoadOptions> = {
+  open: fetchModel,
+  createEngine: (_checkpoint, options) => createEngine(options),
 };
 
-/** Closes what it opened when anything fails. */
-async function load<K extends Kind>(
-  idOrUrl: string,
-  kind: K,
-  options: WebLoadOptions,
-): Promise<ModelParts<ConfigOf<K>>> {
-  const opened = await fetchModel(idOrUrl, options);
-  try {
-    const described = chooseModel(opened.config, `${idOrUrl} config.json`, options);
-    const { model, weights } = checkCheckpoint(opened.weights, described, options.scalingFactor);
-    if (model.kind !== kind) throw new ConfigError(`${idOrUrl}: ${WRONG_KIND[kind]}`);
-    const { scalingFactor, shiftFactor } = model;
-    const config = model.config as ConfigOf<K>;
-    const engine = await createEngine(options);
-    return { config, name: idOrUrl, weights, engine, scalingFactor, shiftFactor, maxPrograms: options.maxPrograms };
-  } catch (error) {
-    return failClosed(error, [() => opened.weights.close()]);
-  }
-}
-
 /** The Deep Compression Autoencoder. Dispose it when done. */
-export class AutoencoderDC extends AutoencoderDCModel {
+export class AutoencoderDC extends Autoencoder<"dc-ae"> {
   /**
    * @param idOrUrl a repository of the Hugging Face hub, the URL of a folder or of a `.safetensors` file
    * @throws ConfigError when it is no DC-AE, CheckpointError when the files can't be had or don't fit
    */
   static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderDC> {
-    return new AutoencoderDC(await load(idOrUrl, "dc-ae", options));
+    return new AutoencoderDC(await loadParts(BROWSER, idOrUrl, options, "dc-ae"));
   }
 }
 
 /** The baseline SD-VAE. Dispose it when done. */
-export class AutoencoderKL extends AutoencoderKLModel {
+export class AutoencoderKL extends Autoencoder<"sd-vae"> {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderKL checkpoints. */
   static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderKL> {
-    return new AutoencoderKL(await load(idOrUrl, "sd-vae", options));
+    return new AutoencoderKL(await loadParts(BROWSER, idOrUrl, options, "sd-vae"));
   }
+}
+
+/** The class of each family. */
+const CLASSES: { readonly [K in Kind]: new (parts: ModelParts<K>) => Autoencoder<K> } = {
+  "dc-ae": AutoencoderDC,
+  "sd-vae": AutoencoderKL,
+};
+
+/** Loads an autoencoder of any family; `kind` tells which. */
+export async function loadAutoencoder(
+  idOrUrl: string,
+  options: WebLoadOptions = {},
+): Promise<AutoencoderDC | AutoencoderKL> {
+  const parts = await loadParts(BROWSER, idOrUrl, options);
+  const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => AutoencoderDC | AutoencoderKL;
+  return new Class(parts);
 }

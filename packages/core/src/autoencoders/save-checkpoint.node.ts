@@ -7,15 +7,17 @@ import type { WriteProgress } from "../checkpoint/safetensors/writer.js";
 import type { WeightEntry, Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
 import { type DType, dtypeKind } from "../graph/dtype.js";
-import { type CheckpointFormat, type ModelDescription, toModelConfigFile } from "../models/model-description.js";
-import { modelParameters } from "../models/model-parameters.js";
+import { familyOf, type WeightFormat } from "../models/families.js";
+import { CHECKPOINT_FORMATS, type CheckpointFormat, type CheckpointLayout } from "../models/family.js";
+import { checkpointFormats, type ModelDescription, toModelConfigFile } from "../models/model-description.js";
+import { modelParameters } from "../models/model-programs.js";
 
 /** Float types that checkpoints are stored in. */
 export const STORAGE_DTYPES = ["float32", "float16", "bfloat16"] as const;
 export type StorageDType = (typeof STORAGE_DTYPES)[number];
 
 export interface SaveOptions {
-  /** Names and layout of the files. Default "official" for DC-AE; SD-VAE exists as "diffusers" only. */
+  /** Names and layout of the files. Default "official" for DC-AE; other families exist as "diffusers" only. */
   readonly format?: CheckpointFormat | undefined;
   /** Converts the floats; by default they are stored as they are. */
   readonly dtype?: StorageDType | undefined;
@@ -42,15 +44,18 @@ export async function saveCheckpoint(
   directory: string,
   options: SaveOptions = {},
 ): Promise<void> {
-  const { format = model.kind === "dc-ae" ? "official" : "diffusers", dtype } = options;
-  if (format !== "official" && format !== "diffusers") {
-    throw new ConfigError(`format: "${String(format)}" is unknown`, { hint: "Use official or diffusers." });
+  const { format = checkpointFormats(model.kind)[0] as CheckpointFormat, dtype } = options;
+  if (!CHECKPOINT_FORMATS.includes(format)) {
+    throw new ConfigError(`format: "${String(format)}" is unknown`, {
+      hint: `Use ${CHECKPOINT_FORMATS.join(" or ")}.`,
+    });
   }
   if (dtype !== undefined && !STORAGE_DTYPES.includes(dtype)) {
     throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: `Use ${STORAGE_DTYPES.join(", ")}.` });
   }
   const config = toModelConfigFile(model, format);
-  const plan = planWeights(modelParameters(model), model.kind === "dc-ae" ? format : "kl-diffusers");
+  const layout = familyOf(model).layouts[format] as CheckpointLayout;
+  const plan = planWeights(modelParameters(model), layout.weights as WeightFormat);
   const entries = [...unmapWeights(weights, plan).entries.values()].map((entry) => converted(entry, dtype));
   await writeDirectoryAtomic(
     directory,

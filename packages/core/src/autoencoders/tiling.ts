@@ -6,22 +6,7 @@
  */
 import { ConfigError, ShapeError } from "../errors.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
-
-/** Size of tiles and distance between their starts, as [vertical, horizontal], in pixels of the picture. */
-export interface TilingOptions {
-  readonly tile: readonly [number, number];
-  readonly stride: readonly [number, number];
-}
-
-/** Geometry of one pass over tiles: of the input, and of what is kept of each output. */
-export interface TilePass {
-  readonly tile: readonly [number, number];
-  readonly stride: readonly [number, number];
-  /** Width of the blended seam in the output. */
-  readonly blend: readonly [number, number];
-  /** How much of each output tile is kept (less at the far border). */
-  readonly keep: readonly [number, number];
-}
+import type { BlendedPass, TilingOptions } from "../models/blended-tiles.js";
 
 export function checkTiling({ tile, stride }: TilingOptions, compression: number): void {
   for (const axis of [0, 1] as const) {
@@ -33,13 +18,6 @@ export function checkTiling({ tile, stride }: TilingOptions, compression: number
       });
     }
   }
-}
-
-/** Vertical and horizontal amounts for a pass; `scale` converts pixels of the input to those of the output. */
-export function tilePass(options: TilingOptions, scale: (pixels: number) => number): TilePass {
-  const [tile, stride] = [options.tile, options.stride];
-  const keep = [scale(stride[0]), scale(stride[1])] as const;
-  return { tile, stride, keep, blend: [scale(tile[0]) - keep[0], scale(tile[1]) - keep[1]] };
 }
 
 type Planes = Tensor<"float32">;
@@ -77,7 +55,11 @@ function blend(before: Planes, tile: Planes, axis: 2 | 3, extent: number): void 
  *
  * Blending changes tiles in place, first with the tile above, then with the one to the left, both already blended.
  */
-export async function runTiled(x: Tensor, pass: TilePass, process: (tile: Tensor) => Promise<Tensor>): Promise<Tensor> {
+export async function runTiled(
+  x: Tensor,
+  pass: BlendedPass,
+  process: (tile: Tensor) => Promise<Tensor>,
+): Promise<Tensor> {
   const [height, width] = x.shape.slice(2) as [number, number];
   const rows: Planes[][] = [];
   for (let top = 0; top < height; top += pass.stride[0]) {
@@ -124,6 +106,26 @@ export function join(tensors: readonly Tensor[], axis: number): Tensor {
       out.set(data.subarray(o * block, (o + 1) * block), o * sizeOf(shape.slice(axis)) + start);
     }
     start += block;
+  }
+  return Tensor.float32(out, shape);
+}
+
+/** x [N, C, H, W] with H and W rounded up to multiples by zeros at the bottom and right, as diffusers pads ragged tiles. */
+export function padToMultiple(x: Tensor, multiple: number): Tensor {
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const [paddedHeight, paddedWidth] = [height, width].map((size) => Math.ceil(size / multiple) * multiple) as [
+    number,
+    number,
+  ];
+  if (paddedHeight === height && paddedWidth === width) return x;
+  const shape = [batch, channels, paddedHeight, paddedWidth];
+  const out = new Float32Array(sizeOf(shape));
+  const data = x.toFloat32();
+  for (let plane = 0; plane < batch * channels; plane++) {
+    for (let y = 0; y < height; y++) {
+      const row = (plane * height + y) * width;
+      out.set(data.subarray(row, row + width), (plane * paddedHeight + y) * paddedWidth);
+    }
   }
   return Tensor.float32(out, shape);
 }

@@ -8,15 +8,12 @@ export {
   type ModelMatch,
   matchPublishedModels,
   recognizeFormat,
-  type WeightFormat,
 } from "./names/infer-model.js";
 export {
   mapWeights,
-  type NameRule,
   type PlannedWeight,
   planWeights,
   unmapWeights,
-  type WeightPiece,
   type WeightPlan,
 } from "./names/weight-plan.js";
 export { decodeNpy, encodeNpy, encodeNpyHeader, type NpyHeader, parseNpyHeader } from "./npy/npy.js";

@@ -95,7 +95,14 @@ export async function openModel(idOrPath: string, options: ResolveModelOptions =
     configPath === undefined
       ? undefined
       : parseModelConfig(await readSmallFile(configPath, MAX_CONFIG_BYTES), configPath);
-  return { source, config, weights: await openWeightsFile(weightsPath), files, notice };
+  return {
+    source,
+    config,
+    configSource: configPath ?? source,
+    weights: await openWeightsFile(weightsPath),
+    files,
+    notice,
+  };
 }
 
 /**

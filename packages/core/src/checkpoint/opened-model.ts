@@ -15,6 +15,8 @@ export interface OpenedModel {
   readonly source: string;
   /** `config.json` as an object; undefined when there is none. */
   readonly config: Readonly<Record<string, unknown>> | undefined;
+  /** For messages: the path or URL of `config.json`. */
+  readonly configSource: string;
   /** Close them when done. */
   readonly weights: Weights;
   /** Something the user should know, a full sentence; undefined normally. */

@@ -4,6 +4,8 @@
 import { ConfigError } from "../errors.js";
 import { closestName } from "./closest-name.js";
 import { quote } from "./config-issues.js";
+import { familyOf } from "./families.js";
+import type { CheckpointFormat } from "./family.js";
 import { PRESETS, type Preset } from "./presets.js";
 
 /** Owners of the published repositories. The same name under another owner may be any model, so it isn't a preset. */
@@ -49,15 +51,18 @@ export function getPreset(name: string): Preset {
 }
 
 /**
- * The hub repository of a preset in one of the two published forms (SD-VAE exists as diffusers only).
+ * The hub repository of a preset in a layout, by default the usual one of its family.
  *
  * @throws ConfigError when none is known
  */
-export function presetHubId(preset: Preset, format: "official" | "diffusers"): string {
-  if (preset.hubId === null || (preset.kind === "sd-vae" && format === "official")) {
-    throw new ConfigError(`no hub repository in the ${format} format is known for ${preset.name}`, {
-      hint: preset.hubId === null ? "Pass a local folder." : "Use the diffusers format.",
+export function presetHubId(preset: Preset, format?: CheckpointFormat): string {
+  const { layouts } = familyOf(preset);
+  const [usual] = Object.keys(layouts) as [CheckpointFormat];
+  const layout = layouts[format ?? usual];
+  if (preset.hubId === null || layout === undefined) {
+    throw new ConfigError(`no hub repository in the ${format ?? usual} format is known for ${preset.name}`, {
+      hint: preset.hubId === null ? "Pass a local folder." : `Use the ${usual} format.`,
     });
   }
-  return preset.kind === "dc-ae" && format === "diffusers" ? `${preset.hubId}-diffusers` : preset.hubId;
+  return `${preset.hubId}${layout.hubSuffix}`;
 }

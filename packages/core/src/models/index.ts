@@ -10,8 +10,9 @@ export {
   type NormName,
   parseBlockType,
 } from "../blocks/block-spec.js";
-export { ARCHITECTURES, type Architecture, type ArchitectureId, type Gmacs } from "./dc-ae/architectures.js";
-export { dcAeDecode, dcAeEncode, type EncodeOptions } from "./dc-ae/dc-ae.js";
+export { type BlendedTiles, blendedTiles, type TilingOptions } from "./blended-tiles.js";
+export { ARCHITECTURES, type Architecture, type ArchitectureId } from "./dc-ae/architectures.js";
+export { dcAeDecode, dcAeEncode } from "./dc-ae/dc-ae.js";
 export {
   type DcAeConfig,
   type DcAeConfigInput,
@@ -20,21 +21,56 @@ export {
   resolveDcAeConfig,
   spatialCompression,
 } from "./dc-ae/dc-ae-config.js";
+export type { DcAePreset } from "./dc-ae/dc-ae-presets.js";
 export { parseDiffusersConfig } from "./dc-ae/diffusers-config.js";
 export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./dc-ae/official-config.js";
 export { toDiffusersConfig } from "./dc-ae/to-diffusers-config.js";
+export {
+  type ConfigOf,
+  compressionOf,
+  FAMILIES,
+  familyOf,
+  familyOfFormat,
+  KINDS,
+  type Kind,
+  type LatentOf,
+  type ModelConfig,
+  nameOfFamily,
+  type WeightFormat,
+} from "./families.js";
+export {
+  type AutoencoderConfig,
+  type AutoencoderFamily,
+  CHECKPOINT_FORMATS,
+  type CheckpointFormat,
+  type EncodeOptions,
+  type LatentScaling,
+  type NameRule,
+  type WeightNames,
+  type WeightPiece,
+} from "./family.js";
 export { findPreset, getPreset, presetHubId } from "./find-preset.js";
 export { initializeParameter } from "./initialize.js";
+export { type DiagonalGaussian, diagonalGaussian, type LatentForm } from "./latent.js";
 export {
-  type CheckpointFormat,
+  checkCheckpointFormat,
+  checkpointFormats,
+  configValues,
   describePreset,
   type ModelDescription,
   readModelConfig,
+  requireFamily,
   toModelConfigFile,
 } from "./model-description.js";
-export { countParameters, type ModelConfig, modelParameters, type ParameterCounts } from "./model-parameters.js";
-export { type DcAePreset, PRESETS, type Preset, type PublishedEvaluation, type SdVaePreset } from "./presets.js";
-export { parseKlConfig, toKlConfig } from "./sd-vae/kl-config.js";
+export {
+  buildDecodeProgram,
+  buildEncodeProgram,
+  countParameters,
+  modelParameters,
+  type ParameterCounts,
+} from "./model-programs.js";
+export type { Gmacs, PresetBase, PublishedEvaluation } from "./preset.js";
+export { PRESETS, type Preset } from "./presets.js";
 export { sdVaeDecode, sdVaeEncode } from "./sd-vae/sd-vae.js";
 export {
   resolveSdVaeConfig,
@@ -42,3 +78,4 @@ export {
   type SdVaeConfigInput,
   sdVaeSpatialCompression,
 } from "./sd-vae/sd-vae-config.js";
+export type { SdVaePreset } from "./sd-vae/sd-vae-presets.js";

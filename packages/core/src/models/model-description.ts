@@ -2,41 +2,47 @@
  * What a config.json says about a model, whichever format it is in, and the config.json of a model in either format.
  *
  * Official repositories hold only `{"model_name": "<preset>"}`. For a model that is no preset we write two keys of our own:
- * `config` with the official constructor's values (official-config.ts), and `scaling_factor` where it is known.
+ * `config` with the official constructor's values, and `scaling_factor` where it is known.
  */
 import { ConfigError } from "../errors.js";
 import { quote } from "./config-issues.js";
-import type { DcAeConfig } from "./dc-ae/dc-ae-config.js";
-import { parseDiffusersConfig } from "./dc-ae/diffusers-config.js";
-import { parseOfficialConfig, toOfficialConfig } from "./dc-ae/official-config.js";
-import { toDiffusersConfig } from "./dc-ae/to-diffusers-config.js";
+import { FAMILIES, familyOf, KINDS, type Kind, type ModelConfig, nameOfFamily } from "./families.js";
+import type { CheckpointFormat, LatentScaling } from "./family.js";
 import { findPreset, getPreset } from "./find-preset.js";
 import type { Preset } from "./presets.js";
-import { parseKlConfig, toKlConfig } from "./sd-vae/kl-config.js";
-import type { SdVaeConfig } from "./sd-vae/sd-vae-config.js";
 
-/** A model without its weights. */
-export type ModelDescription = {
-  /** The preset's name, when it is one. */
-  readonly preset?: string | undefined;
-  /** See `Preset.scalingFactor`; null where it isn't known. */
-  readonly scalingFactor: number | null;
-  /** Subtracted from latents before scaling; null (none) for every DC-AE. */
-  readonly shiftFactor: number | null;
-} & (
-  | { readonly kind: "dc-ae"; readonly config: DcAeConfig }
-  | { readonly kind: "sd-vae"; readonly config: SdVaeConfig }
-);
-
-/** The checkpoint layouts that are written: the authors' own, and that of the diffusers library. */
-export type CheckpointFormat = "official" | "diffusers";
+/** A model without its weights. `scalingFactor` is null where it isn't known, see `Preset.scalingFactor`. */
+export type ModelDescription<K extends Kind = Kind> = ModelConfig<K> &
+  LatentScaling & {
+    /** The preset's name, when it is one. */
+    readonly preset?: string | undefined;
+  };
 
 /** The description of a preset. */
-export function describePreset(preset: Preset): ModelDescription {
-  const shared = { preset: preset.name, scalingFactor: preset.scalingFactor, shiftFactor: null };
-  return preset.kind === "dc-ae"
-    ? { ...shared, kind: "dc-ae", config: preset.config }
-    : { ...shared, kind: "sd-vae", config: preset.config };
+export function describePreset<P extends Preset>({
+  kind,
+  config,
+  name,
+  scalingFactor,
+}: P): ModelDescription<P["kind"]> {
+  return { kind, config, preset: name, scalingFactor, shiftFactor: null } as ModelDescription<P["kind"]>;
+}
+
+/**
+ * The description as that of a family.
+ *
+ * @param subject of the message: what was given
+ * @throws ConfigError saying what the model is instead
+ */
+export function requireFamily<K extends Kind>(
+  model: ModelDescription,
+  kind: K,
+  subject: string,
+  hint?: string,
+): ModelDescription<K> {
+  if (model.kind === (kind as Kind)) return model as ModelDescription<K>;
+  const message = `${subject}: is ${nameOfFamily(model.kind)}, not ${nameOfFamily(kind)}`;
+  throw new ConfigError(message, { hint: hint ?? `Load it with ${familyOf(model).className}.fromPretrained.` });
 }
 
 /**
@@ -50,14 +56,12 @@ export function readModelConfig(json: unknown, source = "config.json"): ModelDes
     throw new ConfigError(`${source}: is ${quote(json)} but must be an object`);
   }
   const file = json as Record<string, unknown>;
-  if (file._class_name === "AutoencoderDC") {
-    return { kind: "dc-ae", ...parseDiffusersConfig(file, source), shiftFactor: null };
-  }
-  if (file._class_name === "AutoencoderKL") return { kind: "sd-vae", ...parseKlConfig(file, source) };
-  if (file._class_name !== undefined) {
-    throw new ConfigError(
-      `${source}: _class_name is ${quote(file._class_name)} but must be "AutoencoderDC" or "AutoencoderKL"`,
-    );
+  const name = file._class_name;
+  const kind = KINDS.find((candidate) => FAMILIES[candidate].className === name);
+  if (kind !== undefined) return { kind, ...FAMILIES[kind].readConfig(file, source) } as ModelDescription;
+  if (name !== undefined) {
+    const known = KINDS.map((candidate) => quote(FAMILIES[candidate].className)).join(" or ");
+    throw new ConfigError(`${source}: _class_name is ${quote(name)} but must be ${known}`);
   }
   if (file.model_name !== undefined || file.config !== undefined) return readOfficialFile(file, source);
   throw new ConfigError(`${source}: not the configuration of an autoencoder`, {
@@ -73,13 +77,33 @@ function readOfficialFile(file: Readonly<Record<string, unknown>>, source: strin
   if (scalingFactor !== undefined && !(typeof scalingFactor === "number" && scalingFactor > 0)) {
     throw new ConfigError(`${source}: scaling_factor is ${quote(scalingFactor)} but must be a positive number`);
   }
-  // A file with its own configuration doesn't need a name that is known.
+  // A file with its own configuration doesn't need a name that is known. DC-AE is the only family with such files.
   if (config !== undefined) {
-    const parsed = parseOfficialConfig(config, `${source}: config`);
+    const parsed = FAMILIES["dc-ae"].officialConfig.read(config, `${source}: config`);
     return { kind: "dc-ae", config: parsed, scalingFactor: scalingFactor ?? null, shiftFactor: null };
   }
   const description = describePreset(getPreset(name ?? ""));
   return scalingFactor === undefined ? description : { ...description, scalingFactor };
+}
+
+/** The layouts that a model's checkpoints exist in, the usual one first. */
+export function checkpointFormats(kind: Kind): CheckpointFormat[] {
+  return Object.keys(FAMILIES[kind].layouts) as CheckpointFormat[];
+}
+
+/** @throws ConfigError where the family has no such layout */
+export function checkCheckpointFormat(kind: Kind, format: CheckpointFormat): void {
+  const formats = checkpointFormats(kind);
+  if (formats.includes(format)) return;
+  throw new ConfigError(`${FAMILIES[kind].label} checkpoints exist in the ${formats.join(" and ")} format only`, {
+    hint: `Use format ${formats[0]}.`,
+  });
+}
+
+/** The configuration as its authors write it, or as diffusers does where they don't; for people to read. */
+export function configValues(model: ModelDescription): Readonly<Record<string, unknown>> {
+  const { officialConfig, writeConfig } = familyOf(model);
+  return officialConfig?.write(model.config) ?? writeConfig(model.config, model);
 }
 
 /**
@@ -88,18 +112,16 @@ function readOfficialFile(file: Readonly<Record<string, unknown>>, source: strin
  * @throws ConfigError when the format can't express the model (SD-VAE has no official format)
  */
 export function toModelConfigFile(model: ModelDescription, format: CheckpointFormat): Record<string, unknown> {
-  if (model.kind === "sd-vae") {
-    if (format === "diffusers") return toKlConfig(model.config, model);
-    throw new ConfigError("SD-VAE checkpoints exist in the diffusers format only", { hint: "Use format diffusers." });
-  }
-  if (format === "diffusers") return toDiffusersConfig(model.config, model.scalingFactor);
+  checkCheckpointFormat(model.kind, format);
+  const { officialConfig, writeConfig } = familyOf(model);
+  if (format === "diffusers" || officialConfig === undefined) return writeConfig(model.config, model);
 
   const { config, scalingFactor, preset: name } = model;
   const preset = name === undefined ? undefined : findPreset(name);
   const scaling = scalingFactor === null ? {} : { scaling_factor: scalingFactor };
-  const official = toOfficialConfig(config);
+  const official = officialConfig.write(config);
   const isPreset =
-    preset?.kind === "dc-ae" && JSON.stringify(toOfficialConfig(preset.config)) === JSON.stringify(official);
+    preset?.kind === model.kind && JSON.stringify(officialConfig.write(preset.config)) === JSON.stringify(official);
   if (!isPreset) return { config: official, ...scaling };
   if (scalingFactor === preset.scalingFactor) return { model_name: preset.name };
   // Without a factor of its own in the file, a name would bring the preset's back.

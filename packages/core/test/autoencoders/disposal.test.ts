@@ -1,6 +1,6 @@
 /** A model closes what it is made of, although one part fails; and says what isn't finite in a result, or too large. */
 import { expect, test } from "vitest";
-import { AutoencoderDCModel, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { Autoencoder, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { EngineError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/index.js";
@@ -9,7 +9,7 @@ import { memoryWeights } from "../support/memory-weights.js";
 import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";
 
-const program = buildEncodeProgram(tinyF32, [1, 3, 32, 32]);
+const program = buildEncodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 3, 32, 32]);
 
 test("every closer is called, and the first failure is thrown", async () => {
   const called: number[] = [];
@@ -47,7 +47,12 @@ test("a model disposes engine and weights although its programs can't be release
       closed.push("weights");
     },
   };
-  const model = new AutoencoderDCModel({ name: "tiny", config: tinyF32, weights, engine, scalingFactor: null });
+  const model = new Autoencoder({
+    name: "tiny",
+    description: { kind: "dc-ae", config: tinyF32, scalingFactor: null, shiftFactor: null },
+    weights,
+    engine,
+  });
   await model.encode(Tensor.zeros([1, 3, 32, 32]));
   await model.encode(Tensor.zeros([1, 3, 64, 32]));
   await expect(model.dispose()).rejects.toThrow("busy");
@@ -57,7 +62,12 @@ test("a model disposes engine and weights although its programs can't be release
 test("values beyond float32 aren't answered with the advice to use float32", async () => {
   const engine = await createEngine({ device: "cpu", threads: 1 });
   const weights = randomWeights(program, 3);
-  const model = new AutoencoderDCModel({ name: "tiny", config: tinyF32, weights, engine, scalingFactor: null });
+  const model = new Autoencoder({
+    name: "tiny",
+    description: { kind: "dc-ae", config: tinyF32, scalingFactor: null, shiftFactor: null },
+    weights,
+    engine,
+  });
   try {
     const failure = await model.encode(Tensor.full([1, 3, 32, 32], 3e38)).catch((error: EngineError) => error);
     expect(failure).toBeInstanceOf(EngineError);
@@ -83,7 +93,12 @@ test("values beyond a narrower dtype are", async () => {
     dispose: async () => {},
   };
   const weights = randomWeights(program, 3);
-  const model = new AutoencoderDCModel({ name: "tiny", config: tinyF32, weights, engine, scalingFactor: null });
+  const model = new Autoencoder({
+    name: "tiny",
+    description: { kind: "dc-ae", config: tinyF32, scalingFactor: null, shiftFactor: null },
+    weights,
+    engine,
+  });
   const failure = await model.encode(Tensor.zeros([1, 3, 32, 32])).catch((error: EngineError) => error);
   expect((failure as EngineError).message).toMatch(/left the range of float16/);
   expect((failure as EngineError).hint).toMatch(/float32/);

@@ -28,8 +28,8 @@ test("any configuration, picture and tile", async () => {
       async (config, [rows, columns], side, share, encodes) => {
         const f = spatialCompression(config);
         const program = encodes
-          ? buildEncodeProgram(config, [1, config.inChannels, rows * f, columns * f])
-          : buildDecodeProgram(config, [1, config.latentChannels, rows, columns]);
+          ? buildEncodeProgram({ kind: "dc-ae", config }, [1, config.inChannels, rows * f, columns * f])
+          : buildDecodeProgram({ kind: "dc-ae", config }, [1, config.latentChannels, rows, columns]);
         const plans = exactPlans(program, [side], { maxMemory: 0, predictMemory: () => 0 });
         const chosen = plans[Math.round(share * (plans.length - 1))] as ExactPlan | undefined;
         if (chosen === undefined) return;

@@ -23,13 +23,13 @@ describe.each(Object.entries(ARCHITECTURES))("%s", (_, { config }) => {
   const [rows, columns] = f === 128 ? [3, 4] : [4, 7];
 
   test("encode", async () => {
-    const program = buildEncodeProgram(small, [1, 3, rows * f, columns * f]);
+    const program = buildEncodeProgram({ kind: "dc-ae", config: small }, [1, 3, rows * f, columns * f]);
     const plans = samplePlans(program, [2, 3], [0, 0.5, 1]);
     for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
 
   test("decode", async () => {
-    const program = buildDecodeProgram(small, [1, small.latentChannels, rows, columns]);
+    const program = buildDecodeProgram({ kind: "dc-ae", config: small }, [1, small.latentChannels, rows, columns]);
     const plans = samplePlans(program, [2, 3], [0, 0.5, 1]);
     for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });

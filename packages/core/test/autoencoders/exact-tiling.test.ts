@@ -1,11 +1,12 @@
 /** Tiles with halos give the whole picture's result: architectures at tiny widths, and plans of the real ones. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
-import { buildDecodeProgram, buildEncodeProgram, buildKlDecodeProgram } from "../../src/autoencoders/index.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
+import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
+import type { ConfigOf } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/index.js";
-import type { DcAePreset } from "../../src/models/presets.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { errorOf } from "../support/error-of.js";
 import { plansOf, predictMemory, samplePlans } from "../support/sample-plans.js";
@@ -29,13 +30,13 @@ describe.each(SOME)("%s", (name) => {
   const [rows, columns] = f === 128 ? [3, 4] : [4, 7];
 
   test("encode", async () => {
-    const program = buildEncodeProgram(small, [1, 3, rows * f, columns * f]);
+    const program = buildEncodeProgram({ kind: "dc-ae", config: small }, [1, 3, rows * f, columns * f]);
     const plans = samplePlans(program, [2], [0.5]);
     for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
 
   test("decode", async () => {
-    const program = buildDecodeProgram(small, [1, small.latentChannels, rows, columns]);
+    const program = buildDecodeProgram({ kind: "dc-ae", config: small }, [1, small.latentChannels, rows, columns]);
     const plans = samplePlans(program, [2], [0.5]);
     for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
@@ -43,7 +44,7 @@ describe.each(SOME)("%s", (name) => {
 
 describe("planning", () => {
   const config = getPreset("dc-ae-f32c32-in-1.0").config as DcAeConfig;
-  const program = buildDecodeProgram(config, [1, 32, 32, 32]);
+  const program = buildDecodeProgram({ kind: "dc-ae", config }, [1, 32, 32, 32]);
   const plan = (maxMemory: number, of = program) => planExactTiling(of, { maxMemory, predictMemory });
   const whole = plan(64e9);
 
@@ -79,14 +80,14 @@ describe("planning", () => {
   });
 
   test("a picture as large as a screen wall fits where the whole would need many times as much", () => {
-    const large = buildDecodeProgram(config, [1, 32, 128, 128]);
+    const large = buildDecodeProgram({ kind: "dc-ae", config }, [1, 32, 128, 128]);
     expect(plan(64e9, large).bytes).toBeGreaterThan(10e9);
     expect(plan(2.8e9, large).overhead).toBeLessThan(1.6);
   });
 
   test("statistics of SD-VAE are sums as well, attention with softmax stays whole", async () => {
-    const kl = getPreset("sd-vae-ft-mse").config as Parameters<typeof buildKlDecodeProgram>[0];
-    const plans = plansOf(buildKlDecodeProgram(kl, [1, 4, 32, 32]), [8]);
+    const kl = getPreset("sd-vae-ft-mse").config as ConfigOf<"sd-vae">;
+    const plans = plansOf(buildDecodeProgram({ kind: "sd-vae", config: kl }, [1, 4, 32, 32]), [8]);
     expect(plans.length).toBeGreaterThan(5);
     for (const { whole: deep } of plans) expect(deep).toBeDefined();
   });

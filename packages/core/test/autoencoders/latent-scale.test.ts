@@ -1,6 +1,6 @@
 /** The scale of diffusion models, and shapes of latents, without running a network. */
 import { afterAll, expect, test } from "vitest";
-import { AutoencoderDCModel, AutoencoderKLModel, scaleLatent, unscaleLatent } from "../../src/autoencoders/index.js";
+import { Autoencoder, scaleLatent, unscaleLatent } from "../../src/autoencoders/index.js";
 import { ConfigError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/index.js";
 import { resolveSdVaeConfig } from "../../src/models/index.js";
@@ -10,9 +10,10 @@ import { tinyF32 } from "../support/tiny-config.js";
 const engine = await createEngine({ device: "cpu", threads: 1 });
 afterAll(() => engine.dispose());
 const weights = { source: "none", entries: new Map(), close: async () => {} };
-const parts = { name: "tiny", weights, engine, scalingFactor: 0.5, shiftFactor: 3 };
-const dc = new AutoencoderDCModel({ ...parts, config: tinyF32 });
-const kl = new AutoencoderKLModel({ ...parts, config: resolveSdVaeConfig({}) });
+const parts = { name: "tiny", weights, engine };
+const scaling = { scalingFactor: 0.5, shiftFactor: 3 };
+const dc = new Autoencoder({ ...parts, description: { kind: "dc-ae", config: tinyF32, ...scaling } });
+const kl = new Autoencoder({ ...parts, description: { kind: "sd-vae", config: resolveSdVaeConfig({}), ...scaling } });
 
 test("(z - shift) * factor and back, the same of both kinds of models", () => {
   const latent = Tensor.float32([1, 3, 5], [3]);

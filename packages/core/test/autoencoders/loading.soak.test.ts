@@ -13,8 +13,8 @@ import { type LoadOptions, saveCheckpoint } from "../../src/autoencoders/index.j
 import type { WeightEntry } from "../../src/checkpoint/weights.js";
 import { Tensor } from "../../src/graph/index.js";
 import type { DcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
+import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { describePreset, getPreset, modelParameters } from "../../src/models/index.js";
-import type { DcAePreset } from "../../src/models/presets.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 /** f32c32 with half its widths: 80 million weights, so that Node and what the C library keeps don't decide the ratio. */

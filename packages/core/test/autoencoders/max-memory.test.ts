@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/bounded-runs.js";
 import { MEMORY_MARGIN } from "../../src/autoencoders/exact-tiling-plan.js";
-import { AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
 import { createEngine, type Engine, type OnnxEngine } from "../../src/runtime/index.js";
@@ -12,7 +12,7 @@ import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";
 
 let engine: Engine;
-let model: AutoencoderDCModel;
+let model: Autoencoder<"dc-ae">;
 const config = tinyF32;
 const picture = [2, 3, 128, 96];
 
@@ -30,10 +30,18 @@ function greedy(from: OnnxEngine): Engine {
 
 beforeAll(async () => {
   engine = greedy(await createEngine({ device: "cpu", threads: 1 }));
-  const programs = [buildEncodeProgram(config, picture), buildDecodeProgram(config, [2, 2, 4, 3])];
+  const programs = [
+    buildEncodeProgram({ kind: "dc-ae", config }, picture),
+    buildDecodeProgram({ kind: "dc-ae", config }, [2, 2, 4, 3]),
+  ];
   const parameters = new Map(programs.flatMap((program) => [...program.parameters]));
   const weights = randomWeights({ parameters }, 23);
-  model = new AutoencoderDCModel({ name: "tiny", config, weights, engine, scalingFactor: null });
+  model = new Autoencoder({
+    name: "tiny",
+    description: { kind: "dc-ae", config, scalingFactor: null, shiftFactor: null },
+    weights,
+    engine,
+  });
 });
 afterAll(() => model.dispose());
 
@@ -67,8 +75,8 @@ test.each(["encode", "decode"] as const)("%s: one picture, then a batch under th
   const runs = createBoundedRuns(engine, model.weights);
   const modelPart: ModelPart =
     part === "encode"
-      ? { label: part, input: "x", build: (shape) => buildEncodeProgram(config, shape) }
-      : { label: part, input: "latent", build: (shape) => buildDecodeProgram(config, shape) };
+      ? { label: part, input: "x", build: (shape) => buildEncodeProgram({ kind: "dc-ae", config }, shape) }
+      : { label: part, input: "latent", build: (shape) => buildDecodeProgram({ kind: "dc-ae", config }, shape) };
   const shape = (part === "encode" ? [3, 256, 128] : [2, 8, 4]) as [number, number, number];
   const [one, both] = [random([1, ...shape]), random([2, ...shape])];
   const plan = (x: Tensor, maxMemory: number) => runs.plan(x.shape, modelPart, { maxMemory });

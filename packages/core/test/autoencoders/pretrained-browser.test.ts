@@ -33,7 +33,10 @@ vi.mock("../../src/runtime/create-engine.browser.js", async (original) => {
   };
 });
 
-const programs = [buildEncodeProgram(tinyF32, [1, 3, 32, 32]), buildDecodeProgram(tinyF32, [1, 2, 1, 1])];
+const programs = [
+  buildEncodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 3, 32, 32]),
+  buildDecodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 2, 1, 1]),
+];
 const whole = randomWeights({ parameters: new Map(programs.flatMap(({ parameters }) => [...parameters])) }, 1);
 const options = { config: tinyF32, device: "wasm" } as const;
 beforeEach(() => {

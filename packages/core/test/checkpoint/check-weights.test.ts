@@ -3,7 +3,7 @@ import { checkWeights } from "../../src/checkpoint/names/check-weights.js";
 import { mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { CheckpointError } from "../../src/errors.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
-import { modelParameters } from "../../src/models/model-parameters.js";
+import { modelParameters } from "../../src/models/model-programs.js";
 import { errorOf } from "../support/error-of.js";
 import { goldenInfo } from "../support/golden.js";
 import { changed, weightsOfPlan } from "../support/memory-weights.js";

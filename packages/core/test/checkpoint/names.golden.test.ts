@@ -7,7 +7,7 @@ import { openSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.
 import type { Weights } from "../../src/checkpoint/weights.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
-import { modelParameters } from "../../src/models/model-parameters.js";
+import { modelParameters } from "../../src/models/model-programs.js";
 import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
 import { type GoldenCase, goldenPath, loadGolden } from "../support/golden.js";
 import { readAll } from "../support/memory-weights.js";

@@ -9,7 +9,7 @@ import { parseDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { toDiffusersConfig } from "../../src/models/dc-ae/to-diffusers-config.js";
 import { readModelConfig, toModelConfigFile } from "../../src/models/model-description.js";
-import { modelParameters } from "../../src/models/model-parameters.js";
+import { modelParameters } from "../../src/models/model-programs.js";
 import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/kl-config.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { anyBlock, anyDcAeConfig, anyStage } from "../support/arbitrary-config.js";

@@ -4,7 +4,7 @@ import { ConfigError } from "../../src/errors.js";
 import type { Initializer, ParameterSpec } from "../../src/graph/parameter.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { initializeParameter } from "../../src/models/initialize.js";
-import { modelParameters } from "../../src/models/model-parameters.js";
+import { modelParameters } from "../../src/models/model-programs.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 
 function spec(init: Initializer, rest: Partial<ParameterSpec> = {}): ParameterSpec {

@@ -1,27 +1,17 @@
 /** Work and size of the published models against the numbers of the specification (dcae.md section 4). */
 import { describe, expect, test } from "vitest";
-import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/autoencoder-dc.js";
-import { buildKlDecodeProgram, buildKlEncodeProgram } from "../../src/autoencoders/autoencoder-kl.js";
 import { countMacs, type Program, sizeOf } from "../../src/graph/index.js";
-import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
+import { compressionOf } from "../../src/models/families.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/models/model-programs.js";
 import { PRESETS, type Preset } from "../../src/models/presets.js";
-import { sdVaeSpatialCompression } from "../../src/models/sd-vae/sd-vae-config.js";
 
 function programs(preset: Preset, side: number): { readonly encode: Program; readonly decode: Program } {
   const picture = [1, 3, side, side];
-  if (preset.kind === "sd-vae") {
-    const { config } = preset;
-    const latent = side / sdVaeSpatialCompression(config);
-    return {
-      encode: buildKlEncodeProgram(config, picture),
-      decode: buildKlDecodeProgram(config, [1, config.latentChannels, latent, latent]),
-    };
-  }
-  const { config } = preset;
-  const latent = side / spatialCompression(config);
+  const { latentChannels } = preset.config;
+  const latent = side / compressionOf(preset);
   return {
-    encode: buildEncodeProgram(config, picture),
-    decode: buildDecodeProgram(config, [1, config.latentChannels, latent, latent]),
+    encode: buildEncodeProgram(preset, picture),
+    decode: buildDecodeProgram(preset, [1, latentChannels, latent, latent]),
   };
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { planWeights, type WeightPlan } from "../../src/checkpoint/names/weight-plan.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { getPreset } from "../../src/models/find-preset.js";
-import { countParameters, modelParameters } from "../../src/models/model-parameters.js";
+import { countParameters, modelParameters } from "../../src/models/model-programs.js";
 import { goldenInfo } from "../support/golden.js";
 import { manifest, manifestTensors, tensorLine } from "../support/manifest.js";
 

@@ -4,8 +4,8 @@ import { expect, test } from "vitest";
 import { buildDecodeProgram } from "../../src/autoencoders/index.js";
 import * as g from "../../src/graph/index.js";
 import { constantRoots, groupByWeights } from "../../src/graph/rewrite/constant-roots.js";
+import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { getPreset } from "../../src/models/index.js";
-import type { DcAePreset } from "../../src/models/presets.js";
 
 const weightsOf = (root: g.Value) =>
   g
@@ -38,7 +38,7 @@ test("groups part the roots, and each weight is in one group", () => {
 
 test("a published model's convolutions are computed one by one, each with its norm", () => {
   const { config } = getPreset("dc-ae-f32c32-in-1.0") as DcAePreset;
-  const fast = g.optimize(buildDecodeProgram(config, [1, 32, 8, 8]));
+  const fast = g.optimize(buildDecodeProgram({ kind: "dc-ae", config }, [1, 32, 8, 8]));
   const computed = constantRoots(fast, 4097).filter(({ inputs }) => inputs.length > 0);
   const groups = groupByWeights(computed);
   expect(groups.length).toBeGreaterThan(30);

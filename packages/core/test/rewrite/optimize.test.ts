@@ -13,8 +13,9 @@ import {
   topologicalOrder,
   ZEROS,
 } from "../../src/graph/index.js";
+import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { getPreset, sdVaeDecode } from "../../src/models/index.js";
-import type { DcAePreset, SdVaePreset } from "../../src/models/presets.js";
+import type { SdVaePreset } from "../../src/models/sd-vae/sd-vae-presets.js";
 
 const preset = (name: string) => getPreset(name) as DcAePreset;
 const outputs = (program: Program) => [...program.outputs.values()];
@@ -26,7 +27,7 @@ const directs = (program: Program) =>
   ).length;
 
 test("the blocks of a published model take Winograd's form", () => {
-  const plain = buildEncodeProgram(preset("dc-ae-f32c32-in-1.0").config, [1, 3, 256, 256]);
+  const plain = buildEncodeProgram({ kind: "dc-ae", config: preset("dc-ae-f32c32-in-1.0").config }, [1, 3, 256, 256]);
   const fast = optimize(plain);
   // 4 + 8 residual blocks of two convolutions, and down-samplings; the deepest stages are too small.
   expect(directs(plain) - directs(fast)).toBeGreaterThanOrEqual(24);
@@ -44,7 +45,7 @@ describe("layout of pictures between convolutions", () => {
     "%s is transposed where its stages begin and end",
     (name) => {
       const { config } = preset(name);
-      const plain = buildDecodeProgram(config, [1, config.latentChannels, 8, 8]);
+      const plain = buildDecodeProgram({ kind: "dc-ae", config }, [1, config.latentChannels, 8, 8]);
       const fast = optimize(plain);
       expect(changes(fast)).toBeGreaterThan(0);
       expect(changes(fast)).toBeLessThanOrEqual((directs(plain) - directs(fast)) / 2);
@@ -62,14 +63,14 @@ describe("layout of pictures between convolutions", () => {
 
 test("a decoder with interpolation never makes the large picture", () => {
   const { config } = preset("dc-ae-f32c32-sana-1.0");
-  const plain = buildDecodeProgram(config, [1, config.latentChannels, 8, 8]);
+  const plain = buildDecodeProgram({ kind: "dc-ae", config }, [1, config.latentChannels, 8, 8]);
   expect(count(plain, "upsampleNearest2d")).toBeGreaterThan(0);
   expect(count(optimize(plain), "upsampleNearest2d")).toBe(0);
 });
 
 test("programs with symbolic sizes keep their form", () => {
   const shape = [symbol("n"), 3, symbol("h", 32), symbol("w", 32)];
-  const plain = buildEncodeProgram(preset("dc-ae-f32c32-in-1.0").config, shape);
+  const plain = buildEncodeProgram({ kind: "dc-ae", config: preset("dc-ae-f32c32-in-1.0").config }, shape);
   expect(directs(optimize(plain))).toBe(directs(plain));
 });
 

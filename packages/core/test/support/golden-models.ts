@@ -1,7 +1,6 @@
 /** The tiny full autoencoders of the reference, plain and tiled. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { AutoencoderDCModel, type EncodeDcOptions } from "../../src/autoencoders/autoencoder-dc.js";
-import { AutoencoderKLModel } from "../../src/autoencoders/autoencoder-kl.js";
+import { Autoencoder, type EncodePictureOptions } from "../../src/autoencoders/autoencoder.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
@@ -10,14 +9,14 @@ import { expectClose, MODEL_TOLERANCE } from "./compare.js";
 import { type GoldenCall, type GoldenCase, goldenInfo, goldenNames, loadGolden, tensorOf } from "./golden.js";
 import { createRewritingEngine, type Rewrites } from "./rewrite-engines.js";
 
-function dcModel(golden: GoldenCase, engine: Engine): AutoencoderDCModel {
-  const config = parseOfficialConfig({ ...golden.config, head_dim: golden.head_dim ?? 32 });
-  return new AutoencoderDCModel({ name: golden.name, config, weights: golden.weights, engine, scalingFactor: null });
+function dcModel({ name, config, head_dim = 32, weights }: GoldenCase, engine: Engine): Autoencoder<"dc-ae"> {
+  const parsed = parseOfficialConfig({ ...config, head_dim });
+  const description = { kind: "dc-ae", config: parsed, scalingFactor: null, shiftFactor: null } as const;
+  return new Autoencoder({ name, description, weights, engine });
 }
 
-function klModel(golden: GoldenCase, engine: Engine): AutoencoderKLModel {
-  const { config, scalingFactor } = parseKlConfig(golden.config);
-  return new AutoencoderKLModel({ name: golden.name, config, weights: golden.weights, engine, scalingFactor });
+function klModel({ name, config, weights }: GoldenCase, engine: Engine): Autoencoder<"sd-vae"> {
+  return new Autoencoder({ name, description: { kind: "sd-vae", ...parseKlConfig(config) }, weights, engine });
 }
 
 export const autoencoderNames = goldenNames().filter((name) => goldenInfo(name).kind === "dcae");
@@ -39,7 +38,7 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
         for (const call of golden.calls) {
           const x = tensorOf(golden, call.in[0] as string);
           const channels = call.args?.latent_channels;
-          const options: EncodeDcOptions = channels === undefined ? {} : { latentChannels: channels };
+          const options: EncodePictureOptions = channels === undefined ? {} : { latentChannels: channels };
           const y = call.method === "encode" ? await model.encode(x, options) : await model.decode(x);
           expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
         }
@@ -67,7 +66,7 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
     });
 
     describe("AutoencoderKL", () => {
-      const run = async (model: AutoencoderKLModel, call: GoldenCall, golden: GoldenCase): Promise<Tensor> => {
+      const run = async (model: Autoencoder<"sd-vae">, call: GoldenCall, golden: GoldenCase): Promise<Tensor> => {
         const [x, noise] = call.in.map((name) => tensorOf(golden, name)) as [Tensor, Tensor];
         const methods: Readonly<Record<string, () => Promise<Tensor>>> = {
           kl_mode: async () => (await model.encode(x)).mode(),
@@ -75,7 +74,7 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
           kl_kl: async () => (await model.encode(x)).kl(),
           kl_sample_with_eps: async () => (await model.encode(x)).sample(noise),
           kl_decode: () => model.decode(x),
-          tiled_decode: () => model.decode(x, { tiled: true }),
+          tiled_decode: () => model.decode(x, { tiling: true }),
         };
         return (methods[call.method] as () => Promise<Tensor>)();
       };
@@ -100,10 +99,10 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
         const golden = await loadGolden("tiling_kl");
         const model = klModel(await loadGolden("kl_f8"), engine);
         const moments = tensorOf(golden, "out.moments_tiled");
-        const { mean, logVariance } = await model.encode(tensorOf(golden, "in.x"), { tiled: true });
+        const { mean, logVariance } = await model.encode(tensorOf(golden, "in.x"), { tiling: true });
         expectClose(mean, moments.slice([undefined, { stop: 4 }]), MODEL_TOLERANCE);
         expectClose(logVariance, moments.slice([undefined, { start: 4 }]), MODEL_TOLERANCE);
-        const y = await model.decode(tensorOf(golden, "in.z"), { tiled: true });
+        const y = await model.decode(tensorOf(golden, "in.z"), { tiling: true });
         expectClose(y, tensorOf(golden, "out.y_tiled"), MODEL_TOLERANCE);
       });
     });

@@ -3,7 +3,7 @@
  * predicted.
  */
 import { readFileSync } from "node:fs";
-import { AutoencoderDCModel, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { Tensor } from "../../src/graph/index.js";
 import { createEngine, type EngineOptions } from "../../src/runtime/index.js";
 import { randomWeights } from "./random-weights.js";
@@ -19,10 +19,18 @@ const forms: Record<string, EngineOptions> = {
 const [part, form, width, height, limit] = process.argv.slice(2) as string[];
 const [columns, rows] = [Number(width), Number(height)];
 const engine = await createEngine({ device: "cpu", threads: 1, ...forms[form as string] });
-const programs = [buildEncodeProgram(tinyF32, [1, 3, 32, 32]), buildDecodeProgram(tinyF32, [1, 2, 1, 1])];
+const programs = [
+  buildEncodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 3, 32, 32]),
+  buildDecodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 2, 1, 1]),
+];
 const parameters = new Map(programs.flatMap((program) => [...program.parameters]));
 const weights = randomWeights({ parameters }, 23);
-const model = new AutoencoderDCModel({ name: "tiny", config: tinyF32, weights, engine, scalingFactor: null });
+const model = new Autoencoder({
+  name: "tiny",
+  description: { kind: "dc-ae", config: tinyF32, scalingFactor: null, shiftFactor: null },
+  weights,
+  engine,
+});
 const shape = part === "encode" ? [1, 3, rows, columns] : [1, 2, rows / 32, columns / 32];
 const maxMemory = limit === "none" ? 1e12 : Number(limit);
 const { bytes, tiles } = model.planMemory(part as "encode" | "decode", shape, { maxMemory });

@@ -2,8 +2,7 @@
  * Labels to pictures: a denoiser, its sampler, and the autoencoder that decodes.
  */
 import {
-  type AutoencoderDCModel,
-  type AutoencoderKL,
+  type Autoencoder,
   BUNDLED_MODEL,
   bundledModelPath,
   ConfigError,
@@ -25,7 +24,7 @@ import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./op
 import { type SampleOptions, sampleLatents } from "./sample-latents.js";
 
 /** What the pipeline needs of an autoencoder. */
-export type Decoder = Pick<AutoencoderDCModel | AutoencoderKL, "name" | "decode" | "dispose"> & {
+export type Decoder = Pick<Autoencoder, "name" | "decode" | "dispose"> & {
   readonly weights?: Weights;
 };
 

@@ -1,7 +1,7 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
-import { AutoencoderDCModel, ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
+import { Autoencoder, ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
 import {
   checkWeights,
   type ModelFiles,
@@ -13,7 +13,7 @@ import {
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
-import { modelParameters } from "@dcae/core/models";
+import { describePreset, modelParameters } from "@dcae/core/models";
 import {
   checkDenoiserWeights,
   type DenoiserDescription,
@@ -121,18 +121,15 @@ export async function bundledAutoencoder(
   { autoencoder, scalingFactor, shiftFactor }: DenoiserDescription,
   weights: Weights,
   options: EngineOptions = {},
-): Promise<AutoencoderDCModel> {
+): Promise<Autoencoder> {
   const preset = getPreset(autoencoder ?? "");
-  if (preset.kind !== "dc-ae") throw new ConfigError(`${preset.name}: a bundled autoencoder must be a DC-AE`);
   const plan = modelParameters(preset).map((spec) => ({ spec, pieces: [{ name: spec.name, shape: spec.shape }] }));
   checkWeights(plan, weights, { model: preset.name });
-  return new AutoencoderDCModel({
+  return new Autoencoder({
     name: preset.name,
-    config: preset.config,
+    description: { ...describePreset(preset), scalingFactor, shiftFactor },
     weights,
     engine: await createEngine(options),
-    scalingFactor,
-    shiftFactor,
   });
 }
 

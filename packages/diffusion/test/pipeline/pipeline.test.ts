@@ -182,8 +182,7 @@ describe("folders", () => {
     await saveDenoiser(folder, description, tinyWeights(description));
     const tiny = await tinyAutoencoder();
     const { saveCheckpoint } = await import("@dcae/core");
-    const model = { kind: "dc-ae", config: tiny.config, scalingFactor: 0.5, shiftFactor: null } as const;
-    await saveCheckpoint(model, tiny.weights, codec);
+    await saveCheckpoint(tiny.description, tiny.weights, codec);
     await tiny.dispose();
 
     const pipeline = await ClassConditionalPipeline.fromPretrained(folder, { device: "cpu", threads: 1 });

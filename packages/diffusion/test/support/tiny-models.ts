@@ -1,5 +1,5 @@
 /** Models that are small enough for tests, with weights that follow from a seed. */
-import { AutoencoderDCModel } from "@dcae/core";
+import { Autoencoder } from "@dcae/core";
 import { initialWeights, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import { createRandom, type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
 import { modelParameters, resolveDcAeConfig } from "@dcae/core/models";
@@ -39,9 +39,14 @@ export const tinyAutoencoderConfig = resolveDcAeConfig({
   decoder: { widthList: [4, 8], depthList: [1, 1], blockType: "ResBlock", norm: "trms2d", act: "silu" },
 });
 
-export async function tinyAutoencoder(): Promise<AutoencoderDCModel> {
+export async function tinyAutoencoder(): Promise<Autoencoder> {
   const config = tinyAutoencoderConfig;
   const weights = initialWeights(modelParameters({ kind: "dc-ae", config }), 3);
   const engine = await createEngine({ device: "cpu", threads: 1 });
-  return new AutoencoderDCModel({ name: "tiny", config, weights, engine, scalingFactor: 0.5 });
+  return new Autoencoder({
+    name: "tiny",
+    description: { kind: "dc-ae", config, scalingFactor: 0.5, shiftFactor: null },
+    weights,
+    engine,
+  });
 }

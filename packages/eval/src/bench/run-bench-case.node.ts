@@ -4,19 +4,10 @@
  * The protocol is that of the official script (evaluation.md section 9): evaluation mode, random normal input, encode and
  * decode apart. Outputs are read back to the host in every run, which is also what synchronizes with a GPU.
  */
-import {
-  buildDecodeProgram,
-  buildEncodeProgram,
-  buildKlDecodeProgram,
-  buildKlEncodeProgram,
-  createRandom,
-  EngineError,
-  openCheckpoint,
-  Tensor,
-} from "@dcae/core";
+import { buildDecodeProgram, buildEncodeProgram, createRandom, EngineError, openCheckpoint, Tensor } from "@dcae/core";
 import type { ActivationRanges } from "@dcae/core/graph";
 import { countMacs, createProgram, input, matmul, type Program, parameter } from "@dcae/core/graph";
-import { type ModelDescription, sdVaeSpatialCompression, spatialCompression } from "@dcae/core/models";
+import { compressionOf, type ModelDescription } from "@dcae/core/models";
 import { createEngine, type Engine, type LoadedProgram } from "@dcae/core/runtime";
 import type { BenchCase, BenchMeasurement, BenchPart } from "./bench-result.js";
 import { summarizeTimes } from "./summarize-times.js";
@@ -71,14 +62,10 @@ async function measureModel(
 
 /** One direction of a model for square pictures. */
 export function buildPart(model: ModelDescription, part: BenchPart, batch: number, size: number): Program {
-  const { config } = model;
-  const factor = model.kind === "dc-ae" ? spatialCompression(model.config) : sdVaeSpatialCompression(model.config);
-  if (part === "encode") {
-    const shape = [batch, config.inChannels, size, size];
-    return model.kind === "dc-ae" ? buildEncodeProgram(model.config, shape) : buildKlEncodeProgram(model.config, shape);
-  }
-  const shape = [batch, config.latentChannels, size / factor, size / factor];
-  return model.kind === "dc-ae" ? buildDecodeProgram(model.config, shape) : buildKlDecodeProgram(model.config, shape);
+  const { inChannels, latentChannels } = model.config;
+  if (part === "encode") return buildEncodeProgram(model, [batch, inChannels, size, size]);
+  const side = size / compressionOf(model);
+  return buildDecodeProgram(model, [batch, latentChannels, side, side]);
 }
 
 async function measurePeak(engine: Engine, runs: BenchRuns): Promise<BenchMeasurement> {

@@ -1,6 +1,6 @@
 /** The model side of a reconstruction run: anything that gives pictures back. */
 import { createHash } from "node:crypto";
-import type { AutoencoderDCModel, AutoencoderKLModel, Tensor } from "@dcae/core";
+import type { Autoencoder, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 
 export interface Reconstruction {
@@ -33,17 +33,16 @@ export async function weightsFingerprint(weights: Weights): Promise<string> {
 }
 
 /**
- * An autoencoder as a reconstructor: deterministic, SD-VAE by the mean of its Gaussian. The model stays the caller's.
+ * An autoencoder as a reconstructor: deterministic, Gaussians by their mean. The model stays the caller's.
  */
-export async function autoencoderReconstructor(model: AutoencoderDCModel | AutoencoderKLModel): Promise<Reconstructor> {
+export async function autoencoderReconstructor(model: Autoencoder): Promise<Reconstructor> {
   return {
     name: model.name,
     fingerprint: await weightsFingerprint(model.weights),
     engine: model.engine.name,
     multiple: model.compression,
     async reconstruct(pictures) {
-      const encoded = await model.encode(pictures);
-      const latent = "mode" in encoded ? encoded.mode() : encoded;
+      const latent = await model.encodeLatent(pictures);
       return { pictures: await model.decode(latent), latent };
     },
   };

@@ -9,22 +9,21 @@ import {
   getPreset,
   type ModelDescription,
   modelParameters,
+  requireFamily,
   resolveDcAeConfig,
 } from "@dcae/core/models";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import { trainingRule } from "./autoencoder-stages.js";
 
 /** A DC-AE without its weights. */
-export type DcAeDescription = Extract<ModelDescription, { kind: "dc-ae" }>;
+export type DcAeDescription = ModelDescription<"dc-ae">;
 
 /** The model that a configuration names. @throws ConfigError when it is no DC-AE */
 export function describeModel({ model }: Pick<TrainingConfig, "model">): DcAeDescription {
   if (typeof model !== "string") {
     return { kind: "dc-ae", config: resolveDcAeConfig(model), scalingFactor: null, shiftFactor: null };
   }
-  const description = describePreset(getPreset(model));
-  if (description.kind === "dc-ae") return description;
-  throw new ConfigError(`model: ${model} is an SD-VAE, only DC-AE is trained here`);
+  return requireFamily(describePreset(getPreset(model)), "dc-ae", `model: ${model}`, "Only DC-AE is trained here.");
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -64,6 +64,7 @@ export async function fetchModel(idOrUrl: string, options: FetchModelOptions = {
     return {
       source: idOrUrl,
       config: config && parseModelConfig(config, base + CONFIG_FILE),
+      configSource: base + CONFIG_FILE,
       weights: await openFetched(bytes, base, name, get),
     };
   }

@@ -4,9 +4,10 @@
  */
 import { CheckpointError } from "../../errors.js";
 import { dtypeKind } from "../../graph/dtype.js";
+import type { WeightPiece } from "../../models/family.js";
 import { quoted } from "../json-text.js";
 import type { WeightEntry, Weights } from "../weights.js";
-import { isOptionalBuffer, type PlannedWeight, type WeightPiece, type WeightPlan } from "./weight-plan.js";
+import { isOptionalBuffer, type PlannedWeight, type WeightPlan } from "./weight-plan.js";
 
 /** Problems that an error lists in full. */
 const MAX_LISTED = 20;

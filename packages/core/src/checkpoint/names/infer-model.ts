@@ -6,24 +6,14 @@
  * published architectures; a model of one's own needs its configuration.
  */
 import { CheckpointError, ConfigError } from "../../errors.js";
-import { ARCHITECTURES, type ArchitectureId } from "../../models/dc-ae/architectures.js";
+import { FAMILIES, familyOfFormat, KINDS, type ModelConfig, type WeightFormat } from "../../models/families.js";
+import type { WeightNames } from "../../models/family.js";
 import type { ModelDescription } from "../../models/model-description.js";
-import { type ModelConfig, modelParameters } from "../../models/model-parameters.js";
-import { PRESETS, type Preset } from "../../models/presets.js";
+import { modelParameters } from "../../models/model-programs.js";
+import type { Preset } from "../../models/presets.js";
 import { quoted } from "../json-text.js";
 import type { Weights } from "../weights.js";
 import { isOptionalBuffer, planWeights } from "./weight-plan.js";
-
-/**
- * - `official`: DC-AE as its authors publish it
- * - `diffusers`: DC-AE as `AutoencoderDC` names it
- * - `kl-diffusers`: SD-VAE as `AutoencoderKL` names it
- * - `kl-diffusers-old`: the same with the attention names of 2022
- * - `kl-ldm`: SD-VAE as the original code of latent diffusion names it
- */
-export type WeightFormat = "official" | "diffusers" | "kl-diffusers" | "kl-diffusers-old" | "kl-ldm";
-
-const OLD_ATTENTION = /\.mid_block\.attentions\.0\.(query|key|value|proj_attn)\./;
 
 /**
  * @param names names of all arrays
@@ -32,17 +22,10 @@ const OLD_ATTENTION = /\.mid_block\.attentions\.0\.(query|key|value|proj_attn)\.
  */
 export function recognizeFormat(names: Iterable<string>, source = "checkpoint"): WeightFormat {
   const all = [...names];
-  const some = (prefix: string) => all.some((name) => name.startsWith(prefix));
-  const formats: WeightFormat[] = [];
-  if (some("encoder.project_in.")) formats.push("official");
-  if (some("encoder.down_blocks.") && some("encoder.conv_in.") && all.includes("decoder.norm_out.weight")) {
-    formats.push("diffusers");
-  }
-  if (some("encoder.mid_block.")) {
-    formats.push(all.some((name) => OLD_ATTENTION.test(name)) ? "kl-diffusers-old" : "kl-diffusers");
-  }
-  if (some("encoder.mid.block_1.")) formats.push("kl-ldm");
-
+  const formats = KINDS.flatMap((kind) => {
+    const rows = Object.entries<WeightNames>(FAMILIES[kind].weightNames);
+    return rows.filter(([, { fits }]) => fits(all)).map(([name]) => name as WeightFormat);
+  });
   const [format, second] = formats;
   if (format !== undefined && second === undefined) return format;
   if (format !== undefined) {
@@ -101,15 +84,13 @@ export function matchPublishedModels(weights: Arrays, format: WeightFormat): Mod
   return publishedModels(format).filter(({ model }) => hasExactly(weights, model, format));
 }
 
+/** Presets of one architecture share their config. */
 function publishedModels(format: WeightFormat): ModelMatch[] {
-  if (format.startsWith("kl-")) {
-    const presets = PRESETS.filter((preset) => preset.kind === "sd-vae");
-    const [first] = presets;
-    return first === undefined ? [] : [{ model: { kind: "sd-vae", config: first.config }, presets }];
-  }
-  return (Object.keys(ARCHITECTURES) as ArchitectureId[]).map((id) => ({
-    model: { kind: "dc-ae", config: ARCHITECTURES[id].config },
-    presets: PRESETS.filter((preset) => preset.kind === "dc-ae" && preset.architecture === id),
+  const kind = familyOfFormat(format);
+  const presets: readonly Preset[] = FAMILIES[kind].presets;
+  return [...new Set(presets.map(({ config }) => config))].map((config) => ({
+    model: { kind, config } as ModelConfig,
+    presets: presets.filter((preset) => preset.config === config),
   }));
 }
 

@@ -10,17 +10,10 @@ import { CheckpointError } from "../../errors.js";
 import { allocate } from "../../graph/dtype.js";
 import type { ParameterSpec } from "../../graph/parameter.js";
 import { sizeOf, Tensor } from "../../graph/tensor.js";
-import { dcAeToDiffusers } from "../../models/dc-ae/dc-ae-names.js";
-import { klToLdm, klToOldDiffusers } from "../../models/sd-vae/kl-names.js";
+import { FAMILIES, familyOfFormat, type WeightFormat } from "../../models/families.js";
+import type { WeightNames, WeightPiece } from "../../models/family.js";
 import { quoted } from "../json-text.js";
 import type { WeightEntry, Weights } from "../weights.js";
-import type { WeightFormat } from "./infer-model.js";
-
-/** An array of a file. */
-export interface WeightPiece {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
 
 /** A parameter and the arrays whose values, joined in this order, are its values. */
 export interface PlannedWeight {
@@ -30,26 +23,15 @@ export interface PlannedWeight {
 
 export type WeightPlan = readonly PlannedWeight[];
 
-/** The pieces of one parameter, or undefined where the format has no place for it. */
-export type NameRule = (spec: WeightPiece) => readonly WeightPiece[] | undefined;
-
-const rules: Readonly<Record<WeightFormat, (specs: readonly WeightPiece[]) => NameRule>> = {
-  official: () => (spec) => [spec],
-  diffusers: dcAeToDiffusers,
-  // The parameters of our SD-VAE have the names of current diffusers.
-  "kl-diffusers": () => (spec) => [spec],
-  "kl-diffusers-old": () => klToOldDiffusers,
-  "kl-ldm": klToLdm,
-};
-
 /**
  * Where the parameters of a model lie in a file of the given format, and where to put them in one.
  *
- * @param specs all parameters of the model, under official names (SD-VAE: current diffusers names)
+ * @param specs all parameters of the model, under its own names
  * @throws CheckpointError when the format has no name for a parameter
  */
 export function planWeights(specs: readonly ParameterSpec[], format: WeightFormat): WeightPlan {
-  const rule = rules[format](specs);
+  const names: Readonly<Record<string, WeightNames>> = FAMILIES[familyOfFormat(format)].weightNames;
+  const rule = (names[format] as WeightNames).rule(specs);
   return specs.map((spec) => {
     const pieces = rule({ name: spec.name, shape: spec.shape });
     if (pieces === undefined) {

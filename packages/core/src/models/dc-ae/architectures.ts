@@ -4,13 +4,8 @@
  * Several presets share one architecture and differ in their weights only.
  */
 import type { ActName, BlockSpec, NormName } from "../../blocks/block-spec.js";
+import type { Gmacs } from "../preset.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
-
-/** Multiply-accumulate operations per picture, in units of 10^9: convolutions and attention products only. */
-export interface Gmacs {
-  readonly encode: number;
-  readonly decode: number;
-}
 
 export interface Architecture {
   readonly config: DcAeConfig;

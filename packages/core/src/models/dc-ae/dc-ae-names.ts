@@ -4,7 +4,7 @@
  * `to_q`, `to_k` and `to_v` are misleading names: they hold the three thirds of the rows of the official 1x1 convolution,
  * whose channels are interleaved per head. They are never queries, keys and values.
  */
-import type { NameRule, WeightPiece } from "../../checkpoint/names/weight-plan.js";
+import type { NameRule, WeightNames, WeightPiece } from "../family.js";
 
 /** Names inside a block, after `encoder.stages.<s>.op_list.<m>.`; `<kind>` stays as it is. */
 const blockRules: readonly (readonly [pattern: RegExp, target: string])[] = [
@@ -80,3 +80,17 @@ function splitRows(block: string, shape: readonly number[]): WeightPiece[] {
 function withoutUnits(shape: readonly number[]): readonly number[] {
   return shape.length === 4 && shape[2] === 1 && shape[3] === 1 ? shape.slice(0, 2) : shape;
 }
+
+const some = (names: readonly string[], prefix: string) => names.some((name) => name.startsWith(prefix));
+
+/** As its authors publish it, and as diffusers names it. */
+export const DC_AE_WEIGHT_NAMES = {
+  official: { fits: (names) => some(names, "encoder.project_in."), rule: () => (spec) => [spec] },
+  diffusers: {
+    fits: (names) =>
+      some(names, "encoder.down_blocks.") &&
+      some(names, "encoder.conv_in.") &&
+      names.includes("decoder.norm_out.weight"),
+    rule: dcAeToDiffusers,
+  },
+} satisfies Record<string, WeightNames>;

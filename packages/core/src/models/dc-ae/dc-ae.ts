@@ -10,6 +10,7 @@ import { stageBlock } from "../../blocks/stage-block.js";
 import { shapeError } from "../../graph/infer/rule.js";
 import type { Scope } from "../../graph/scope.js";
 import type { Value } from "../../graph/value.js";
+import type { EncodeOptions } from "../family.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
 
 /** The blocks of one stage; `first` is the position of the first one in the stage's list. */
@@ -30,11 +31,6 @@ function stageBlocks(
     y = stageBlock(scope.at("op_list").at(first + i), y, spec, options);
   }
   return y;
-}
-
-export interface EncodeOptions {
-  /** Adaptive models: how many of the first latent channels to compute (default all). */
-  readonly latentChannels?: number | undefined;
 }
 
 /** Encoder: x [N, C, H, W] in [-1, 1] to latent [N, L, H/f, W/f]; parameters below `encoder`. */

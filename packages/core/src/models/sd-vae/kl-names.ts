@@ -4,7 +4,7 @@
  * Files of 2022 call the linear layers of attention `query, key, value, proj_attn`. The original code (latent diffusion, "LDM")
  * has 1x1 convolutions there, another tree of names, and counts the decoder's levels from the full resolution.
  */
-import type { NameRule, WeightPiece } from "../../checkpoint/names/weight-plan.js";
+import type { NameRule, WeightNames, WeightPiece } from "../family.js";
 
 const ATTENTION =
   /^((?:encoder|decoder)\.mid_block\.attentions\.0)\.(to_q|to_k|to_v|to_out\.0|group_norm)\.(weight|bias)$/;
@@ -80,3 +80,15 @@ export function klToLdm(specs: readonly WeightPiece[]): NameRule {
 function resnetLayer(layer: string): string {
   return layer === "conv_shortcut" ? "nin_shortcut" : layer;
 }
+
+const OLD_ATTENTION = /\.mid_block\.attentions\.0\.(query|key|value|proj_attn)\./;
+const isDiffusers = (names: readonly string[]) => names.some((name) => name.startsWith("encoder.mid_block."));
+const isOld = (names: readonly string[]) => names.some((name) => OLD_ATTENTION.test(name));
+
+/** As diffusers names it, the same with the attention names of 2022, and as the original code of latent diffusion does. */
+export const SD_VAE_WEIGHT_NAMES = {
+  // The parameters of our SD-VAE have the names of current diffusers.
+  "kl-diffusers": { fits: (names) => isDiffusers(names) && !isOld(names), rule: () => (spec) => [spec] },
+  "kl-diffusers-old": { fits: (names) => isDiffusers(names) && isOld(names), rule: () => klToOldDiffusers },
+  "kl-ldm": { fits: (names) => names.some((name) => name.startsWith("encoder.mid.block_1.")), rule: klToLdm },
+} satisfies Record<string, WeightNames>;

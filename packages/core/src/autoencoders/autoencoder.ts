@@ -1,40 +1,42 @@
 /**
- * The Deep Compression Autoencoder as users see it: pictures to latents and back.
+ * An autoencoder as users see it, of whichever family: pictures to latents and back.
  *
- * A model joins a configuration, weights under official names, and an engine. Programs are built for each shape at first
- * use. Loading depends on the platform (`fromPretrained` in pretrained.node.ts and pretrained.browser.ts); this file runs anywhere.
+ * A model joins a description, weights under the family's own names, and an engine. Programs are built for each shape at first
+ * use. Loading depends on the platform (`fromPretrained` in load.node.ts and load.browser.ts); this file runs anywhere.
  */
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError, ShapeError } from "../errors.js";
-import { input } from "../graph/ops/leaves.js";
-import { createProgram, type Program } from "../graph/program.js";
-import { createScope } from "../graph/scope.js";
 import type { Tensor } from "../graph/tensor.js";
 import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
-import { dcAeDecode, dcAeEncode } from "../models/dc-ae/dc-ae.js";
-import { type DcAeConfig, spatialCompression } from "../models/dc-ae/dc-ae-config.js";
+import { type BlendedTiles, blendedTiles, type TilingOptions } from "../models/blended-tiles.js";
+import {
+  type ConfigOf,
+  familyOf,
+  type Kind,
+  type LatentOf,
+  type ModelConfig,
+  nameOfFamily,
+} from "../models/families.js";
+import type { EncodeOptions } from "../models/family.js";
+import type { ModelDescription } from "../models/model-description.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import { closeAll } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./bounded-runs.js";
 import { checkFinite } from "./check-finite.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
 import { checkBatch, checkPicture, checkPictures } from "./model-tensors.js";
-import { padToMultiple } from "./pad-to-multiple.js";
 import { createProgramCache, type ProgramCache } from "./program-cache.js";
-import { checkTiling, runTiled, type TilingOptions, tilePass } from "./tiling.js";
+import { checkTiling, padToMultiple, runTiled } from "./tiling.js";
 
 /** What a model is made of. `dispose` of the model also disposes the engine and closes the weights. */
-export interface ModelParts<Config> {
+export interface ModelParts<K extends Kind = Kind> {
   /** For messages: preset name, repository or folder. */
   readonly name: string;
-  readonly config: Config;
-  /** Under official names. */
+  readonly description: ModelDescription<K>;
+  /** Under the family's own names. */
   readonly weights: Weights;
   readonly engine: Engine;
-  /** Null where none was published. */
-  readonly scalingFactor: number | null;
-  /** Default 0. */
-  readonly shiftFactor?: number | null | undefined;
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
   readonly maxPrograms?: number | undefined;
 }
@@ -45,8 +47,11 @@ export interface CodecOptions {
    * (default false: the autoencoder's own scale).
    */
   readonly scaled?: boolean;
-  /** Blended tiles of this size instead of the whole picture at once (see `blendedTiling`). Changes the result. */
-  readonly tiling?: TilingOptions;
+  /**
+   * Blended tiles instead of the whole picture at once (see tiling.ts): of this size, or with `true` those that diffusers has
+   * for this model. Changes the result.
+   */
+  readonly tiling?: true | TilingOptions;
   /**
    * Bytes that the process may take at its peak. Pictures that need more run partly in tiles, one picture at a time, with the
    * same result (see `planExactTiling`); those that can't fit are refused before work starts. Programs that stay loaded from
@@ -57,9 +62,12 @@ export interface CodecOptions {
   readonly reserved?: number;
 }
 
-export interface EncodeDcOptions extends CodecOptions {
-  /** Adaptive models (DC-AE 1.5): compute only the first channels of the latent. */
-  readonly latentChannels?: number;
+/** @see EncodeOptions for adaptive models */
+export type EncodePictureOptions = CodecOptions & EncodeOptions;
+
+export interface EncodeLatentOptions extends EncodePictureOptions {
+  /** Models that encode to a Gaussian: draws from it with this seed or standard normal noise, instead of taking its mean. */
+  readonly noise?: number | Tensor | undefined;
 }
 
 export interface ReconstructOptions extends CodecOptions {
@@ -67,10 +75,7 @@ export interface ReconstructOptions extends CodecOptions {
   readonly sizePolicy?: SizePolicy;
 }
 
-export interface MemoryPlanOptions extends MemoryLimit {
-  /** As for `encode`. */
-  readonly latentChannels?: number;
-}
+export interface MemoryPlanOptions extends MemoryLimit, EncodeOptions {}
 
 export interface MemoryPlan {
   /** Predicted peak of the process in bytes. */
@@ -81,43 +86,57 @@ export interface MemoryPlan {
   readonly overhead: number;
 }
 
-/** Default tiles of diffusers: 512 pixels with a distance of 448. */
-export const DEFAULT_TILING: TilingOptions = { tile: [512, 512], stride: [448, 448] };
-
-export class AutoencoderDCModel {
-  readonly kind = "dc-ae";
+export class Autoencoder<K extends Kind = Kind> {
   readonly name: string;
-  readonly config: DcAeConfig;
+  readonly description: ModelDescription<K>;
   readonly weights: Weights;
   readonly engine: Engine;
-  /** 1 / RMS of the latents over the training set; diffusion models see `latent * scalingFactor`. Null: not published. */
-  readonly scalingFactor: number | null;
-  /** Subtracted from latents before scaling; 0 for every published DC-AE. */
-  readonly shiftFactor: number;
   /** Pixels per latent position along each axis, f. */
   readonly compression: number;
+  readonly #model: ModelConfig;
   readonly #programs: ProgramCache;
   readonly #bounded: BoundedRuns;
 
-  constructor(parts: ModelParts<DcAeConfig>) {
+  constructor(parts: ModelParts<K>) {
     this.name = parts.name;
-    this.config = parts.config;
+    this.description = parts.description;
+    this.#model = parts.description as ModelConfig;
     this.weights = parts.weights;
     this.engine = parts.engine;
-    this.scalingFactor = parts.scalingFactor;
-    this.shiftFactor = parts.shiftFactor ?? 0;
-    this.compression = spatialCompression(parts.config);
+    this.compression = this.#family.compression(this.config);
     this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
     this.#bounded = createBoundedRuns(parts.engine, parts.weights);
+  }
+
+  get kind(): K {
+    return this.description.kind as K;
+  }
+
+  get config(): ConfigOf<K> {
+    return this.description.config as ConfigOf<K>;
   }
 
   get latentChannels(): number {
     return this.config.latentChannels;
   }
 
+  /** 1 / RMS of the latents over the training set; diffusion models see `latent * scalingFactor`. Null: not published. */
+  get scalingFactor(): number | null {
+    return this.description.scalingFactor;
+  }
+
+  /** Subtracted from latents before scaling; 0 for every published DC-AE. */
+  get shiftFactor(): number {
+    return this.description.shiftFactor ?? 0;
+  }
+
   /** The scale that diffusion models see its latents in. */
   get latentScale(): LatentScale {
     return { factor: this.scalingFactor, shift: this.shiftFactor };
+  }
+
+  get #family() {
+    return familyOf<K>({ kind: this.kind });
   }
 
   /**
@@ -136,20 +155,36 @@ export class AutoencoderDCModel {
   }
 
   /**
-   * Pictures to latents.
+   * Pictures to what the model encodes them to: latents, float32 [N, L, H/f, W/f], or Gaussians over them (AutoencoderKL).
    *
    * @param x [N, C, H, W] (or [C, H, W]) in [-1, 1], H and W multiples of `compression`
-   * @returns float32 [N, L, H/f, W/f]
    * @throws ShapeError, DataError for unusable input, ConfigError for options this model doesn't have
    */
-  async encode(x: Tensor, options: EncodeDcOptions = {}): Promise<Tensor> {
-    this.#checkLatentChannels(options.latentChannels);
-    checkMemoryOption(options);
-    const latent =
-      options.tiling === undefined
-        ? await this.#encode(checkPicture(x, this.config.inChannels, this.compression), options)
-        : await this.#encodeTiled(checkPictures(x, "encode", this.config.inChannels), options, options.tiling);
-    return options.scaled === true ? this.scaleLatent(latent) : latent;
+  async encode(x: Tensor, options: EncodePictureOptions = {}): Promise<LatentOf<K>> {
+    const { latent } = this.#family;
+    if (options.scaled === true && latent.isRandom) {
+      throw new ConfigError(`scaled: ${this.name} encodes to a distribution, which has no scale of its own`, {
+        hint: "Use encodeLatent, or scaleLatent with the latent that was drawn.",
+      });
+    }
+    const encoded = latent.read(await this.#encode(x, options));
+    return options.scaled === true ? (this.scaleLatent(encoded as Tensor) as LatentOf<K>) : encoded;
+  }
+
+  /**
+   * Pictures to latents, of every family: of a Gaussian the mean, or a draw with `noise`.
+   *
+   * @returns float32 [N, L, H/f, W/f]
+   * @throws as `encode`
+   */
+  async encodeLatent(x: Tensor, options: EncodeLatentOptions = {}): Promise<Tensor> {
+    const { latent } = this.#family;
+    const { noise } = options;
+    if (noise !== undefined && !latent.isRandom) {
+      throw new ConfigError(`noise: it has no effect on ${this.name}, ${nameOfFamily(this.kind)} gives one latent`);
+    }
+    const drawn = latent.latentOf(latent.read(await this.#encode(x, options)), noise);
+    return options.scaled === true ? this.scaleLatent(drawn) : drawn;
   }
 
   /** A latent in the scale of diffusion models, (latent - shiftFactor) * scalingFactor. */
@@ -169,11 +204,12 @@ export class AutoencoderDCModel {
    * @returns float32 [N, C, h*f, w*f], nominally in [-1, 1] but not clamped
    */
   async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor> {
-    const isAdaptive = this.config.decoder.inBlockType === "AdaptiveInputConvLayer";
+    const { decoder: isAdaptive } = this.#family.isAdaptive(this.config);
     const checked = checkBatch(latent, "decode", isAdaptive ? undefined : this.latentChannels);
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     checkMemoryOption(options);
-    return options.tiling === undefined ? this.#decode(z, limitOf(options)) : this.#decodeTiled(z, options.tiling);
+    const decode = (part: Tensor) => this.#run(part, this.#decodePart(), limitOf(options));
+    return options.tiling === undefined ? decode(z) : runTiled(z, this.#tiles(options.tiling).decode, decode);
   }
 
   /**
@@ -188,7 +224,7 @@ export class AutoencoderDCModel {
     return { bytes, overhead, tiles: passes.reduce((sum, { regions }) => sum + regions.length, 0) };
   }
 
-  /** decode(encode(x)) in the size of x where the policy pads, of the crop where it crops. */
+  /** The most likely reconstruction, in the size of x where the policy pads, of the crop where it crops. */
   async reconstruct(x: Tensor, options: ReconstructOptions = {}): Promise<Tensor> {
     const { sizePolicy = "error", ...codec } = options;
     const fitted = fitToMultiple(checkPictures(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
@@ -196,7 +232,7 @@ export class AutoencoderDCModel {
     const limit = limitOf(codec);
     // Refused before the encoder has worked, not after.
     if (limit !== undefined) this.planMemory("decode", this.latentShape(shape4(fitted.tensor)), limit);
-    return fitted.restore(await this.decode(await this.encode(fitted.tensor, codec), codec));
+    return fitted.restore(await this.decode(await this.encodeLatent(fitted.tensor, codec), codec));
   }
 
   /** Frees the programs, the engine and the weights' file handles. */
@@ -211,8 +247,8 @@ export class AutoencoderDCModel {
 
   #checkLatentChannels(channels: number | undefined): void {
     if (channels === undefined) return;
-    const { latentChannels, encoder } = this.config;
-    if (encoder.outBlockType !== "AdaptiveOutputConvLayer" && channels !== latentChannels) {
+    const { latentChannels } = this;
+    if (!this.#family.isAdaptive(this.config).encoder && channels !== latentChannels) {
       throw new ConfigError(`latentChannels: ${this.name} isn't adaptive, it always gives ${latentChannels} channels`);
     }
     if (!(Number.isInteger(channels) && channels >= 1 && channels <= latentChannels)) {
@@ -221,53 +257,50 @@ export class AutoencoderDCModel {
   }
 
   #encodePart(latentChannels?: number): ModelPart {
-    const build = (shape: readonly number[]) => buildEncodeProgram(this.config, shape, { latentChannels });
+    const build = (shape: readonly number[]) => buildEncodeProgram(this.#model, shape, { latentChannels });
     return { label: `encode ${latentChannels ?? ""}`, input: "x", build };
   }
 
   #decodePart(): ModelPart {
-    return { label: "decode", input: "latent", build: (shape) => buildDecodeProgram(this.config, shape) };
+    return { label: "decode", input: "latent", build: (shape) => buildDecodeProgram(this.#model, shape) };
   }
 
   async #run(x: Tensor, part: ModelPart, limit: MemoryLimit | undefined): Promise<Tensor> {
-    if (limit !== undefined) return this.#bounded.run(x, part, limit);
-    const key = `${part.label} ${x.shape.join("x")}`;
-    const outputs = await this.#programs.run(key, () => part.build(x.shape), { [part.input]: x });
-    return Object.values(outputs)[0] as Tensor;
+    const run = async () => {
+      if (limit !== undefined) return this.#bounded.run(x, part, limit);
+      const key = `${part.label} ${x.shape.join("x")}`;
+      const outputs = await this.#programs.run(key, () => part.build(x.shape), { [part.input]: x });
+      return Object.values(outputs)[0] as Tensor;
+    };
+    return checkFinite(await run(), x, this, part.input === "x" ? "encode" : "decode");
   }
 
-  async #encode(x: Tensor, options: EncodeDcOptions): Promise<Tensor> {
-    const latent = await this.#run(x, this.#encodePart(options.latentChannels), limitOf(options));
-    return checkFinite(latent, x, this, "encode");
-  }
+  /** What the encoder gives, unread. */
+  async #encode(x: Tensor, options: EncodePictureOptions): Promise<Tensor> {
+    this.#checkLatentChannels(options.latentChannels);
+    checkMemoryOption(options);
+    const { inChannels } = this.config;
+    const part = this.#encodePart(options.latentChannels);
+    const encode = (picture: Tensor) => this.#run(picture, part, limitOf(options));
+    if (options.tiling === undefined) return encode(checkPicture(x, inChannels, this.compression));
 
-  async #decode(latent: Tensor, limit?: MemoryLimit): Promise<Tensor> {
-    return checkFinite(await this.#run(latent, this.#decodePart(), limit), latent, this, "decode");
-  }
-
-  async #encodeTiled(x: Tensor, options: EncodeDcOptions, tiling: TilingOptions): Promise<Tensor> {
-    checkTiling(tiling, this.compression);
     const f = this.compression;
-    const pass = tilePass(tiling, (pixels) => Math.floor(pixels / f));
-    const joined = await runTiled(x, pass, (tile) => this.#encode(padToMultiple(tile, f), options));
-    const [height, width] = x.shape.slice(2) as [number, number];
-    const crop = [undefined, undefined, { stop: Math.floor(height / f) }, { stop: Math.floor(width / f) }];
-    if (Math.floor(height / f) === 0 || Math.floor(width / f) === 0) {
-      throw new ShapeError(`encode: ${width}x${height} pixels are less than one latent position (${f}x${f})`);
+    const pictures = checkPictures(x, "encode", inChannels);
+    const [height, width] = pictures.shape.slice(2).map((side) => Math.floor(side / f)) as [number, number];
+    if (height === 0 || width === 0) {
+      const [rows, columns] = pictures.shape.slice(2);
+      throw new ShapeError(`encode: ${columns}x${rows} pixels are less than one latent position (${f}x${f})`);
     }
-    return joined.slice(crop);
+    const joined = await runTiled(pictures, this.#tiles(options.tiling).encode, (tile) =>
+      encode(padToMultiple(tile, f)),
+    );
+    return joined.slice([undefined, undefined, { stop: height }, { stop: width }]);
   }
 
-  async #decodeTiled(latent: Tensor, tiling: TilingOptions): Promise<Tensor> {
+  #tiles(tiling: true | TilingOptions): BlendedTiles {
+    if (tiling === true) return this.#family.blendedTiles(this.config);
     checkTiling(tiling, this.compression);
-    const f = this.compression;
-    const toLatent = ([vertical, horizontal]: readonly [number, number]): [number, number] => [
-      Math.floor(vertical / f),
-      Math.floor(horizontal / f),
-    ];
-    const [tile, stride] = [toLatent(tiling.tile), toLatent(tiling.stride)];
-    const blend = [tiling.tile[0] - tiling.stride[0], tiling.tile[1] - tiling.stride[1]] as const;
-    return runTiled(latent, { tile, stride, blend, keep: tiling.stride }, (part) => this.#decode(part));
+    return blendedTiles(tiling, this.compression);
   }
 }
 
@@ -288,18 +321,4 @@ function checkMemoryOption({ tiling, maxMemory, reserved }: CodecOptions): void 
   if (!(maxMemory > 0)) throw new ConfigError(`maxMemory: ${maxMemory} isn't a positive number of bytes`);
   if (reserved !== undefined && !(reserved >= 0))
     throw new ConfigError(`reserved: ${reserved} isn't a number of bytes`);
-}
-
-/** The encoder for pictures of one shape as a program: input `x`, output `latent`. */
-export function buildEncodeProgram(
-  config: DcAeConfig,
-  shape: Parameters<typeof input>[1],
-  options: { readonly latentChannels?: number | undefined } = {},
-): Program {
-  return createProgram("encode", { latent: dcAeEncode(createScope(), input("x", shape), config, options) });
-}
-
-/** The decoder for latents of one shape as a program: input `latent`, output `picture`. */
-export function buildDecodeProgram(config: DcAeConfig, shape: Parameters<typeof input>[1]): Program {
-  return createProgram("decode", { picture: dcAeDecode(createScope(), input("latent", shape), config) });
 }

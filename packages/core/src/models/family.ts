@@ -1,0 +1,97 @@
+/**
+ * A family of autoencoders as data: everything in which one differs from another. What works on autoencoders asks the row
+ * (families.ts) and never which family it is.
+ */
+import type { ParameterSpec } from "../graph/parameter.js";
+import type { Scope } from "../graph/scope.js";
+import type { Value } from "../graph/value.js";
+import type { BlendedTiles } from "./blended-tiles.js";
+import type { LatentForm } from "./latent.js";
+import type { PresetBase } from "./preset.js";
+
+/** What the configurations of all families have. */
+export interface AutoencoderConfig {
+  /** Channels of the pictures. */
+  readonly inChannels: number;
+  /** Channels of a latent. */
+  readonly latentChannels: number;
+}
+
+/** How latents get to the scale that diffusion models see: (z - shift) * factor. Null where a file says nothing. */
+export interface LatentScaling {
+  readonly scalingFactor: number | null;
+  readonly shiftFactor: number | null;
+}
+
+export interface EncodeOptions {
+  /** Adaptive models: how many of the first latent channels to compute (default all). */
+  readonly latentChannels?: number | undefined;
+}
+
+/** An array of a file. */
+export interface WeightPiece {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** The pieces of one parameter, or undefined where the format has no place for it. */
+export type NameRule = (spec: WeightPiece) => readonly WeightPiece[] | undefined;
+
+/** One of the formats that files of weights come in. */
+export interface WeightNames {
+  /** Whether a file with arrays of these names is one. */
+  fits(names: readonly string[]): boolean;
+  /** The names in the file of all parameters of a model. */
+  rule(specs: readonly Pick<ParameterSpec, "name" | "shape">[]): NameRule;
+}
+
+/** The checkpoint layouts that are written: the authors' own, and that of the diffusers library. */
+export const CHECKPOINT_FORMATS = ["official", "diffusers"] as const;
+export type CheckpointFormat = (typeof CHECKPOINT_FORMATS)[number];
+
+/** How checkpoints are laid out in one of the `CHECKPOINT_FORMATS`. */
+export interface CheckpointLayout {
+  /** A key of `weightNames`. */
+  readonly weights: string;
+  /** What repositories of published models end with, as their names go on the hub. */
+  readonly hubSuffix: string;
+}
+
+/** A row of `FAMILIES`. */
+export interface AutoencoderFamily<Config extends AutoencoderConfig = AutoencoderConfig, Latent = unknown> {
+  /** As people call it, for messages and tables. */
+  readonly label: string;
+  /** As diffusers and this package call its class; `_class_name` in config.json. */
+  readonly className: string;
+  readonly latent: LatentForm<Latent>;
+  /** Pixels per latent position along each axis. */
+  compression(config: Config): number;
+  /** Pictures [N, C, H, W] in [-1, 1] to what `latent` reads. */
+  encode(scope: Scope, x: Value, config: Config, options?: EncodeOptions): Value;
+  /** Latents [N, L, h, w] to pictures [N, C, h*f, w*f]. */
+  decode(scope: Scope, latent: Value, config: Config): Value;
+  /** Whether the encoder can give, and the decoder take, only the first channels of a latent. */
+  isAdaptive(config: Config): { readonly encoder: boolean; readonly decoder: boolean };
+  /** Blended tiles as diffusers has them for this model. */
+  blendedTiles(config: Config): BlendedTiles;
+  /**
+   * Reads a config.json with the family's `className`.
+   *
+   * @param source for messages: the file
+   * @throws ConfigError naming each wrong field, its value and what is allowed
+   */
+  readConfig(json: unknown, source: string): { readonly config: Config } & LatentScaling;
+  /** The other direction. @throws ConfigError naming what diffusers can't express */
+  writeConfig(config: Config, scaling: LatentScaling): Record<string, unknown>;
+  /** The authors' own form of the configuration: what their constructor takes. Absent where there is none. */
+  readonly officialConfig?: {
+    read(json: unknown, source: string): Config;
+    write(config: Config): Readonly<Record<string, unknown>>;
+  };
+  /** The formats of weights, by name. */
+  readonly weightNames: Readonly<Record<string, WeightNames>>;
+  /** The layouts that checkpoints are written in, the usual one first. */
+  readonly layouts: Readonly<Partial<Record<CheckpointFormat, CheckpointLayout>>>;
+  /** The published models. Those of one architecture share their config object. */
+  readonly presets: readonly (PresetBase & { readonly config: Config })[];
+}
