@@ -1,6 +1,6 @@
 /** A model closes what it is made of, although one part fails; and says what isn't finite in a result, or too large. */
 import { expect, test } from "vitest";
-import { Autoencoder, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { EngineError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/index.js";
@@ -61,7 +61,7 @@ test("a model disposes engine and weights although its programs can't be release
 
 test("values beyond float32 aren't answered with the advice to use float32", async () => {
   const engine = await createEngine({ device: "cpu", threads: 1 });
-  const weights = randomWeights(program, 3);
+  const weights = randomWeights(buildDecodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 2, 1, 1]), 3);
   const model = new Autoencoder({
     name: "tiny",
     description: { kind: "dc-ae", config: tinyF32, scalingFactor: null, shiftFactor: null },
@@ -69,10 +69,10 @@ test("values beyond float32 aren't answered with the advice to use float32", asy
     engine,
   });
   try {
-    const failure = await model.encode(Tensor.full([1, 3, 32, 32], 3e38)).catch((error: EngineError) => error);
+    const failure = await model.decode(Tensor.full([1, 2, 1, 1], 3e38)).catch((error: EngineError) => error);
     expect(failure).toBeInstanceOf(EngineError);
     const { message, hint } = failure as EngineError;
-    expect(message).toMatch(/encode: values left the range of float32, although the input goes up to 3\.00e\+38/);
+    expect(message).toMatch(/decode: values left the range of float32, although the input goes up to 3\.00e\+38/);
     expect(hint).toMatch(/pictures lie in \[-1, 1\]/);
     expect(hint).not.toMatch(/use dtype/i);
   } finally {
