@@ -12,8 +12,8 @@ export type {
   BenchResult,
   BenchTimes,
 } from "./bench/bench-result.js";
+export { summarizeTimes } from "./bench/bench-result.js";
 export { formatBench } from "./bench/format-bench.js";
-export { summarizeTimes } from "./bench/summarize-times.js";
 export { type NpzArray, type NpzFile, openNpz } from "./files/npz-reader.node.js";
 export { type NpzWriteOptions, type StreamedArray, writeNpz } from "./files/npz-writer.node.js";
 export { type CmmdOptions, type CmmdResult, cmmd } from "./metrics/cmmd.js";
@@ -28,25 +28,28 @@ export {
   precisionRecall,
 } from "./metrics/precision-recall.js";
 export { psnrOf } from "./metrics/psnr.js";
-export { type SsimOptions, type SsimResult, ssim } from "./metrics/ssim.js";
+export { type SsimOptions, type SsimResult, ssim, ssimProgram } from "./metrics/ssim.js";
 export { CLIP_VIT_L14_336, type ClipVisionConfig, clipProgram, clipVision } from "./networks/clip-vision.js";
 export {
   type FindNetworkOptions,
   findNetwork,
+  type InspectedFile,
+  inspectNetworks,
   MissingWeightsError,
   metricsFolder,
   type NetworkWeights,
   searchFolders,
   type UsedFile,
 } from "./networks/find-network.node.js";
-export { type InceptionOptions, type InceptionValues, inception } from "./networks/inception.js";
 export {
+  type InceptionOptions,
   type InceptionOutput,
   type InceptionPipeline,
   type InceptionProgramOptions,
+  type InceptionValues,
+  inception,
   inceptionProgram,
-} from "./networks/inception-program.js";
-export { type InspectedFile, inspectNetworks } from "./networks/inspect-networks.node.js";
+} from "./networks/inception.js";
 export {
   type LpipsNorm,
   type LpipsOptions,
@@ -57,9 +60,7 @@ export {
   lpipsProgram,
 } from "./networks/lpips.js";
 export { NETWORK_FILES, type NetworkFile } from "./networks/network-files.js";
-export { picturesToTensor } from "./networks/pictures.js";
-export { resample, type TensorResize } from "./networks/resample.js";
-export { ssimProgram } from "./networks/ssim-program.js";
+export { picturesToTensor, resample, type TensorResize } from "./networks/pictures.js";
 export { checkComparable, incomparableBecause, type Measured } from "./protocols/compare-protocols.js";
 export {
   GENERATION_METRICS,
@@ -71,13 +72,16 @@ export {
   RECONSTRUCTION_METRICS,
   type ReconstructionMetric,
 } from "./protocols/metrics.js";
-export { PROTOCOLS, type Protocol, type ProtocolName } from "./protocols/protocol.js";
-export { describeProtocol, type ProtocolChoice, resolveProtocol } from "./protocols/resolve-protocol.js";
-export { formatComparison } from "./report/format-comparison.js";
-export { formatResult } from "./report/format-result.js";
-export { formatSeconds } from "./report/format-value.js";
-export { type ReportPictures, renderReport } from "./report/render-report.js";
-export { writeReport } from "./report/write-report.node.js";
+export {
+  describeProtocol,
+  PROTOCOLS,
+  type Protocol,
+  type ProtocolChoice,
+  type ProtocolName,
+  resolveProtocol,
+} from "./protocols/protocol.js";
+export { formatComparison, formatResult, formatSeconds } from "./report/format-result.js";
+export { type ReportPictures, renderReport, writeReport } from "./report/render-report.js";
 export {
   type ComparedMetric,
   type ComparedValue,
@@ -94,13 +98,13 @@ export {
 } from "./results/evaluation-result.js";
 export { readResult, stringifyResult, writeResult } from "./results/result-file.node.js";
 export { NoPicturesError, type Unusable } from "./runners/check-pictures.js";
+export { evaluateGeneration, type GenerationOptions } from "./runners/evaluate-generation.node.js";
+export { evaluateReconstruction, type ReconstructionOptions } from "./runners/evaluate-reconstruction.node.js";
 export {
   type ComputedStatistics,
   computeStatistics,
   type StatisticsOptions,
-} from "./runners/compute-statistics.node.js";
-export { evaluateGeneration, type GenerationOptions } from "./runners/evaluate-generation.node.js";
-export { evaluateReconstruction, type ReconstructionOptions } from "./runners/evaluate-reconstruction.node.js";
+} from "./runners/extract-features.node.js";
 export type { MissingMetric, UsedNetwork } from "./runners/open-networks.node.js";
 export { openReference, type Reference } from "./runners/open-reference.node.js";
 export { chooseExamples, type Example, type ExampleOptions, makeExamples } from "./runners/pick-examples.js";
@@ -113,16 +117,15 @@ export {
 } from "./runners/reconstructor.js";
 export { removeWorkFolder, WorkFolderError } from "./runners/work-folder.node.js";
 export { type FolderOptions, folderSource } from "./sources/folder-source.node.js";
-export { type GeneratedOptions, generatedSource, memorySource } from "./sources/memory-source.js";
-export { npzSource } from "./sources/npz-source.node.js";
+export { npzSource, writePictures } from "./sources/npz-source.node.js";
 export type { Picture, PictureSource, Shard } from "./sources/picture-source.js";
-export { writePictures } from "./sources/write-pictures.node.js";
+export { type GeneratedOptions, generatedSource, memorySource } from "./sources/picture-source.js";
+export type { FeatureStatistics } from "./statistics/feature-accumulator.js";
 export {
   createFeatureAccumulator,
   type FeatureAccumulator,
   type FeatureSums,
 } from "./statistics/feature-accumulator.js";
-export type { FeatureStatistics } from "./statistics/feature-statistics.js";
 export {
   type MergedStatistics,
   mergeStatistics,

@@ -11,10 +11,8 @@ import { thisMachine } from "../results/evaluation-result.js";
 import { checkAborted } from "../runners/progress.js";
 import { type BenchOptions, benchCases, labelOf, settingOf } from "./bench-cases.js";
 import type { BenchCase, BenchEntry, BenchMeasurement, BenchPeak, BenchQuality, BenchResult } from "./bench-result.js";
-import { type Int8Measurement, measureInt8 } from "./measure-int8.node.js";
-import { prepareCheckpoint } from "./prepare-checkpoints.node.js";
-import { type BenchTask, runBenchCase } from "./run-bench-case.node.js";
-import { runIsolated } from "./run-isolated.node.js";
+import { type Int8Measurement, measureInt8, prepareCheckpoint } from "./prepare-models.node.js";
+import { type BenchTask, runBenchCase, runIsolated } from "./run-bench-case.node.js";
 
 type Measure = (task: BenchTask) => Promise<BenchMeasurement>;
 

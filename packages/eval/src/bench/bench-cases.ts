@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { ConfigError } from "@dcae/core";
 import type { ComputeDType, Device } from "@dcae/core/runtime";
 import type { BenchCase, BenchEntry, BenchPart } from "./bench-result.js";
-import type { Int8Pictures } from "./measure-int8.node.js";
+import type { Int8Pictures } from "./prepare-models.node.js";
 
 export interface BenchProgress {
   /** What is measured next. */

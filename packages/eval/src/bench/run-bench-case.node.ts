@@ -1,18 +1,28 @@
 /**
- * One measurement in this process: load the model, build one direction for one shape, warm up, time.
+ * One measurement: load the model, build one direction for one shape, warm up, time. In this process, or in one of its own: the only
+ * honest peak memory, a clean heap, and a case that runs out of memory takes nothing with it.
  *
  * The protocol is that of the official script (evaluation.md section 9): evaluation mode, random normal input, encode and
  * decode apart. Outputs are read back to the host in every run, which is also what synchronizes with a GPU.
  */
+import { fork } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { buildDecodeProgram, buildEncodeProgram, createRandom, EngineError, openCheckpoint, Tensor } from "@dcae/core";
-import type { ActivationRanges } from "@dcae/core/graph";
-import { countMacs, createProgram, input, matmul, type Program, parameter } from "@dcae/core/graph";
+import {
+  type ActivationRanges,
+  countMacs,
+  createProgram,
+  input,
+  matmul,
+  type Program,
+  parameter,
+} from "@dcae/core/graph";
 import { compressionOf, type ModelDescription } from "@dcae/core/models";
 import { createEngine, type Engine, type LoadedProgram } from "@dcae/core/runtime";
-import type { BenchCase, BenchMeasurement, BenchPart } from "./bench-result.js";
-import { summarizeTimes } from "./summarize-times.js";
+import { type BenchCase, type BenchMeasurement, type BenchPart, summarizeTimes } from "./bench-result.js";
 
-export interface BenchRuns {
+interface BenchRuns {
   readonly warmup: number;
   readonly iterations: number;
 }
@@ -127,4 +137,61 @@ function checkFinite(tensor: Tensor, name: string): void {
   if (!tensor.toFloat32().every(Number.isFinite)) {
     throw new EngineError(`"${name}" computed numbers that aren't finite`, { hint: "Use float32." });
   }
+}
+
+/** Stands beside the bundle that this code is in. */
+const CHILD = new URL("./bench-child.js", import.meta.url);
+
+interface Answer {
+  readonly measurement?: BenchMeasurement;
+  readonly problem?: string;
+}
+
+interface IsolatedOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** For tests: another script that speaks the protocol of bench-child. */
+  readonly child?: URL | undefined;
+}
+
+/**
+ * Runs a task in a child process.
+ *
+ * @throws EngineError with the child's problem, or how it ended
+ */
+export function runIsolated(
+  task: BenchTask,
+  { signal, child = CHILD }: IsolatedOptions = {},
+): Promise<BenchMeasurement> {
+  const script = fileURLToPath(child);
+  if (!existsSync(script)) {
+    return Promise.reject(
+      new EngineError(`${script}: the script of isolated measurements isn't there`, {
+        hint: "Build the package, or measure without isolation.",
+      }),
+    );
+  }
+  return new Promise((resolve, reject) => {
+    const started = fork(script, { execArgv: [], stdio: ["ignore", "ignore", "ignore", "ipc"] });
+    let answer: Answer | undefined;
+    const stop = () => started.kill("SIGKILL");
+    signal?.addEventListener("abort", stop, { once: true });
+    started.once("message", (message) => {
+      answer = message as Answer;
+    });
+    started.once("error", (error) => reject(new EngineError(`a measurement couldn't start: ${error.message}`)));
+    started.once("exit", (code, killedBy) => {
+      signal?.removeEventListener("abort", stop);
+      if (signal?.aborted === true) reject(signal.reason instanceof Error ? signal.reason : new EngineError("stopped"));
+      else if (answer?.measurement !== undefined) resolve(answer.measurement);
+      else reject(new EngineError(answer?.problem ?? ending(code, killedBy)));
+    });
+    started.send(task);
+  });
+}
+
+function ending(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === "SIGKILL") return "the process was killed, most likely because memory ran out";
+  return signal === null
+    ? `the process ended with status ${code} and without a result`
+    : `the process ended by ${signal}`;
 }

@@ -5,9 +5,8 @@
  * sum of singular values (linalg/nuclear-norm.ts): real by construction, for singular matrices too.
  */
 import { DataError, ShapeError } from "@dcae/core";
-import { nuclearNormOfProduct } from "../linalg/nuclear-norm.js";
-import { type CholeskyFactor, pivotedCholesky } from "../linalg/pivoted-cholesky.js";
-import type { FeatureStatistics } from "../statistics/feature-statistics.js";
+import { type CholeskyFactor, nuclearNormOfProduct, pivotedCholesky } from "../linalg/nuclear-norm.js";
+import type { FeatureStatistics } from "../statistics/feature-accumulator.js";
 
 export interface FrechetResult {
   /** The distance, at least 0. */

@@ -29,8 +29,7 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
-import { pictureInput } from "./pictures.js";
-import { resample } from "./resample.js";
+import { pictureInput, resample } from "./pictures.js";
 
 export interface ClipVisionConfig {
   readonly hiddenSize: number;
@@ -81,7 +80,7 @@ function attention(scope: Scope, x: Value, heads: number): Value {
   return linear(scope.at("out_proj"), reshape(mixed, [batch, tokens, size]), size);
 }
 
-export interface ClipVisionValues {
+interface ClipVisionValues {
   /** Output of the last layer, [N, tokens, hidden]. */
   readonly hidden: Value;
   /** Projected class token, [N, projection]. */

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { CheckpointError, ConfigError, type DcaeErrorOptions } from "@dcae/core";
 import { openSafetensorsFile, openTorchFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import { closeAll, failClosed } from "@dcae/core/runtime";
-import type { MetricNetwork } from "../protocols/metrics.js";
+import type { Metric, MetricNetwork } from "../protocols/metrics.js";
 import { LPIPS_LIN_SUMS, NETWORK_FILES, type NetworkFile } from "./network-files.js";
 
 /** Thrown where a file isn't found, so that runners can leave its metrics out and say why. */
@@ -112,7 +112,7 @@ async function exists(path: string): Promise<boolean> {
  *
  * @throws CheckpointError when a path that was named outright leads nowhere
  */
-export async function locateFile(file: NetworkFile, options: FindNetworkOptions): Promise<string | undefined> {
+async function locateFile(file: NetworkFile, options: FindNetworkOptions): Promise<string | undefined> {
   const { files = {}, environment = process.env } = options;
   const chosen = files[file.variable] ?? environment[file.variable];
   if (chosen !== undefined) {
@@ -136,7 +136,7 @@ function missing(network: MetricNetwork, file: NetworkFile, { environment }: Fin
 }
 
 /** SHA-256 of a file in hexadecimal digits. */
-export async function sha256Of(path: string): Promise<string> {
+async function sha256Of(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const piece of createReadStream(path, { highWaterMark: 4 * 2 ** 20 })) hash.update(piece as Uint8Array);
   return hash.digest("hex");
@@ -175,4 +175,49 @@ async function checkLinSums(
       });
     }
   }
+}
+
+/** The metrics that need a network. */
+const METRICS_OF: Readonly<Record<MetricNetwork, readonly Metric[]>> = {
+  inception: ["rfid", "fid", "sfid", "is", "precision", "recall"],
+  "lpips-alex": ["lpips"],
+  "lpips-vgg": ["lpips"],
+  clip: ["cmmd"],
+};
+
+export interface InspectedFile {
+  readonly network: MetricNetwork;
+  readonly metrics: readonly Metric[];
+  /** What the file contributes. */
+  readonly role: string;
+  /** Name under which it is looked for first. */
+  readonly name: string;
+  /** Environment variable that may hold its path. */
+  readonly variable: string;
+  readonly url: string;
+  /** SHA-256 of the published file. */
+  readonly sha256: string;
+  /** Where it was found. */
+  readonly path?: string;
+  /** Of the file that was found: whether it is the published one, byte for byte. */
+  readonly published?: boolean;
+}
+
+/**
+ * Looks for every file of every network and hashes what it finds (seconds per gigabyte).
+ *
+ * @throws CheckpointError when a path that was named outright leads nowhere
+ */
+export async function inspectNetworks(options: FindNetworkOptions = {}): Promise<InspectedFile[]> {
+  const inspected: InspectedFile[] = [];
+  for (const [network, files] of Object.entries(NETWORK_FILES) as [MetricNetwork, (typeof NETWORK_FILES)["clip"]][]) {
+    for (const file of files) {
+      const { role, names, variable, url, sha256 } = file;
+      const path = await locateFile(file, options);
+      const found = path === undefined ? {} : { path, published: (await sha256Of(path)) === sha256 };
+      const name = names[0] as string;
+      inspected.push({ network, metrics: METRICS_OF[network], role, name, variable, url, sha256, ...found });
+    }
+  }
+  return inspected;
 }

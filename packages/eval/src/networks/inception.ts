@@ -1,6 +1,6 @@
 /**
- * The network behind FID: Inception-v3 of 2015-12-05 as TensorFlow published it, in PyTorch's names (evaluation.md
- * section 2).
+ * The network behind FID: Inception-v3 of 2015-12-05 as TensorFlow published it, in PyTorch's names, and its two input pipelines
+ * (evaluation.md section 2).
  *
  * It isn't torchvision's Inception: average pools divide by the number of real pixels, Mixed_7c pools by maximum, there
  * are 1008 classes. Names of parameters and blocks are those of `pt_inception-2015-12-05-6726825d.pth`.
@@ -10,12 +10,15 @@ import {
   averagePool2d,
   concat,
   conv2d,
+  createProgram,
+  createScope,
   div,
   matmul,
   maxPool2d,
   mul,
   ONES,
   type Pair,
+  type Program,
   reduceMean,
   relu,
   reshape,
@@ -26,11 +29,12 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
+import { pictureInput, resample } from "./pictures.js";
 
 const EPS = 1e-3;
-export const INCEPTION_SIZE = 299;
-export const INCEPTION_CLASSES = 1008;
-export const INCEPTION_FEATURES = 2048;
+const INCEPTION_SIZE = 299;
+const INCEPTION_CLASSES = 1008;
+const INCEPTION_FEATURES = 2048;
 
 export interface InceptionOptions {
   /** Divides every width; 1 is the published network. */
@@ -233,4 +237,50 @@ export function inception(scope: Scope, x: Value, options: InceptionOptions = {}
   const branch = slice(blocks.get("Mixed_6d") as Value, 1, 0, Math.min(7, w(192)));
   const spatial = transpose(branch, [0, 2, 3, 1]);
   return { blocks, pool, logits: matmul(pool, transpose(weight)), spatial: reshape(spatial, [x.shape[0] ?? 1, -1]) };
+}
+
+/**
+ * - `pytorch-fid`: 2 (v / 255) - 1, bilinear with half-pixel centers (the official evaluation, pytorch-fid)
+ * - `tf1`: (v - 128) / 128, TensorFlow 1's bilinear (torch-fidelity, ADM's evaluator)
+ *
+ * Neither is antialiased, even where pictures shrink.
+ */
+export type InceptionPipeline = "pytorch-fid" | "tf1";
+
+/** What a program gives; `taps` are the means of the intermediate blocks that pytorch-fid offers. */
+export type InceptionOutput = "pool" | "logits" | "spatial" | "taps";
+
+const TAPS = { feat_64: "maxpool1", feat_192: "maxpool2", feat_768: "Mixed_6e" } as const;
+
+function scaled(pictures: Value, pipeline: InceptionPipeline): Value {
+  return pipeline === "tf1" ? mul(sub(pictures, 128), 1 / 128) : sub(mul(pictures, 2 / 255), 1);
+}
+
+function outputsOf({ blocks, pool, logits, spatial }: InceptionValues, output: InceptionOutput): Record<string, Value> {
+  if (output === "pool") return { pool };
+  if (output === "logits") return { logits };
+  if (output === "spatial") return { spatial };
+  const taps = Object.entries(TAPS).map(([name, block]) => [name, reduceMean(blocks.get(block) as Value, [2, 3])]);
+  return Object.fromEntries(taps);
+}
+
+export interface InceptionProgramOptions {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  readonly pipeline: InceptionPipeline;
+  readonly outputs: readonly InceptionOutput[];
+}
+
+/** Input `pictures` uint8 [N, H, W, 3]; outputs under the names of `outputs` (`feat_64`, `feat_192`, `feat_768` for taps). */
+export function inceptionProgram({ count, height, width, pipeline, outputs }: InceptionProgramOptions): Program {
+  const pictures = pictureInput("pictures", count, height, width);
+  const resized = resample(scaled(pictures, pipeline), INCEPTION_SIZE, INCEPTION_SIZE, kindOf(pipeline));
+  const values = inception(createScope(), resized);
+  const named = outputs.map((output) => outputsOf(values, output));
+  return createProgram(`inception (${pipeline})`, Object.assign({}, ...named));
+}
+
+function kindOf(pipeline: InceptionPipeline): "bilinear" | "bilinear-tf1" {
+  return pipeline === "tf1" ? "bilinear-tf1" : "bilinear";
 }

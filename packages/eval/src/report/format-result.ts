@@ -1,9 +1,49 @@
-/** A result as lines for a terminal. The protocol stands beside the numbers, because without it they mean little. */
+/**
+ * Results and comparisons of them as lines for a terminal. The protocol stands beside the numbers, because without it they mean
+ * little. Tables are ours: a library would be many times as long as the function, and names in cells may hold escape sequences.
+ */
+
+import { printableLine } from "@dcae/core";
 import { METRICS, type Metric } from "../protocols/metrics.js";
-import { describeProtocol } from "../protocols/resolve-protocol.js";
+import { describeProtocol } from "../protocols/protocol.js";
+import type { ComparedMetric, ComparedValue } from "../results/compare-results.js";
 import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";
-import { formatTable } from "./format-table.js";
-import { formatSeconds, formatSpread, formatValue } from "./format-value.js";
+
+/** A value with the metric's digits and unit, as in "26.1489 dB". */
+export function formatValue(metric: Metric, value: number): string {
+  const { digits, unit } = METRICS[metric];
+  const number = Number.isFinite(value) ? value.toFixed(digits) : value > 0 ? "infinite" : String(value);
+  return unit === "" ? number : `${number} ${unit}`;
+}
+
+/** The spread behind a value, or "". */
+export function formatSpread(metric: Metric, { std }: MetricValue): string {
+  return std === undefined || !Number.isFinite(std) ? "" : std.toFixed(METRICS[metric].digits);
+}
+
+/** A time in the largest fitting unit, as in "3 min 20 s". */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60
+    ? `${minutes} min ${Math.round(seconds % 60)} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** @param rows may have different lengths; names in them may hold anything */
+function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const cells = rows.map((row) => row.map(printableLine));
+  const columns = Math.max(0, ...cells.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) =>
+    cells.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] as number))
+      .join("  ")
+      .trimEnd(),
+  );
+}
 
 /** Pictures whose problem is shown; all of them stand in the result's JSON. */
 const MAX_SHOWN = 10;
@@ -40,4 +80,41 @@ export function formatResult(result: EvaluationResult): string {
   }
   lines.push("", ...formatTable(describeProtocol(protocol, kind)), "", `${formatSeconds(seconds)} on ${engine}`);
   return lines.join("\n");
+}
+
+const signed = (value: number, digits: number) => `${value >= 0 ? "+" : ""}${value.toFixed(digits)}`;
+
+function differenceOf(metric: ComparedMetric["metric"], { difference, paired, refused }: ComparedValue): string[] {
+  if (refused !== undefined) return ["not comparable"];
+  if (difference === undefined) return ["baseline"];
+  const { better, digits } = METRICS[metric];
+  // What the digits don't show is no difference to speak of.
+  const isEqual = Math.abs(difference) < 0.5 * 10 ** -digits;
+  const verdict = isEqual ? "equal" : difference > 0 === (better === "higher") ? "better" : "worse";
+  const text = Number.isFinite(difference) ? `${signed(difference, digits)} ${verdict}` : verdict;
+  if (paired === undefined) return [text];
+  const error = paired.standardError.toFixed(digits);
+  const isNoise = !isEqual && Math.abs(paired.mean) < 2 * paired.standardError;
+  const certainty = isNoise ? "within 2 standard errors of " : "standard error ";
+  return [text, `${certainty}${error}, better on ${(100 * paired.better).toFixed(0)} % of ${paired.count} pictures`];
+}
+
+/** @param names of the results, in their order */
+export function formatComparison(compared: readonly ComparedMetric[], names: readonly string[]): string {
+  const rows = compared.flatMap(({ metric, values }) =>
+    values.map((value, i) => [
+      i === 0 ? METRICS[metric].label : "",
+      names[value.result] ?? "",
+      formatValue(metric, value.value),
+      ...(values.length === 1 ? ["only here"] : differenceOf(metric, value)),
+    ]),
+  );
+  const reasons = compared.flatMap(({ metric, baseline, values }) =>
+    values.flatMap(({ result, refused }) =>
+      refused === undefined
+        ? []
+        : [`${METRICS[metric].label} of ${names[baseline]} and ${names[result]}: ${refused.join("; ")}`],
+    ),
+  );
+  return [...formatTable(rows), ...(reasons.length > 0 ? ["", ...reasons] : [])].join("\n");
 }

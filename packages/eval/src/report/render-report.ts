@@ -1,15 +1,72 @@
 /**
  * A result as one HTML file without outside parts: table, warnings, protocol, distributions, and pictures.
+ *
+ * Everything that isn't markup of ours is escaped. The histogram is ours: libraries of charts draw in a browser, or bring a document
+ * to draw in.
  */
 import { differenceMap, encodeImage, type Image } from "@dcae/core";
+import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { METRICS, type Metric, type ReconstructionMetric } from "../protocols/metrics.js";
-import { describeProtocol } from "../protocols/resolve-protocol.js";
+import { describeProtocol } from "../protocols/protocol.js";
 import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";
 import type { Example } from "../runners/pick-examples.js";
-import { formatSeconds, formatSpread, formatValue } from "./format-value.js";
-import { histogram } from "./histogram.js";
-import { html, Markup } from "./html.js";
-import { REPORT_STYLE } from "./report-style.js";
+import { formatSeconds, formatSpread, formatValue } from "./format-result.js";
+
+/** Text that is markup already. */
+class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+type Part = string | number | Markup | undefined | false | readonly Part[];
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+function render(part: Part): string {
+  if (part === undefined || part === false) return "";
+  if (part instanceof Markup) return part.text;
+  if (typeof part === "object") return part.map(render).join("");
+  return String(part).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
+}
+
+/** Template tag: html`<b>${text}</b>`; texts, names and paths are escaped, markup and lists of it are not. */
+export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
+  return new Markup(strings.reduce((text, string, i) => text + render(parts[i - 1]) + string));
+}
+
+const BINS = 40;
+const WIDTH = 800;
+const HEIGHT = 64;
+
+/** Values that aren't finite are left out. */
+export function histogram(values: readonly number[], format: (value: number) => string): Markup {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  const [low, high] = [sorted[0], sorted.at(-1)];
+  if (low === undefined || high === undefined) return html`<p class="muted">no finite values</p>`;
+  const median = sorted[Math.floor(sorted.length / 2)] as number;
+  const counts = new Array<number>(BINS).fill(0);
+  const span = high - low;
+  for (const value of sorted) {
+    const bin = span === 0 ? 0 : Math.min(Math.floor(((value - low) / span) * BINS), BINS - 1);
+    counts[bin] = (counts[bin] as number) + 1;
+  }
+  const tallest = Math.max(...counts);
+  const step = WIDTH / BINS;
+  const bars = counts.map((count, i) => {
+    const height = (count / tallest) * HEIGHT;
+    return html`<rect x="${i * step}" y="${(HEIGHT - height).toFixed(1)}" width="${step - 1}" height="${height.toFixed(1)}"></rect>`;
+  });
+  return html`<svg class="histogram" viewBox="0 0 ${WIDTH} ${HEIGHT + 18}" role="img" aria-label="histogram">${bars}<text x="0" y="${HEIGHT + 14}">${format(low)}</text><text x="${WIDTH / 2}" y="${HEIGHT + 14}" text-anchor="middle">median ${format(median)}</text><text x="${WIDTH}" y="${HEIGHT + 14}" text-anchor="end">${format(high)}</text></svg>`;
+}
 
 export interface ReportPictures {
   /** Worst and best reconstructions (see `makeExamples`). */
@@ -161,3 +218,48 @@ ${originTable(result)}
 `;
   return page.text;
 }
+
+/** @throws DataError when the file can't be written */
+export async function writeReport(
+  path: string,
+  result: EvaluationResult,
+  pictures: ReportPictures = {},
+): Promise<void> {
+  const text = await renderReport(result, pictures);
+  await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(text)));
+}
+
+/** The look of reports: one column, tabular numbers, light and dark. */
+const REPORT_STYLE = `
+:root { color-scheme: light dark; --text: #1c1e21; --muted: #63676d; --line: #d9dce0; --back: #fff; --card: #f5f6f8; --accent: #0b63b5; --warn: #8a5300; --warn-back: #fff5e2; }
+@media (prefers-color-scheme: dark) { :root { --text: #e5e7ea; --muted: #9aa0a8; --line: #363a40; --back: #17191c; --card: #1f2226; --accent: #7db8f2; --warn: #f2c37b; --warn-back: #2f2614; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 62rem; background: var(--back); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
+h1 { margin: 0 0 .25rem; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
+h2 { margin: 2.5rem 0 .75rem; font-size: 1.1rem; }
+p { margin: .25rem 0; }
+.muted { color: var(--muted); }
+table { border-collapse: collapse; width: 100%; }
+th, td { padding: .45rem .75rem .45rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+th { font-weight: 600; white-space: nowrap; }
+td { overflow-wrap: anywhere; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
+td.number { font-size: 1.05rem; }
+td.direction { min-width: 8rem; overflow-wrap: normal; color: var(--muted); }
+table.plain th, table.plain td { padding-top: .25rem; padding-bottom: .25rem; }
+table.plain th { width: 13rem; font-weight: 400; color: var(--muted); }
+.scroll { overflow-x: auto; }
+.warnings { margin: 1rem 0; padding: .75rem 1rem; border-left: 4px solid var(--warn); background: var(--warn-back); }
+.warnings p { color: var(--warn); overflow-wrap: anywhere; }
+.example { margin: 0 0 1.5rem; padding: .75rem; background: var(--card); border-radius: .5rem; }
+.example .row { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .5rem; }
+.example img { width: 100%; height: auto; display: block; }
+.example .label { font-size: .8rem; color: var(--muted); }
+.example figcaption { display: flex; flex-wrap: wrap; gap: .25rem 1rem; justify-content: space-between; margin-bottom: .5rem; font-size: .9rem; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .5rem; }
+.grid img { width: 100%; display: block; }
+svg.histogram { width: 100%; height: auto; display: block; }
+svg.histogram rect { fill: var(--accent); }
+svg.histogram text { fill: var(--muted); font-size: 11px; }
+code { font-family: ui-monospace, monospace; font-size: .85em; }
+`;

@@ -2,7 +2,7 @@
 import { ConfigError } from "@dcae/core";
 import { incomparableBecause, type Measured } from "../protocols/compare-protocols.js";
 import { METRICS, type Metric } from "../protocols/metrics.js";
-import { networkOfMetric } from "../runners/network-of-metric.js";
+import { networkOfMetric } from "../runners/feature-plan.js";
 import { fingerprintsOf } from "../runners/open-networks.node.js";
 import type { EvaluationResult } from "./evaluation-result.js";
 

@@ -1,9 +1,99 @@
-/** Results as JSON files. JSON has no Infinity, which a PSNR can be, so it stands there as text. */
+/**
+ * Results as JSON files, read back field by field. JSON has no Infinity, which a PSNR can be, so it stands there as text.
+ */
+
 import { DataError } from "@dcae/core";
 import { readJson, writeFileAtomic } from "@dcae/core/checkpoint";
-import { FieldError } from "../files/json-fields.js";
-import type { EvaluationResult } from "./evaluation-result.js";
-import { resultFields } from "./result-fields.js";
+import {
+  type Field,
+  FieldError,
+  finite,
+  flag,
+  list,
+  object,
+  oneOf,
+  record,
+  text,
+  whole,
+} from "../files/json-fields.js";
+import { METRICS, type Metric } from "../protocols/metrics.js";
+import { protocolFields } from "../protocols/protocol.js";
+import type { Unusable } from "../runners/check-pictures.js";
+import type { EvaluationResult, Machine, MetricValue, PerPicture } from "./evaluation-result.js";
+
+const INFINITIES: Readonly<Record<string, number>> = {
+  Infinity: Number.POSITIVE_INFINITY,
+  "-Infinity": Number.NEGATIVE_INFINITY,
+};
+
+/** JSON has no Infinity, which a PSNR can be, so it stands there as text. */
+const measured: Field<number> = (value, name) =>
+  typeof value === "string" && Object.hasOwn(INFINITIES, value) ? (INFINITIES[value] as number) : finite(value, name);
+
+const METRIC_NAMES = Object.keys(METRICS) as Metric[];
+const metric = oneOf(...METRIC_NAMES);
+const unusableFields = object<Unusable>({ name: text, problem: text }, {});
+
+const settingsFields: Field<Readonly<Record<string, string | number>>> = record((value, name) =>
+  typeof value === "string" ? value : finite(value, name),
+);
+
+const perPictureFields: Field<PerPicture> = (value, name) => {
+  const fields = { names: list(text), indices: list(whole(0)), values: record(list(measured), METRIC_NAMES) };
+  const result = object<PerPicture>(fields, {})(value, name);
+  const { names, indices, values } = result;
+  for (const [what, column] of Object.entries({ indices, ...values })) {
+    if (column.length === names.length) continue;
+    throw new FieldError(`${name}: ${what}`, `${names.length} values, one per picture`, column.length);
+  }
+  return result;
+};
+
+type WithFile = EvaluationResult["networks"][number]["files"][number];
+
+const resultFields: Field<Omit<EvaluationResult, "formatVersion">> = object(
+  {
+    kind: oneOf("reconstruction", "generation"),
+    date: text,
+    subject: text,
+    subjectFingerprint: text,
+    pictures: object<EvaluationResult["pictures"]>(
+      { source: text, fingerprint: text, count: whole(0), sizes: record(whole(1)), unusable: list(unusableFields) },
+      {},
+    ),
+    protocol: protocolFields,
+    metrics: record(
+      object<MetricValue>({ value: measured, count: whole(0) }, { std: measured, note: text }),
+      METRIC_NAMES,
+    ),
+    missing: list(object<EvaluationResult["missing"][number]>({ metric, reason: text }, { hint: text })),
+    warnings: list(text),
+    networks: list(
+      object<EvaluationResult["networks"][number]>(
+        {
+          network: oneOf("inception", "lpips-alex", "lpips-vgg", "clip"),
+          files: list(object<WithFile>({ path: text, sha256: text, published: flag }, {})),
+        },
+        {},
+      ),
+    ),
+    engine: text,
+    machine: object<Machine>({ platform: text, cpu: text, threads: whole(1), memoryGiB: finite, node: text }, {}),
+    seconds: finite,
+  },
+  {
+    settings: settingsFields,
+    reference: object<NonNullable<EvaluationResult["reference"]>>(
+      { name: text, fingerprint: text, unusable: whole(0) },
+      {},
+    ),
+    latent: object<NonNullable<EvaluationResult["latent"]>>(
+      { mean: finite, rms: finite, std: finite, count: whole(0) },
+      {},
+    ),
+    perPicture: perPictureFields,
+  },
+);
 
 const WORDS: ReadonlyMap<number, string> = new Map([
   [Number.POSITIVE_INFINITY, "Infinity"],

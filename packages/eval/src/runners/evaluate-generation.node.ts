@@ -11,14 +11,13 @@ import { checkMetrics, GENERATION_METRICS, type GenerationMetric, type Metric } 
 import type { Protocol } from "../protocols/protocol.js";
 import { type EvaluationResult, type MetricValue, thisMachine } from "../results/evaluation-result.js";
 import type { PictureSource } from "../sources/picture-source.js";
-import type { FeatureStatistics } from "../statistics/feature-statistics.js";
+import type { FeatureStatistics } from "../statistics/feature-accumulator.js";
 import { nothingUsable, pictureWarnings, sizeWarnings } from "./check-pictures.js";
 import { type ExtractedFeatures, extractFeatures } from "./extract-features.node.js";
-import { FEATURE_OF, type Feature, networkOf } from "./feature-plan.js";
-import { createFeatureStore } from "./feature-store.js";
+import { createFeatureStore, FEATURE_OF, type Feature, networkOf } from "./feature-plan.js";
 import { fingerprintsOf, type MissingMetric, openNetworks } from "./open-networks.node.js";
 import type { Reference } from "./open-reference.node.js";
-import { planReference, type ReferencePlan } from "./plan-reference.js";
+import { planReference, type ReferencePlan } from "./open-reference.node.js";
 import { checkAborted, type RunOptions } from "./progress.js";
 
 export interface GenerationOptions extends RunOptions {

@@ -2,7 +2,7 @@
  * How well an autoencoder gives pictures back: PSNR, SSIM, LPIPS per picture, rFID between the two sets (evaluation.md
  * section 1). Both sides are rounded to 8 bits before any metric sees them.
  */
-import { DataError, type Image, Tensor } from "@dcae/core";
+import { DataError, type Image, type Moments, momentsOf, Tensor, valueSums } from "@dcae/core";
 import { closeAll, type Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import type { FindNetworkOptions } from "../networks/find-network.node.js";
@@ -10,20 +10,14 @@ import { checkMetrics, type Metric, type MetricNetwork, RECONSTRUCTION_METRICS }
 import type { Protocol } from "../protocols/protocol.js";
 import { type EvaluationResult, type MetricValue, type PerPicture, thisMachine } from "../results/evaluation-result.js";
 import type { PictureSource } from "../sources/picture-source.js";
-import { type Batch, evenBatch } from "./batches.js";
 import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
-import { type ChunkedRun, runInChunks } from "./chunked-run.js";
-import { computeFeatures, planFeatures } from "./feature-plan.js";
-import { createFeatureStore } from "./feature-store.js";
-import { latentMoments, totalMoments } from "./latent-moments.js";
-import { networkOfMetric } from "./network-of-metric.js";
+import { type Batch, type ChunkedRun, evenBatch, runInChunks } from "./chunked-run.js";
+import { computeFeatures, createFeatureStore, networkOfMetric, planFeatures } from "./feature-plan.js";
 import { fingerprintsOf, type MissingMetric, type OpenedNetworks, openNetworks } from "./open-networks.node.js";
 import { computePairMetrics, tooSmall } from "./pair-metrics.js";
 import { createProgramPool } from "./program-pool.js";
 import type { RunOptions } from "./progress.js";
-import { reconstructBatch } from "./reconstruct-batch.js";
-import type { Reconstructor } from "./reconstructor.js";
-import { summarize } from "./summarize.js";
+import { type Reconstructor, reconstructBatch } from "./reconstructor.js";
 
 export interface ReconstructionOptions extends RunOptions {
   readonly source: PictureSource;
@@ -195,4 +189,46 @@ async function collect(
     },
   });
   return { names, columns, sizes, unusable, store, latent: totalMoments(latents) };
+}
+
+/**
+ * Mean and population standard deviation. Where pictures come back identical their PSNR is infinite and so is the mean, as
+ * in the reference; the note then gives the mean of the others.
+ */
+export function summarize(values: readonly number[]): MetricValue {
+  const finite = values.filter(Number.isFinite);
+  const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length;
+  const std = Math.sqrt(finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) / finite.length);
+  if (values.length === 1 && finite.length === 1) return { value: mean, count: 1 };
+  if (finite.length === values.length) return { value: mean, std, count: values.length };
+  const others = finite.length === 0 ? "" : `; the mean of the other ${finite.length} is ${mean.toFixed(4)}`;
+  return {
+    value: Number.POSITIVE_INFINITY,
+    count: values.length,
+    note: `${values.length - finite.length} of ${values.length} pictures came back identical${others}`,
+  };
+}
+
+/** Sum, sum of squares and number of values of each latent [N, ...], as float64 [N, 3]. */
+function latentMoments(latents: Tensor): Tensor<"float64"> {
+  const count = latents.shape[0] as number;
+  const values = latents.toFloat32();
+  const size = values.length / count;
+  const rows = Array.from({ length: count }, (_, n) => valueSums(values, n * size, (n + 1) * size));
+  const out = Float64Array.from(rows.flatMap(({ sum, squares, count: n }) => [sum, squares, n]));
+  return new Tensor("float64", out, [count, 3]);
+}
+
+/** The moments of all pictures; undefined for none. */
+function totalMoments(parts: readonly Tensor[]): (Moments & { readonly count: number }) | undefined {
+  let [sum, squares, count] = [0, 0, 0];
+  for (const part of parts) {
+    const data = part.cast("float64").data as Float64Array;
+    for (let i = 0; i < data.length; i += 3) {
+      sum += data[i] as number;
+      squares += data[i + 1] as number;
+      count += data[i + 2] as number;
+    }
+  }
+  return count < 2 ? undefined : { ...momentsOf({ sum, squares, count }), count };
 }

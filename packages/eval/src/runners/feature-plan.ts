@@ -1,19 +1,24 @@
-/** Which network outputs a set of metrics needs, as few passes as possible, and how a batch of pictures becomes rows of them. */
+/**
+ * Which network outputs a set of metrics needs, as few passes as possible, how a batch of pictures becomes rows of them, and where the
+ * rows go: sums for distances, and the vectors themselves where a metric needs all of them.
+ */
 import type { Image, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Program } from "@dcae/core/graph";
+import type { VectorSet } from "../metrics/pairwise.js";
 import { clipProgram } from "../networks/clip-vision.js";
-import { type InceptionOutput, type InceptionPipeline, inceptionProgram } from "../networks/inception-program.js";
+import { type InceptionOutput, type InceptionPipeline, inceptionProgram } from "../networks/inception.js";
 import { picturesToTensor } from "../networks/pictures.js";
-import type { GenerationMetric, MetricNetwork } from "../protocols/metrics.js";
+import { GENERATION_METRICS, type GenerationMetric, type Metric, type MetricNetwork } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
+import { createFeatureAccumulator, type FeatureAccumulator } from "../statistics/feature-accumulator.js";
 import type { ProgramPool } from "./program-pool.js";
 
 /** A kind of feature vector. */
 export type Feature = "pool" | "logits" | "spatial" | "clip";
 
 /** One program and what it gives. */
-export interface FeaturePass {
+interface FeaturePass {
   readonly network: MetricNetwork;
   /** undefined for CLIP, which has one. */
   readonly pipeline: InceptionPipeline | undefined;
@@ -83,4 +88,68 @@ export async function computeFeatures(
     }
   }
   return rows;
+}
+
+export interface FeatureStore {
+  /** Adds rows of one kind. */
+  add(feature: string, rows: Tensor): void;
+  /** The sums of a kind that was asked for, once it had rows. */
+  sums(feature: string): FeatureAccumulator | undefined;
+  /** The vectors of a kind that was asked for, once it had rows. */
+  vectors(feature: string): VectorSet | undefined;
+}
+
+interface FeatureStoreOptions {
+  /** Kinds whose mean and covariance are needed. */
+  readonly sums: ReadonlySet<string>;
+  /** Kinds whose vectors are needed. */
+  readonly vectors: ReadonlySet<string>;
+  /** Most rows of a kind. */
+  readonly capacity: number;
+}
+
+export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
+  const accumulators = new Map<string, FeatureAccumulator>();
+  const buffers = new Map<string, { data: Float32Array; used: number; readonly dimensions: number }>();
+  return {
+    add(feature, rows) {
+      const dimensions = rows.shape[1] as number;
+      const values = rows.toFloat32();
+      if (options.sums.has(feature)) {
+        const accumulator = accumulators.get(feature) ?? createFeatureAccumulator(dimensions);
+        accumulators.set(feature, accumulator);
+        accumulator.add(values);
+      }
+      if (options.vectors.has(feature)) {
+        // One allocation of the final size: growing would need twice the memory.
+        const buffer = buffers.get(feature) ?? {
+          data: new Float32Array(options.capacity * dimensions),
+          used: 0,
+          dimensions,
+        };
+        buffers.set(feature, buffer);
+        buffer.data.set(values, buffer.used);
+        buffer.used += values.length;
+      }
+    },
+    sums: (feature) => accumulators.get(feature),
+    vectors(feature) {
+      const buffer = buffers.get(feature);
+      return buffer && { data: buffer.data.subarray(0, buffer.used), dimensions: buffer.dimensions };
+    },
+  };
+}
+
+function isOfGeneration(metric: Metric): metric is GenerationMetric {
+  return (GENERATION_METRICS as readonly Metric[]).includes(metric);
+}
+
+/** Undefined for metrics that need none. */
+export function networkOfMetric(
+  metric: Metric,
+  { lpipsTrunk }: Pick<Protocol, "lpipsTrunk">,
+): MetricNetwork | undefined {
+  if (isOfGeneration(metric)) return networkOf(FEATURE_OF[metric]);
+  if (metric === "lpips") return lpipsTrunk === "vgg" ? "lpips-vgg" : "lpips-alex";
+  return metric === "rfid" ? "inception" : undefined;
 }

@@ -1,14 +1,14 @@
 /** Metrics of picture pairs, batch by batch: PSNR here, SSIM and LPIPS on an engine. */
 import { type Image, psnr, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
+import { SSIM_MIN_SIDE, ssimProgram } from "../metrics/ssim.js";
 import { lpipsMinSide, lpipsProgram } from "../networks/lpips.js";
 import { picturesToTensor } from "../networks/pictures.js";
-import { SSIM_MIN_SIDE, ssimProgram } from "../networks/ssim-program.js";
 import type { Protocol } from "../protocols/protocol.js";
 import type { ProgramPool } from "./program-pool.js";
 
 /** Which pair metrics to compute; LPIPS needs its weights. */
-export interface PairMetrics {
+interface PairMetrics {
   readonly psnr: boolean;
   readonly ssim: boolean;
   readonly lpips: Weights | undefined;

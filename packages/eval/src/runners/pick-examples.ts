@@ -3,8 +3,8 @@ import type { Image } from "@dcae/core";
 import { METRICS, type ReconstructionMetric } from "../protocols/metrics.js";
 import type { EvaluationResult, PerPicture } from "../results/evaluation-result.js";
 import type { PictureSource } from "../sources/picture-source.js";
-import { reconstructBatch } from "./reconstruct-batch.js";
 import type { Reconstructor } from "./reconstructor.js";
+import { reconstructBatch } from "./reconstructor.js";
 
 export interface Example {
   readonly rank: "worst" | "best";
@@ -19,7 +19,7 @@ export interface Example {
 /** What pictures are ordered by: the measure closest to the eye that was computed. */
 const ORDER: readonly ReconstructionMetric[] = ["lpips", "ssim", "psnr"];
 
-export interface ExampleChoice {
+interface ExampleChoice {
   readonly metric: ReconstructionMetric;
   /** Positions in the result's lists, worst first; best first. */
   readonly worst: readonly number[];

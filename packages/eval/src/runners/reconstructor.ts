@@ -1,7 +1,8 @@
 /** The model side of a reconstruction run: anything that gives pictures back. */
 import { createHash } from "node:crypto";
-import type { Autoencoder, Tensor } from "@dcae/core";
+import { type Autoencoder, type Image, imagesToTensor, type Tensor, tensorToImages } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
+import type { Protocol } from "../protocols/protocol.js";
 
 export interface Reconstruction {
   /** [N, 3, H, W], nominally in [-1, 1]. */
@@ -46,4 +47,17 @@ export async function autoencoderReconstructor(model: Autoencoder): Promise<Reco
       return { pictures: await model.decode(latent), latent };
     },
   };
+}
+
+/** Reconstructions as 8-bit pictures. The batch is filled up to `size`, so that the model needs one program. */
+export async function reconstructBatch(
+  model: Reconstructor,
+  originals: readonly Image[],
+  size: number,
+  protocol: Pick<Protocol, "rounding">,
+): Promise<{ readonly images: Image[]; readonly latent: Tensor | undefined }> {
+  const filled = Array.from({ length: size }, (_, i) => originals[Math.min(i, originals.length - 1)] as Image);
+  const { pictures, latent } = await model.reconstruct(imagesToTensor(filled));
+  const used = pictures.slice([{ stop: originals.length }]);
+  return { images: tensorToImages(used, { rounding: protocol.rounding }), latent };
 }

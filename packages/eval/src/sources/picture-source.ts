@@ -1,7 +1,9 @@
 /**
- * Where pictures come from: folders, archives, samplers. A source is read in order from any position, so that a run can go
+ * Where pictures come from: folders, archives, samplers, memory. A source is read in order from any position, so that a run can go
  * on where it stopped, and a picture that can't be read is reported instead of ending the run.
  */
+
+import { createHash } from "node:crypto";
 import { ConfigError, type Image, type LeftOut } from "@dcae/core";
 
 export interface Picture {
@@ -65,4 +67,42 @@ export async function* readAhead<T>(
     while (next < end && waiting.length < ahead) waiting.push(read(next++));
     yield (await waiting.shift()) as T;
   }
+}
+
+export interface GeneratedOptions {
+  readonly name: string;
+  readonly count: number;
+  /** Whatever decides which pictures come: seed, model, settings. */
+  readonly fingerprint: string;
+  /** The pictures from position `start`, one batch at a time, in any batch size. */
+  readonly generate: (start: number) => AsyncIterable<readonly Image[]>;
+}
+
+/** Pictures that are generated while they are read. */
+export function generatedSource({ name, count, fingerprint, generate }: GeneratedOptions): PictureSource {
+  async function* read(start: number): AsyncGenerator<Picture> {
+    let index = start;
+    for await (const images of generate(start)) {
+      for (const image of images) {
+        if (index >= count) return;
+        yield { index, name: String(index), image };
+        index++;
+      }
+    }
+  }
+  return { name, count, fingerprint, setFingerprint: fingerprint, read };
+}
+
+/** Pictures of an array. */
+export function memorySource(name: string, images: readonly Image[]): PictureSource {
+  const hash = createHash("sha256");
+  for (const { width, height, data } of images) hash.update(`${width}x${height}\n`).update(data);
+  return generatedSource({
+    name,
+    count: images.length,
+    fingerprint: hash.digest("hex"),
+    generate: async function* (start) {
+      yield images.slice(start);
+    },
+  });
 }

@@ -1,15 +1,20 @@
 /**
- * Sums of feature vectors and of their products, from which mean and covariance follow; sums of parts add up to exactly
- * the sums of the whole, whatever the order and the cut.
- *
- * Floating-point addition isn't associative, so sums of shards would differ in the last digits from one long sum. Here
- * each product (exact in float64, since features are float32) is split on two fixed grids: a multiple of 2^-12 and the
- * rest as a multiple of 2^-44. Sums on a grid are integers in disguise and exact while they stay below 2^53 steps, which
- * is checked. What is lost is at most 2^-45 per product, 3e-14 absolute, far below the float32 rounding of the
- * features. Formulas: evaluation.md section 3.
+ * Mean and covariance of feature vectors, as the Frechet distance needs them.
  */
 import { DataError, ShapeError } from "@dcae/core";
-import type { FeatureStatistics } from "./feature-statistics.js";
+
+export interface FeatureStatistics {
+  /** For messages: a folder or file. Without it they speak of the first and second set. */
+  readonly name?: string | undefined;
+  /** How many vectors went in; unknown for files of other tools. */
+  readonly count: number | undefined;
+  /** [D]. */
+  readonly mean: Float64Array;
+  /** [D, D], row-major, divisor n - 1. */
+  readonly covariance: Float64Array;
+  /** Precision in which the numbers were stored; decides what counts as rounding. */
+  readonly stored: "float64" | "float32";
+}
 
 const COARSE_STEP = 2 ** -12;
 const FINE_STEP = 2 ** -44;

@@ -9,12 +9,12 @@ import { parseJson } from "@dcae/core/checkpoint";
 import { type Field, FieldError, list, object, oneOf, record, text, whole } from "../files/json-fields.js";
 import { type NpzFile, openNpz } from "../files/npz-reader.node.js";
 import { writeNpz } from "../files/npz-writer.node.js";
-import type { InceptionPipeline } from "../networks/inception-program.js";
+import type { InceptionPipeline } from "../networks/inception.js";
 import type { Protocol } from "../protocols/protocol.js";
-import { protocolFields } from "../protocols/protocol-fields.js";
+import { protocolFields } from "../protocols/protocol.js";
 import type { Shard } from "../sources/picture-source.js";
+import type { FeatureStatistics } from "./feature-accumulator.js";
 import { createFeatureAccumulator, type FeatureAccumulator, type FeatureSums } from "./feature-accumulator.js";
-import type { FeatureStatistics } from "./feature-statistics.js";
 
 /** What statistics were made of. */
 export interface StatisticsInfo {

@@ -8,7 +8,7 @@ import { calibrationScenes, drawScene, type SceneClass } from "../../../train/sr
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import type { BenchQuality } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
-import { prepareCheckpoint } from "../../src/bench/prepare-checkpoints.node.js";
+import { prepareCheckpoint } from "../../src/bench/prepare-models.node.js";
 import { buildPart } from "../../src/bench/run-bench-case.node.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 import { saveTinyModel, tinyModel } from "../support/tiny-model.js";

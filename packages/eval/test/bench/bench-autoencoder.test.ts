@@ -5,9 +5,9 @@ import { Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import { benchCases } from "../../src/bench/bench-cases.js";
+import { summarizeTimes } from "../../src/bench/bench-result.js";
 import type { BenchTask } from "../../src/bench/run-bench-case.node.js";
-import { runIsolated } from "../../src/bench/run-isolated.node.js";
-import { summarizeTimes } from "../../src/bench/summarize-times.js";
+import { runIsolated } from "../../src/bench/run-bench-case.node.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { frechetDistance } from "../../src/metrics/frechet-distance.js";
+import type { FeatureStatistics } from "../../src/statistics/feature-accumulator.js";
 import { createFeatureAccumulator } from "../../src/statistics/feature-accumulator.js";
-import type { FeatureStatistics } from "../../src/statistics/feature-statistics.js";
 import { expectGolden, type GoldenCase, loadGolden, tensorOf, valuesOf } from "../support/golden.js";
 
 function statisticsOf(golden: GoldenCase, set: 1 | 2): FeatureStatistics {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cmmd } from "../../src/metrics/cmmd.js";
-import { inceptionScore } from "../../src/metrics/inception-score.js";
-import { numpyPermutation } from "../../src/metrics/mersenne-twister.js";
+import { inceptionScore, numpyPermutation } from "../../src/metrics/inception-score.js";
 import { neighborAccuracy } from "../../src/metrics/neighbor-accuracy.js";
 import type { VectorSet } from "../../src/metrics/pairwise.js";
 import { neighborRadii, precisionRecall } from "../../src/metrics/precision-recall.js";

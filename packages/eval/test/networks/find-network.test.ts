@@ -3,8 +3,12 @@ import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { tensorEntries, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { beforeAll, describe, expect, it } from "vitest";
-import { findNetwork, MissingWeightsError, searchFolders } from "../../src/networks/find-network.node.js";
-import { inspectNetworks } from "../../src/networks/inspect-networks.node.js";
+import {
+  findNetwork,
+  inspectNetworks,
+  MissingWeightsError,
+  searchFolders,
+} from "../../src/networks/find-network.node.js";
 import { NETWORK_FILES } from "../../src/networks/network-files.js";
 import { goldenJson } from "../support/golden.js";
 import { temporaryFolder } from "../support/temporary-folder.js";

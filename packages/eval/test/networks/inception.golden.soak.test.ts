@@ -1,6 +1,6 @@
 import type { Tensor } from "@dcae/core";
 import { describe, it } from "vitest";
-import { inceptionProgram } from "../../src/networks/inception-program.js";
+import { inceptionProgram } from "../../src/networks/inception.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
 import { expectGolden, loadGolden } from "../support/golden.js";

@@ -1,7 +1,7 @@
 import { resizePlanes, type Tensor } from "@dcae/core";
 import { createProgram, input } from "@dcae/core/graph";
 import { describe, it } from "vitest";
-import { resample, type TensorResize } from "../../src/networks/resample.js";
+import { resample, type TensorResize } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
 import { expectGolden, loadGolden, tensorOf } from "../support/golden.js";
 

@@ -1,8 +1,7 @@
 import { createImage, type Tensor } from "@dcae/core";
 import { describe, expect, it } from "vitest";
-import { ssim } from "../../src/metrics/ssim.js";
+import { ssim, ssimProgram } from "../../src/metrics/ssim.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
-import { ssimProgram } from "../../src/networks/ssim-program.js";
 import { runOnce, useEngine } from "../support/engine.js";
 import { expectGolden, loadGolden, tensorOf } from "../support/golden.js";
 

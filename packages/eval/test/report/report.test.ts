@@ -1,12 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { resolveProtocol } from "../../src/protocols/resolve-protocol.js";
-import { formatResult } from "../../src/report/format-result.js";
-import { formatSeconds } from "../../src/report/format-value.js";
-import { histogram } from "../../src/report/histogram.js";
-import { html } from "../../src/report/html.js";
-import { writeReport } from "../../src/report/write-report.node.js";
+import { resolveProtocol } from "../../src/protocols/protocol.js";
+import { formatResult, formatSeconds } from "../../src/report/format-result.js";
+import { histogram, html, writeReport } from "../../src/report/render-report.js";
 import { type EvaluationResult, thisMachine } from "../../src/results/evaluation-result.js";
 import { chooseExamples } from "../../src/runners/pick-examples.js";
 import { formulaImage } from "../support/hash-fill.js";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Metric } from "../../src/protocols/metrics.js";
-import { resolveProtocol } from "../../src/protocols/resolve-protocol.js";
-import { formatComparison } from "../../src/report/format-comparison.js";
+import { resolveProtocol } from "../../src/protocols/protocol.js";
+import { formatComparison } from "../../src/report/format-result.js";
 import { compareResults } from "../../src/results/compare-results.js";
 import { type EvaluationResult, type MetricValue, thisMachine } from "../../src/results/evaluation-result.js";
 

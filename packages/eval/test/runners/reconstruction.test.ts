@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim } from "../../src/metrics/ssim.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
-import { resolveProtocol } from "../../src/protocols/resolve-protocol.js";
+import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { readResult, writeResult } from "../../src/results/result-file.node.js";
 import { evaluateReconstruction, type ReconstructionOptions } from "../../src/runners/evaluate-reconstruction.node.js";
 import { makeExamples } from "../../src/runners/pick-examples.js";
