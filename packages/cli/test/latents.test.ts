@@ -1,5 +1,6 @@
 /** `dcae latents`: from class folders to a folder that diffusion models train on. */
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -312,18 +313,29 @@ describe("going on", () => {
     expect(await failWith(1, ...scenes, "--seed", "5")).toContain("weights of the autoencoder: ");
   });
 
-  test("a folder of before pictures, seeds and weights were noted is read, and goes on", async () => {
+  test("a folder of before pictures, seeds and weights were noted is read, but none is added to it", async () => {
     const out = place("version-1");
     await write(out, "--shard-size", "2");
     const path = join(out, "latents.json");
-    const { files, seed, weights, shiftFactor, ...old } = JSON.parse(readFileSync(path, "utf8")) as object & {
-      readonly [key in "files" | "seed" | "weights" | "shiftFactor"]: unknown;
+    const { files, decoding, seed, weights, shiftFactor, ...old } = JSON.parse(readFileSync(path, "utf8")) as object & {
+      readonly [key in "files" | "decoding" | "seed" | "weights" | "shiftFactor"]: unknown;
     };
-    expect([files, seed, typeof weights, shiftFactor]).toEqual([expect.any(Array), null, "string", 0]);
+    expect([files, decoding, seed, typeof weights, shiftFactor]).toEqual([
+      expect.any(Array),
+      "pillow",
+      null,
+      "string",
+      0,
+    ]);
     writeFileSync(path, `${JSON.stringify({ ...old, version: 1 }, null, 1)}\n`);
-    rmSync(join(out, "latents-000001.safetensors"));
     await write(out, "--shard-size", "2");
     expect(await open(out)).toMatchObject({ length: 6, scalingFactor: 0.25, shiftFactor: 0, weights: null });
+    // Its pictures were turned as EXIF says, which those of now aren't.
+    rmSync(join(out, "latents-000001.safetensors"));
+    const argv = ["latents", "--data", data, "-m", model, "-o", out, ...common, "--shard-size", "2"];
+    expect(await failWith(1, ...argv)).toContain(
+      "describes other latents (decoding of pictures: of an earlier version",
+    );
   });
 });
 
@@ -347,6 +359,28 @@ describe("pictures that can't be read", () => {
     const { status, stderr } = await cli(argv("stops", "--skip-errors"));
     expect([status, statSync(first).mtimeMs]).toEqual([0, written]);
     expect(stderr).toContain("2.png");
+  });
+
+  test("a picture that was repaired goes in with the same command", async () => {
+    const pictures = place("repaired");
+    cpSync(broken, pictures, { recursive: true });
+    const flags = ["-m", model, "-o", place("repaired-z"), ...common, "--shard-size", "2"];
+    await failWith(1, "latents", "--data", pictures, ...flags);
+    await makePicture(join(pictures, "a"), "2.png", 16);
+    await succeed("latents", "--data", pictures, ...flags);
+    expect((await open(place("repaired-z"))).length).toBe(5);
+  });
+
+  test("a link to nothing is a picture that can't be read", async () => {
+    const pictures = place("dangling");
+    cpSync(broken, pictures, { recursive: true });
+    const link = join(pictures, "a", "2.png");
+    rmSync(link);
+    symlinkSync(join(folder, "nowhere.png"), link);
+    const flags = ["-m", model, "-o", place("dangling-z"), ...common, "--shard-size", "2"];
+    expect(await failWith(1, "latents", "--data", pictures, ...flags)).toContain(`${link}: can't read: no such file`);
+    const { status, stderr } = await cli(["latents", "--data", pictures, ...flags, "--skip-errors"]);
+    expect([status, stderr]).toEqual([0, expect.stringContaining("1 of 5 pictures could not be used")]);
   });
 
   test.each(["shards", "npy"])("are left out with --skip-errors, named, counted and listed: %s", async (layout) => {

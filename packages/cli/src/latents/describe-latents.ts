@@ -81,6 +81,7 @@ export async function describeLatents(
     scalingFactor: await chooseFactor(model, codec, pictures, flags, onUnreadable, io),
     shiftFactor: model.shiftFactor,
     files: await pictures.files(),
+    decoding: pictures.decoding,
     seed: usesSeed(model, flags) ? String(flags.seed ?? 0n) : null,
     weights: await weightsFingerprint(model.weights),
   };

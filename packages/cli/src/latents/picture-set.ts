@@ -14,8 +14,7 @@ import {
   PILLOW_DECODE,
   type Tensor,
 } from "@dcae/core";
-import { fileError } from "@dcae/core/checkpoint";
-import { pictureFile } from "@dcae/diffusion";
+import { type LatentManifest, pictureFile } from "@dcae/diffusion";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 
 /** What `--data` means procedural scenes. */
@@ -30,23 +29,20 @@ export interface PictureSet {
   readonly leftOut: LeftOut;
   /** A picture as float32 [1, 3, size, size] in [-1, 1]. @throws DataError naming the file */
   load(name: string, size: number): Promise<Tensor>;
-  /** Size and time of each picture's file, as manifests note them; null for scenes, which have none. @throws DataError naming the file */
-  files(): Promise<readonly string[] | null>;
+  /** Size and time of each picture's file, as manifests note them (null: it can't be reached); null for scenes, which have none. */
+  files(): Promise<LatentManifest["files"]>;
+  /** How files become pixels, as manifests note it; null for scenes. */
+  readonly decoding: string | null;
 }
 
 /** Files that are asked for their size at once. */
 const STATS = 64;
 
-async function noteFiles(paths: readonly string[]): Promise<string[]> {
-  const noted: string[] = [];
+/** A file that can't be reached is noticed when its picture's turn comes, as others that can't be read. */
+async function noteFiles(paths: readonly string[]): Promise<(string | null)[]> {
+  const noted: (string | null)[] = [];
   for (let at = 0; at < paths.length; at += STATS) {
-    const part = paths.slice(at, at + STATS).map(async (path) => {
-      try {
-        return pictureFile(await stat(path));
-      } catch (error) {
-        throw fileError(error, path, "read");
-      }
-    });
+    const part = paths.slice(at, at + STATS).map((path) => stat(path).then(pictureFile, () => null));
     noted.push(...(await Promise.all(part)));
   }
   return noted;
@@ -76,6 +72,7 @@ export async function folderPictures(folder: string): Promise<PictureSet> {
     names: [...paths.keys()],
     leftOut,
     load: (name, size) => loadImage(join(folder, paths.get(name) as string), { ...PILLOW_DECODE, size }),
+    decoding: PILLOW_DECODE.orientation,
     files: () => noteFiles([...paths.values()].map((file) => join(folder, file))),
   };
 }
@@ -95,6 +92,7 @@ export function scenePictures(count: number, seed: bigint): PictureSet {
         .map((i) => `${kind}/${String(i).padStart(digits, "0")}`),
     ),
     leftOut: new Map(),
+    decoding: null,
     files: async () => null,
     async load(name, size) {
       const [kind, number] = name.split("/") as [SceneClass, string];

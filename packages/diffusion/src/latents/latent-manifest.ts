@@ -40,10 +40,12 @@ export interface LatentManifest {
   /** Subtracted before scaling. */
   readonly shiftFactor: number;
   /**
-   * Size and time of each picture's file, as `pictureFile` writes them, so that a picture that was replaced is noticed; null where
-   * there are no files (scenes), or nobody noted them.
+   * Size and time of each picture's file, as `pictureFile` writes them, so that a picture that was replaced is noticed; null for
+   * one that couldn't be reached, and in place of the list where there are no files (scenes), or nobody noted them.
    */
-  readonly files: readonly string[] | null;
+  readonly files: readonly (string | null)[] | null;
+  /** How files became pixels, as "pillow"; null where there are none (scenes), or nobody noted it. */
+  readonly decoding: string | null;
   /** Of scenes and of the noise of an SD-VAE, in decimal digits; null where nothing was drawn, or nobody noted it. */
   readonly seed: string | null;
   /** Fingerprint of the autoencoder's weights; null where nobody noted it. */
@@ -141,15 +143,17 @@ export function parseManifest(bytes: Uint8Array, source: string): LatentManifest
     return refuse("mirrored, shardSize or source has another type");
   }
   // What version 1 doesn't have. Numbers of JSON may be infinite.
-  const { scalingFactor, shiftFactor = 0, files = null, seed = null, weights = null } = fields;
+  const { scalingFactor, shiftFactor = 0, files = null, decoding = null, seed = null, weights = null } = fields;
   if (!(typeof scalingFactor === "number" && scalingFactor > 0 && Number.isFinite(scalingFactor))) {
     return refuse("scalingFactor isn't a positive number");
   }
   if (!(typeof shiftFactor === "number" && Number.isFinite(shiftFactor))) return refuse("shiftFactor isn't a number");
-  const isNoted = (value: unknown) => typeof value === "string" && /^\d{1,16} -?\d{1,16}$/.test(value);
+  const isNoted = (value: unknown) =>
+    value === null || (typeof value === "string" && /^\d{1,16} -?\d{1,16}$/.test(value));
   if (!(files === null || (Array.isArray(files) && files.length === pictures.length && files.every(isNoted)))) {
     return refuse("files isn't a list of size and time, one for each picture");
   }
+  if (!(decoding === null || typeof decoding === "string")) return refuse("decoding isn't the name of a rule");
   if (!(seed === null || (typeof seed === "string" && /^\d{1,20}$/.test(seed))))
     return refuse("seed isn't a number in quotes");
   if (!(weights === null || typeof weights === "string")) return refuse("weights isn't a fingerprint");
@@ -162,7 +166,7 @@ export function parseManifest(bytes: Uint8Array, source: string): LatentManifest
     mirrored,
     shardSize: shardSize as number,
     source: from,
-    ...{ scalingFactor, shiftFactor, files: files as readonly string[] | null, seed, weights },
+    ...{ scalingFactor, shiftFactor, files: files as LatentManifest["files"], decoding, seed, weights },
   };
 }
 
@@ -176,6 +180,7 @@ const KINDS = {
   source: "autoencoder",
   scalingFactor: "scaling factor",
   shiftFactor: "shift factor",
+  decoding: "decoding of pictures",
   seed: "seed",
   weights: "weights of the autoencoder",
 } as const satisfies Partial<Record<keyof LatentManifest, string>>;
@@ -201,14 +206,29 @@ export function manifestDifference(present: LatentManifest, wanted: LatentManife
   for (let i = 0; i < count; i++) {
     const [before, now] = [present.pictures[i], wanted.pictures[i]];
     if (before !== now) return `pictures: number ${i + 1} is ${shown(before)} there, ${shown(now)} now`;
-    const [fileBefore, fileNow] = [present.files?.[i], wanted.files?.[i]];
-    if (fileBefore === undefined || fileNow === undefined || fileBefore === fileNow) continue;
-    return `the picture ${shown(now)} was replaced: ${fileWords(fileBefore)} there, ${fileWords(fileNow)} now`;
   }
   return undefined;
 }
 
-function fileWords(file: string): string {
+export interface ReplacedPicture {
+  /** Position in the list of pictures. */
+  readonly index: number;
+  /** What happened, in words. */
+  readonly words: string;
+}
+
+/** Pictures whose files aren't those that `present` notes. What either doesn't know isn't compared. */
+export function replacedPictures(present: LatentManifest, wanted: LatentManifest): ReplacedPicture[] {
+  return wanted.pictures.flatMap((picture, index) => {
+    const [before, now] = [present.files?.[index], wanted.files?.[index]];
+    if (before === undefined || now === undefined || before === now) return [];
+    const words = `the picture ${shown(picture)} was replaced: ${fileWords(before)} there, ${fileWords(now)} now`;
+    return [{ index, words }];
+  });
+}
+
+function fileWords(file: string | null): string {
+  if (file === null) return "no file";
   const [size, time] = file.split(" ").map(Number) as [number, number];
   const date = new Date(time);
   return `${size} bytes of ${Number.isNaN(date.getTime()) ? time : date.toISOString()}`;

@@ -15,6 +15,8 @@ import {
   manifestText,
   npyName,
   parseManifest,
+  type ReplacedPicture,
+  replacedPictures,
   shardCount,
   shardName,
   unitItems,
@@ -63,34 +65,80 @@ export async function writeLatents(
   if (!(Number.isInteger(index) && Number.isInteger(count) && index >= 0 && index < count)) {
     throw new ConfigError(`part ${index} of ${count}: the index must be from 0 to one less than the count`);
   }
-  await claimFolder(folder, manifest);
+  const present = await claimFolder(folder, manifest);
   const units = shardCount(manifest);
   for (let unit = index; unit < units; unit += count) {
     signal?.throwIfAborted();
     const skipped = await isWhole(folder, manifest, unit, skipErrors);
-    if (!skipped) await writeUnit(folder, manifest, unit, encode, options);
+    if (!skipped) {
+      checkDecoding(folder, present, manifest);
+      await writeUnit(folder, manifest, unit, encode, options);
+    }
     onProgress?.({ unit, units, skipped });
   }
 }
 
-/** Writes the manifest, or checks that the folder has the same. */
-async function claimFolder(folder: string, manifest: LatentManifest): Promise<void> {
+/**
+ * Writes the manifest, or checks that the folder's says the same.
+ *
+ * @returns what the folder said before; undefined where it said nothing
+ */
+async function claimFolder(folder: string, manifest: LatentManifest): Promise<LatentManifest | undefined> {
   const path = join(folder, MANIFEST_NAME);
   const bytes = new TextEncoder().encode(manifestText(manifest));
   // The same checks as for reading: what can't be read back must not be written.
   parseManifest(bytes, path);
+  let present: LatentManifest | undefined;
   try {
     await mkdir(folder, { recursive: true });
-    const difference = manifestDifference(parseManifest(await readFile(path), path), manifest);
-    if (difference !== undefined) {
-      throw new ConfigError(`${path}: describes other latents (${difference})`, {
-        hint: "Choose an empty folder, or delete this one.",
-      });
-    }
+    present = parseManifest(await readFile(path), path);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw fileError(error, path, "read");
-    await writeFileAtomic(path, (file) => file.write(bytes));
   }
+  if (present !== undefined) {
+    const replaced = replacedPictures(present, manifest);
+    const difference = manifestDifference(present, manifest) ?? (await replacedBehind(folder, manifest, replaced));
+    if (difference !== undefined) throw otherLatents(path, difference);
+    if (replaced.length === 0) return present;
+    checkDecoding(folder, present, manifest);
+  }
+  await writeFileAtomic(path, (file) => file.write(bytes));
+  return present;
+}
+
+function otherLatents(path: string, difference: string): ConfigError {
+  return new ConfigError(`${path}: describes other latents (${difference})`, {
+    hint: "Choose an empty folder, or delete this one.",
+  });
+}
+
+/** The first picture, in words, that was replaced after its latent was made. One without a latent may be repaired. */
+async function replacedBehind(
+  folder: string,
+  manifest: LatentManifest,
+  replaced: readonly ReplacedPicture[],
+): Promise<string | undefined> {
+  const copies = manifest.mirrored ? 2 : 1;
+  const written = new Map<number, boolean>();
+  for (const { index, words } of replaced) {
+    const picture = manifest.pictures[index] as string;
+    // The latents of a picture and of its mirror image may be in two units.
+    const latents = [copies * index, copies * (index + 1) - 1];
+    for (const unit of new Set(latents.map((latent) => Math.floor(latent / manifest.shardSize)))) {
+      if (!written.has(unit)) written.set(unit, await isWhole(folder, manifest, unit, true));
+      if (written.get(unit) && !(await readSkipped(folder, manifest, unit)).has(picture)) return words;
+    }
+  }
+  return undefined;
+}
+
+/** Before latents are added: those that are there must come from pictures that were read in the same way. */
+function checkDecoding(folder: string, present: LatentManifest | undefined, wanted: LatentManifest): void {
+  if (present === undefined || present.decoding !== null || wanted.decoding === null) return;
+  throw otherLatents(
+    join(folder, MANIFEST_NAME),
+    "decoding of pictures: of an earlier version there, which turned them as their cameras noted",
+  );
 }
 
 /** Whether every latent of a unit is there (but for pictures left out, if they may be), readable and of the right shape. */

@@ -50,7 +50,7 @@ const manifest = (changes: Partial<LatentManifest> = {}): LatentManifest => ({
   shardSize: 2,
   source: "test",
   scalingFactor: 0.5,
-  ...{ shiftFactor: 0, files: null, seed: null, weights: null },
+  ...{ shiftFactor: 0, files: null, decoding: null, seed: null, weights: null },
   ...changes,
 });
 
@@ -279,6 +279,51 @@ describe("a bad folder is refused with the file named", () => {
     // What can't be trusted is written again.
     await writeLatents(folder, manifest(), encode, { skipErrors: true });
     expect((await openLatents(folder)).length).toBe(5);
+  });
+
+  it("files that were replaced after their latents were made; repaired ones are noted anew", async () => {
+    const files = (time: number, changes: Readonly<Record<number, string | null>> = {}) =>
+      manifest().pictures.map((_, i) => (i in changes ? (changes[i] as string | null) : `${100 + i} ${time}`));
+    for (const mirrored of [false, true]) {
+      for (const layout of ["npy", "shards"] as const) {
+        const folder = fresh();
+        // Three latents in a part: with mirror images, a picture's two are in different ones.
+        const about = (noted: (string | null)[]) => manifest({ layout, mirrored, shardSize: 3, files: noted });
+        const untilDog: EncodeItems = async (items) => {
+          if (items.some(({ picture }) => picture === "dog/d")) throw new DataError("dog/d.png: can't be decoded");
+          return encode(items);
+        };
+        await expect(writeLatents(folder, about(files(1, { 4: null })), untilDog)).rejects.toThrow(/dog\/d/);
+        const refused = writeLatents(folder, about(files(1, { 0: "7 7" })), encode);
+        await expect(refused).rejects.toThrow(/latents \(the picture "cat\/a" was replaced: 100 bytes/);
+        const repaired = about(files(1, { 3: "7 7" }));
+        await writeLatents(folder, repaired, encode);
+        await writeLatents(folder, repaired, encode);
+        expect((await openLatents(folder)).length).toBe(mirrored ? 10 : 5);
+        const again = writeLatents(folder, about(files(1)), encode);
+        await expect(again).rejects.toThrow(/the picture "dog\/d" was replaced: 7 bytes/);
+        await expect(writeLatents(folder, about(files(1, { 3: "7 7", 4: null })), encode)).rejects.toThrow(
+          /no file now/,
+        );
+      }
+    }
+  });
+
+  it("pictures that were decoded in another way, or nobody knows how", async () => {
+    const decoded = (decoding: string | null) => manifest({ decoding });
+    const folder = fresh();
+    await writeLatents(folder, decoded("pillow"), encode);
+    const other = writeLatents(folder, decoded("as a viewer"), encode);
+    await expect(other).rejects.toThrow(/decoding of pictures: "pillow" there, "as a viewer" now/);
+    const earlier = fresh();
+    await writeLatents(earlier, decoded(null), encode);
+    // Nothing is added.
+    await writeLatents(earlier, decoded("pillow"), encode);
+    rmSync(join(earlier, "latents-000001.safetensors"));
+    await expect(writeLatents(earlier, decoded("pillow"), encode)).rejects.toThrow(
+      /decoding of pictures: of an earlier/,
+    );
+    await writeLatents(earlier, decoded(null), encode);
   });
 
   it("what encode gives is checked before it is written", async () => {
