@@ -15,7 +15,6 @@ type Row<K extends Kind> = (typeof FAMILIES)[K];
 export type ConfigOf<K extends Kind> = Parameters<Row<K>["decode"]>[2];
 /** What a family's `encode` gives. */
 export type LatentOf<K extends Kind> = Row<K>["latent"] extends LatentForm<infer Latent> ? Latent : never;
-export type PresetOf<K extends Kind> = Row<K>["presets"][number];
 /** The formats that files of weights come in. */
 export type WeightFormat = { [K in Kind]: keyof Row<K>["weightNames"] }[Kind];
 
@@ -50,3 +49,9 @@ export function nameOfFamily(kind: Kind): string {
 export function familyOfFormat(format: WeightFormat): Kind {
   return KINDS.find((kind) => format in FAMILIES[kind].weightNames) as Kind;
 }
+
+/** A published model. `getPreset` looks them up by any of their names. */
+export type Preset = Row<Kind>["presets"][number];
+
+/** The published models of all families. */
+export const PRESETS: readonly Preset[] = KINDS.flatMap((kind): readonly Preset[] => FAMILIES[kind].presets);

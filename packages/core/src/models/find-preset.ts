@@ -2,11 +2,9 @@
  * Presets by name: plain, as a hub repository (`mit-han-lab/...`), or as the repository of the diffusers form (`...-diffusers`).
  */
 import { ConfigError } from "../errors.js";
-import { closestName } from "./closest-name.js";
 import { quote } from "./config-issues.js";
-import { familyOf } from "./families.js";
+import { familyOf, PRESETS, type Preset } from "./families.js";
 import type { CheckpointFormat } from "./family.js";
-import { PRESETS, type Preset } from "./presets.js";
 
 /** Owners of the published repositories. The same name under another owner may be any model, so it isn't a preset. */
 const OWNERS: ReadonlySet<string> = new Set(["mit-han-lab", "dc-ai", "stabilityai"]);
@@ -65,4 +63,37 @@ export function presetHubId(preset: Preset, format?: CheckpointFormat): string {
     });
   }
   return `${preset.hubId}${layout.hubSuffix}`;
+}
+
+/**
+ * The nearest of `names` by edit distance (ignoring case), or undefined when none is close.
+ * Close means that at most a third of the longer name differs.
+ */
+function closestName(name: string, names: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Number.POSITIVE_INFINITY;
+  // A text of any length may come in here; what is far longer than every name is close to none.
+  const wanted = name.toLowerCase().slice(0, 200);
+  for (const candidate of names) {
+    const distance = editDistance(wanted, candidate.toLowerCase());
+    if (distance < bestDistance && 3 * distance <= Math.max(wanted.length, candidate.length)) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitution, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
 }

@@ -22,9 +22,8 @@ export {
   spatialCompression,
 } from "./dc-ae/dc-ae-config.js";
 export type { DcAePreset } from "./dc-ae/dc-ae-presets.js";
-export { parseDiffusersConfig } from "./dc-ae/diffusers-config.js";
+export { parseDiffusersConfig, toDiffusersConfig } from "./dc-ae/diffusers-config.js";
 export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./dc-ae/official-config.js";
-export { toDiffusersConfig } from "./dc-ae/to-diffusers-config.js";
 export {
   type ConfigOf,
   compressionOf,
@@ -36,8 +35,11 @@ export {
   type LatentOf,
   type ModelConfig,
   nameOfFamily,
+  PRESETS,
+  type Preset,
   type WeightFormat,
 } from "./families.js";
+export type { Gmacs, PresetBase, PublishedEvaluation } from "./family.js";
 export {
   type AutoencoderConfig,
   type AutoencoderFamily,
@@ -69,8 +71,6 @@ export {
   modelParameters,
   type ParameterCounts,
 } from "./model-programs.js";
-export type { Gmacs, PresetBase, PublishedEvaluation } from "./preset.js";
-export { PRESETS, type Preset } from "./presets.js";
 export { sdVaeDecode, sdVaeEncode } from "./sd-vae/sd-vae.js";
 export {
   resolveSdVaeConfig,

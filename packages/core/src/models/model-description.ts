@@ -6,10 +6,10 @@
  */
 import { ConfigError } from "../errors.js";
 import { quote } from "./config-issues.js";
+import type { Preset } from "./families.js";
 import { FAMILIES, familyOf, KINDS, type Kind, type ModelConfig, nameOfFamily } from "./families.js";
 import type { CheckpointFormat, LatentScaling } from "./family.js";
 import { findPreset, getPreset } from "./find-preset.js";
-import type { Preset } from "./presets.js";
 
 /** A model without its weights. `scalingFactor` is null where it isn't known, see `Preset.scalingFactor`. */
 export type ModelDescription<K extends Kind = Kind> = ModelConfig<K> &

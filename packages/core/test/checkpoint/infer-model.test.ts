@@ -9,9 +9,9 @@ import {
 import { planWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import type { WeightFormat } from "../../src/models/families.js";
+import { PRESETS } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/find-preset.js";
 import { modelParameters } from "../../src/models/model-programs.js";
-import { PRESETS } from "../../src/models/presets.js";
 import { errorOf } from "../support/error-of.js";
 import { changed, weightsOfPlan, zeroWeights } from "../support/memory-weights.js";
 

@@ -1,11 +1,10 @@
 /** Configurations of the golden cases and of every published model, in both formats. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";
+import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
-import { toDiffusersConfig } from "../../src/models/dc-ae/to-diffusers-config.js";
+import { PRESETS } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/find-preset.js";
-import { PRESETS } from "../../src/models/presets.js";
 import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/kl-config.js";
 import { goldenInfo, goldenNames, goldenPath } from "../support/golden.js";
 import { architectureOf, manifest } from "../support/manifest.js";

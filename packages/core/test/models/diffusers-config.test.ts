@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
 import { type DcAeConfigInput, resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
-import { parseDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";
-import { toDiffusersConfig } from "../../src/models/dc-ae/to-diffusers-config.js";
+import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";
 import { errorOf } from "../support/error-of.js";
 
 describe("parseDiffusersConfig", () => {

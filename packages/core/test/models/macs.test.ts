@@ -1,9 +1,8 @@
 /** Work and size of the published models against the numbers of the specification (dcae.md section 4). */
 import { describe, expect, test } from "vitest";
 import { countMacs, type Program, sizeOf } from "../../src/graph/index.js";
-import { compressionOf } from "../../src/models/families.js";
+import { compressionOf, PRESETS, type Preset } from "../../src/models/families.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/models/model-programs.js";
-import { PRESETS, type Preset } from "../../src/models/presets.js";
 
 function programs(preset: Preset, side: number): { readonly encode: Program; readonly decode: Program } {
   const picture = [1, 3, side, side];

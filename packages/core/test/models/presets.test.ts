@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
+import { PRESETS } from "../../src/models/families.js";
 import { findPreset, getPreset, presetHubId } from "../../src/models/find-preset.js";
-import { PRESETS } from "../../src/models/presets.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 
 test.each(PRESETS.map((preset) => [preset.name, preset] as const))(

@@ -6,11 +6,11 @@
  * published architectures; a model of one's own needs its configuration.
  */
 import { CheckpointError, ConfigError } from "../../errors.js";
+import type { Preset } from "../../models/families.js";
 import { FAMILIES, familyOfFormat, KINDS, type ModelConfig, type WeightFormat } from "../../models/families.js";
 import type { WeightNames } from "../../models/family.js";
 import type { ModelDescription } from "../../models/model-description.js";
 import { modelParameters } from "../../models/model-programs.js";
-import type { Preset } from "../../models/presets.js";
 import { quoted } from "../json-text.js";
 import type { Weights } from "../weights.js";
 import { isOptionalBuffer, planWeights } from "./weight-plan.js";

@@ -4,7 +4,7 @@
  * Several presets share one architecture and differ in their weights only.
  */
 import type { ActName, BlockSpec, NormName } from "../../blocks/block-spec.js";
-import type { Gmacs } from "../preset.js";
+import type { Gmacs } from "../family.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
 
 export interface Architecture {

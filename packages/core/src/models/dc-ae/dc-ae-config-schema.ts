@@ -1,6 +1,6 @@
 /**
  * The form of a DC-AE configuration: keys, types, defaults, one value or a list per stage. What fields mean to each other is
- * checked afterwards (dc-ae-config-checks.ts).
+ * checked afterwards (dc-ae-config.ts).
  *
  * Configurations come from strangers, so sizes are bounded here: a description of a few bytes must not ask for terabytes.
  */

@@ -7,9 +7,8 @@ import { dcAeDecode, dcAeEncode } from "./dc-ae.js";
 import { type DcAeConfig, spatialCompression } from "./dc-ae-config.js";
 import { DC_AE_WEIGHT_NAMES } from "./dc-ae-names.js";
 import { DC_AE_PRESETS } from "./dc-ae-presets.js";
-import { parseDiffusersConfig } from "./diffusers-config.js";
+import { parseDiffusersConfig, toDiffusersConfig } from "./diffusers-config.js";
 import { parseOfficialConfig, toOfficialConfig } from "./official-config.js";
-import { toDiffusersConfig } from "./to-diffusers-config.js";
 
 export const DC_AE = {
   label: "DC-AE",

@@ -1,5 +1,5 @@
 /** The published DC-AE models, as data (dcae.md section 4). */
-import type { PresetBase, PublishedEvaluation } from "../preset.js";
+import type { PresetBase, PublishedEvaluation } from "../family.js";
 import { ARCHITECTURES, type Architecture, type ArchitectureId } from "./architectures.js";
 import type { DcAeConfig } from "./dc-ae-config.js";
 

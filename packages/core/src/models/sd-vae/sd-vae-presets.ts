@@ -1,5 +1,5 @@
 /** The published autoencoders of Stable Diffusion that are baselines, as data (dcae.md section 10). */
-import type { PresetBase } from "../preset.js";
+import type { PresetBase } from "../family.js";
 import type { SdVaeConfig } from "./sd-vae-config.js";
 
 export interface SdVaePreset extends PresetBase {
