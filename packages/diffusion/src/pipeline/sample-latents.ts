@@ -3,6 +3,7 @@
  */
 import { ConfigError } from "@dcae/core";
 import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
+import type { TrainScheduler } from "../denoisers/denoiser-config.js";
 import type { ParsedDenoiser } from "../denoisers/official-config.js";
 import { latentShape } from "../denoisers/presets.js";
 import { type ForwardPass, guidedModel } from "../samplers/guidance.js";
@@ -79,6 +80,15 @@ export async function sampleLatents(
   return Tensor.float32(out, shape);
 }
 
+/** The end of the times that models see, by what they are trained on; all begin at 0. */
+const LAST_TIME: Readonly<Record<TrainScheduler, 1 | 1000>> = {
+  DPM_Solver: 1000,
+  GaussianDiffusion: 1000,
+  SiTSampler: 1,
+  SanaScheduler: 1000,
+  UniTrainScheduler: 1,
+};
+
 /** @throws ConfigError for channels that the model doesn't have, and times that it never sees */
 function checkGuidance(
   { config, recipe }: ParsedDenoiser,
@@ -88,7 +98,7 @@ function checkGuidance(
   if (channels !== null && !(Number.isInteger(channels) && channels >= 1 && channels <= config.inChannels)) {
     throw new ConfigError(`guidance: ${channels} channels are to be guided, but the model has ${config.inChannels}`);
   }
-  const last = ["SiTSampler", "UniTrainScheduler"].includes(recipe.trainScheduler) ? 1 : 1000;
+  const last = LAST_TIME[recipe.trainScheduler];
   if (interval !== null && !(interval[0] <= interval[1])) {
     throw new ConfigError(`guidance: ${interval[0]} to ${interval[1]} is no interval of times`, {
       hint: "Give two numbers in ascending order.",

@@ -11,24 +11,6 @@ import type { Sampler } from "../samplers/sampler.js";
 import { dpmSolverSinglestep, sanaSampler, uniPc } from "../samplers/sigma-samplers.js";
 import { uniSampler, uniSde } from "../samplers/uni-sampler.js";
 
-export const SAMPLERS = [
-  "dpm-solver++",
-  "ddpm",
-  "ddim",
-  "unipc",
-  "dpm-solver-singlestep",
-  "dopri5",
-  "euler",
-  "heun",
-  "midpoint",
-  "rk4",
-  "sde",
-  "sana",
-  "uni",
-  "uni-sde",
-] as const;
-export type SamplerName = (typeof SAMPLERS)[number];
-
 interface Choice {
   readonly trainedBy: Recipe["trainScheduler"];
   /** Whether it uses the channels of a learned variance. */
@@ -46,7 +28,10 @@ const SEVERAL_OF_A_THOUSAND = [2, 1000] as const;
 const points = (steps: number | undefined) => (steps === undefined ? {} : { points: steps + 1 });
 const counted = (steps: number | undefined) => (steps === undefined ? {} : { steps });
 
-const choices: Readonly<Record<SamplerName, Choice>> = {
+/**
+ * A row for each sampler, in the order in which they are offered: the first of an objective is the usual one for models of it.
+ */
+const choices = {
   "dpm-solver++": {
     trainedBy: "DPM_Solver",
     steps: [3, Number.POSITIVE_INFINITY],
@@ -64,22 +49,26 @@ const choices: Readonly<Record<SamplerName, Choice>> = {
     steps: SEVERAL_OF_A_THOUSAND,
     make: (steps) => ddim(counted(steps)),
   },
-  euler: { trainedBy: "SiTSampler", make: (steps) => euler(points(steps)) },
-  heun: { trainedBy: "SiTSampler", make: (steps) => heun(points(steps)) },
-  midpoint: { trainedBy: "SiTSampler", make: (steps) => midpoint(points(steps)) },
-  rk4: { trainedBy: "SiTSampler", make: (steps) => rk4(points(steps)) },
-  dopri5: { trainedBy: "SiTSampler", make: adaptive },
-  sde: { trainedBy: "SiTSampler", make: (steps) => sde(points(steps)) },
   unipc: { trainedBy: "GaussianDiffusion", steps: OF_A_THOUSAND, make: (steps) => uniPc(counted(steps)) },
   "dpm-solver-singlestep": {
     trainedBy: "GaussianDiffusion",
     steps: OF_A_THOUSAND,
     make: (steps) => dpmSolverSinglestep(counted(steps)),
   },
+  dopri5: { trainedBy: "SiTSampler", make: adaptive },
+  euler: { trainedBy: "SiTSampler", make: (steps) => euler(points(steps)) },
+  heun: { trainedBy: "SiTSampler", make: (steps) => heun(points(steps)) },
+  midpoint: { trainedBy: "SiTSampler", make: (steps) => midpoint(points(steps)) },
+  rk4: { trainedBy: "SiTSampler", make: (steps) => rk4(points(steps)) },
+  sde: { trainedBy: "SiTSampler", make: (steps) => sde(points(steps)) },
   sana: { trainedBy: "SanaScheduler", make: (steps) => sanaSampler(counted(steps)) },
   uni: { trainedBy: "UniTrainScheduler", make: (steps) => uniSampler(counted(steps)) },
   "uni-sde": { trainedBy: "UniTrainScheduler", make: (steps) => uniSde(counted(steps)) },
-};
+} as const satisfies Readonly<Record<string, Choice>>;
+
+export type SamplerName = keyof typeof choices;
+export const SAMPLERS = Object.keys(choices) as readonly SamplerName[];
+const choiceOf = (name: SamplerName): Choice => choices[name];
 
 function adaptive(steps: number | undefined): Sampler {
   if (steps !== undefined) {
@@ -92,7 +81,7 @@ function adaptive(steps: number | undefined): Sampler {
 
 /** The name of the sampler that a recipe was published with. */
 export function publishedSampler({ evalScheduler, trainScheduler }: Recipe): SamplerName {
-  const byScheduler: Readonly<Partial<Record<Recipe["evalScheduler"], SamplerName>>> = {
+  const byScheduler: Readonly<Record<Recipe["evalScheduler"], SamplerName>> = {
     DPM_Solver: "dpm-solver++",
     GaussianDiffusion: "ddpm",
     ODE_dopri5: "dopri5",
@@ -108,7 +97,7 @@ export function publishedSampler({ evalScheduler, trainScheduler }: Recipe): Sam
   };
   const name = byScheduler[evalScheduler];
   // Some configurations name a sampler of another objective, which was never used with them.
-  if (name !== undefined && choices[name].trainedBy === trainScheduler) return name;
+  if (choices[name].trainedBy === trainScheduler) return name;
   const usual = SAMPLERS.find((candidate) => choices[candidate].trainedBy === trainScheduler);
   if (usual === undefined) throw new ConfigError(`there is no sampler by name for models trained by ${trainScheduler}`);
   return usual;
@@ -129,7 +118,7 @@ export interface ChosenSampler {
  */
 export function chooseSampler(recipe: Recipe, name: SamplerName | undefined, steps: number | undefined): ChosenSampler {
   const chosen = name ?? publishedSampler(recipe);
-  const choice = Object.hasOwn(choices, chosen) ? choices[chosen] : undefined;
+  const choice = Object.hasOwn(choices, chosen) ? choiceOf(chosen) : undefined;
   const fitting = SAMPLERS.filter((candidate) => choices[candidate].trainedBy === recipe.trainScheduler);
   if (choice === undefined) {
     throw new ConfigError(`unknown sampler "${String(chosen)}"`, { hint: `Known: ${SAMPLERS.join(", ")}.` });
