@@ -7,7 +7,7 @@
  * Every word goes through `printable` here, in pipes and logs too (they are shown later): names of files and classes must not
  * reach a terminal with escape sequences.
  */
-import { printable, printableLine } from "@dcae/core";
+import { printable, printableLine } from "@dcae/core/internal";
 import { formatBytes } from "./format-number.js";
 
 // One line of a terminal that says how far the work is: `encode  [#####---------------]  25%  3/12  cat.png`.

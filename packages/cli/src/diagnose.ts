@@ -2,10 +2,11 @@
 import { readdir, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname } from "node:path";
-import { DcaeError, type Device, errorMessage, probeDevice } from "@dcae/core";
+import { DcaeError, type Device } from "@dcae/core";
 import { modelCacheFolder } from "@dcae/core/checkpoint";
+import { errorMessage } from "@dcae/core/graph";
 import { loadSharp } from "@dcae/core/image";
-import { INSTALL_HINTS, runtimeVersion } from "@dcae/core/runtime";
+import { INSTALL_HINTS, probeDevice, runtimeVersion } from "@dcae/core/runtime";
 import { NODE_DEVICES } from "./options/engine-options.js";
 import { NEEDED_NODE, VERSION } from "./package-info.js";
 

@@ -1,5 +1,6 @@
 /** What a failed command says: one line with the problem and the next step. A stack only for `--debug` and for defects. */
-import { DcaeError, errorMessage } from "@dcae/core";
+import { DcaeError } from "@dcae/core";
+import { errorMessage } from "@dcae/core/graph";
 import type { CliIo } from "./cli-io.js";
 import { Interrupted, interruptedStatus } from "./interrupted.js";
 import { UsageError } from "./usage-error.js";

@@ -1,5 +1,6 @@
 /** An error of the project under another type, with words in front: what was a wrong name inside is a wrong option here. */
-import { DcaeError, type DcaeErrorOptions } from "@dcae/core";
+import { DcaeError } from "@dcae/core";
+import type { DcaeErrorOptions } from "@dcae/core/graph";
 
 type ErrorType = new (message: string, options?: DcaeErrorOptions) => DcaeError;
 

@@ -1,8 +1,9 @@
 /** `dcae init`, `convert` and `export`. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type AutoencoderDC, loadAutoencoder, openCheckpoint, Tensor } from "@dcae/core";
+import { type AutoencoderDC, loadAutoencoder, Tensor } from "@dcae/core";
 import { initialWeights, openSafetensorsFile } from "@dcae/core/checkpoint";
+import { openCheckpoint } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
 import { beforeAll, describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { decodeImage, saveImage } from "@dcae/core";
+import { saveImage } from "@dcae/core";
+import { decodeImage } from "@dcae/core/image";
 import { drawScene } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { formatDiagnosis } from "../src/commands/doctor.js";

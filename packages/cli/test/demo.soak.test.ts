@@ -1,7 +1,7 @@
 /** The whole demo, twice. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { cropImage, decodeImage } from "@dcae/core";
+import { cropImage, decodeImage } from "@dcae/core/image";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { succeed } from "./support/cli.js";

@@ -11,8 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { decodeImage, makeGrid } from "@dcae/core";
 import { openSafetensorsFile, readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
+import { decodeImage, makeGrid } from "@dcae/core/image";
 import { ClassConditionalPipeline, openDenoiser, openLatents } from "@dcae/diffusion";
 import { readMetrics } from "@dcae/train";
 import { beforeAll, describe, expect, test } from "vitest";

@@ -4,8 +4,6 @@ import { join } from "node:path";
 import {
   type AutoencoderDC,
   type AutoencoderKL,
-  createRandom,
-  decodeImage,
   imageToTensor,
   loadAutoencoder,
   loadImage,
@@ -20,6 +18,8 @@ import {
   writeNpyFile,
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
+import { createRandom } from "@dcae/core/graph";
+import { decodeImage } from "@dcae/core/image";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";

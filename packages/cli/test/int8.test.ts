@@ -1,7 +1,8 @@
 /** `--dtype int8` on the model that comes with dcae: what it tells, keeps and refuses. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { bundledModelPath, decodeImage, psnr } from "@dcae/core";
+import { bundledModelPath, psnr } from "@dcae/core";
+import { decodeImage } from "@dcae/core/image";
 import { beforeAll, describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";

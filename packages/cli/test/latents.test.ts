@@ -12,8 +12,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { AutoencoderDC, createImage, loadImage, loadSharp, PILLOW_DECODE, type Tensor } from "@dcae/core";
+import { AutoencoderDC, createImage, loadImage, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
+import { loadSharp, PILLOW_DECODE } from "@dcae/core/image";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/interrupted.js";

@@ -1,15 +1,8 @@
 /** `dcae reconstruct`: pictures, comparison, report; and what happens to pictures that can't be used. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type AutoencoderDC,
-  decodeImage,
-  loadAutoencoder,
-  loadImage,
-  psnr,
-  sideBySide,
-  tensorToImage,
-} from "@dcae/core";
+import { type AutoencoderDC, loadAutoencoder, loadImage, psnr, tensorToImage } from "@dcae/core";
+import { decodeImage, sideBySide } from "@dcae/core/image";
 import { beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";

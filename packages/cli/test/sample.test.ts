@@ -1,9 +1,10 @@
 /** `dcae sample` and `dcae denoise`: diffusion models from the command line. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeImage, Tensor } from "@dcae/core";
+import { Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { createRandom } from "@dcae/core/graph";
+import { decodeImage } from "@dcae/core/image";
 import { ClassConditionalPipeline, SAMPLERS, type SamplerName } from "@dcae/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/interrupted.js";

@@ -1,7 +1,8 @@
 /** `dcae scenes`: procedural data sets. */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createImage, decodeImage, saveImage } from "@dcae/core";
+import { createImage, saveImage } from "@dcae/core";
+import { decodeImage } from "@dcae/core/image";
 import { drawScene, SCENE_CLASSES } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";

@@ -1,8 +1,9 @@
 /** Names from files and command lines reach the terminal without their escape sequences, wherever they are shown. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { printable, Tensor } from "@dcae/core";
+import { Tensor } from "@dcae/core";
 import { tensorEntries, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { printable } from "@dcae/core/internal";
 import { beforeAll, expect, test } from "vitest";
 import { createCliIo } from "../src/cli-io.js";
 import { cli } from "./support/cli.js";

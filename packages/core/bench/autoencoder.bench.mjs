@@ -16,7 +16,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openSafetensorsFile } from "../dist/checkpoint/index.js";
 import { countMacs } from "../dist/graph/index.js";
-import { buildDecodeProgram, buildEncodeProgram, createEngine, getPreset, Tensor } from "../dist/index.js";
+import { createEngine, getPreset, Tensor } from "../dist/index.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../dist/models/index.js";
 
 const FORMS = /** @type {const} */ (["plain", "optimized"]);
 

@@ -1,18 +1,33 @@
 /**
  * DC-AE for browsers: load an autoencoder by URL or hub id, turn pictures into latents and back on WebGPU or WebAssembly.
  *
- * Needs the optional peer `onnxruntime-web`.
+ * Needs the optional peer `onnxruntime-web`. What has files is Node's; everything else is as in `index.ts`.
  */
-export * from "./autoencoders/index.browser.js";
+export type {
+  CodecOptions,
+  DiagonalGaussian,
+  EncodeLatentOptions,
+  EncodePictureOptions,
+  ReconstructOptions,
+  TilingOptions,
+} from "./autoencoders/index.browser.js";
 export {
   AutoencoderDC,
   AutoencoderKL,
   loadAutoencoder,
   type WebLoadOptions,
 } from "./autoencoders/pretrained.browser.js";
-export * from "./errors.js";
-export { createRandom, type DType, type Random, Tensor } from "./graph/index.js";
-export * from "./image/index.browser.js";
+export { CheckpointError, ConfigError, DataError, DcaeError, EngineError, ShapeError } from "./errors.js";
+export { type DType, Tensor } from "./graph/index.js";
+export {
+  createImage,
+  type Image,
+  imageFromRgba,
+  imagesToTensor,
+  imageToTensor,
+  psnr,
+  tensorToImage,
+  tensorToImages,
+} from "./image/index.browser.js";
 export { getPreset, PRESETS, type Preset } from "./models/index.js";
-export { printable, printableLine } from "./printable.js";
-export { createEngine, DEVICES, type Device, type Engine, type WebEngineOptions } from "./runtime/index.browser.js";
+export { createEngine, type Device, type Engine, type WebEngineOptions } from "./runtime/index.browser.js";

@@ -1,13 +1,39 @@
 /**
  * DC-AE for Node: load an autoencoder, turn pictures into latents and back, save and export.
  *
- * Areas with more to offer have entries of their own: `@dcae/core/graph`, `/blocks`, `/models`, `/checkpoint`, `/onnx`,
- * `/runtime`, `/image`.
+ * Only what a user of models needs stands here. Areas have entries of their own: `@dcae/core/graph`, `/blocks`, `/models`,
+ * `/checkpoint`, `/onnx`, `/runtime`, `/image`. What the other packages of this project share is `@dcae/core/internal`.
  */
-export * from "./autoencoders/index.js";
-export * from "./errors.js";
-export { createRandom, type DType, type Random, Tensor } from "./graph/index.js";
-export * from "./image/index.js";
+export {
+  bundledModelPath,
+  type CalibrationOptions,
+  type CodecOptions,
+  type DiagonalGaussian,
+  type EncodeLatentOptions,
+  type EncodePictureOptions,
+  type ExportOptions,
+  type LoadOptions,
+  type ReconstructOptions,
+  type SaveOptions,
+  type TilingOptions,
+} from "./autoencoders/index.js";
+export { AutoencoderDC, AutoencoderKL, loadAutoencoder } from "./autoencoders/pretrained.node.js";
+export { CheckpointError, ConfigError, DataError, DcaeError, EngineError, ShapeError } from "./errors.js";
+export { type DType, Tensor } from "./graph/index.js";
+export {
+  createImage,
+  type Image,
+  imageFromRgba,
+  imagesToTensor,
+  imageToTensor,
+  type LoadImageOptions,
+  loadImage,
+  loadImages,
+  psnr,
+  type SaveImageOptions,
+  saveImage,
+  tensorToImage,
+  tensorToImages,
+} from "./image/index.js";
 export { getPreset, PRESETS, type Preset } from "./models/index.js";
-export { printable, printableLine } from "./printable.js";
-export { createEngine, DEVICES, type Device, type Engine, type EngineOptions, probeDevice } from "./runtime/index.js";
+export { createEngine, type Device, type Engine, type EngineOptions } from "./runtime/index.js";

@@ -1,7 +1,7 @@
 /** Nothing that a terminal obeys gets through, and everything else does. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { printable, printableLine } from "../src/index.js";
+import { printable, printableLine } from "../src/internal/index.js";
 
 test("escape sequences, as they move cursors and set clipboards, become text", () => {
   expect(printable("cat\u001b]52;c;ZXZpbA==\u0007.png")).toBe("cat\\u001b]52;c;ZXZpbA==\\u0007.png");

@@ -1,8 +1,20 @@
 // Cost of the evaluation's parts: networks per picture, sums of features, the Frechet distance at full size, and the two ways
 // to blur for SSIM. Weights are random, which doesn't matter to speed. Runs against the built packages, on the CPU; best of
 // a few runs.
-import { createRandom, Tensor } from "@dcae/core";
-import { constant, conv2d, countMacs, createProgram, input, matmul, pad, reshape, transpose } from "@dcae/core/graph";
+
+import { Tensor } from "@dcae/core";
+import {
+  constant,
+  conv2d,
+  countMacs,
+  createProgram,
+  createRandom,
+  input,
+  matmul,
+  pad,
+  reshape,
+  transpose,
+} from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
 import {
   createFeatureAccumulator,

@@ -3,8 +3,9 @@
 //
 //   node experiments/pack-model.mjs <model folder> <folder of pictures> <output folder> [--size 256] [--count 240]
 import { parseArgs } from "node:util";
-import { loadAutoencoder, openCheckpoint, saveCheckpoint } from "@dcae/core";
+import { loadAutoencoder } from "@dcae/core";
 import { decodeImage, dmCrop, imageToTensor } from "@dcae/core/image";
+import { openCheckpoint, saveCheckpoint } from "@dcae/core/internal";
 import { fileSource, latentStatistics } from "../dist/index.js";
 
 const { positionals, values } = parseArgs({

@@ -1,5 +1,5 @@
 /** `dcae convert`: a checkpoint in another layout or dtype. */
-import { saveCheckpoint } from "@dcae/core";
+import { saveCheckpoint } from "@dcae/core/internal";
 import { checkCheckpointFormat } from "@dcae/core/models";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";

@@ -6,16 +6,16 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  BUNDLED_MODEL,
   bundledModelPath,
   type Image,
   imageToTensor,
   loadAutoencoder,
-  makeGrid,
   psnr,
   saveImage,
   tensorToImage,
 } from "@dcae/core";
+import { makeGrid } from "@dcae/core/image";
+import { BUNDLED_MODEL } from "@dcae/core/internal";
 import { BUNDLED_DENOISER, bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command, Option } from "commander";

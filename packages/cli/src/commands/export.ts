@@ -1,6 +1,6 @@
 /** `dcae export`: encoder and decoder as ONNX files that other programs run. */
 import { join } from "node:path";
-import type { ExportProgress } from "@dcae/core";
+import type { ExportProgress } from "@dcae/core/internal";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type EngineFlags, withModel } from "../options/engine-options.js";

@@ -1,7 +1,7 @@
 /** `dcae info`: what a model is, without running it. */
 import { stat } from "node:fs/promises";
-import type { Checkpoint } from "@dcae/core";
 import { byteSize, sizeOf } from "@dcae/core/graph";
+import type { Checkpoint } from "@dcae/core/internal";
 import { describePreset, findPreset, type ModelDescription } from "@dcae/core/models";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";

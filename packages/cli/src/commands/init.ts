@@ -1,6 +1,7 @@
 /** `dcae init`: a fresh checkpoint with the reference's initialization. */
-import { saveCheckpoint } from "@dcae/core";
+
 import { initialWeights } from "@dcae/core/checkpoint";
+import { saveCheckpoint } from "@dcae/core/internal";
 import { countParameters, describePreset, type ModelDescription, modelParameters } from "@dcae/core/models";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";

@@ -1,5 +1,6 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
-import { DataError, scaleLatent, Tensor } from "@dcae/core";
+import { DataError, Tensor } from "@dcae/core";
+import { scaleLatent } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import {
   type LatentFolderStatistics,

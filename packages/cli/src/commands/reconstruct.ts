@@ -1,7 +1,8 @@
 /** `dcae reconstruct`: pictures through the autoencoder and back, with what was lost. */
 import { dirname, join } from "node:path";
-import { psnr, saveImage, sideBySide, tensorToImage } from "@dcae/core";
+import { psnr, saveImage, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
+import { sideBySide } from "@dcae/core/image";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";

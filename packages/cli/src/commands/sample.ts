@@ -1,6 +1,7 @@
 /** `dcae sample`: class labels to pictures, with a diffusion model. */
 import { extname, join } from "node:path";
-import { type Image, makeGrid, saveImage, type Tensor, tensorToImages } from "@dcae/core";
+import { type Image, saveImage, type Tensor, tensorToImages } from "@dcae/core";
+import { makeGrid } from "@dcae/core/image";
 import type { ClassConditionalPipeline, GenerateOptions } from "@dcae/diffusion";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";

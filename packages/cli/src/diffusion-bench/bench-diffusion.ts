@@ -1,7 +1,7 @@
 /**
  * The paper's headline as a measurement: the same denoiser on the latents of different autoencoders, of pictures of one size.
  */
-import { errorMessage } from "@dcae/core";
+import { errorMessage } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
 import { benchDenoising, commonResolution, LATENTS, type LatentName, type SizeName } from "@dcae/diffusion";
 import { type BenchTimes, type Machine, summarizeTimes, thisMachine } from "@dcae/eval";

@@ -2,9 +2,11 @@
  * How a diffusion model in training does: the loss on the same latents, noise and times at every evaluation, and samples. Where
  * averages are kept, they are what is evaluated.
  */
-import { type Image, makeGrid, tensorToImages, unscaleLatent } from "@dcae/core";
+import { type Image, tensorToImages } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import { createProgram, createScope } from "@dcae/core/graph";
+import { makeGrid } from "@dcae/core/image";
+import { unscaleLatent } from "@dcae/core/internal";
 import type { Engine, EngineState } from "@dcae/core/runtime";
 import {
   buildDenoiseProgram,

@@ -5,7 +5,8 @@
  */
 import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
-import { DataError, describeLeftOut, type LeftOut, listFiles as listFolder } from "@dcae/core";
+import { DataError } from "@dcae/core";
+import { describeLeftOut, type LeftOut, listFiles as listFolder } from "@dcae/core/image";
 import type { CliIo } from "../cli-io.js";
 
 export interface ListedFile {

@@ -1,8 +1,9 @@
 /** What `--out` means: a folder, one array file, or one picture. */
 import { stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
-import { DataError, imageFormatOf } from "@dcae/core";
+import { DataError } from "@dcae/core";
 import { fileError } from "@dcae/core/checkpoint";
+import { imageFormatOf } from "@dcae/core/image";
 import { UsageError } from "../usage-error.js";
 import { arrayFormatOf, makeFolder } from "./array-file.js";
 

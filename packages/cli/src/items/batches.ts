@@ -1,14 +1,9 @@
 /** Items in batches of equal shape, loaded when their turn comes. */
-import {
-  checkPictures,
-  DataError,
-  errorMessage,
-  type FittedTensor,
-  fitToMultiple,
-  ShapeError,
-  type SizePolicy,
-  type Tensor,
-} from "@dcae/core";
+
+import { DataError, ShapeError, type Tensor } from "@dcae/core";
+import { errorMessage } from "@dcae/core/graph";
+import { type FittedTensor, fitToMultiple, type SizePolicy } from "@dcae/core/image";
+import { checkPictures } from "@dcae/core/internal";
 import { concatenate } from "./concatenate.js";
 import type { Item } from "./item.js";
 

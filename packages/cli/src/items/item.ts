@@ -1,5 +1,6 @@
 /** What a command works through one by one: pictures, or the items of array files. */
-import { DataError, isPictureName, loadImage, type Tensor } from "@dcae/core";
+import { DataError, loadImage, type Tensor } from "@dcae/core";
+import { isPictureName } from "@dcae/core/image";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import type { CliIo } from "../cli-io.js";
 import { arrayFormatOf, openArrayFile } from "../files/array-file.js";

@@ -1,5 +1,6 @@
 /** Pictures of a set to latents, mirrored ones too, and how large latents are on average. */
-import { DataError, latentStatistics, scaleLatent, Tensor } from "@dcae/core";
+import { DataError, Tensor } from "@dcae/core";
+import { latentStatistics, scaleLatent } from "@dcae/core/internal";
 import type { LatentItem, SkippedPictures } from "@dcae/diffusion";
 import type { Codec } from "../codec.js";
 import { concatenate } from "../items/concatenate.js";

@@ -3,17 +3,8 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  DataError,
-  endingOf,
-  imageToTensor,
-  type LeftOut,
-  listClassFolders,
-  loadImage,
-  PICTURE_ENDINGS,
-  PILLOW_DECODE,
-  type Tensor,
-} from "@dcae/core";
+import { DataError, imageToTensor, loadImage, type Tensor } from "@dcae/core";
+import { endingOf, type LeftOut, listClassFolders, PICTURE_ENDINGS, PILLOW_DECODE } from "@dcae/core/image";
 import { type LatentManifest, pictureFile } from "@dcae/diffusion";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 

@@ -1,5 +1,5 @@
 /** Options that several commands have about what goes through a model. */
-import { SIZE_POLICIES, type SizePolicy } from "@dcae/core";
+import { SIZE_POLICIES, type SizePolicy } from "@dcae/core/image";
 import { type Command, Option } from "commander";
 import { parseCount, parseMemory, parsePositiveNumber, parseSize, type Size } from "./parse-values.js";
 

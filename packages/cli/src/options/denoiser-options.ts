@@ -1,7 +1,8 @@
 /** The options that choose a diffusion model, and what its files are read with. */
 import { stat } from "node:fs/promises";
-import { ConfigError, DataError, errorMessage } from "@dcae/core";
+import { ConfigError, DataError } from "@dcae/core";
 import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";
+import { errorMessage } from "@dcae/core/graph";
 import {
   BUNDLED_DENOISER,
   bundledDenoiserPath,

@@ -4,14 +4,13 @@ import {
   type AutoencoderKL,
   type CalibrationOptions,
   createEngine,
-  DEVICES,
   type Device,
   type Engine,
-  isPictureName,
   loadAutoencoder,
   loadImage,
 } from "@dcae/core";
-import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";
+import { isPictureName } from "@dcae/core/image";
+import { COMPUTE_DTYPES, type ComputeDType, DEVICES } from "@dcae/core/runtime";
 import { calibrationScenes } from "@dcae/train/scenes";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";

@@ -1,13 +1,7 @@
 /** The options that choose a model, and opening it. */
 import { stat } from "node:fs/promises";
-import {
-  BUNDLED_MODEL,
-  bundledModelPath,
-  type Checkpoint,
-  DataError,
-  type OpenOptions,
-  openCheckpoint,
-} from "@dcae/core";
+import { bundledModelPath, DataError } from "@dcae/core";
+import { BUNDLED_MODEL, type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
 import { findPreset, getPreset, type Preset, presetHubId } from "@dcae/core/models";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";

@@ -1,5 +1,6 @@
 /** The options of commands that write a checkpoint. */
-import { type SaveOptions, STORAGE_DTYPES, type StorageDType } from "@dcae/core";
+import type { SaveOptions } from "@dcae/core";
+import { STORAGE_DTYPES, type StorageDType } from "@dcae/core/internal";
 import { CHECKPOINT_FORMATS, type CheckpointFormat, checkpointFormats, type ModelDescription } from "@dcae/core/models";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";

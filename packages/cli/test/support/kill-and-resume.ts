@@ -1,5 +1,5 @@
 /** The program killed again and again at moments that a seed chooses, each time started anew, until it finishes. */
-import { createRandom } from "@dcae/core";
+import { createRandom } from "@dcae/core/graph";
 import { expect } from "vitest";
 import { builtCli } from "./built-cli.js";
 

@@ -1,5 +1,5 @@
 /** What `statistics.json` of a folder of latents says (diffusion.md section 13). */
-import { type ChannelSums, channelMoments } from "@dcae/core";
+import { type ChannelSums, channelMoments } from "@dcae/core/internal";
 
 export interface LatentFolderStatistics {
   /** Latents that were counted. */

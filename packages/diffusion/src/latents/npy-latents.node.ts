@@ -3,10 +3,11 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { addChannelSums, channelSums, DataError } from "@dcae/core";
+import { DataError } from "@dcae/core";
 import { fileError, readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind, Tensor } from "@dcae/core/graph";
 import { listClassFolders } from "@dcae/core/image";
+import { addChannelSums, channelSums } from "@dcae/core/internal";
 import type { LatentDataset } from "./latent-dataset.js";
 import { type LatentManifest, npyName, shardCount, unitItems } from "./latent-manifest.js";
 import { statisticsFrom } from "./latent-statistics.js";

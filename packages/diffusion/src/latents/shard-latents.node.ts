@@ -4,9 +4,10 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { addChannelSums, CheckpointError, channelSums, DataError } from "@dcae/core";
+import { CheckpointError, DataError } from "@dcae/core";
 import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
 import { type DType, Tensor } from "@dcae/core/graph";
+import { addChannelSums, channelSums } from "@dcae/core/internal";
 import type { LatentDataset } from "./latent-dataset.js";
 import { type LatentManifest, shardCount, shardName, unitItems } from "./latent-manifest.js";
 import { statisticsFrom } from "./latent-statistics.js";

@@ -4,9 +4,10 @@
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ConfigError, channelSums, DataError } from "@dcae/core";
+import { ConfigError, DataError } from "@dcae/core";
 import { errorCode, fileError, writeFileAtomic, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
+import { channelSums } from "@dcae/core/internal";
 import { type EncodeItems, encodeUnit } from "./encode-unit.js";
 import {
   type LatentManifest,

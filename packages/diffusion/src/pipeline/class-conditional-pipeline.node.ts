@@ -1,9 +1,8 @@
 /**
  * Labels to pictures: a denoiser, its sampler, and the autoencoder that decodes.
  */
+
 import {
-  type Autoencoder,
-  BUNDLED_MODEL,
   bundledModelPath,
   ConfigError,
   createEngine,
@@ -12,10 +11,10 @@ import {
   type Image,
   loadAutoencoder,
   tensorToImages,
-  unscaleLatent,
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
+import { type Autoencoder, BUNDLED_MODEL, unscaleLatent } from "@dcae/core/internal";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";

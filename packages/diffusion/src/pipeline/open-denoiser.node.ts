@@ -1,7 +1,7 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
-import { Autoencoder, ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
+import { ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
 import {
   checkWeights,
   type ModelFiles,
@@ -13,6 +13,7 @@ import {
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
+import { Autoencoder } from "@dcae/core/internal";
 import { describePreset, modelParameters } from "@dcae/core/models";
 import {
   checkDenoiserWeights,

@@ -181,7 +181,7 @@ describe("folders", () => {
     const description = { ...tinyDescription("uvit"), classes: ["a", "b", "c"], autoencoder: codec };
     await saveDenoiser(folder, description, tinyWeights(description));
     const tiny = await tinyAutoencoder();
-    const { saveCheckpoint } = await import("@dcae/core");
+    const { saveCheckpoint } = await import("@dcae/core/internal");
     await saveCheckpoint(tiny.description, tiny.weights, codec);
     await tiny.dispose();
 

@@ -1,7 +1,8 @@
 /** Models that are small enough for tests, with weights that follow from a seed. */
-import { Autoencoder } from "@dcae/core";
+
 import { initialWeights, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import { createRandom, type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
+import { Autoencoder } from "@dcae/core/internal";
 import { modelParameters, resolveDcAeConfig } from "@dcae/core/models";
 import { createEngine } from "@dcae/core/runtime";
 import { type DenoiserDescription, denoiserParameters, parseOfficialDenoiser } from "../../src/index.js";

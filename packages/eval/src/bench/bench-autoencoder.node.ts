@@ -5,7 +5,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BUNDLED_MODEL, errorMessage } from "@dcae/core";
+import { errorMessage } from "@dcae/core/graph";
+import { BUNDLED_MODEL } from "@dcae/core/internal";
 import { runtimeVersion } from "@dcae/core/runtime";
 import { thisMachine } from "../results/evaluation-result.js";
 import { checkAborted } from "../runners/progress.js";

@@ -1,5 +1,5 @@
 /** The process of one measurement: takes a task from its parent, sends a measurement or a problem, and ends. */
-import { errorMessage } from "@dcae/core";
+import { errorMessage } from "@dcae/core/graph";
 import { type BenchTask, runBenchCase } from "./run-bench-case.node.js";
 
 process.once("message", async (task: BenchTask) => {

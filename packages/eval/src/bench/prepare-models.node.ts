@@ -5,20 +5,10 @@
  */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  AutoencoderDC,
-  BUNDLED_MODEL,
-  bundledModelPath,
-  ConfigError,
-  calibrate,
-  getPreset,
-  psnr,
-  saveCheckpoint,
-  type Tensor,
-  tensorToImage,
-} from "@dcae/core";
+import { AutoencoderDC, bundledModelPath, ConfigError, getPreset, psnr, type Tensor, tensorToImage } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import type { ActivationRanges } from "@dcae/core/graph";
+import { BUNDLED_MODEL, calibrate, saveCheckpoint } from "@dcae/core/internal";
 import { describePreset, findPreset, modelParameters } from "@dcae/core/models";
 import type { BenchQuality } from "./bench-result.js";
 

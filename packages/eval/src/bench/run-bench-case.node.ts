@@ -8,17 +8,19 @@
 import { fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { buildDecodeProgram, buildEncodeProgram, createRandom, EngineError, openCheckpoint, Tensor } from "@dcae/core";
+import { EngineError, Tensor } from "@dcae/core";
 import {
   type ActivationRanges,
   countMacs,
   createProgram,
+  createRandom,
   input,
   matmul,
   type Program,
   parameter,
 } from "@dcae/core/graph";
-import { compressionOf, type ModelDescription } from "@dcae/core/models";
+import { openCheckpoint } from "@dcae/core/internal";
+import { buildDecodeProgram, buildEncodeProgram, compressionOf, type ModelDescription } from "@dcae/core/models";
 import { createEngine, type Engine, type LoadedProgram } from "@dcae/core/runtime";
 import { type BenchCase, type BenchMeasurement, type BenchPart, summarizeTimes } from "./bench-result.js";
 

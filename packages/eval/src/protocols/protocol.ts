@@ -3,7 +3,8 @@
  * result and stored in it: two numbers are comparable when the parts of their protocols that matter to the metric are
  * equal (compare-protocols.ts). A protocol comes from a preset's name and what the caller changes, or from a file.
  */
-import { ConfigError, type Rounding } from "@dcae/core";
+import { ConfigError } from "@dcae/core";
+import type { Rounding } from "@dcae/core/image";
 import { type Field, finite, list, nullable, object, oneOf, text, whole } from "../files/json-fields.js";
 import type { InceptionPipeline } from "../networks/inception.js";
 import type { LpipsNorm, LpipsTrunk } from "../networks/lpips.js";

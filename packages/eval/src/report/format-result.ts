@@ -3,7 +3,7 @@
  * little. Tables are ours: a library would be many times as long as the function, and names in cells may hold escape sequences.
  */
 
-import { printableLine } from "@dcae/core";
+import { printableLine } from "@dcae/core/internal";
 import { METRICS, type Metric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { ComparedMetric, ComparedValue } from "../results/compare-results.js";

@@ -4,8 +4,10 @@
  * Everything that isn't markup of ours is escaped. The histogram is ours: libraries of charts draw in a browser, or bring a document
  * to draw in.
  */
-import { differenceMap, encodeImage, type Image } from "@dcae/core";
+
+import type { Image } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
+import { differenceMap, encodeImage } from "@dcae/core/image";
 import { METRICS, type Metric, type ReconstructionMetric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";

@@ -2,7 +2,8 @@
  * How well an autoencoder gives pictures back: PSNR, SSIM, LPIPS per picture, rFID between the two sets (evaluation.md
  * section 1). Both sides are rounded to 8 bits before any metric sees them.
  */
-import { DataError, type Image, type Moments, momentsOf, Tensor, valueSums } from "@dcae/core";
+import { DataError, type Image, Tensor } from "@dcae/core";
+import { type Moments, momentsOf, valueSums } from "@dcae/core/internal";
 import { closeAll, type Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import type { FindNetworkOptions } from "../networks/find-network.node.js";

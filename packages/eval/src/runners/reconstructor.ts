@@ -1,7 +1,8 @@
 /** The model side of a reconstruction run: anything that gives pictures back. */
 import { createHash } from "node:crypto";
-import { type Autoencoder, type Image, imagesToTensor, type Tensor, tensorToImages } from "@dcae/core";
+import { type Image, imagesToTensor, type Tensor, tensorToImages } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
+import type { Autoencoder } from "@dcae/core/internal";
 import type { Protocol } from "../protocols/protocol.js";
 
 export interface Reconstruction {

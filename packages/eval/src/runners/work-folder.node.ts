@@ -1,7 +1,7 @@
 /** The folder in which a stopped run leaves its finished parts: a key that says what the run is, and a file per chunk. */
 import { access, mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError, ConfigError, errorMessage, type Tensor } from "@dcae/core";
+import { CheckpointError, ConfigError, type Tensor } from "@dcae/core";
 import {
   openSafetensorsFile,
   temporaryStem,
@@ -9,6 +9,7 @@ import {
   writeFileAtomic,
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
+import { errorMessage } from "@dcae/core/graph";
 import { FieldError, list, object, record, text, whole } from "../files/json-fields.js";
 import type { Unusable } from "./check-pictures.js";
 

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { decodeImage, dmCrop, errorMessage, listPictures, PILLOW_DECODE } from "@dcae/core";
+import { errorMessage } from "@dcae/core/graph";
+import { decodeImage, dmCrop, listPictures, PILLOW_DECODE } from "@dcae/core/image";
 import type { Protocol } from "../protocols/protocol.js";
 import { type Picture, type PictureSource, readAhead, type Shard, shardBounds } from "./picture-source.js";
 

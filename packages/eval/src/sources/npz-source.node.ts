@@ -2,7 +2,8 @@
  * Pictures as an archive in ADM's layout: `arr_0`, uint8 [N, H, W, 3] (evaluation.md section 4), which its evaluator and others take as
  * samples. Read and written in pieces.
  */
-import { createImage, DataError, DEFAULT_MAX_PIXELS } from "@dcae/core";
+import { createImage, DataError } from "@dcae/core";
+import { DEFAULT_MAX_PIXELS } from "@dcae/core/image";
 import { openNpz } from "../files/npz-reader.node.js";
 import { writeNpz } from "../files/npz-writer.node.js";
 import type { Picture, PictureSource } from "./picture-source.js";

@@ -4,7 +4,8 @@
  */
 
 import { createHash } from "node:crypto";
-import { ConfigError, type Image, type LeftOut } from "@dcae/core";
+import { ConfigError, type Image } from "@dcae/core";
+import type { LeftOut } from "@dcae/core/image";
 
 export interface Picture {
   readonly index: number;

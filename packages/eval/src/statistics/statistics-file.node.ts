@@ -4,8 +4,9 @@
  * Our files also hold the exact sums, so that shards merge into precisely the file of the whole, and what the numbers were
  * made of (protocol, network, images). Other tools ignore these entries.
  */
-import { ConfigError, DataError, errorMessage, Tensor } from "@dcae/core";
+import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { parseJson } from "@dcae/core/checkpoint";
+import { errorMessage } from "@dcae/core/graph";
 import { type Field, FieldError, list, object, oneOf, record, text, whole } from "../files/json-fields.js";
 import { type NpzFile, openNpz } from "../files/npz-reader.node.js";
 import { writeNpz } from "../files/npz-writer.node.js";

@@ -1,4 +1,5 @@
-import { createImage, dmCrop, psnr } from "@dcae/core";
+import { createImage, psnr } from "@dcae/core";
+import { dmCrop } from "@dcae/core/image";
 import { describe, expect, it } from "vitest";
 import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim, ssimMap } from "../../src/metrics/ssim.js";

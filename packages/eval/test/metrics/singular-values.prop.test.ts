@@ -1,5 +1,5 @@
 /** Laws of the decompositions behind the Frechet distance. */
-import { createRandom } from "@dcae/core";
+import { createRandom } from "@dcae/core/graph";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { pivotedCholesky } from "../../src/linalg/nuclear-norm.js";

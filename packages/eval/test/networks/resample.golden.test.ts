@@ -1,5 +1,6 @@
-import { resizePlanes, type Tensor } from "@dcae/core";
+import type { Tensor } from "@dcae/core";
 import { createProgram, input } from "@dcae/core/graph";
+import { resizePlanes } from "@dcae/core/image";
 import { describe, it } from "vitest";
 import { resample, type TensorResize } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";

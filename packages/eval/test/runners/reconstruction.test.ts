@@ -1,6 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { decodeImage, Tensor } from "@dcae/core";
+import { Tensor } from "@dcae/core";
+import { decodeImage } from "@dcae/core/image";
 import { beforeAll, describe, expect, it } from "vitest";
 import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim } from "../../src/metrics/ssim.js";

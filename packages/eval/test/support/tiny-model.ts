@@ -1,6 +1,7 @@
 /** A DC-AE of a few thousand parameters, saved as a checkpoint. */
-import { saveCheckpoint } from "@dcae/core";
+
 import { initialWeights } from "@dcae/core/checkpoint";
+import { saveCheckpoint } from "@dcae/core/internal";
 import { type ModelDescription, modelParameters, resolveDcAeConfig } from "@dcae/core/models";
 
 export function tinyModel(): ModelDescription {

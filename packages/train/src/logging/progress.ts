@@ -1,5 +1,5 @@
 /** The line of a terminal that says how a run goes: bar, steps, speed, time left, losses. */
-import { printableLine } from "@dcae/core";
+import { printableLine } from "@dcae/core/internal";
 
 export interface ProgressState {
   readonly step: number;

@@ -1,9 +1,9 @@
 /** What a phase of a training starts from: the phase before it, a checkpoint, or a fresh model. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
 import { CheckpointError, ConfigError } from "@dcae/core/graph";
+import { type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
 import {
   describePreset,
   getPreset,

@@ -6,9 +6,9 @@
  * run leaves its result as a checkpoint in the official format in `model` (and `model-ema`).
  */
 import { join } from "node:path";
-import type { OpenOptions } from "@dcae/core";
 import { type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
+import type { OpenOptions } from "@dcae/core/internal";
 import type { DcAeConfig } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";

@@ -1,6 +1,7 @@
 /** A model as it is in the middle of training, as a checkpoint in the official format. */
-import { saveCheckpoint } from "@dcae/core";
+
 import type { Weights } from "@dcae/core/checkpoint";
+import { saveCheckpoint } from "@dcae/core/internal";
 import { type ModelDescription, modelParameters } from "@dcae/core/models";
 import type { EngineState } from "@dcae/core/runtime";
 import type { EmaOptions } from "../optimizer/index.js";

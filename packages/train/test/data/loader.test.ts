@@ -1,7 +1,8 @@
 /** Sequences, batches, resuming, and pictures that can't be read. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createImage, cropImage, encodeImage, imageToTensor, resizeImage } from "@dcae/core";
+import { createImage, imageToTensor } from "@dcae/core";
+import { cropImage, encodeImage, resizeImage } from "@dcae/core/image";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import {

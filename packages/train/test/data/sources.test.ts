@@ -1,7 +1,8 @@
 /** Sources as configurations name them: folders, shards and scenes together, their shares, and what is wrong in them. */
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createImage, encodeImage } from "@dcae/core";
+import { createImage } from "@dcae/core";
+import { encodeImage } from "@dcae/core/image";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   createPictureLoader,

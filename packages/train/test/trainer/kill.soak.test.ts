@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createRandom } from "@dcae/core";
+import { createRandom } from "@dcae/core/graph";
 import { beforeAll, expect, test } from "vitest";
 import { openCheckpointFolder, readMetrics } from "../../src/index.js";
 import { bundleSources } from "../support/bundle-sources.js";

@@ -1,9 +1,10 @@
 /** The three phases of a tiny training: what they change, write and refuse. */
 import { cp, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AutoencoderDC, createEngine, type Engine, openCheckpoint, Tensor } from "@dcae/core";
+import { AutoencoderDC, createEngine, type Engine, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import { createScope, input, sizeOf } from "@dcae/core/graph";
+import { openCheckpoint } from "@dcae/core/internal";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { lpips, readMetrics, type TrainAutoencoderOptions, type TrainingConfig } from "../../src/index.js";
 import { temporaryFolder } from "../support/temporary-folder.js";

@@ -1,0 +1,7 @@
+/**
+ * What the other packages of this project share with core: the pieces behind the autoencoders, and how errors and names are
+ * shown. Unstable: it changes with any release, without notice. Programs take `@dcae/core` and the entries of its areas.
+ */
+export * from "../autoencoders/index.js";
+export * from "../errors.js";
+export { printable, printableLine } from "../printable.js";
