@@ -64,7 +64,7 @@ export function checkCheckpoint(
   const model = described ?? inferModel(weights);
   if (familyOfFormat(format) !== model.kind) {
     throw new CheckpointError(
-      `${weights.source}: the tensors are those of a ${format} file, but the config describes ${nameOfFamily(model.kind)}`,
+      `${weights.source}: the tensors have the names of the ${format} format, but the config describes ${nameOfFamily(model.kind)}`,
     );
   }
   const plan = planWeights(modelParameters(model), format);

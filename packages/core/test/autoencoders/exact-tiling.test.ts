@@ -1,6 +1,6 @@
 /** Tiles with halos give the whole picture's result: architectures at tiny widths, and plans of the real ones. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
+import { MEMORY_MARGIN, planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
@@ -47,19 +47,22 @@ describe("planning", () => {
   const program = buildDecodeProgram({ kind: "dc-ae", config }, [1, 32, 32, 32]);
   const plan = (maxMemory: number, of = program) => planExactTiling(of, { maxMemory, predictMemory });
   const whole = plan(64e9);
+  /** The limit under which a plan that is predicted to take so many bytes is just accepted. */
+  const limit = (bytes: number) => bytes * MEMORY_MARGIN;
 
   test("runs whole what fits", () => {
     expect(whole.tiled).toBe("whole");
-    expect(plan(whole.bytes * 1.1).tiled).toBe("whole");
+    expect(plan(limit(whole.bytes) * 1.001).tiled).toBe("whole");
+    expect(plan(limit(whole.bytes) * 0.999).tiled).not.toBe("whole");
   });
 
   test("tiles the large end first, and more with less memory", () => {
-    const some = plan(whole.bytes * 0.9);
+    const some = plan(limit(whole.bytes) * 0.82);
     expect(some.tiled).toBe("last");
-    expect(some.bytes).toBeLessThanOrEqual(whole.bytes * 0.9);
+    expect(some.bytes).toBeLessThanOrEqual(whole.bytes * 0.82);
     expect(some.passes).toHaveLength(1);
     expect(some.overhead).toBeGreaterThan(1);
-    const more = plan(whole.bytes * 0.7);
+    const more = plan(limit(whole.bytes) * 0.64);
     expect(more.passes.length).toBeGreaterThanOrEqual(some.passes.length);
     expect(more.overhead).toBeGreaterThan(some.overhead);
   });
@@ -82,7 +85,7 @@ describe("planning", () => {
   test("a picture as large as a screen wall fits where the whole would need many times as much", () => {
     const large = buildDecodeProgram({ kind: "dc-ae", config }, [1, 32, 128, 128]);
     expect(plan(64e9, large).bytes).toBeGreaterThan(10e9);
-    expect(plan(2.8e9, large).overhead).toBeLessThan(1.6);
+    expect(plan(limit(2.55e9), large).overhead).toBeLessThan(1.6);
   });
 
   test("statistics of SD-VAE are sums as well, attention with softmax stays whole", async () => {
