@@ -2,7 +2,8 @@
  * Where a command's words go: results to stdout, everything else to stderr.
  *
  * Progress is one line of stderr that is rewritten in place, and only where stderr is a terminal: logs and pipes never see
- * it. Commands get this instead of `process`, so that tests run them in their own process.
+ * it. Commands get this instead of `process`, so that tests run them in their own process. The line is ours: names in it must
+ * become printable and fit the terminal, and notes go above it; of a library (cli-progress) only the drawing of the bar would be left.
  *
  * Every word goes through `printable` here, in pipes and logs too (they are shown later): names of files and classes must not
  * reach a terminal with escape sequences.

@@ -3,7 +3,8 @@
  * pictures in one array and don't fit into memory.
  *
  * Sizes in the archive are claims of a stranger: the header of the array must agree with them, and inflating ends with
- * an error at the first byte too many.
+ * an error at the first byte too many. Core's zip directory says where members are, and zlib inflates them: a library (yauzl) would be a
+ * second reader of the same archives, with fewer checks.
  */
 import { Readable } from "node:stream";
 import { crc32, createInflateRaw } from "node:zlib";

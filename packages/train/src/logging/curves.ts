@@ -1,4 +1,7 @@
-/** Curves of a run as one SVG: a panel per metric, small multiples with a shared axis of steps. */
+/**
+ * Curves of a run as one SVG: a panel per metric, small multiples with a shared axis of steps. Drawn here, because libraries of charts
+ * need a document to draw in, or bring a whole grammar of graphics.
+ */
 import type { MetricsRow } from "./metrics-log.js";
 
 export interface CurvesOptions {
