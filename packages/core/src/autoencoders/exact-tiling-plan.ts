@@ -28,8 +28,8 @@ const THREAD_GARBAGE_BYTES = 64e6;
 const HEAP_WASTE_BYTES = 128e6;
 
 /**
- * A limit is kept although predictions are off: plans take this much less. The runtime's kernels pack other copies for each
- * instruction set, and on AVX2 a whole program takes up to a fifth more than was predicted on AVX-512.
+ * A limit is kept although predictions are off: plans take this much less. What the runtime's kernels copy of weights and
+ * inputs, and what the allocator keeps, depends on the processor and its instruction set, the number of threads and the sizes.
  */
 export const MEMORY_MARGIN = 1.35;
 

@@ -22,3 +22,20 @@ export async function failClosed(error: unknown, closers: Iterable<() => unknown
   await closeAll(closers).catch(() => undefined);
   throw error;
 }
+
+/**
+ * Runs `work`. What it hands to `onEnd` runs afterwards, the last first, and each of them even where another one fails.
+ *
+ * @throws what the work threw, otherwise the first thing that closing threw
+ */
+export async function withClosing<T>(work: (onEnd: (close: () => Promise<unknown>) => void) => Promise<T>): Promise<T> {
+  const closers: (() => Promise<unknown>)[] = [];
+  let result: T;
+  try {
+    result = await work((close) => closers.push(close));
+  } catch (error) {
+    return failClosed(error, closers.reverse());
+  }
+  await closeAll(closers.reverse());
+  return result;
+}

@@ -1,5 +1,5 @@
 /** Public names of the runtime in browsers. */
-export { closeAll, failClosed } from "./close-all.js";
+export { closeAll, failClosed, withClosing } from "./close-all.js";
 export { createEngine, type WebEngineOptions } from "./create-engine.browser.js";
 export {
   COMPUTE_DTYPES,

@@ -1,5 +1,5 @@
 /** Public names of the runtime. */
-export { closeAll, failClosed } from "./close-all.js";
+export { closeAll, failClosed, withClosing } from "./close-all.js";
 export { createEngine, INSTALL_HINTS, probeDevice } from "./create-engine.node.js";
 export {
   COMPUTE_DTYPES,

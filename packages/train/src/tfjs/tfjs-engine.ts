@@ -23,6 +23,7 @@ import {
   type Device,
   type Engine,
   type EngineState,
+  failClosed,
   type LoadedProgram,
   type LoadOptions,
   type NamedTensors,
@@ -75,6 +76,7 @@ export class TfjsEngine implements Engine {
   readonly #tf: Tf;
   readonly #programs = new Set<LoadedProgram>();
   readonly #states = new Map<EngineState, TfjsState>();
+  #disposed = false;
 
   constructor(tf: Tf, backend: TfjsBackend) {
     this.#tf = tf;
@@ -83,25 +85,50 @@ export class TfjsEngine implements Engine {
   }
 
   async createState(initial: Weights): Promise<EngineState> {
+    this.#checkDisposed();
     const state = createTfjsState(this.#tf, this.name);
     this.#states.set(state, state);
-    for (const entry of initial.entries.values()) await state.write({ [entry.name]: await entry.read() });
-    return state;
+    try {
+      for (const entry of initial.entries.values()) {
+        const tensor = await entry.read();
+        this.#checkDisposed();
+        await state.write({ [entry.name]: tensor });
+      }
+      this.#checkDisposed();
+      return state;
+    } catch (error) {
+      this.#states.delete(state);
+      return failClosed(error, [() => state.dispose()]);
+    }
+  }
+
+  #checkDisposed(): void {
+    if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
   }
 
   async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
+    this.#checkDisposed();
     const program = inlineComposites(original);
     const held = options.state && this.#states.get(options.state);
     if (options.state !== undefined && held === undefined)
       throw new EngineError(`${this.name}: the state is another engine's`);
     checkUpdates(program, held, this.name);
-    const constants = await readConstants(this.#tf, program, weights, held);
+    const constants = new Map<Value, TfTensor>();
+    try {
+      await readConstants(this.#tf, program, weights, held, constants);
+      // What is disposed of meanwhile knows nothing of this program.
+      this.#checkDisposed();
+    } catch (error) {
+      for (const tensor of constants.values()) tensor.dispose();
+      throw error;
+    }
     const loaded = createLoaded(this.#tf, this.name, program, constants, held, () => this.#programs.delete(loaded));
     this.#programs.add(loaded);
     return loaded;
   }
 
   async dispose(): Promise<void> {
+    this.#disposed = true;
     await closeAll([...this.#programs, ...this.#states.keys()].map((held) => () => held.dispose()));
   }
 }
@@ -118,14 +145,14 @@ function checkUpdates(program: Program, state: TfjsState | undefined, engine: st
   }
 }
 
-/** Parameters that the state doesn't hold, and the graph's constants. */
+/** Fills `constants` with the parameters that the state doesn't hold, and the graph's constants. */
 async function readConstants(
   tf: Tf,
   program: Program,
   weights: Weights,
   state: TfjsState | undefined,
-): Promise<Map<Value, TfTensor>> {
-  const constants = new Map<Value, TfTensor>();
+  constants: Map<Value, TfTensor>,
+): Promise<void> {
   for (const value of topologicalOrder([...program.outputs.values(), ...program.updates.values()])) {
     if (value.op === "constant") constants.set(value, tf.keep(upload(tf, value.attributes.tensor)));
     if (value.op !== "parameter" || state?.specs.has(value.attributes.name)) continue;
@@ -139,7 +166,6 @@ async function readConstants(
     }
     constants.set(value, tf.keep(upload(tf, (await entry.read()).cast(dtype))));
   }
-  return constants;
 }
 
 function checkInputs(program: Program, inputs: NamedTensors): void {

@@ -7,13 +7,12 @@
  */
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Image } from "@dcae/core/image";
-import type { Engine, EngineState, NamedTensors } from "@dcae/core/runtime";
+import { type Engine, type EngineState, type NamedTensors, withClosing } from "@dcae/core/runtime";
 import { createSpeed, type TrainingProgress } from "../logging/index.js";
 import { type CheckpointNotes, checkpointPath } from "./checkpoint.js";
 import { openRun } from "./open-run.js";
 import { runFiles } from "./run-record.js";
 import type { Metrics, UpdateStage } from "./update-stage.js";
-import { withClosing } from "./with-closing.js";
 
 export interface TrainingBatch {
   readonly inputs: NamedTensors;

@@ -1,4 +1,6 @@
 /** Public names of the trainer. */
+
+export { withClosing } from "@dcae/core/runtime";
 export { autoencoderStages, optimizesFor, reconstructor, trainingRule } from "./autoencoder-stages.js";
 export { type CheckpointNotes, listCheckpoints, type OpenCheckpoint, openCheckpointFolder } from "./checkpoint.js";
 export { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
@@ -29,4 +31,3 @@ export {
 export { saveTrainedModel } from "./trained-model.js";
 export { TrainingError } from "./training-error.js";
 export { type Metrics, stagePrograms, type UpdateStage } from "./update-stage.js";
-export { withClosing } from "./with-closing.js";

@@ -1,10 +1,9 @@
 /** What one update takes on an engine, tried out on made-up weights and inputs: its time doesn't depend on their values. */
 import { countMacs, createRandom, dtypeKind, type Program, sizeOf, staticShape, Tensor } from "@dcae/core/graph";
-import type { Engine, NamedTensors } from "@dcae/core/runtime";
+import { type Engine, type NamedTensors, withClosing } from "@dcae/core/runtime";
 import { completeWeights, createTrainingState } from "../step/index.js";
 import { estimateMemory } from "./estimate-memory.js";
 import { loadStages, stagePrograms, type UpdateStage } from "./update-stage.js";
-import { withClosing } from "./with-closing.js";
 
 /** An update of more multiply-accumulates than this takes a CPU too long for trying it out. */
 const MAX_MACS = 5e11;

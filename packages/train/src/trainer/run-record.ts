@@ -2,9 +2,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeImage, type Image, saveImage } from "@dcae/core/image";
+import { withClosing } from "@dcae/core/runtime";
 import { createEventFile, openMetricsLog, saveCurves } from "../logging/index.js";
 import type { Metrics } from "./update-stage.js";
-import { withClosing } from "./with-closing.js";
 
 /** The files of a run. */
 export function runFiles(directory: string) {

@@ -2,6 +2,7 @@
 import { conv } from "@dcae/core/blocks";
 import {
   add,
+  constant,
   createProgram,
   createRandom,
   div,
@@ -49,6 +50,34 @@ test("state stays, is read on demand, and mixes with constants", async () => {
   await expect(state.read("z")).rejects.toThrow(/holds no "z"/);
   await state.dispose();
   await expect(step.run({ x: Tensor.from([1, 0]) })).rejects.toThrow(/was disposed/);
+});
+
+test("what can't be loaded leaves no tensors", async () => {
+  const before = tf.memory().numTensors;
+  const program = createProgram("p", { y: add(add(held("a"), constant(Tensor.from([1, 2]))), held("b")) });
+  const weights = memoryWeights([["a", Tensor.from([1, 2])]]);
+  await expect(engine.load(program, weights)).rejects.toThrow(/there is no tensor "b"/);
+  const broken = { name: "b", shape: [2], dtype: "float32" as const };
+  const read = () => Promise.reject(new Error("the disk is gone"));
+  const unreadable = { ...weights, entries: new Map([...weights.entries, ["b", { ...broken, read }]]) };
+  await expect(engine.load(program, unreadable)).rejects.toThrow("the disk is gone");
+  await expect(engine.createState(unreadable)).rejects.toThrow("the disk is gone");
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+test("disposed while it loads, or before", async () => {
+  const before = tf.memory().numTensors;
+  const other = await createTfjsEngine({ backend: "cpu" });
+  const program = createProgram("p", { y: add(held("a"), constant(Tensor.from([1, 2]))) });
+  const weights = memoryWeights([["a", Tensor.from([1, 2])]]);
+  const loading = [other.load(program, weights), other.createState(weights)].map((work) =>
+    expect(work).rejects.toThrow(/the engine was disposed/),
+  );
+  await other.dispose();
+  await Promise.all(loading);
+  await expect(other.load(program, weights)).rejects.toThrow(/the engine was disposed/);
+  await expect(other.createState(weights)).rejects.toThrow(/the engine was disposed/);
+  expect(tf.memory().numTensors).toBe(before);
 });
 
 test("wrong requests are refused", async () => {
