@@ -3,22 +3,18 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Tensor } from "../../src/graph/tensor.js";
 import type { Engine } from "../../src/runtime/index.js";
 import { BLOCK_TOLERANCE, expectClose, LARGE_TILES_TOLERANCE } from "../support/compare.js";
-import { goldenInfo, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
-import { buildGoldenBlock, isBlockKind } from "../support/golden-blocks.js";
+import { goldenNamesOf, loadGolden, tensorOf } from "../support/golden.js";
+import { buildGoldenBlock, isExact } from "../support/golden-blocks.js";
 import { createRewritingEngine, REWRITES, type Rewrites } from "../support/rewrite-engines.js";
 import { runGraph } from "../support/run-graph.js";
 
-const names = goldenNames().filter((name) => isBlockKind(goldenInfo(name).kind));
+const names = goldenNamesOf("block");
 
 const engines = new Map<Rewrites, Engine>();
 beforeAll(async () => {
   for (const rewrites of REWRITES) engines.set(rewrites, await createRewritingEngine(rewrites));
 });
 afterAll(() => Promise.all([...engines.values()].map((engine) => engine.dispose())));
-
-test("the block cases are there", () => {
-  expect(names.length).toBeGreaterThan(60);
-});
 
 describe.each(names)("%s", (name) => {
   test.each(REWRITES)("forward, rewrites %s", async (rewrites) => {
@@ -31,8 +27,7 @@ describe.each(names)("%s", (name) => {
     for (const call of golden.calls) {
       const inputs = call.in.map((input) => tensorOf(golden, input));
       const { y, updates } = await runGraph(engine, inputs, forward, { weights: golden.weights, training });
-      const exact = ["op", "shortcut"].includes(name.split("_")[0] as string);
-      expectClose(y, tensorOf(golden, call.out), exact ? 0 : tolerance);
+      expectClose(y, tensorOf(golden, call.out), isExact(golden) ? 0 : tolerance);
       const after = [...golden.tensors].filter(([key]) => key.startsWith("after."));
       expect(Object.keys(updates).sort()).toEqual(after.map(([key]) => key).sort());
       for (const [key, expected] of after) {

@@ -5,11 +5,25 @@ import { CheckpointError } from "../../src/errors.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { modelParameters } from "../../src/models/model-programs.js";
 import { errorOf } from "../support/error-of.js";
-import { goldenInfo } from "../support/golden.js";
 import { changed, weightsOfPlan } from "../support/memory-weights.js";
 
-const { config, head_dim } = goldenInfo("ae_f32_in");
-const specs = modelParameters({ kind: "dc-ae", config: parseOfficialConfig({ ...config, head_dim }) });
+const config = {
+  latent_channels: 2,
+  head_dim: 4,
+  encoder: {
+    width_list: [4, 4, 8, 8, 16, 16],
+    depth_list: [0, 1, 2, 1, 1, 1],
+    block_type: ["ResBlock", "ResBlock", "ResBlock", "EViTGLU", "EViTGLU", "EViTGLU"],
+  },
+  decoder: {
+    width_list: [4, 4, 8, 8, 16, 16],
+    depth_list: [0, 2, 1, 1, 1, 1],
+    block_type: ["ResBlock", "ResBlock", "ResBlock", "EViTGLU", "EViTGLU", "EViTGLU"],
+    norm: ["bn2d", "bn2d", "bn2d", "trms2d", "trms2d", "trms2d"],
+    act: ["relu", "relu", "relu", "silu", "silu", "silu"],
+  },
+};
+const specs = modelParameters({ kind: "dc-ae", config: parseOfficialConfig(config) });
 const plan = planWeights(specs, "diffusers");
 const good = weightsOfPlan(plan, "model.safetensors");
 
@@ -31,9 +45,9 @@ describe("checkWeights", () => {
       "decoder.up_blocks.0.bad\nname": { shape: [] },
       "encoder.down_blocks.3.0.attn.to_k.weight": { shape: [8, 8], dtype: "bfloat16" },
     });
-    const { message } = errorOf(CheckpointError, () => checkWeights(plan, bad, { model: "ae_f32_in" }));
+    const { message } = errorOf(CheckpointError, () => checkWeights(plan, bad, { model: "tiny" }));
     expect(message.split("\n")).toEqual([
-      "model.safetensors: these tensors don't fit ae_f32_in: 1 missing, 2 unexpected, 1 misshaped, 2 of another type",
+      "model.safetensors: these tensors don't fit tiny: 1 missing, 2 unexpected, 1 misshaped, 2 of another type",
       '  missing "encoder.conv_in.conv.bias" [1]',
       '  "encoder.down_blocks.3.0.attn.to_q.weight", "encoder.down_blocks.3.0.attn.to_k.weight", "encoder.down_blocks.3.0.attn.to_v.weight" must have one dtype but have float32, bfloat16',
       '  "encoder.conv_out.weight" is [2, 16, 1, 1] but must be [2, 16, 3, 3]',
@@ -103,7 +117,6 @@ describe("mapWeights and unmapWeights", () => {
 test("a model that a format can't name is refused", () => {
   const custom = parseOfficialConfig({
     ...config,
-    head_dim,
     encoder: { ...config.encoder, block_type: "GLUResBlock@3" },
   });
   expect(() => planWeights(modelParameters({ kind: "dc-ae", config: custom }), "diffusers")).toThrow(

@@ -13,6 +13,8 @@ export function goldenImagePath(file: string): string {
 
 export interface GoldenImages<Info> {
   readonly info: Info;
+  /** Names of all tensors. */
+  readonly names: readonly string[];
   tensor(name: string): Tensor;
   /** A uint8 tensor [H, W, 3] as picture. */
   image(name: string): Image;
@@ -30,6 +32,7 @@ export async function goldenImages<Info>(name: string): Promise<GoldenImages<Inf
   };
   return {
     info: JSON.parse(readFileSync(goldenImagePath(`${name}.json`), "utf8")) as Info,
+    names: [...tensors.keys()],
     tensor,
     image(key) {
       const found = tensor(key);

@@ -70,7 +70,10 @@ test.each<[Rounding, string]>([
 test("psnr equals the reference's", () => {
   const images = (name: string): Image[] => {
     const batch = prepost.tensor(name);
-    return [0, 1, 2].map((i) => createImage(24, 20, batch.row(i).transpose([1, 2, 0]).data as Uint8Array));
+    const [count, , height, width] = batch.shape as [number, number, number, number];
+    return Array.from({ length: count }, (_, i) =>
+      createImage(width, height, batch.row(i).transpose([1, 2, 0]).data as Uint8Array),
+    );
   };
   const references = images("in.psnr_ref");
   const values = images("in.psnr_pred").map((image, i) => psnr(references[i]!, image));

@@ -4,7 +4,8 @@ import { planWeights, type WeightPlan } from "../../src/checkpoint/names/weight-
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { getPreset } from "../../src/models/find-preset.js";
 import { countParameters, modelParameters } from "../../src/models/model-programs.js";
-import { goldenInfo } from "../support/golden.js";
+import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
+import { goldenInfo, goldenNamesOf } from "../support/golden.js";
 import { manifest, manifestTensors, tensorLine } from "../support/manifest.js";
 
 function planLines(plan: WeightPlan): string[] {
@@ -55,14 +56,13 @@ describe("SD-VAE", () => {
     expect(countParameters(specs)).toEqual({ encoder, decoder, other: quant_conv + post_quant_conv, total });
   });
 
-  test("names of the original code, row by row", () => {
-    const rows = (goldenInfo("kl_f8_ldm_names") as unknown as { name_map: [string, string, string | null][] }).name_map;
-    const model = getPreset("sd-vae-ft-ema");
-    const one = {
-      ...model,
-      config: { ...model.config, blockOutChannels: [4, 8, 8, 8], layersPerBlock: 1, normNumGroups: 4 },
+  test.each(goldenNamesOf("name_map"))("names of the original code, row by row: %s", (name) => {
+    const { name_map: rows, same_model_as: other } = goldenInfo(name) as unknown as {
+      readonly name_map: readonly (readonly [string, string, string | null])[];
+      readonly same_model_as: string;
     };
-    const plan = planWeights(modelParameters(one as typeof preset), "kl-ldm");
+    const { config } = parseKlConfig(goldenInfo(other).config);
+    const plan = planWeights(modelParameters({ kind: "sd-vae", config }), "kl-ldm");
     expect(plan).toHaveLength(rows.length);
     const targets = new Map(plan.map(({ spec, pieces }) => [spec.name, { spec, piece: pieces[0] }]));
     for (const [name, ldm, operation] of rows) {

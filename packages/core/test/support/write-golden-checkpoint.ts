@@ -2,13 +2,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
-import { loadGolden } from "./golden.js";
+import { loadGolden, officialConfigOf } from "./golden.js";
 
 export async function writeGoldenCheckpoint(name: string, folder: string): Promise<string> {
   const golden = await loadGolden(name);
   const path = join(folder, name);
   mkdirSync(path, { recursive: true });
-  const config = { config: { ...golden.config, head_dim: golden.head_dim }, scaling_factor: 0.5 };
+  const config = { config: officialConfigOf(golden), scaling_factor: 0.5 };
   writeFileSync(join(path, "config.json"), JSON.stringify(config));
   await writeSafetensorsFile(join(path, "model.safetensors"), golden.weights.entries.values());
   return path;

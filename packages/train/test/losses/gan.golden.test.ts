@@ -23,7 +23,7 @@ import { chainUpdates } from "../../src/graph/substitute.js";
 import { adaptiveWeight, discriminatorLoss, ganGate, generatorLoss, l1Loss, patchGan } from "../../src/losses/index.js";
 import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenJson, loadTrainingCase } from "../support/golden.js";
+import { goldenJson, goldenNames, loadTrainingCase } from "../support/golden.js";
 import { runValues } from "../support/run-values.js";
 import { memoryWeights } from "../support/weights.js";
 
@@ -37,8 +37,8 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   const parametersOf = (scope: RootScope) =>
     new Map([...scope.parameters.values()].map((spec) => [spec.name, scope.parameter(spec.name, spec.shape)]));
 
-  test("gan_losses", async () => {
-    const { config, tolerance, tensor } = await loadTrainingCase("gan_losses");
+  test.each(goldenNames("gan_losses"))("%s", async (name) => {
+    const { config, tolerance, tensor } = await loadTrainingCase(name);
     const real = tensor("in.logits_real");
     const [r, f] = [input("r", real.shape), input("f", real.shape)];
     const [hinge, vanilla, g] = [
@@ -61,7 +61,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
       vanillaFake: "grad.vanilla.logits_fake",
       gFake: "grad.g.logits_fake",
     };
-    for (const [key, name] of Object.entries(expected)) expectWithin(results[key]!, tensor(name), tolerance, key);
+    for (const [key, stored] of Object.entries(expected)) expectWithin(results[key]!, tensor(stored), tolerance, key);
     const steps = config.steps as number[];
     const one = input("one", []);
     const gate = (step: number) => ganGate(mul(one, step), config.disc_start, config.disc_factor);
@@ -83,7 +83,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     expect(trainable.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)).toBe(manifest.parameters);
   });
 
-  describe.each(["patchgan_tiny_n3", "patchgan_tiny_n2_odd"])("%s", (name) => {
+  describe.each(goldenNames("patchgan"))("%s", (name) => {
     test("logits, running statistics, losses and gradients", async () => {
       const { config, tolerance, tensor, below } = await loadTrainingCase(name);
       const options = { width: config.ndf, layers: config.n_layers };
@@ -128,8 +128,8 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     });
   });
 
-  test("adaptive_weight", async () => {
-    const { config, tolerance, tensor, below } = await loadTrainingCase("adaptive_weight");
+  test.each(goldenNames("adaptive_weight"))("%s", async (caseName) => {
+    const { config, tolerance, tensor, below } = await loadTrainingCase(caseName);
     const [hidden, target] = [input("hidden", tensor("in.hidden").shape), input("target", tensor("in.target").shape)];
     const trained = (name: string) =>
       parameter({ name, shape: tensor(`w.${name}`).shape, dtype: "float32", init: ZEROS, trainable: true });

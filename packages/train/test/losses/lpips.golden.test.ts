@@ -18,7 +18,7 @@ import { gradients } from "../../src/autodiff/index.js";
 import { lpips } from "../../src/losses/index.js";
 import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenJson, loadTrainingCase } from "../support/golden.js";
+import { goldenJson, goldenNames, loadTrainingCase, type RawConfig } from "../support/golden.js";
 import { formulaImages, hashFill } from "../support/hash-fill.js";
 import { runValues } from "../support/run-values.js";
 import { memoryWeights } from "../support/weights.js";
@@ -48,13 +48,17 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     return { scope, values: { distance, perLayer, gradient: gradient as Value } };
   }
 
-  describe.each(["lpips_vgg_tiny", "lpips_vgg_tiny_odd_unit_range", "lpips_vgg_tiny_torchmetrics"])("%s", (name) => {
+  /** The trunk's last two stages have one width, of which the cases name one. */
+  const widthsOf = ({ widths }: RawConfig) => [...widths, widths.at(-1)];
+  const epsilonOf = ({ impl }: RawConfig) => (impl === "torchmetrics" ? "inside" : "outside");
+  const isHashFilled = (name: string) => goldenJson(name).config.hashfill === true;
+  const names = goldenNames("lpips_distance");
+
+  describe.each(names.filter((name) => !isHashFilled(name)))("%s", (name) => {
     test("distance, terms and gradient", async () => {
       const { config, tolerance, tensor, below } = await loadTrainingCase(name);
-      const widths = [...config.widths, config.widths[3]];
       const img0 = tensor("in.img0");
-      const epsilon = config.impl === "torchmetrics" ? "inside" : "outside";
-      const { values } = graph(img0.shape, widths, epsilon, config.normalize === true);
+      const { values } = graph(img0.shape, widthsOf(config), epsilonOf(config), config.normalize === true);
       const images = { img0, img1: tensor("in.img1") };
       const results = await runValues(engine, values, images, memoryWeights(below("w.")));
       expectWithin(results.distance!, tensor("out.distance"), tolerance, "distance");
@@ -63,10 +67,10 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     });
   });
 
-  test("lpips_vgg16_full_hash", async () => {
-    const { config, tolerance, tensor } = await loadTrainingCase("lpips_vgg16_full_hash");
+  test.each(names.filter(isHashFilled))("%s", async (name) => {
+    const { config, tolerance, tensor } = await loadTrainingCase(name);
     const { h, w, seeds0, seeds1 } = config.formula_image;
-    const { scope, values } = graph([2, 3, h, w], [64, 128, 256, 512, 512], "outside");
+    const { scope, values } = graph([seeds0.length, 3, h, w], widthsOf(config), epsilonOf(config));
     const manifest = goldenJson("manifest_lpips_vgg16").tensors as { k: number; name: string; shape: number[] }[];
     expect(manifest.map(({ name, shape }) => `${name} ${shape}`).sort()).toEqual(
       [...scope.parameters.values()].map(({ name, shape }) => `${name} ${shape}`).sort(),
@@ -79,7 +83,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     const crop = { stop: config.grad_crop };
     const corner = results.gradient!.slice([undefined, undefined, crop, crop]);
     expectWithin(corner, tensor("grad.img0_crop"), tolerance, "gradient");
-    const sums = [0, 1].map((i) =>
+    const sums = (seeds0 as number[]).map((_, i) =>
       results
         .gradient!.row(i)
         .toFloat32()

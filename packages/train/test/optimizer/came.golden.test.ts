@@ -1,11 +1,11 @@
-/** Three updates of CAME on a matrix, a 1x1 and a 3x3 convolution and a vector, against the reference; what it refuses. */
+/** Updates of CAME on matrices, convolutions and vectors against the reference; what it refuses. */
 import { createProgram, input, parameter, Tensor, type Value, ZEROS } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CameOptions, came, type NamedValue } from "../../src/optimizer/index.js";
 import { expectWithin, relativeError } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { loadTrainingCase } from "../support/golden.js";
+import { goldenNames, loadTrainingCase } from "../support/golden.js";
 import { memoryWeights, NO_WEIGHTS } from "../support/weights.js";
 
 const weight = (name: string, shape: readonly number[]): NamedValue => ({
@@ -43,11 +43,11 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     return { norms, state: await state.readAll() };
   }
 
-  test("came_steps", async () => {
-    const { config, tolerance, tensor } = await loadTrainingCase("came_steps", "diffusion");
+  test.each(goldenNames("came", "diffusion"))("%s", async (name) => {
+    const { config, tolerance, tensor } = await loadTrainingCase(name, "diffusion");
     const numbers = Array.from({ length: config.n_params }, (_, i) => i);
     const initial = new Map(numbers.map((i) => [`p${i}`, tensor(`in.p${i}`)]));
-    expect(config.steps).toBeGreaterThan(1);
+    expect(config.steps).toBeGreaterThan(0);
     const steps = Array.from(
       { length: config.steps },
       (_, s) => new Map(numbers.map((i) => [`p${i}`, tensor(`in.g${i}`).row(s)])),
@@ -67,8 +67,6 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     // Matrices keep sums of their sides; the others a moment of every element.
     const isMatrix = ([, , ...kernel]: readonly number[], rank: number) =>
       rank > 1 && kernel.every((side) => side === 1);
-    const kinds = [...initial.values()].map(({ shape }) => isMatrix(shape, shape.length));
-    expect(new Set(kinds).size).toBe(2);
     for (const i of numbers) {
       const { shape } = initial.get(`p${i}`) as Tensor;
       const kept = [...state.keys()].filter((name) => name.startsWith("came.") && name.endsWith(`.p${i}`)).sort();

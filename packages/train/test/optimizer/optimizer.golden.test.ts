@@ -12,7 +12,7 @@ import {
 } from "../../src/optimizer/index.js";
 import { expectClose, expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { loadTrainingCase, type RawConfig } from "../support/golden.js";
+import { goldenJson, goldenNames, loadTrainingCase, type RawConfig } from "../support/golden.js";
 import { memoryWeights, NO_WEIGHTS } from "../support/weights.js";
 
 describe.each(Object.entries(ENGINES))("%s", (_, start) => {
@@ -57,7 +57,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   }
 
   describe("lr_schedules", () => {
-    test.each(["constant_warmup", "cosine_warmup", "wsd", "cosine"])("%s", async (name) => {
+    test.each(Object.keys(goldenJson("lr_schedules").config.schedules))("%s", async (name) => {
       const golden = await loadTrainingCase("lr_schedules");
       const config = golden.config.schedules[name];
       const step = stateParameter("step", [], "int32");
@@ -118,7 +118,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
   const zeros = (shape: readonly number[]) => Tensor.zeros(shape);
 
-  describe.each(["adamw_phase1_like", "adamw_phase3_like_noclip", "adamw_official_lr"])("%s", (name) => {
+  describe.each(goldenNames("adamw_trajectory"))("%s", (name) => {
     test("trajectory", async () => {
       const { config, tolerance, tensor, below } = await loadTrainingCase(name);
       const names = config.param_order as string[];
@@ -149,7 +149,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
         ),
       );
       const loaded = await engine.load(program, NO_WEIGHTS, { state });
-      expect(config.steps).toBeGreaterThan(1);
+      expect(config.steps).toBeGreaterThan(0);
       for (let s = 0; s < config.steps; s++) {
         const feeds = names.map((key) => [`gradient.${key}`, tensor(`in.grad.${key}`).row(s)] as const);
         const { lr, norm } = await loaded.run(Object.fromEntries(feeds));
@@ -165,7 +165,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
         expectWithin(await state.read(`adamw.test.m.${key}`), tensor(`out.exp_avg.${key}`), tolerance, `m ${key}`);
         expectWithin(await state.read(`adamw.test.v.${key}`), tensor(`out.exp_avg_sq.${key}`), tolerance, `v ${key}`);
       }
-      expect((await state.read("adamw.test.step")).at()).toBe(10);
+      expect((await state.read("adamw.test.step")).at()).toBe(config.steps);
     });
   });
 });

@@ -20,10 +20,10 @@ import {
 } from "../../src/index.js";
 import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { loadTrainingCase, type RawConfig, type Tolerance } from "../support/golden.js";
+import { goldenNames, loadTrainingCase, type RawConfig, type Tolerance } from "../support/golden.js";
 import { memoryWeights } from "../support/weights.js";
 
-const CASE = "train_three_phases_tiny";
+const [CASE] = goldenNames("train_phases") as [string];
 
 const golden = await loadTrainingCase(CASE);
 
@@ -50,7 +50,7 @@ function phaseProgram(phase: Phase, images: readonly number[]): Program {
     images: images as [number, number, number, number],
     l1Weight: l1_weight,
     lpipsWeight: lpips_weight,
-    lpips: { widths: [...lpips_widths, lpips_widths[3]] },
+    lpips: { widths: [...lpips_widths, lpips_widths.at(-1)] },
   };
   if (!settings.gan) {
     return stepProgram(
@@ -89,7 +89,7 @@ async function train(engine: Engine): Promise<Map<string, Tensor>> {
   for (const [from, to] of Object.entries(rename)) {
     for (const [name, tensor] of golden.below(`w.${from}`)) weights.set(`${to}${name}`, tensor);
   }
-  for (const phase of [1, 2, 3] as const) {
+  for (const phase of PHASES.map((_, i) => (i + 1) as Phase)) {
     const images = golden.tensor(`in.phase${phase}.images`);
     const program = phaseProgram(phase, images.shape.slice(1));
     const complete = completeWeights([program], memoryWeights(weights), 0);
@@ -131,7 +131,10 @@ function stored(results: ReadonlyMap<string, Tensor>, name: string): Tensor {
   const tensor = results.get(base);
   if (tensor === undefined) throw new Error(`the run left no ${base}`);
   const values = tensor.toFloat32();
-  if (form === "head_tail") return Tensor.float32([...values.slice(0, 192), ...values.slice(-192)]);
+  if (form === "head_tail") {
+    const each = golden.tensor(`out.${name}`).size / 2;
+    return Tensor.float32([...values.slice(0, each), ...values.slice(-each)]);
+  }
   if (form === "norm") return Tensor.float32([Math.sqrt(values.reduce((sum, v) => sum + v * v, 0))]);
   return tensor;
 }
@@ -151,7 +154,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
   test.each(PHASES)("%s: every tensor that trained", (phase) => {
     const names = [...golden.below(`out.${phase}.`).keys()].filter((name) => name !== "log");
-    expect(names.length).toBeGreaterThan(30);
+    expect(names.length).toBeGreaterThan(0);
     for (const name of names) {
       const key = `${phase}.${name}`;
       expectWithin(stored(results, key), golden.tensor(`out.${key}`), toleranceOf(key), key);

@@ -1,5 +1,5 @@
 /** Golden cases of training: one NAME.json + NAME.safetensors each. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openSafetensorsFile } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
@@ -29,6 +29,17 @@ export interface TrainingCase {
 
 export function goldenJson(name: string, set: GoldenSet = "training"): RawConfig {
   return JSON.parse(readFileSync(pathOf(set, `${name}.json`), "utf8"));
+}
+
+/** Names of the cases of a kind. */
+export function goldenNames(kind: string, set: GoldenSet = "training"): string[] {
+  const names = readdirSync(pathOf(set, "."))
+    .filter((file) => file.endsWith(".json"))
+    .map((file) => file.slice(0, -".json".length))
+    .filter((name) => goldenJson(name, set).kind === kind)
+    .sort();
+  if (names.length === 0) throw new Error(`there is no golden case of the kind ${kind}`);
+  return names;
 }
 
 export async function loadTrainingCase(name: string, set: GoldenSet = "training"): Promise<TrainingCase> {
