@@ -15,9 +15,9 @@ afterAll(() => engine.dispose());
 
 it.each([
   // A training checkpoint: another network under "model", the averaged one under "ema", an optimizer, argparse's Namespace.
-  ["dit-training.pt", "dit_original"],
+  ["dit-training.pt", "torch/dit-training"],
   // A state dict in the layout from before PyTorch 1.6.
-  ["uvit.pth", "uvit_original_conv"],
+  ["uvit.pth", "torch/uvit"],
 ])("%s", async (file, name) => {
   const { config, tensor } = await loadGolden(name);
   const { description, weights, autoencoderWeights } = await openDenoiser(goldenPath(`torch/${file}`), {

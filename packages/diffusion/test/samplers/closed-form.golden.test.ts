@@ -69,6 +69,10 @@ describe("DPM-Solver", () => {
       ...(sample.method === undefined ? {} : { method: sample.method }),
       ...(sample.skip_type === undefined ? {} : { spacing: sample.skip_type }),
       ...(sample.solver_type === undefined ? {} : { solverType: sample.solver_type }),
+      ...(sample.T === undefined ? {} : { startTime: sample.T }),
+      ...(sample.eps === undefined ? {} : { endTime: sample.eps }),
+      ...(sample.atol === undefined ? {} : { absoluteTolerance: sample.atol }),
+      ...(sample.rtol === undefined ? {} : { relativeTolerance: sample.rtol }),
       denoise: sample.denoise ?? false,
     });
     expectGolden(golden, "out.x", await sampler(model, golden.tensor("in.x")));
@@ -117,9 +121,11 @@ describe("Gaussian diffusion", () => {
   it.each(goldenNames("gaussian_math"))("%s: the previous step for a given output", async (name) => {
     const golden = await loadGolden(name);
     const { diffusion = {}, respace } = golden.config;
-    const schedule = gaussianSchedule(respace === undefined ? {} : { respacing: respace });
+    const betaSchedule: BetaSchedule = diffusion.noise_schedule ?? "linear";
+    const schedule = gaussianSchedule({ betaSchedule, ...(respace === undefined ? {} : { respacing: respace }) });
     const predict = diffusion.predict_xstart ? ("data" as const) : ("noise" as const);
-    const variance = diffusion.learn_sigma === false ? ("fixed-large" as const) : ("learned" as const);
+    const fixed = diffusion.sigma_small ? ("fixed-small" as const) : ("fixed-large" as const);
+    const variance = diffusion.learn_sigma === false ? fixed : ("learned" as const);
     const steps = golden.tensor("in.t").data as Int32Array;
     for (const clip of [false, true]) {
       const parts = [...steps].map((step, b) => {
@@ -168,6 +174,8 @@ describe("flows", () => {
         method: stochastic.sampling_method,
         diffusion: stochastic.diffusion_form,
         lastStep: stochastic.last_step,
+        ...(stochastic.diffusion_norm === undefined ? {} : { norm: stochastic.diffusion_norm }),
+        ...(stochastic.last_step_size === undefined ? {} : { lastStepSize: stochastic.last_step_size }),
       });
     } else if (ode.sampling_method === "dopri5") {
       const [absoluteTolerance, relativeTolerance] = [ode.atol ?? 1e-6, ode.rtol ?? 1e-3];
@@ -206,9 +214,11 @@ describe("flows", () => {
     const [fromVelocity, fromScore] = [flow({ path }), flow({ path, prediction: "score" })];
     expectGolden(golden, `out.${path}.score_from_velocity`, perSample(fromVelocity.score));
     expectGolden(golden, `out.${path}.velocity_from_score`, perSample(fromScore.velocity));
+    // The case doesn't name its norm, but the constant form is that.
+    const [norm] = golden.tensor(`out.${path}.diffusion.constant`).toFloat32() as Float32Array & [number];
     for (const form of DIFFUSION_FORMS) {
       const key = form === "increasing-decreasing" ? "inccreasing-decreasing" : form;
-      const w = diffusionCoefficient(form, 0.7, path);
+      const w = diffusionCoefficient(form, norm, path);
       expectGolden(golden, `out.${path}.diffusion.${key}`, Float64Array.from(times, w));
     }
     // The target's velocity, alpha' x1 + sigma' x0.

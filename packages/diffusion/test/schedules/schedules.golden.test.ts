@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  type BetaSchedule,
   gaussianBetas,
   gaussianSchedule,
   INTERPOLANTS,
@@ -12,7 +13,7 @@ import {
   sanaSchedule,
 } from "../../src/index.js";
 import { expectClose, expectGolden, SCHEDULE_TOLERANCE } from "../support/compare.js";
-import { type GoldenCase, loadGolden } from "../support/golden.js";
+import { type GoldenCase, goldenInfo, loadGolden } from "../support/golden.js";
 
 /** Both the project's tolerance and the case's own. */
 function expectBoth(golden: GoldenCase, name: string, actual: ArrayLike<number>): void {
@@ -21,12 +22,13 @@ function expectBoth(golden: GoldenCase, name: string, actual: ArrayLike<number>)
 }
 
 describe("Gaussian diffusion", () => {
-  it.each([
-    ["none", undefined],
-    ["250", "250"],
-  ])("has the reference's tables (respacing %s)", async (key, respacing) => {
+  const { config: described } = goldenInfo("schedule_gaussian");
+  const trainSteps = described.beta_n as number;
+
+  it.each(described.respace_full as string[])('has the reference\'s tables (respacing "%s")', async (respacing) => {
     const golden = await loadGolden("schedule_gaussian");
-    const schedule = gaussianSchedule(respacing === undefined ? {} : { respacing });
+    const key = respacing === "" ? "none" : respacing;
+    const schedule = gaussianSchedule({ trainSteps, ...(respacing === "" ? {} : { respacing }) });
     const expected = {
       betas: schedule.betas,
       alphas_cumprod: schedule.alphasCumprod,
@@ -48,14 +50,16 @@ describe("Gaussian diffusion", () => {
     const golden = await loadGolden("schedule_gaussian");
     const specs = golden.config.respace_map as string[];
     for (const spec of specs) {
-      expect([...respacedSteps(spec, 1000)], spec).toEqual([...(golden.tensor(`out.map.${spec}`).data as Int32Array)]);
+      expect([...respacedSteps(spec, trainSteps)], spec).toEqual([
+        ...(golden.tensor(`out.map.${spec}`).data as Int32Array),
+      ]);
     }
   });
 
   it("has the reference's betas", async () => {
     const golden = await loadGolden("schedule_gaussian");
-    for (const name of ["linear", "squaredcos_cap_v2"] as const) {
-      expectBoth(golden, `out.beta.${name}`, gaussianBetas(name, 1000));
+    for (const name of described.beta_schedules as BetaSchedule[]) {
+      expectBoth(golden, `out.beta.${name}`, gaussianBetas(name, trainSteps));
     }
   });
 
@@ -138,10 +142,13 @@ describe("interpolants", () => {
 });
 
 describe("SANA", () => {
-  it.each([1, 3])("has the reference's sigmas and model times (shift %i)", async (shift) => {
+  const shifts = goldenInfo("schedule_sana").config.shifts as number[];
+
+  it.each(shifts)("has the reference's sigmas and model times (shift %d)", async (shift) => {
     const golden = await loadGolden("schedule_sana");
+    const key = Number.isInteger(shift) ? shift.toFixed(1) : `${shift}`;
     const { sigmas, modelTimes } = sanaSchedule(shift);
-    expectBoth(golden, `out.${shift}.0.sigmas`, sigmas);
-    expect([...modelTimes]).toEqual([...(golden.tensor(`out.${shift}.0.model_t`).data as Int32Array)]);
+    expectBoth(golden, `out.${key}.sigmas`, sigmas);
+    expect([...modelTimes]).toEqual([...(golden.tensor(`out.${key}.model_t`).data as Int32Array)]);
   });
 });

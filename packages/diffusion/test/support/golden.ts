@@ -17,10 +17,13 @@ export interface GoldenInfo {
   // biome-ignore lint/suspicious/noExplicitAny: constructor arguments of many kinds, as the reference wrote them
   readonly config: Record<string, any>;
   readonly tolerance: GoldenTolerance;
+  readonly tensors: Readonly<Record<string, unknown>>;
+  /** How many gradients of parameters the case holds. */
+  readonly n_grads: number;
   readonly tolerance_by_tensor?: Readonly<Record<string, GoldenTolerance>>;
 }
 
-export interface GoldenCase extends GoldenInfo {
+export interface GoldenCase extends Omit<GoldenInfo, "tensors"> {
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The entries `w.<name>` as weights without their prefix. */
   readonly weights: Weights;
@@ -38,11 +41,13 @@ export function goldenInfo(name: string): GoldenInfo {
 
 /** Names of all cases of a kind, sorted. */
 export function goldenNames(kind: string): string[] {
-  return readdirSync(folder)
+  const names = readdirSync(folder)
     .filter((file) => file.endsWith(".json"))
     .map((file) => file.slice(0, -".json".length))
     .filter((name) => goldenInfo(name).kind === kind)
     .sort();
+  if (names.length === 0) throw new Error(`there is no golden case of the kind ${kind}`);
+  return names;
 }
 
 export async function loadGolden(name: string): Promise<GoldenCase> {

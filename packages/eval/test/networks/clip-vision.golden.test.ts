@@ -4,13 +4,13 @@ import { describe, expect, it } from "vitest";
 import { CLIP_VIT_L14_336, clipInput, clipProgram, clipVision } from "../../src/networks/clip-vision.js";
 import { pictureInput, picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, goldenJson, loadGolden, tensorOf } from "../support/golden.js";
+import { expectGolden, goldenJson, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
 
 const engine = useEngine();
 
 describe("the CLIP image tower", () => {
-  it("equals the reference at tiny width", async () => {
-    const golden = await loadGolden("clip_vision_tiny");
+  it.each(goldenNames("clip_vision"))("equals the reference at tiny width (%s)", async (name) => {
+    const golden = await loadGolden(name);
     const { arch } = golden.config;
     const config = {
       hiddenSize: arch.hidden_size,
@@ -30,7 +30,7 @@ describe("the CLIP image tower", () => {
     const { hidden, projected, embedding } = clipVision(createScope(), x, config);
     const program = createProgram("clip", { resized, hidden, projected, embedding });
     const results = await runOnce(engine.current, program, { pictures: picturesToTensor(images) }, golden.weights);
-    const values = (name: string) => (results[name] as Tensor).toFloat32();
+    const values = (key: string) => (results[key] as Tensor).toFloat32();
     expectGolden(golden, "out.resized", values("resized"));
     expectGolden(golden, "out.hidden_last", values("hidden"));
     expectGolden(golden, "out.image_embeds", values("projected"));

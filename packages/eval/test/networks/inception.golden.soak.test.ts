@@ -3,7 +3,7 @@ import { describe, it } from "vitest";
 import { inceptionProgram } from "../../src/networks/inception.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, loadGolden } from "../support/golden.js";
+import { expectGolden, goldenNames, loadGolden } from "../support/golden.js";
 import { formulaImage, hashFilledWeights } from "../support/hash-fill.js";
 
 const engine = useEngine();
@@ -11,7 +11,7 @@ const engine = useEngine();
 describe("the full FID network with closed-form weights", () => {
   const weights = hashFilledWeights("manifest_inception_fid.json");
 
-  it.each(["fid_inception_full_hash_299", "fid_inception_full_hash_resized"])("%s", async (name) => {
+  it.each(goldenNames("fid_inception", ({ hashfill }) => hashfill === true))("%s", async (name) => {
     const golden = await loadGolden(name);
     const { h: height, w: width, seeds } = golden.config.formula_image;
     const images = (seeds as number[]).map((seed) => formulaImage(width, height, seed));

@@ -4,27 +4,25 @@ import { describe, it } from "vitest";
 import { lpips, lpipsProgram } from "../../src/networks/lpips.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, loadGolden } from "../support/golden.js";
+import { expectGolden, goldenNames, loadGolden } from "../support/golden.js";
 import { formulaImage, hashFilledWeights } from "../support/hash-fill.js";
 import { named, optionsOf, rows } from "../support/lpips.js";
 
 const engine = useEngine();
 
 describe("LPIPS at full width with closed-form weights", () => {
-  it.each([
-    ["lpips_alex_full_hash", "manifest_lpips_alex.json"],
-    ["lpips_alex_full_hash_original", "manifest_lpips_alex.json"],
-    ["lpips_vgg16_full_hash", "manifest_lpips_vgg16.json"],
-  ])("%s", async (name, manifest) => {
+  const manifests = { alex: "manifest_lpips_alex.json", vgg: "manifest_lpips_vgg16.json" };
+
+  it.each(goldenNames("lpips_distance", ({ hashfill }) => hashfill === true))("%s", async (name) => {
     const golden = await loadGolden(name);
     const { h: height, w: width, seeds0, seeds1 } = golden.config.formula_image;
     const images = (seeds: number[]): Image[] => seeds.map((seed) => formulaImage(width, height, seed));
     const options = optionsOf(golden);
-    const weights = hashFilledWeights(manifest);
+    const weights = hashFilledWeights(manifests[golden.config.net as keyof typeof manifests]);
     const [a, b] = [picturesToTensor(images(seeds0)), picturesToTensor(images(seeds1))];
     const { distance } = await runOnce(
       engine.current,
-      lpipsProgram({ count: 2, height, width, ...options }),
+      lpipsProgram({ count: seeds0.length, height, width, ...options }),
       { a, b },
       weights,
     );
@@ -39,14 +37,14 @@ describe("LPIPS at full width with closed-form weights", () => {
       });
       return Tensor.float32(data, [list.length, 3, height, width]);
     };
-    const shape = [2, 3, height, width];
+    const shape = [seeds0.length, 3, height, width];
     const { perTap, taps } = lpips(createScope(), input("a", shape), input("b", shape), options);
     const means = taps.map((tap, i) => [`mean${i}`, reduceMean(tap, [2, 3])]);
     const program = createProgram("taps", { ...named(perTap), ...Object.fromEntries(means) });
     const inputs = { a: planes(images(seeds0)), b: planes(images(seeds1)) };
     const results = await runOnce(engine.current, program, inputs, weights);
     expectGolden(golden, "out.per_layer", rows(results));
-    for (let i = 0; i < 5; i++) {
+    for (const i of taps.keys()) {
       expectGolden(golden, `out.feat${i}_channel_mean`, (results[`mean${i}`] as Tensor).toFloat32());
     }
   });

@@ -4,11 +4,11 @@ import { resizePlanes } from "@dcae/core/image";
 import { describe, it } from "vitest";
 import { resample, type TensorResize } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, loadGolden, tensorOf } from "../support/golden.js";
+import { expectGolden, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
 
 const engine = useEngine();
 
-describe.each(["resize_up", "resize_down"])("%s", (name) => {
+describe.each(goldenNames("resize"))("%s", (name) => {
   it.each<[string, TensorResize]>([
     ["out.bilinear_half_pixel", "bilinear"],
     ["out.bilinear_tf1", "bilinear-tf1"],

@@ -1,12 +1,12 @@
 /** Golden cases: one `NAME.json` + `NAME.safetensors` each (test/golden/README.md says where the numbers come from). */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Tensor } from "@dcae/core";
 import { openSafetensorsFile, type Weights } from "@dcae/core/checkpoint";
 import { expect } from "vitest";
 
 // biome-ignore lint/suspicious/noExplicitAny: settings of many kinds, as the reference wrote them
-type RawConfig = Record<string, any>;
+export type RawConfig = Record<string, any>;
 
 export interface Tolerance {
   readonly atol: number;
@@ -28,6 +28,20 @@ export function goldenPath(file: string): string {
 
 export function goldenJson(file: string): RawConfig {
   return JSON.parse(readFileSync(goldenPath(file), "utf8"));
+}
+
+/** Names of the cases of a kind whose settings satisfy `accepts`. */
+export function goldenNames(kind: string, accepts: (config: RawConfig) => boolean = () => true): string[] {
+  const names = readdirSync(goldenPath("."))
+    .filter((file) => file.endsWith(".json"))
+    .filter((file) => {
+      const info = goldenJson(file);
+      return info.kind === kind && accepts(info.config ?? {});
+    })
+    .map((file) => file.slice(0, -".json".length))
+    .sort();
+  if (names.length === 0) throw new Error(`there is no golden case of the kind ${kind}`);
+  return names;
 }
 
 export async function loadGolden(name: string): Promise<GoldenCase> {

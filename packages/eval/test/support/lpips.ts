@@ -6,7 +6,7 @@ import type { GoldenCase } from "./golden.js";
 
 export function optionsOf({ config }: GoldenCase): LpipsOptions {
   const widths =
-    config.net === "vgg" && config.widths.length === 4 ? [...config.widths, config.widths[3]] : config.widths;
+    config.net === "vgg" && config.widths.length === 4 ? [...config.widths, config.widths.at(-1)] : config.widths;
   return { trunk: config.net, norm: config.impl === "torchmetrics" ? "official-evaluation" : "lpips", widths };
 }
 
@@ -19,8 +19,9 @@ export function named(perTap: readonly Value[]): Record<string, Value> {
   return Object.fromEntries(perTap.map((value, i) => [`tap${i}`, value]));
 }
 
-/** The parts of the taps, [N, 5]. */
+/** The parts of the taps, [N, taps]. */
 export function rows(results: Readonly<Record<string, Tensor>>): number[] {
-  const columns = Array.from({ length: 5 }, (_, i) => (results[`tap${i}`] as Tensor).toFloat32());
+  const taps = Object.keys(results).filter((name) => /^tap\d+$/.test(name)).length;
+  const columns = Array.from({ length: taps }, (_, i) => (results[`tap${i}`] as Tensor).toFloat32());
   return Array.from(columns[0] as Float32Array, (_, n) => columns.map((column) => column[n] as number)).flat();
 }
