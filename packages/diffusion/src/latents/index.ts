@@ -16,8 +16,8 @@ export type { LatentFolderStatistics } from "./latent-statistics.js";
 export { openLatents, writeLatentStatistics } from "./open-latents.node.js";
 export { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
 export {
+  type LatentsProgress,
   missingUnits,
   type WriteLatentsOptions,
-  type WriteProgress,
   writeLatents,
 } from "./write-latents.node.js";

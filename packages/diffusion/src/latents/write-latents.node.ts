@@ -37,12 +37,12 @@ export interface WriteLatentsOptions {
    */
   readonly skipErrors?: boolean;
   /** Called after each unit, also those that were there already. */
-  readonly onProgress?: (progress: WriteProgress) => void;
+  readonly onProgress?: (progress: LatentsProgress) => void;
   /** Stops between two batches. */
   readonly signal?: AbortSignal;
 }
 
-export interface WriteProgress {
+export interface LatentsProgress {
   readonly unit: number;
   readonly units: number;
   /** Whether the unit had been written before. */

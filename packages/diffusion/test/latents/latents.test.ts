@@ -18,9 +18,9 @@ import {
   type LatentDataset,
   type LatentItem,
   type LatentManifest,
+  type LatentsProgress,
   openLatents as open,
   skippedPictures,
-  type WriteProgress,
   writeLatentStatistics,
   writeLatents,
 } from "../../src/index.js";
@@ -117,8 +117,8 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     await expect(interrupted).rejects.toThrow("killed");
     await expect(openLatents(folder)).rejects.toThrow(DataError);
 
-    const progress: WriteProgress[] = [];
-    const options = { onProgress: (step: WriteProgress) => void progress.push(step) };
+    const progress: LatentsProgress[] = [];
+    const options = { onProgress: (step: LatentsProgress) => void progress.push(step) };
     await writeLatents(folder, manifest({ layout }), encode, options);
     expect(progress.map(({ skipped }) => skipped)).toEqual([true, false, false]);
     expect((await openLatents(folder)).length).toBe(5);

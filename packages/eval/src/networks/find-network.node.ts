@@ -13,7 +13,7 @@ import { CheckpointError, ConfigError } from "@dcae/core";
 import { openSafetensorsFile, openTorchFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import type { DcaeErrorOptions } from "@dcae/core/graph";
 import { closeAll, failClosed } from "@dcae/core/runtime";
-import type { Metric, MetricNetwork } from "../protocols/metrics.js";
+import { METRICS, type Metric, type MetricNetwork } from "../protocols/metrics.js";
 import { LPIPS_LIN_SUMS, NETWORK_FILES, type NetworkFile } from "./network-files.js";
 
 /** Thrown where a file isn't found, so that runners can leave its metrics out and say why. */
@@ -179,12 +179,9 @@ async function checkLinSums(
 }
 
 /** The metrics that need a network. */
-const METRICS_OF: Readonly<Record<MetricNetwork, readonly Metric[]>> = {
-  inception: ["rfid", "fid", "sfid", "is", "precision", "recall"],
-  "lpips-alex": ["lpips"],
-  "lpips-vgg": ["lpips"],
-  clip: ["cmmd"],
-};
+function metricsWith(network: MetricNetwork): readonly Metric[] {
+  return (Object.keys(METRICS) as Metric[]).filter((metric) => network.split("-")[0] === METRICS[metric].network);
+}
 
 export interface InspectedFile {
   readonly network: MetricNetwork;
@@ -217,7 +214,7 @@ export async function inspectNetworks(options: FindNetworkOptions = {}): Promise
       const path = await locateFile(file, options);
       const found = path === undefined ? {} : { path, published: (await sha256Of(path)) === sha256 };
       const name = names[0] as string;
-      inspected.push({ network, metrics: METRICS_OF[network], role, name, variable, url, sha256, ...found });
+      inspected.push({ network, metrics: metricsWith(network), role, name, variable, url, sha256, ...found });
     }
   }
   return inspected;

@@ -1,32 +1,10 @@
 /** Whether two numbers of one metric may stand in one table. */
 import { DataError } from "@dcae/core";
-import type { Metric } from "./metrics.js";
+import { METRICS, type Metric, type ProtocolPart } from "./metrics.js";
 import { NOT_STATED, type Protocol } from "./protocol.js";
 
-type Key = Exclude<keyof Protocol, "name" | "split">;
-
-const PICTURES: readonly Key[] = ["crop", "size", "decoding", "rounding"];
-
-/** The parts of a protocol that a metric depends on. */
-const RELEVANT: Readonly<Record<Metric, readonly Key[]>> = {
-  psnr: PICTURES,
-  ssim: [...PICTURES, "ssimBorder"],
-  lpips: [...PICTURES, "lpipsTrunk", "lpipsNorm"],
-  rfid: [...PICTURES, "fidPipeline"],
-  fid: [...PICTURES, "fidPipeline"],
-  // Its layer is read from the TensorFlow pipeline, as ADM does, whatever FID uses.
-  sfid: [...PICTURES, "scorePipeline"],
-  is: [...PICTURES, "scorePipeline", "scoreSplits", "scoreSeed"],
-  precision: [...PICTURES, "fidPipeline", "neighbors"],
-  recall: [...PICTURES, "fidPipeline", "neighbors"],
-  cmmd: PICTURES,
-};
-
-/** Metrics whose value depends on how many images went in. */
-const COUNTED: ReadonlySet<Metric> = new Set(["rfid", "fid", "sfid", "is", "precision", "recall", "cmmd"]);
-
-/** Metrics of pairs, whose pictures must be the same ones; the others need the same reference. */
-const OF_PAIRS: ReadonlySet<Metric> = new Set(["psnr", "ssim", "lpips", "rfid"]);
+/** They decide which pictures a metric sees, whatever it is. */
+const PICTURES: readonly ProtocolPart[] = ["crop", "size", "decoding", "rounding"];
 
 /** What a number was measured with. */
 export interface Measured {
@@ -42,11 +20,12 @@ export interface Measured {
 
 /** Why two values of `metric` can't be compared, one line per reason; empty when they can. */
 export function incomparableBecause(metric: Metric, a: Measured, b: Measured): string[] {
-  const reasons = RELEVANT[metric]
+  const reasons = [...PICTURES, ...METRICS[metric].depends]
     .filter((key) => JSON.stringify(a.protocol[key]) !== JSON.stringify(b.protocol[key]))
     .map((key) => `${key} is ${JSON.stringify(a.protocol[key])} and ${JSON.stringify(b.protocol[key])}`);
   reasons.push(...differentData(metric, a, b));
-  if (COUNTED.has(metric) && a.count !== b.count) reasons.push(`the numbers of images are ${a.count} and ${b.count}`);
+  if (METRICS[metric].of === "set" && a.count !== b.count)
+    reasons.push(`the numbers of images are ${a.count} and ${b.count}`);
   const [first, second] = [a.networks ?? [], b.networks ?? []].map((list) => [...list].sort().join(" "));
   if (first !== "" && second !== "" && first !== second) reasons.push("the weights of the metric's network differ");
   return reasons;
@@ -60,9 +39,9 @@ function differentData(metric: Metric, a: Measured, b: Measured): string[] {
     return [`split is ${JSON.stringify(split)} and ${JSON.stringify(b.protocol.split)}`];
   }
   const differ = (x: string | undefined, y: string | undefined) => x !== undefined && y !== undefined && x !== y;
-  if (OF_PAIRS.has(metric)) return !areStated && differ(a.pictures, b.pictures) ? ["the pictures differ"] : [];
-  // The inception score needs no reference.
-  return metric !== "is" && differ(a.reference, b.reference) ? ["the references differ"] : [];
+  if (METRICS[metric].judges === "reconstruction")
+    return !areStated && differ(a.pictures, b.pictures) ? ["the pictures differ"] : [];
+  return METRICS[metric].reference !== null && differ(a.reference, b.reference) ? ["the references differ"] : [];
 }
 
 /**

@@ -1,7 +1,11 @@
 /** The metrics by name: what they mean, which direction is better, which networks they need. */
 import { ConfigError } from "@dcae/core";
+import type { Protocol } from "./protocol.js";
 
 export type MetricNetwork = "inception" | "lpips-alex" | "lpips-vgg" | "clip";
+
+/** The parts of a protocol that may change a number. */
+export type ProtocolPart = Exclude<keyof Protocol, "name" | "split">;
 
 export interface MetricInfo {
   readonly label: string;
@@ -10,42 +14,60 @@ export interface MetricInfo {
   readonly unit: string;
   /** Digits behind the point in tables. */
   readonly digits: number;
+  /** Which evaluation has it: of models (pictures and what became of them), or of generators. */
+  readonly judges: "reconstruction" | "generation";
+  /** Whether it is a mean over pictures or a number of the whole set, which depends on how many there are. */
+  readonly of: "picture" | "set";
+  /** What samples are compared with: statistics will do, or it takes pictures; null: nothing. Reconstructions have their pictures. */
+  readonly reference: "statistics" | "pictures" | null;
+  /** The network it is computed with; that of LPIPS has the trunk of the protocol. */
+  readonly network: "inception" | "lpips" | "clip" | null;
+  /** Parts of a protocol besides those that prepare pictures that change it: numbers with different ones don't compare. */
+  readonly depends: readonly ProtocolPart[];
 }
 
-const info = (label: string, better: "higher" | "lower", digits: number, unit = ""): MetricInfo => ({
-  label,
-  better,
-  unit,
-  digits,
-});
+const pair = { judges: "reconstruction", of: "picture", reference: null, unit: "" } as const;
+const generation = {
+  judges: "generation",
+  of: "set",
+  reference: "statistics",
+  network: "inception",
+  unit: "",
+} as const;
+const lower = (label: string) => ({ label, better: "lower", digits: 4 }) as const;
+const higher = (label: string) => ({ label, better: "higher", digits: 4 }) as const;
 
+/** A row for each metric, in the order of tables. */
 export const METRICS = {
-  psnr: info("PSNR", "higher", 4, "dB"),
-  ssim: info("SSIM", "higher", 4),
-  lpips: info("LPIPS", "lower", 4),
-  rfid: info("rFID", "lower", 4),
-  fid: info("FID", "lower", 4),
-  sfid: info("sFID", "lower", 4),
-  is: info("Inception score", "higher", 3),
-  precision: info("Precision", "higher", 4),
-  recall: info("Recall", "higher", 4),
-  cmmd: info("CMMD", "lower", 4),
+  psnr: { ...higher("PSNR"), ...pair, unit: "dB", network: null, depends: [] },
+  ssim: { ...higher("SSIM"), ...pair, network: null, depends: ["ssimBorder"] },
+  lpips: { ...lower("LPIPS"), ...pair, network: "lpips", depends: ["lpipsTrunk", "lpipsNorm"] },
+  rfid: { ...lower("rFID"), ...pair, of: "set", network: "inception", depends: ["fidPipeline"] },
+  fid: { ...lower("FID"), ...generation, depends: ["fidPipeline"] },
+  // Its layer is read from the TensorFlow pipeline, as ADM does, whatever FID uses.
+  sfid: { ...lower("sFID"), ...generation, depends: ["scorePipeline"] },
+  is: {
+    ...{ ...higher("Inception score"), ...generation, digits: 3, reference: null },
+    depends: ["scorePipeline", "scoreSplits", "scoreSeed"],
+  },
+  precision: { ...higher("Precision"), ...generation, reference: "pictures", depends: ["fidPipeline", "neighbors"] },
+  recall: { ...higher("Recall"), ...generation, reference: "pictures", depends: ["fidPipeline", "neighbors"] },
+  cmmd: { ...lower("CMMD"), ...generation, reference: "pictures", network: "clip", depends: [] },
 } as const satisfies Record<string, MetricInfo>;
 
 export type Metric = keyof typeof METRICS;
 
-export const RECONSTRUCTION_METRICS = ["psnr", "ssim", "lpips", "rfid"] as const satisfies readonly Metric[];
-export const GENERATION_METRICS = [
-  "fid",
-  "sfid",
-  "is",
-  "precision",
-  "recall",
-  "cmmd",
-] as const satisfies readonly Metric[];
+type MetricOf<J extends MetricInfo["judges"]> = {
+  [M in Metric]: (typeof METRICS)[M]["judges"] extends J ? M : never;
+}[Metric];
+export type ReconstructionMetric = MetricOf<"reconstruction">;
+export type GenerationMetric = MetricOf<"generation">;
 
-export type ReconstructionMetric = (typeof RECONSTRUCTION_METRICS)[number];
-export type GenerationMetric = (typeof GENERATION_METRICS)[number];
+function metricsOf<J extends MetricInfo["judges"]>(judges: J): readonly MetricOf<J>[] {
+  return (Object.keys(METRICS) as Metric[]).filter((metric) => METRICS[metric].judges === judges) as MetricOf<J>[];
+}
+export const RECONSTRUCTION_METRICS = metricsOf("reconstruction");
+export const GENERATION_METRICS = metricsOf("generation");
 
 /**
  * The metrics of a list of names, each once, in the order of `known`.

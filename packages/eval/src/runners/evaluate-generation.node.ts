@@ -7,7 +7,7 @@ import { type FrechetResult, frechetDistance } from "../metrics/frechet-distance
 import { inceptionScore } from "../metrics/inception-score.js";
 import { precisionRecall } from "../metrics/precision-recall.js";
 import type { FindNetworkOptions } from "../networks/find-network.node.js";
-import { checkMetrics, GENERATION_METRICS, type GenerationMetric, type Metric } from "../protocols/metrics.js";
+import { checkMetrics, GENERATION_METRICS, type GenerationMetric, METRICS, type Metric } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import { type EvaluationResult, type MetricValue, thisMachine } from "../results/evaluation-result.js";
 import type { PictureSource } from "../sources/picture-source.js";
@@ -69,7 +69,7 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
     };
     const ofSamples = await extract(samples, "samples", "samples", computed);
     const pictures = reference?.pictures;
-    const ofReference = computed.filter((metric) => metric !== "is" && !plan.statistics.has(metric));
+    const ofReference = computed.filter((metric) => METRICS[metric].reference !== null && !plan.statistics.has(metric));
     const compared =
       pictures === undefined || ofReference.length === 0
         ? undefined

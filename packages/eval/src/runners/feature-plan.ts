@@ -9,7 +9,7 @@ import type { VectorSet } from "../metrics/pairwise.js";
 import { clipProgram } from "../networks/clip-vision.js";
 import { type InceptionOutput, type InceptionPipeline, inceptionProgram } from "../networks/inception.js";
 import { picturesToTensor } from "../networks/pictures.js";
-import { GENERATION_METRICS, type GenerationMetric, type Metric, type MetricNetwork } from "../protocols/metrics.js";
+import { type GenerationMetric, METRICS, type Metric, type MetricNetwork } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import { createFeatureAccumulator, type FeatureAccumulator } from "../statistics/feature-accumulator.js";
 import type { ProgramPool } from "./program-pool.js";
@@ -140,16 +140,12 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
   };
 }
 
-function isOfGeneration(metric: Metric): metric is GenerationMetric {
-  return (GENERATION_METRICS as readonly Metric[]).includes(metric);
-}
-
 /** Undefined for metrics that need none. */
 export function networkOfMetric(
   metric: Metric,
   { lpipsTrunk }: Pick<Protocol, "lpipsTrunk">,
 ): MetricNetwork | undefined {
-  if (isOfGeneration(metric)) return networkOf(FEATURE_OF[metric]);
-  if (metric === "lpips") return lpipsTrunk === "vgg" ? "lpips-vgg" : "lpips-alex";
-  return metric === "rfid" ? "inception" : undefined;
+  const { network } = METRICS[metric];
+  if (network === "lpips") return lpipsTrunk === "vgg" ? "lpips-vgg" : "lpips-alex";
+  return network ?? undefined;
 }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { ShapeError } from "@dcae/core";
 import { openNpz } from "../files/npz-reader.node.js";
-import type { GenerationMetric } from "../protocols/metrics.js";
+import { type GenerationMetric, METRICS } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import { folderSource } from "../sources/folder-source.node.js";
 import { npzSource } from "../sources/npz-source.node.js";
@@ -62,7 +62,6 @@ function fingerprintOf({ info, statistics }: StatisticsFile): string {
   return hash.digest("hex");
 }
 
-const OF_REFERENCE_PICTURES: ReadonlySet<GenerationMetric> = new Set(["precision", "recall", "cmmd"]);
 const PICTURES_HINT = "Give a folder of pictures or an archive that holds them as reference.";
 
 /** Pool features of the FID network, and the part of a 17x17 map that sFID takes. */
@@ -150,11 +149,11 @@ export function planReference(
   const statistics = new Map<GenerationMetric, FeatureStatistics>();
   const refuse = (metric: GenerationMetric, reason: string, hint: string) => missing.push({ metric, reason, hint });
   for (const metric of wanted) {
-    if (metric === "is") continue;
+    if (METRICS[metric].reference === null) continue;
     if (reference === undefined) {
       refuse(metric, "there is no reference to compare with", PICTURES_HINT);
     } else if (
-      OF_REFERENCE_PICTURES.has(metric) ||
+      METRICS[metric].reference === "pictures" ||
       (metric === "sfid" && reference.statistics?.spatial === undefined)
     ) {
       if (reference.pictures === undefined)
