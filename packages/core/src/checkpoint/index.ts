@@ -26,4 +26,4 @@ export {
   writeSafetensorsFile,
   writeShardedFiles,
 } from "./safetensors/file.node.js";
-export { temporaryStem } from "./temporary-name.node.js";
+export { type ProcessOwner, stateOf, temporaryStem, thisProcess } from "./temporary-name.node.js";

@@ -11,7 +11,8 @@ import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { errorCode } from "./file-error.node.js";
 
-interface ProcessOwner {
+/** Which process something on disk belongs to. */
+export interface ProcessOwner {
   /** Where its number means that process: a hash of the machine's name and, on Linux, the namespace of process numbers. */
   readonly host: string;
   readonly pid: number;
@@ -42,7 +43,7 @@ function startOf(pid: number): string {
 
 let me: ProcessOwner | undefined;
 
-function thisProcess(): ProcessOwner {
+export function thisProcess(): ProcessOwner {
   me ??= { host: thisHost(), pid: process.pid, started: startOf(process.pid) };
   return me;
 }

@@ -11,35 +11,27 @@ import { link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "nod
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { errorCode, fileError } from "@dcae/core/checkpoint";
+import { errorCode, fileError, stateOf, thisProcess } from "@dcae/core/checkpoint";
 import { ConfigError, DataError } from "@dcae/core/graph";
 
 interface Owner {
   readonly pid: number;
+  /** The machine's name. */
   readonly host: string;
   /** null where the system doesn't tell. */
   readonly started: string | null;
+  /** `ProcessOwner.host`: machines and containers of one name have their own numbers of processes. Earlier versions didn't note it. */
+  readonly numbers?: string;
 }
 
-/** When process `pid` started, in ticks since the machine did; null where that isn't known. */
-function startOf(pid: number): string | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses and may hold anything.
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? null;
-  } catch {
-    return null;
-  }
+function thisOwner(): Owner {
+  const { pid, host, started } = thisProcess();
+  return { pid, host: hostname(), started, numbers: host };
 }
 
-function isAlive({ pid, host, started }: Owner): boolean {
-  if (host !== hostname()) return true; // can't be told from here
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return errorCode(error) === "EPERM";
-  }
-  return started === null || startOf(pid) === null || startOf(pid) === started;
+/** Of processes elsewhere it can't be told from here. */
+function isAlive({ pid, host, started, numbers = thisProcess().host }: Owner): boolean {
+  return host !== hostname() || stateOf({ host: numbers, pid, started: started ?? "0" }) !== "ended";
 }
 
 async function readText(path: string): Promise<string | undefined> {
@@ -134,8 +126,7 @@ export interface RunLock {
  */
 export async function lockRun(folder: string): Promise<RunLock> {
   const path = join(folder, LOCK);
-  const me: Owner = { pid: process.pid, host: hostname(), started: startOf(process.pid) };
-  const mine = JSON.stringify({ ...me, key: randomBytes(6).toString("hex") });
+  const mine = JSON.stringify({ ...thisOwner(), key: randomBytes(6).toString("hex") });
   try {
     await mkdir(folder, { recursive: true });
     for (let attempt = 0; !(await place(folder, mine)); attempt++) {

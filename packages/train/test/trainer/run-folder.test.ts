@@ -89,6 +89,11 @@ describe("the lock", () => {
   });
 
   test("of another process is neither removed nor written over", async () => {
+    // A container of this machine's name, where the number of a process that is gone means another one.
+    await mkdir(at("container"), { recursive: true });
+    const contained = { pid: 2 ** 22 + 1, host: hostname(), started: "1", numbers: "0123abcd" };
+    await writeFile(at("container", "run.lock"), JSON.stringify(contained));
+    await expect(lockRun(at("container"))).rejects.toThrow(/process 4194305 on .* is training in this folder/);
     const lock = await lockRun(at("taken"));
     const other = JSON.stringify({ pid: process.pid, host: hostname(), started: null });
     await writeFile(at("taken", "run.lock"), other);
