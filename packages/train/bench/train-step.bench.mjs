@@ -80,7 +80,11 @@ function peakMemory() {
 async function child() {
   const { name, form, threads } = JSON.parse(process.env.DCAE_BENCH ?? "");
   const program = /** @type {NonNullable<typeof CASES[string]>} */ (CASES[name])(form === "optimized");
-  const engine = await createEngine({ device: "cpu", threads, blocked: form === "optimized" });
+  const engine = await createEngine({
+    device: "cpu",
+    threads,
+    form: { kind: "stateful", blocked: form === "optimized" },
+  });
   const weights = completeWeights([program], { source: "fresh", entries: new Map(), close: async () => {} }, 1);
   const state = await createTrainingState(engine, [program], weights);
   const loaded = await engine.load(program, weights, { state });

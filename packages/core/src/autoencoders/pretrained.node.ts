@@ -5,6 +5,7 @@
 import { ConfigError } from "../errors.js";
 import type { Kind } from "../models/families.js";
 import type { ModelDescription } from "../models/model-description.js";
+import { chooseForm, type Form } from "../runtime/compile.js";
 import { createEngine } from "../runtime/create-engine.node.js";
 import type { EngineOptions } from "../runtime/engine.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
@@ -19,16 +20,17 @@ import { type SaveOptions, saveCheckpoint } from "./save-checkpoint.node.js";
 export interface LoadOptions extends OpenOptions, PretrainedOptions, EngineOptions {
   /**
    * With dtype int8: the pictures on which the ranges of activations are observed, which takes a run of encoder and decoder in
-   * float32 for each. With a `programCache` they are kept there; with `activationRanges` they are known.
+   * float32 for each. With a `programCache` they are kept there; where they are known already, give `form` instead.
    */
   readonly calibration?: CalibrationOptions | undefined;
 }
 
 const NODE: Platform<LoadOptions> = {
   open: openFiles,
-  // Checkpoints are large and pictures few: a second copy of the weights rarely pays.
-  createEngine: async (checkpoint, options) =>
-    createEngine({ packWeights: false, ...(await withActivationRanges(checkpoint, options)) }),
+  async createEngine(checkpoint, options) {
+    const { dtype: _dtype, optimize: _optimize, ...rest } = options;
+    return createEngine({ ...rest, form: await formOf(checkpoint, options) });
+  },
 };
 
 /** What autoencoders can do in Node besides. */
@@ -83,36 +85,36 @@ export async function loadAutoencoder(
   return new Class(parts);
 }
 
-/** The options of the engine; with int8, the ranges of activations are found where they aren't given. */
-async function withActivationRanges({ model, weights }: Checkpoint, options: LoadOptions): Promise<EngineOptions> {
-  const { calibration, activationRanges, dtype, device = "auto", threads, programCache } = options;
-  if (calibration !== undefined && (dtype !== "int8" || activationRanges !== undefined)) {
-    const why = dtype === "int8" ? "beside activationRanges" : `with dtype ${dtype ?? "float32"}`;
+/** The form that a model is to run in; for int8, the ranges of its values are observed. */
+async function formOf({ model, weights }: Checkpoint, options: LoadOptions): Promise<Form> {
+  const { calibration, form, dtype, optimize, device = "auto", threads, programCache } = options;
+  if (calibration !== undefined && (dtype !== "int8" || form !== undefined)) {
+    const why = form === undefined ? `with dtype ${dtype ?? "float32"}` : "beside form";
     throw new ConfigError(`calibration: it has no effect ${why}`);
   }
-  // Elsewhere int8 is refused by the engine, before work begins.
-  if (dtype !== "int8" || activationRanges !== undefined || (device !== "auto" && device !== "cpu")) return options;
+  // Checkpoints are large and pictures few: a second copy of the weights rarely pays.
+  const mapped = { kind: "plain", packWeights: false } as const;
+  // Where int8 can't run or is contradicted, it is refused before work begins.
+  if (dtype !== "int8" || form !== undefined || optimize === true || (device !== "auto" && device !== "cpu")) {
+    return chooseForm(options, mapped);
+  }
   if (calibration === undefined) {
     throw new ConfigError("dtype int8: the ranges of the model's activations aren't known", {
-      hint: "Give calibration: { pictures }, a few pictures on which to observe them, or the activationRanges that calibrate() found.",
+      hint: 'Give calibration: { pictures }, a few pictures on which to observe them, or form: { kind: "int8", ranges } with what calibrate() found.',
     });
   }
-  const { pictures } = calibration;
   const observe = async () => {
-    const engine = await createEngine({
-      device: "cpu",
-      packWeights: false,
-      ...(threads === undefined ? {} : { threads }),
-    });
+    const engine = await createEngine({ device: "cpu", form: mapped, ...(threads === undefined ? {} : { threads }) });
     try {
       return await calibrate({ description: model, weights, engine }, calibration);
     } finally {
       await engine.dispose();
     }
   };
+  const { pictures } = calibration;
   const ranges =
     programCache === undefined
       ? await observe()
       : await keepRanges(programCache, { config: model.config, weights, pictures }, observe);
-  return { ...options, activationRanges: ranges };
+  return { kind: "int8", ranges };
 }

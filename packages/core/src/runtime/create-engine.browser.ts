@@ -1,5 +1,6 @@
 /** The engine for browsers: onnxruntime-web on WebGPU or WebAssembly. */
 import { ConfigError } from "../errors.js";
+import { chooseForm } from "./compile.js";
 import type { ComputeDType } from "./engine.js";
 import { OnnxEngine } from "./onnx-engine.js";
 import { createWebSessionHost, type OrtModule } from "./web-session-host.js";
@@ -33,5 +34,5 @@ export async function createEngine(options: WebEngineOptions = {}): Promise<Onnx
     throw new ConfigError(`dtype: "${String(dtype)}" can't be had in browsers`, { hint: "Use float32 or float16." });
   }
   const chosen = device === "auto" ? ((await hasWebGpu()) ? "webgpu" : "wasm") : device;
-  return new OnnxEngine(createWebSessionHost(ort), { device: chosen, dtype });
+  return new OnnxEngine(createWebSessionHost(ort), { device: chosen, form: chooseForm({ dtype }) });
 }

@@ -9,7 +9,8 @@ import { input } from "../graph/ops/leaves.js";
 import { createProgram } from "../graph/program.js";
 import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
-import { COMPUTE_DTYPES, DEVICES, type Device, type EngineOptions } from "./engine.js";
+import { chooseForm, type Form } from "./compile.js";
+import { DEVICES, type Device, type EngineOptions } from "./engine.js";
 import { openKeptConstants } from "./kept-constants.node.js";
 import { OnnxEngine } from "./onnx-engine.js";
 import type { ConstantFiles } from "./program-constants.js";
@@ -69,41 +70,14 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
   return "cpu";
 }
 
-function checkDType({
-  device = "auto",
-  dtype = "float32",
-  activationRanges,
-  optimize,
-  packWeights,
-}: EngineOptions): void {
-  if (!COMPUTE_DTYPES.includes(dtype)) {
-    throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: `Use ${COMPUTE_DTYPES.join(", ")}.` });
-  }
-  if (dtype !== "int8") {
-    if (activationRanges === undefined) return;
-    throw new ConfigError(`activationRanges: they have no effect with dtype ${dtype}`, { hint: "Use int8." });
-  }
-  if (device !== "auto" && device !== "cpu") {
-    throw new ConfigError(`dtype: int8 is for the CPU, the device is ${device}`, { hint: 'Use the device "cpu".' });
-  }
-  if (activationRanges === undefined) {
-    throw new ConfigError("dtype: int8 needs activationRanges", {
-      hint: "AutoencoderDC.fromPretrained finds them; for programs of your own, observe them with withRanges.",
-    });
-  }
-  const useless = optimize === true ? "optimize" : packWeights === true ? "packWeights" : undefined;
-  if (useless !== undefined) {
-    throw new ConfigError(`${useless}: it has no effect with dtype int8`, { hint: "Leave it out." });
-  }
-}
-
 /** Where programs put what they compute from weights; only rewritten ones compute much. */
 async function constantFiles(
   device: Device,
-  { optimize, dtype, programCache }: EngineOptions,
+  form: Form,
+  programCache: string | undefined,
 ): Promise<(() => ConstantFiles) | undefined> {
   if (programCache !== undefined) return openKeptConstants(programCache);
-  return device === "cpu" && (optimize || dtype === "int8") ? temporaryConstants : undefined;
+  return device === "cpu" && (form.kind === "fast" || form.kind === "int8") ? temporaryConstants : undefined;
 }
 
 /**
@@ -112,38 +86,36 @@ async function constantFiles(
  * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
  */
 export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
-  const { device = "auto", dtype = "float32", threads, optimize, blocked, packWeights, programCache } = options;
+  const { device = "auto", threads, programCache } = options;
   if (device !== "auto" && !DEVICES.includes(device)) {
     throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
   }
-  checkDType(options);
+  const form = chooseForm(options);
+  const isInt8 = form.kind === "int8";
+  if (isInt8 && device !== "auto" && device !== "cpu") {
+    throw new ConfigError(`dtype: int8 is for the CPU, the device is ${device}`, { hint: 'Use the device "cpu".' });
+  }
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new ConfigError(`threads: ${threads} isn't a positive integer`);
   }
-  if (packWeights === true && optimize === true) {
-    throw new ConfigError("packWeights: optimized programs always have packed weights", { hint: "Leave it out." });
-  }
   const host = createWorkerSessionHost();
   try {
-    const wanted = dtype === "int8" ? "cpu" : device;
+    const wanted = isInt8 ? "cpu" : device;
     const chosen = wanted === "auto" ? await chooseDevice(host) : wanted;
     const problem = device === "auto" ? undefined : await probe(host, chosen);
     if (problem !== undefined) {
       throw new EngineError(`device "${chosen}" doesn't work here: ${problem}`, { hint: INSTALL_HINTS[chosen] });
     }
-    const forCpu = programCache !== undefined ? "programCache" : packWeights === true ? "packWeights" : undefined;
-    if (forCpu !== undefined && chosen !== "cpu") {
-      throw new ConfigError(`${forCpu}: it is for the CPU, the device is ${chosen}`, { hint: 'Use the device "cpu".' });
+    if (programCache !== undefined && chosen !== "cpu") {
+      throw new ConfigError(`programCache: it is for the CPU, the device is ${chosen}`, {
+        hint: 'Use the device "cpu".',
+      });
     }
     return new OnnxEngine(host, {
       device: chosen,
-      dtype,
-      activationRanges: options.activationRanges,
+      form,
       threads: threads ?? availableParallelism(),
-      optimize,
-      blocked,
-      packWeights,
-      constants: await constantFiles(chosen, options),
+      constants: await constantFiles(chosen, form, programCache),
       locate: realpath,
     });
   } catch (error) {

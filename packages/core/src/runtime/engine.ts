@@ -4,8 +4,8 @@
 import type { Weights } from "../checkpoint/weights.js";
 import type { DType } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
-import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
+import type { FormOptions } from "./compile.js";
 
 /** Execution providers of ONNX Runtime, by the names of its JavaScript packages. */
 export const DEVICES = ["cpu", "webgpu", "cuda", "tensorrt", "coreml", "dml", "wasm"] as const;
@@ -15,34 +15,11 @@ export type Device = (typeof DEVICES)[number];
 export const COMPUTE_DTYPES = ["float32", "float16", "int8"] as const;
 export type ComputeDType = (typeof COMPUTE_DTYPES)[number];
 
-export interface EngineOptions {
+export interface EngineOptions extends FormOptions {
   /** "auto" takes the fastest device that works here (see `OnnxEngine` for the order). Default "auto". */
   readonly device?: Device | "auto";
-  /**
-   * Default "float32". float16 halves memory where the device computes in it; the CPU has no kernels for it. int8 is for the CPU:
-   * weights take a quarter of the memory, and convolutions less time than in any form of float32 (see graph/rewrite/quantize.ts),
-   * for an error that depends on the model. It needs `activationRanges`; `AutoencoderDC.fromPretrained` finds them itself.
-   */
-  readonly dtype?: ComputeDType;
-  /** With int8: between which values convolutions take and give, as `calibrate` observes them. */
-  readonly activationRanges?: ActivationRanges;
   /** Threads that one operator may use on the CPU. Default: as many as the machine offers. */
   readonly threads?: number;
-  /**
-   * Whether programs are rewritten into faster ones before they run (see graph/rewrite/optimize.ts). It pays on the CPU, in
-   * float32: half the time, or less. Transformed convolution weights take four to seven times the memory of the weights and
-   * seconds to compute at loading; in Node they pass through the system's folder for temporary files (TMPDIR), which needs
-   * room for them, or lie in `programCache`. Outputs differ by rounding, up to 1e-4 of the largest value for a whole model.
-   * Programs with state are never rewritten. Default false.
-   */
-  readonly optimize?: boolean;
-  /**
-   * CPU, programs that are not rewritten: whether the runtime converts the weights of convolutions into the layout that its
-   * kernels like best. It takes a copy of them and a second or two at loading; without it, weights are used where they lie in
-   * the checkpoint, and convolutions of 3x3 take up to a fifth longer. Default true; models that are loaded with
-   * `fromPretrained` have false.
-   */
-  readonly packWeights?: boolean;
   /**
    * A folder that keeps what programs compute from their weights when they are loaded: transformed filters of rewritten
    * programs, converted weights. Programs then load at once, map these files instead of holding copies, and share them
@@ -50,11 +27,6 @@ export interface EngineOptions {
    * cleaned; it can be removed at any time. CPU only. Default: nothing is kept.
    */
   readonly programCache?: string;
-  /**
-   * Whether programs with state compute depthwise convolutions in the blocked layout of the runtime's CPU kernels, where it has
-   * one (see onnx/blocked-layout.ts): several times the speed. Default true; false is for comparisons.
-   */
-  readonly blocked?: boolean;
 }
 
 export type NamedTensors = Readonly<Record<string, Tensor>>;

@@ -7,19 +7,14 @@ import type { Weights } from "../checkpoint/weights.js";
 import { EngineError, errorMessage } from "../errors.js";
 import { shapeEqual, shapeToString } from "../graph/dim.js";
 import type { Program } from "../graph/program.js";
-import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
-import { toInt8 } from "../graph/rewrite/int8.js";
-import { optimize } from "../graph/rewrite/optimize.js";
-import type { ActivationRanges } from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
-import { onnxForm } from "../onnx/lower-composite.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import { closeAll, failClosed } from "./close-all.js";
+import { type Compiled, compile, dtypeOfForm, type Form, PLAIN, STATEFUL } from "./compile.js";
 import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "./engine.js";
 import { createOnnxState, type OnnxState } from "./onnx-state.js";
-import { predictMemory } from "./predict-memory.js";
 import { probeBlockSize } from "./probe-block-size.js";
 import { probeExactInt8 } from "./probe-int8.js";
 import { type ConstantFiles, prepareConstants } from "./program-constants.js";
@@ -27,28 +22,13 @@ import type { Session, SessionHost, SessionOptions, StateBinding } from "./sessi
 
 export interface OnnxEngineOptions {
   readonly device: Device;
-  readonly dtype?: ComputeDType | undefined;
-  /** See `EngineOptions`; with dtype int8. */
-  readonly activationRanges?: ActivationRanges | undefined;
+  /** Of programs without state (default: as they are written); the stateful one: of those with. */
+  readonly form?: Form | undefined;
   readonly threads?: number | undefined;
-  /** See `EngineOptions`. */
-  readonly optimize?: boolean | undefined;
-  /** See `EngineOptions`. */
-  readonly blocked?: boolean | undefined;
-  /** See `EngineOptions`. */
-  readonly packWeights?: boolean | undefined;
   /** Lets models refer to weight files; needs a host that reads files. */
   readonly locate?: LocateFile | undefined;
   /** Where what a program computes from its weights lies; without it, the runtime computes it in memory. */
   readonly constants?: (() => ConstantFiles) | undefined;
-}
-
-/** What a session is for. */
-interface SessionUse {
-  readonly binding?: StateBinding | undefined;
-  readonly rewritten?: boolean;
-  /** See `SessionOptions`. */
-  readonly runsOnce?: boolean;
 }
 
 export class OnnxEngine implements Engine {
@@ -57,6 +37,9 @@ export class OnnxEngine implements Engine {
   readonly dtype: ComputeDType;
   readonly #host: SessionHost;
   readonly #options: OnnxEngineOptions;
+  /** Of programs without state, and of those with. */
+  readonly #form: Form;
+  readonly #stateful: Form;
   readonly #programs = new Set<LoadedProgram>();
   readonly #states = new WeakMap<EngineState, OnnxState>();
   #block: Promise<number | undefined> | undefined;
@@ -67,7 +50,10 @@ export class OnnxEngine implements Engine {
     this.#host = host;
     this.#options = options;
     this.device = options.device;
-    this.dtype = options.dtype ?? "float32";
+    const { form = PLAIN } = options;
+    this.#form = form.kind === "stateful" ? PLAIN : form;
+    this.#stateful = form.kind === "stateful" ? form : STATEFUL;
+    this.dtype = dtypeOfForm(form);
     this.name = `${host.name} ${options.device}`;
   }
 
@@ -83,15 +69,16 @@ export class OnnxEngine implements Engine {
   async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
     this.#checkDisposed();
     const binding = this.#bindState(original, options.state);
-    // Weights in a state change between runs, so what is computed from them can't be computed once.
-    if (binding !== undefined) return this.#start(original, await this.#session(original, weights, { binding }));
-    const program = this.rewrite(original);
+    if (binding !== undefined) {
+      const compiled = compile(original, this.#stateful, this.device);
+      return this.#start(original, await this.#session(compiled, weights, { binding }));
+    }
+    const compiled = compile(original, this.#form, this.device);
     const files = this.#options.constants?.();
-    const rewritten = this.#optimizes;
     const session =
       files === undefined
-        ? await this.#session(program, weights, { rewritten })
-        : await this.#withConstants(program, weights, files, rewritten);
+        ? await this.#session(compiled, weights)
+        : await this.#withConstants(compiled, weights, files);
     return this.#start(original, session);
   }
 
@@ -106,11 +93,12 @@ export class OnnxEngine implements Engine {
   }
 
   /** A session of the program whose constants lie in files. */
-  async #withConstants(program: Program, weights: Weights, files: ConstantFiles, rewritten: boolean): Promise<Session> {
+  async #withConstants(compiled: Compiled, weights: Weights, files: ConstantFiles): Promise<Session> {
     let session: Session | undefined;
     try {
-      const prepared = await prepareConstants(program, weights, (part, values) => this.#evaluate(part, values), files);
-      const opened = await this.#session(prepared.program, prepared.weights, { rewritten });
+      const evaluate = (part: Program, values: Weights) => this.#evaluate({ ...compiled, program: part }, values);
+      const prepared = await prepareConstants(compiled.program, weights, evaluate, files);
+      const opened = await this.#session({ ...compiled, program: prepared.program }, prepared.weights);
       session = opened;
       await files.loaded();
       return {
@@ -124,9 +112,9 @@ export class OnnxEngine implements Engine {
     }
   }
 
-  /** The outputs of a program without inputs. */
-  async #evaluate(program: Program, weights: Weights): Promise<Record<string, Tensor>> {
-    const session = await this.#session(program, weights, { runsOnce: true });
+  /** The outputs of a part of a program that has no inputs. */
+  async #evaluate(part: Compiled, weights: Weights): Promise<Record<string, Tensor>> {
+    const session = await this.#session(part, weights, { arena: false, planMemory: true, runsOnce: true });
     try {
       return Object.fromEntries(await session.run(new Map()));
     } finally {
@@ -134,38 +122,36 @@ export class OnnxEngine implements Engine {
     }
   }
 
-  /** Lowers a program as it is. */
-  async #session(program: Program, weights: Weights, use: SessionUse): Promise<Session> {
-    const { binding, rewritten = false, runsOnce = false } = use;
+  /** @param use what this session is besides what its form says */
+  async #session(
+    { program, session, blocked }: Compiled,
+    weights: Weights,
+    use: Partial<SessionOptions> = {},
+  ): Promise<Session> {
+    const { binding } = use;
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
-    const block = binding === undefined ? undefined : await this.#blockSize();
+    const block = blocked ? await this.#blockSize() : undefined;
     // What wasn't bound just before lies in the state.
     const lowered = lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block });
-    const model = encodeModel(lowered);
     const hasInt8 = lowered.nodes.some(({ opType }) => opType === "QLinearConv");
-    const { packWeights = true } = this.#options;
-    // A program with state runs thousands of times: mapping its memory anew at each run took a sixth of a training step.
-    // Rewritten programs have many short operators that move much memory. Pieces that are kept, without a planned block
-    // beside them, are as fast as both and take the memory of neither.
-    const arena = binding !== undefined || (rewritten && this.#optimizes);
-    return this.#create(program, model, {
-      externalFolder: folder,
-      externalBuffers: buffers,
-      binding,
-      arena,
-      planMemory: !arena,
-      exactInt8: hasInt8 && !(await this.#computesInt8Exactly()),
-      // Programs that are to be fast take the copies; depthwise convolutions need several times as long without.
-      packWeights: binding !== undefined || this.#optimizes || packWeights,
-      runsOnce,
-    });
+    try {
+      return await this.#host.createSession(encodeModel(lowered), {
+        device: this.device,
+        threads: this.#options.threads,
+        externalFolder: folder,
+        externalBuffers: buffers,
+        exactInt8: hasInt8 && !(await this.#computesInt8Exactly()),
+        ...session,
+        ...use,
+      });
+    } catch (error) {
+      throw new EngineError(`${this.name} can't load "${program.name}": ${errorMessage(error)}`, { cause: error });
+    }
   }
 
   /** The layout for weights that change; the runtime sees to constant ones itself. */
   #blockSize(): Promise<number | undefined> {
-    const { device, blocked = true } = this.#options;
-    if (device !== "cpu" || !blocked) return Promise.resolve(undefined);
     this.#block ??= probeBlockSize(this.#host);
     return this.#block;
   }
@@ -176,32 +162,18 @@ export class OnnxEngine implements Engine {
     return this.#exactInt8;
   }
 
-  get #optimizes(): boolean {
-    return this.#options.optimize ?? false;
-  }
-
   rewrite(original: Program): Program {
-    const { dtype, activationRanges } = this.#options;
-    if (dtype === "int8") return onnxForm(toInt8(original, activationRanges ?? {}));
-    const program = dtype === "float16" ? toHalfPrecision(original) : original;
-    return onnxForm(this.#optimizes ? optimize(program) : program);
+    return compile(original, this.#form, this.device).program;
   }
 
-  /** @throws EngineError on other devices than the CPU, whose memory is another matter */
+  /** @throws EngineError where it isn't known: on other devices than the CPU, whose memory is another matter, and in int8 */
   predictMemory(original: Program): number {
-    const { device, packWeights = true, dtype } = this.#options;
-    if (dtype === "int8") {
-      throw new EngineError(`${this.name}: how much memory a program takes isn't known for int8`, {
-        hint: "Use float32, or leave out the limit.",
-      });
+    try {
+      return compile(original, this.#form, this.device).predictMemory();
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      throw new EngineError(`${this.name}: ${error.message}`, error.hint === undefined ? {} : { hint: error.hint });
     }
-    if (device !== "cpu") {
-      throw new EngineError(`${this.name}: how much memory a program takes is only known for the CPU`, {
-        hint: 'Use the device "cpu", or leave out the limit.',
-      });
-    }
-    const plain = packWeights ? "packed" : "mapped";
-    return predictMemory(this.rewrite(original), this.#optimizes ? "rewritten" : plain);
   }
 
   /** Which parameters of `program` the state holds, and where its updates go. */
@@ -222,9 +194,8 @@ export class OnnxEngine implements Engine {
       });
     }
     if (state === undefined) return undefined;
-    const { dtype = "float32" } = this.#options;
-    if (dtype !== "float32") {
-      throw new EngineError(`${this.name}: state needs an engine with dtype float32, this one has ${dtype}`);
+    if (this.dtype !== "float32") {
+      throw new EngineError(`${this.name}: state needs an engine with dtype float32, this one has ${this.dtype}`);
     }
     const inputs = [...program.parameters.values()].filter(({ name }) => state.specs.has(name));
     for (const { name, shape, dtype } of inputs) {
@@ -237,19 +208,6 @@ export class OnnxEngine implements Engine {
     }
     const outputs = new Map([...program.updates.keys()].map((name) => [updateName(name), name]));
     return { state: state.session, inputs: inputs.map(({ name }) => name), outputs };
-  }
-
-  async #create(
-    program: Program,
-    model: Uint8Array,
-    options: Omit<SessionOptions, "device" | "threads">,
-  ): Promise<Session> {
-    const { device, threads } = this.#options;
-    try {
-      return await this.#host.createSession(model, { device, threads, ...options });
-    } catch (error) {
-      throw new EngineError(`${this.name} can't load "${program.name}": ${errorMessage(error)}`, { cause: error });
-    }
   }
 
   async dispose(): Promise<void> {

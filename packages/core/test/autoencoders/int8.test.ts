@@ -113,11 +113,12 @@ describe("programCache", () => {
 describe("refused", () => {
   const given = { w: { input: [0, 1], output: [0, 1] } } as const;
   test.each<[string, Parameters<typeof createEngine>[0], RegExp]>([
-    ["without ranges", { dtype: "int8" }, /needs activationRanges/],
-    ["ranges without int8", { activationRanges: given }, /no effect with dtype float32/],
-    ["on another device", { dtype: "int8", device: "webgpu", activationRanges: given }, /for the CPU.*webgpu/],
-    ["optimize", { dtype: "int8", activationRanges: given, optimize: true }, /optimize.*no effect/],
-    ["packWeights", { dtype: "int8", activationRanges: given, packWeights: true }, /packWeights.*no effect/],
+    ["without ranges", { dtype: "int8" }, /int8 needs the ranges/],
+    ["words beside a form", { dtype: "int8", form: { kind: "int8", ranges: given } }, /dtype.*no effect beside form/],
+    ["on another device", { device: "webgpu", form: { kind: "int8", ranges: given } }, /for the CPU.*webgpu/],
+    ["optimize", { dtype: "int8", optimize: true }, /optimize.*no effect/],
+    ["optimize with float16", { dtype: "float16", optimize: true }, /optimize.*no effect with dtype float16/],
+    ["an unknown word", { optimize: "yes" as never }, /optimize: "yes" is unknown/],
     ["an unknown type", { dtype: "int4" as never }, /"int4" is unknown/],
   ])("%s", async (_, engineOptions, message) => {
     const promise = createEngine(engineOptions);

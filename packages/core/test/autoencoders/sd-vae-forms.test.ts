@@ -80,12 +80,12 @@ test("convolutions with numbers of 8 bits", async () => {
       [1, 3, 64, 64],
     ),
   ];
-  const activationRanges = await calibrate(model, { pictures });
+  const ranges = await calibrate(model, { pictures });
   const int8 = new Autoencoder({
     name: "tiny",
     description,
     weights,
-    engine: await createEngine({ device: "cpu", threads: 1, dtype: "int8", activationRanges }),
+    engine: await createEngine({ device: "cpu", threads: 1, form: { kind: "int8", ranges } }),
   });
   const x = pictures[0] as Tensor;
   try {

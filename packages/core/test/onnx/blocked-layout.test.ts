@@ -139,7 +139,7 @@ test("what has no blocked form, and constant weights, stay as they are", () => {
 
 test("an engine can be told to do without", async () => {
   const weight = random(2, [16, 1, 3, 3]);
-  const plain = await createEngine({ device: "cpu", threads: 1, blocked: false });
+  const plain = await createEngine({ device: "cpu", threads: 1, form: { kind: "stateful", blocked: false } });
   const program = createProgram("plain", {
     y: conv2d(input("x", [1, 16, 6, 6]), weightOf(weight.shape), { groups: 16 }),
   });

@@ -152,6 +152,6 @@ describe("refuses", () => {
   });
 
   test("packed weights of programs that are rewritten", async () => {
-    await expect(createEngine({ device: "cpu", optimize: true, packWeights: true })).rejects.toThrow(ConfigError);
+    await expect(createEngine({ device: "cpu", optimize: true, form: { kind: "fast" } })).rejects.toThrow(ConfigError);
   });
 });

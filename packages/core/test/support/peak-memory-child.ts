@@ -10,8 +10,8 @@ import { randomWeights } from "./random-weights.js";
 import { tinyF32 } from "./tiny-config.js";
 
 const forms: Record<string, EngineOptions> = {
-  mapped: { packWeights: false },
-  packed: { packWeights: true },
+  mapped: { form: { kind: "plain", packWeights: false } },
+  packed: { form: { kind: "plain", packWeights: true } },
   optimized: { optimize: true },
   kept: { optimize: true, programCache: process.env.PROGRAM_CACHE ?? "" },
 };

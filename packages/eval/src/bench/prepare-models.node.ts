@@ -5,10 +5,18 @@
  */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { AutoencoderDC, bundledModelPath, ConfigError, getPreset, psnr, type Tensor, tensorToImage } from "@dcae/core";
+import {
+  bundledModelPath,
+  ConfigError,
+  getPreset,
+  loadAutoencoder,
+  psnr,
+  type Tensor,
+  tensorToImage,
+} from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import type { ActivationRanges } from "@dcae/core/graph";
-import { BUNDLED_MODEL, calibrate, saveCheckpoint } from "@dcae/core/internal";
+import { type Autoencoder, BUNDLED_MODEL, calibrate, saveCheckpoint } from "@dcae/core/internal";
 import { describePreset, findPreset, modelParameters } from "@dcae/core/models";
 import type { BenchQuality } from "./bench-result.js";
 
@@ -59,21 +67,17 @@ export interface Int8Measurement {
   readonly quality: Omit<BenchQuality, "model" | "trained">;
 }
 
-/** @throws ConfigError when the checkpoint is no DC-AE */
+/** @throws what `loadAutoencoder` and `calibrate` throw */
 export async function measureInt8(
   checkpoint: string,
   pictures: Int8Pictures,
   threads: number,
 ): Promise<Int8Measurement> {
   const options = { device: "cpu", threads } as const;
-  const exact = await AutoencoderDC.fromPretrained(checkpoint, options);
+  const exact = await loadAutoencoder(checkpoint, options);
   try {
     const ranges = await calibrate(exact, { pictures: pictures.calibration });
-    const int8 = await AutoencoderDC.fromPretrained(checkpoint, {
-      ...options,
-      dtype: "int8",
-      activationRanges: ranges,
-    });
+    const int8 = await loadAutoencoder(checkpoint, { ...options, form: { kind: "int8", ranges } });
     try {
       return { ranges, quality: await compare(exact, int8, pictures.test) };
     } finally {
@@ -85,8 +89,8 @@ export async function measureInt8(
 }
 
 async function compare(
-  exact: AutoencoderDC,
-  int8: AutoencoderDC,
+  exact: Autoencoder,
+  int8: Autoencoder,
   pictures: readonly Tensor[],
 ): Promise<Int8Measurement["quality"]> {
   const values = { psnr: 0, psnrFloat32: 0, psnrBetween: 0 };

@@ -48,8 +48,8 @@ const PEAK_SIZE = 2048;
 export async function runBenchCase(task: BenchTask): Promise<BenchMeasurement> {
   const { device, dtype, threads, optimize } = task;
   const ranges = task.kind === "model" ? task.activationRanges : undefined;
-  const form = { optimize, ...(ranges === undefined ? {} : { activationRanges: ranges }) };
-  const engine = await createEngine({ device, dtype, threads, ...form });
+  const form = ranges === undefined ? { dtype, optimize } : { form: { kind: "int8", ranges } as const };
+  const engine = await createEngine({ device, threads, ...form });
   try {
     return task.kind === "peak" ? await measurePeak(engine, task) : await measureModel(engine, task);
   } finally {

@@ -30,7 +30,7 @@ export function beforeQuantization(program: Program): Program {
 export function toInt8(program: Program, ranges: ActivationRanges): Program {
   const quantized = quantizeConvolutions(beforeQuantization(program), ranges);
   if (!topologicalOrder([...quantized.outputs.values()]).some(({ op }) => op === "qlinearConv2d")) {
-    throw new ConfigError(`activationRanges: they name no convolution of "${program.name}"`, {
+    throw new ConfigError(`ranges: they name no convolution of "${program.name}"`, {
       hint: "Give those that were observed on this model, encoder and decoder.",
     });
   }

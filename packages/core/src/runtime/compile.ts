@@ -1,0 +1,171 @@
+/**
+ * The forms in which programs run: which there are, how a user's words become one, and what each makes of a program. This is
+ * the one place that knows; engines only load, run and dispose.
+ */
+import { ConfigError, EngineError } from "../errors.js";
+import type { Program } from "../graph/program.js";
+import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
+import { toInt8 } from "../graph/rewrite/int8.js";
+import { optimize as rewriteFaster } from "../graph/rewrite/optimize.js";
+import type { ActivationRanges } from "../graph/rewrite/quantize.js";
+import { onnxForm } from "../onnx/lower-composite.js";
+import { COMPUTE_DTYPES, type ComputeDType, type Device } from "./engine.js";
+import { predictMemory } from "./predict-memory.js";
+import type { SessionOptions } from "./session-host.js";
+
+export type Form =
+  /** As it is written, in float32. */
+  | ({ readonly kind: "plain" } & Packing)
+  /** Rewritten into a faster one, in float32 (see graph/rewrite/optimize.ts). */
+  | { readonly kind: "fast" }
+  /** In float16. */
+  | ({ readonly kind: "half" } & Packing)
+  /** Convolutions with numbers of 8 bits, on the CPU (see graph/rewrite/quantize.ts). */
+  | {
+      readonly kind: "int8";
+      /** Between which values convolutions take and give, as `calibrate` observes them. */
+      readonly ranges: ActivationRanges;
+    }
+  /** Parameters change between runs; in float32. Programs without state run as they are written, beside these. */
+  | {
+      readonly kind: "stateful";
+      /**
+       * Whether depthwise convolutions run in the blocked layout of the runtime's CPU kernels, where it has one (see
+       * onnx/blocked-layout.ts): several times the speed. False is for comparisons.
+       */
+      readonly blocked: boolean;
+    };
+
+interface Packing {
+  /**
+   * On the CPU: whether the runtime converts the weights of convolutions into the layout that its kernels like best. It takes a
+   * copy of them and a second or two at loading; without it, weights are used where they lie in the checkpoint, and convolutions
+   * of 3x3 take up to a fifth longer.
+   */
+  readonly packWeights: boolean;
+}
+
+export const PLAIN: Form = { kind: "plain", packWeights: true };
+export const STATEFUL = { kind: "stateful", blocked: true } as const satisfies Form;
+
+/** What users say about the form. */
+export interface FormOptions {
+  /**
+   * Default "float32". float16 halves memory where the device computes in it; the CPU has no kernels for it. int8 is for the
+   * CPU: weights take a quarter of the memory, for an error that depends on the model; `fromPretrained` finds the ranges that it
+   * needs.
+   */
+  readonly dtype?: ComputeDType;
+  /**
+   * Whether programs are rewritten into faster ones before they run. It pays on the CPU, in float32: half the time, or less.
+   * Transformed convolution weights take four to seven times the memory of the weights and seconds to compute at loading; in
+   * Node they pass through the system's folder for temporary files (TMPDIR), which needs room for them, or lie in
+   * `programCache`. Outputs differ by rounding, up to 1e-4 of the largest value for a whole model. Programs with state are
+   * never rewritten. "auto" leaves the choice to this package, which never rewrites as yet. Default "auto".
+   */
+  readonly optimize?: "auto" | boolean;
+  /** The form itself, instead of `dtype` and `optimize`. */
+  readonly form?: Form;
+}
+
+/**
+ * The form that a user's words mean.
+ *
+ * @param packing for programs that run as they are written
+ * @throws ConfigError for words that contradict each other
+ */
+export function chooseForm({ dtype, optimize, form }: FormOptions, packing: Packing = { packWeights: true }): Form {
+  if (dtype !== undefined && !COMPUTE_DTYPES.includes(dtype)) {
+    throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: `Use ${COMPUTE_DTYPES.join(", ")}.` });
+  }
+  if (optimize !== undefined && optimize !== "auto" && typeof optimize !== "boolean") {
+    throw new ConfigError(`optimize: "${String(optimize)}" is unknown`, { hint: 'Use "auto", true or false.' });
+  }
+  if (form !== undefined) {
+    const useless = dtype !== undefined ? "dtype" : optimize !== undefined ? "optimize" : undefined;
+    if (useless === undefined) return form;
+    throw new ConfigError(`${useless}: it has no effect beside form`, { hint: "Leave one of them out." });
+  }
+  if (optimize === true && dtype !== undefined && dtype !== "float32") {
+    throw new ConfigError(`optimize: it has no effect with dtype ${dtype}, it is for float32`, {
+      hint: "Leave it out.",
+    });
+  }
+  if (dtype === "int8") {
+    throw new ConfigError("dtype: int8 needs the ranges of a model's values", {
+      hint: 'fromPretrained finds them; for programs of your own, observe them and give form: { kind: "int8", ranges }.',
+    });
+  }
+  if (dtype === "float16") return { kind: "half", ...packing };
+  return optimize === true ? { kind: "fast" } : { kind: "plain", ...packing };
+}
+
+const DTYPES: Readonly<Record<Form["kind"], ComputeDType>> = {
+  plain: "float32",
+  fast: "float32",
+  half: "float16",
+  int8: "int8",
+  stateful: "float32",
+};
+
+/** The type that programs of a form compute in. */
+export function dtypeOfForm({ kind }: Form): ComputeDType {
+  return DTYPES[kind];
+}
+
+/** A program as it runs. */
+export interface Compiled {
+  readonly program: Program;
+  readonly session: Pick<SessionOptions, "arena" | "planMemory" | "packWeights">;
+  /** Whether weights that change take the blocked layout. */
+  readonly blocked: boolean;
+  /**
+   * Bytes that the program takes to be loaded and to run once, without the tensors that cross to it.
+   *
+   * @throws EngineError where that isn't known
+   */
+  predictMemory(): number;
+}
+
+/** Pieces of memory that are kept, without a planned block beside them. */
+const ARENA = { arena: true, planMemory: false } as const;
+const NO_ARENA = { arena: false, planMemory: true } as const;
+
+/** @param device that the program will run on */
+export function compile(original: Program, form: Form, device: Device): Compiled {
+  const unknown = (what: string, hint: string) => (): number => {
+    throw new EngineError(`how much memory a program takes ${what}`, { hint });
+  };
+  const onCpu = (program: Program, as: Parameters<typeof predictMemory>[1]) =>
+    device === "cpu"
+      ? () => predictMemory(program, as)
+      : unknown("is only known for the CPU", 'Use the device "cpu", or leave out the limit.');
+  switch (form.kind) {
+    case "plain":
+    case "half": {
+      const { kind, packWeights } = form;
+      const program = onnxForm(kind === "half" ? toHalfPrecision(original) : original);
+      const memory = onCpu(program, packWeights ? "packed" : "mapped");
+      return { program, session: { ...NO_ARENA, packWeights }, blocked: false, predictMemory: memory };
+    }
+    case "fast": {
+      const program = onnxForm(rewriteFaster(original));
+      // Many short operators that move much memory: an arena is as fast as a plan, and takes less memory than both. And
+      // programs that are to be fast take copies of weights; depthwise convolutions need several times as long without.
+      const session = { ...ARENA, packWeights: true };
+      return { program, session, blocked: false, predictMemory: onCpu(program, "rewritten") };
+    }
+    case "int8": {
+      const memory = unknown("isn't known for int8", "Use float32, or leave out the limit.");
+      const program = onnxForm(toInt8(original, form.ranges));
+      return { program, session: { ...NO_ARENA, packWeights: false }, blocked: false, predictMemory: memory };
+    }
+    case "stateful": {
+      // It runs thousands of times: mapping its memory anew at each run took a sixth of a training step. What is computed from
+      // weights can't be computed once, so the program stays as it is.
+      const memory = unknown("with state isn't predicted here", "Leave out the limit.");
+      const blocked = form.blocked && device === "cpu";
+      return { program: original, session: { ...ARENA, packWeights: true }, blocked, predictMemory: memory };
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** Forms: how a user's words become one, and what each makes of a program. */
+import { describe, expect, test } from "vitest";
+import { ConfigError, EngineError } from "../../src/errors.js";
+import * as g from "../../src/graph/index.js";
+import { chooseForm, compile, type Form, type FormOptions } from "../../src/runtime/index.js";
+import { errorOf } from "../support/error-of.js";
+
+function program(): g.Program {
+  const w = g.createScope().parameter("w", [256, 256, 3, 3]);
+  return g.createProgram("conv", { y: g.conv2d(g.input("x", [1, 256, 32, 32]), w, { padding: 1 }) });
+}
+
+const ops = ({ outputs }: g.Program) => g.topologicalOrder([...outputs.values()]).map(({ op }) => op);
+
+describe("a user's words", () => {
+  test.each<[FormOptions, Form]>([
+    [{}, { kind: "plain", packWeights: true }],
+    [{ optimize: "auto" }, { kind: "plain", packWeights: true }],
+    [{ dtype: "float32", optimize: true }, { kind: "fast" }],
+    [
+      { dtype: "float16", optimize: false },
+      { kind: "half", packWeights: true },
+    ],
+    [{ form: { kind: "stateful", blocked: false } }, { kind: "stateful", blocked: false }],
+  ])("%j", (words, form) => expect(chooseForm(words)).toEqual(form));
+
+  test.each<[FormOptions, RegExp]>([
+    [{ dtype: "float16", optimize: true }, /optimize: it has no effect with dtype float16/],
+    [{ dtype: "int8", optimize: true }, /optimize: it has no effect with dtype int8/],
+    [{ dtype: "int8" }, /int8 needs the ranges/],
+    [{ dtype: "bfloat16" as never }, /"bfloat16" is unknown/],
+    [{ optimize: 1 as never }, /optimize: "1" is unknown/],
+    [{ form: { kind: "fast" }, optimize: true }, /optimize: it has no effect beside form/],
+  ])("%j contradict each other", (words, message) => {
+    expect(errorOf(ConfigError, () => chooseForm(words)).message).toMatch(message);
+  });
+});
+
+describe("what a form makes of a program", () => {
+  test("plain: as it is written, without an arena", () => {
+    const made = compile(program(), { kind: "plain", packWeights: false }, "cpu");
+    expect(ops(made.program)).toEqual(ops(program()));
+    expect(made.session).toEqual({ arena: false, planMemory: true, packWeights: false });
+    expect(made.predictMemory()).toBeLessThan(compile(program(), chooseForm({}), "cpu").predictMemory());
+  });
+
+  test("fast: rewritten, with an arena and packed weights", () => {
+    const made = compile(program(), { kind: "fast" }, "cpu");
+    expect(ops(made.program)).not.toEqual(ops(program()));
+    expect(made.session).toEqual({ arena: true, planMemory: false, packWeights: true });
+    expect(made.predictMemory()).toBeGreaterThan(0);
+  });
+
+  test("half and int8: other types", () => {
+    const half = compile(program(), { kind: "half", packWeights: true }, "webgpu");
+    expect([...half.program.parameters.values()].map(({ dtype }) => dtype)).toEqual(["float16"]);
+    expect(errorOf(EngineError, () => half.predictMemory()).message).toContain("only known for the CPU");
+    const int8 = compile(program(), { kind: "int8", ranges: { w: { input: [-1, 1], output: [-1, 1] } } }, "cpu");
+    expect(ops(int8.program)).toContain("qlinearConv2d");
+    expect(errorOf(EngineError, () => int8.predictMemory()).message).toContain("isn't known for int8");
+  });
+
+  test("stateful: as it is, in the blocked layout where the runtime has one", () => {
+    const original = program();
+    const made = compile(original, { kind: "stateful", blocked: true }, "cpu");
+    expect(made.program).toBe(original);
+    expect(made.blocked).toBe(true);
+    expect(compile(original, { kind: "stateful", blocked: true }, "webgpu").blocked).toBe(false);
+    expect(compile(original, { kind: "stateful", blocked: false }, "cpu").blocked).toBe(false);
+  });
+});
