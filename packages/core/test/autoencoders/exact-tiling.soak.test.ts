@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ARCHITECTURES } from "../../src/models/dc-ae/architectures.js";
 import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
+import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { samplePlans } from "../support/sample-plans.js";
 import { tiledErrors } from "../support/tiled-error.js";
@@ -31,6 +32,19 @@ describe.each(Object.entries(ARCHITECTURES))("%s", (_, { config }) => {
   test("decode", async () => {
     const program = buildDecodeProgram({ kind: "dc-ae", config: small }, [1, small.latentChannels, rows, columns]);
     const plans = samplePlans(program, [2, 3], [0, 0.5, 1]);
+    for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
+  });
+});
+
+describe("SD-VAE", () => {
+  const config = resolveSdVaeConfig({ blockOutChannels: [8, 16], layersPerBlock: 1, normNumGroups: 4, sampleSize: 64 });
+
+  test.each([
+    ["encode", buildEncodeProgram({ kind: "sd-vae", config }, [1, 3, 24, 32])],
+    ["decode", buildDecodeProgram({ kind: "sd-vae", config }, [1, 4, 12, 16])],
+  ])("%s", async (_, program) => {
+    const plans = samplePlans(program, [2], [0.5]);
+    expect(plans.length).toBeGreaterThan(0);
     for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
 });

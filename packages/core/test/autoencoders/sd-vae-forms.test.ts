@@ -1,6 +1,6 @@
-/** What SD-VAE has as every family does: limits of memory with exact tiles, numbers of 8 bits, latents without asking what they are. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Autoencoder, buildDecodeProgram, buildEncodeProgram, calibrate } from "../../src/autoencoders/index.js";
+/** What SD-VAE has as every family does: limits of memory (its exact tiles: exact-tiling.soak.test.ts), numbers of 8 bits, latents without asking what they are. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Autoencoder, calibrate } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, sizeOf, Tensor } from "../../src/graph/index.js";
 import { modelParameters, resolveSdVaeConfig } from "../../src/models/index.js";
@@ -8,8 +8,6 @@ import { createEngine, type OnnxEngine } from "../../src/runtime/index.js";
 import { relativeError } from "../support/compare.js";
 import { errorOf } from "../support/error-of.js";
 import { randomWeights } from "../support/random-weights.js";
-import { samplePlans } from "../support/sample-plans.js";
-import { tiledErrors } from "../support/tiled-error.js";
 
 const config = resolveSdVaeConfig({ blockOutChannels: [8, 16], layersPerBlock: 1, normNumGroups: 4, sampleSize: 64 });
 const description = { kind: "sd-vae", config, scalingFactor: 0.5, shiftFactor: 1 } as const;
@@ -32,24 +30,13 @@ function normal(shape: readonly number[], seed: number): Tensor {
   return Tensor.float32(data, shape);
 }
 
-describe("exact tiles give the whole picture's result", () => {
-  test.each([
-    ["encode", buildEncodeProgram(description, [1, 3, 24, 32])],
-    ["decode", buildDecodeProgram(description, [1, 4, 12, 16])],
-  ])("%s", async (_, program) => {
-    const plans = samplePlans(program, [2], [0.5]);
-    expect(plans.length).toBeGreaterThan(0);
-    for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(1e-5);
-  });
-
-  test("a limit of memory is planned for, kept to, or refused with what would do", async () => {
-    const x = normal([2, 3, 32, 32], 1);
-    const limit = { maxMemory: 1e12 };
-    expect(model.planMemory("encode", x.shape, limit).tiles).toBe(0);
-    expect(relativeError(await model.reconstruct(x, limit), await model.reconstruct(x))).toBeLessThan(1e-5);
-    const error = errorOf(ConfigError, () => model.planMemory("encode", x.shape, { maxMemory: 1e6 }));
-    expect(error.message).toMatch(/needs at least \d+ MB/);
-  });
+test("a limit of memory is planned for, kept to, or refused with what would do", async () => {
+  const x = normal([2, 3, 32, 32], 1);
+  const limit = { maxMemory: 1e12 };
+  expect(model.planMemory("encode", x.shape, limit).tiles).toBe(0);
+  expect(relativeError(await model.reconstruct(x, limit), await model.reconstruct(x))).toBeLessThan(1e-5);
+  const error = errorOf(ConfigError, () => model.planMemory("encode", x.shape, { maxMemory: 1e6 }));
+  expect(error.message).toMatch(/needs at least \d+ MB/);
 });
 
 test("latents without asking what the model encodes to", async () => {
