@@ -50,16 +50,8 @@ export {
   inception,
   inceptionProgram,
 } from "./networks/inception.js";
-export {
-  type LpipsNorm,
-  type LpipsOptions,
-  type LpipsProgramOptions,
-  type LpipsTrunk,
-  lpips,
-  lpipsFeatures,
-  lpipsProgram,
-} from "./networks/lpips.js";
-export { NETWORK_FILES, type NetworkFile } from "./networks/network-files.js";
+export { type LpipsProgramOptions, lpipsProgram } from "./networks/lpips-program.js";
+export { NETWORK_FILES } from "./networks/network-files.js";
 export { picturesToTensor, resample, type TensorResize } from "./networks/pictures.js";
 export { checkComparable, incomparableBecause, type Measured } from "./protocols/compare-protocols.js";
 export {

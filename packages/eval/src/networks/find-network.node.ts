@@ -12,9 +12,10 @@ import { join } from "node:path";
 import { CheckpointError, ConfigError } from "@dcae/core";
 import { openSafetensorsFile, openTorchFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import type { DcaeErrorOptions } from "@dcae/core/graph";
+import { checkLpipsLinear, type NetworkFile } from "@dcae/core/nets";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import { METRICS, type Metric, type MetricNetwork } from "../protocols/metrics.js";
-import { LPIPS_LIN_SUMS, NETWORK_FILES, type NetworkFile } from "./network-files.js";
+import { NETWORK_FILES } from "./network-files.js";
 
 /** Thrown where a file isn't found, so that runners can leave its metrics out and say why. */
 export class MissingWeightsError extends ConfigError {
@@ -77,7 +78,10 @@ export async function findNetwork(network: MetricNetwork, options: FindNetworkOp
         if (renamed !== undefined) entries.set(renamed, { ...entry, name: renamed });
       }
     }
-    await checkLinSums(network, entries, options);
+    if (options.verify !== "skip" && network.startsWith("lpips-")) {
+      const linear = { source: files.at(-1)?.path ?? network, entries };
+      await checkLpipsLinear(network === "lpips-alex" ? "alex" : "vgg", linear);
+    }
   } catch (error) {
     return failClosed(error, [close]);
   }
@@ -156,26 +160,6 @@ async function verify(path: string, file: NetworkFile, options: FindNetworkOptio
 
 async function open(path: string): Promise<Weights> {
   return path.endsWith(".safetensors") ? openSafetensorsFile(path) : openTorchFile(path);
-}
-
-/** Converted files have no known hash; wrong linear weights would give plausible wrong distances. */
-async function checkLinSums(
-  network: MetricNetwork,
-  entries: ReadonlyMap<string, WeightEntry>,
-  { verify: mode }: FindNetworkOptions,
-): Promise<void> {
-  const sums = mode === "skip" ? [] : (LPIPS_LIN_SUMS[network] ?? []);
-  for (const [i, expected] of sums.entries()) {
-    const name = `lin${i}.model.1.weight`;
-    const entry = entries.get(name);
-    if (entry === undefined) throw new CheckpointError(`LPIPS: there is no tensor "${name}"`);
-    const sum = (await entry.read()).toFloat32().reduce((total, value) => total + value, 0);
-    if (!(Math.abs(sum - expected) <= 1e-4 * expected)) {
-      throw new CheckpointError(`LPIPS: "${name}" sums up to ${sum}, the published one (version 0.1) to ${expected}`, {
-        hint: "Use the weights of version 0.1.",
-      });
-    }
-  }
 }
 
 /** The metrics that need a network. */

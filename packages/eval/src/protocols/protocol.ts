@@ -5,9 +5,9 @@
  */
 import { ConfigError } from "@dcae/core";
 import type { Rounding } from "@dcae/core/image";
+import type { LpipsNorm, LpipsTrunk } from "@dcae/core/nets";
 import { type Field, finite, list, nullable, object, oneOf, text, whole } from "../files/json-fields.js";
 import type { InceptionPipeline } from "../networks/inception.js";
-import type { LpipsNorm, LpipsTrunk } from "../networks/lpips.js";
 
 export interface Protocol {
   /** Name of the preset, or what the caller calls a variant. */

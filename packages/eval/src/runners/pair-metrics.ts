@@ -1,8 +1,9 @@
 /** Metrics of picture pairs, batch by batch: PSNR here, SSIM and LPIPS on an engine. */
 import { type Image, psnr, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
+import { lpipsMinSide } from "@dcae/core/nets";
 import { SSIM_MIN_SIDE, ssimProgram } from "../metrics/ssim.js";
-import { lpipsMinSide, lpipsProgram } from "../networks/lpips.js";
+import { lpipsProgram } from "../networks/lpips-program.js";
 import { picturesToTensor } from "../networks/pictures.js";
 import type { Protocol } from "../protocols/protocol.js";
 import type { ProgramPool } from "./program-pool.js";

@@ -1,7 +1,8 @@
 import { type Image, Tensor } from "@dcae/core";
 import { createProgram, createScope, input, reduceMean } from "@dcae/core/graph";
+import { lpips } from "@dcae/core/nets";
 import { describe, it } from "vitest";
-import { lpips, lpipsProgram } from "../../src/networks/lpips.js";
+import { lpipsProgram } from "../../src/networks/lpips-program.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
 import { runOnce, useEngine } from "../support/engine.js";
 import { expectGolden, goldenNames, loadGolden } from "../support/golden.js";
@@ -38,9 +39,9 @@ describe("LPIPS at full width with closed-form weights", () => {
       return Tensor.float32(data, [list.length, 3, height, width]);
     };
     const shape = [seeds0.length, 3, height, width];
-    const { perTap, taps } = lpips(createScope(), input("a", shape), input("b", shape), options);
+    const { terms, taps } = lpips(createScope(), input("a", shape), input("b", shape), options);
     const means = taps.map((tap, i) => [`mean${i}`, reduceMean(tap, [2, 3])]);
-    const program = createProgram("taps", { ...named(perTap), ...Object.fromEntries(means) });
+    const program = createProgram("taps", { ...named(terms), ...Object.fromEntries(means) });
     const inputs = { a: planes(images(seeds0)), b: planes(images(seeds1)) };
     const results = await runOnce(engine.current, program, inputs, weights);
     expectGolden(golden, "out.per_layer", rows(results));

@@ -1,7 +1,8 @@
 import { Tensor } from "@dcae/core";
 import { createProgram, createScope, input, reduceSum, type Value } from "@dcae/core/graph";
+import { lpips } from "@dcae/core/nets";
 import { describe, expect, it } from "vitest";
-import { lpips, lpipsProgram } from "../../src/networks/lpips.js";
+import { lpipsProgram } from "../../src/networks/lpips-program.js";
 import { runOnce, useEngine } from "../support/engine.js";
 import { expectGolden, goldenJson, goldenNames, loadGolden, tensorOf, valuesOf, weightsOf } from "../support/golden.js";
 import { gradients } from "../support/gradients.js";
@@ -18,8 +19,8 @@ describe("LPIPS with narrow trunks", () => {
     const golden = await loadGolden(name);
     const [a, b] = [tensorOf(golden, "in.img0"), tensorOf(golden, "in.img1")];
     const [x, y] = [input("a", a.shape), input("b", b.shape)].map((value) => inRange(golden, value)) as [Value, Value];
-    const { distance, perTap } = lpips(createScope(), x, y, optionsOf(golden));
-    const program = createProgram("lpips", { distance, ...named(perTap) });
+    const { distance, terms } = lpips(createScope(), x, y, optionsOf(golden));
+    const program = createProgram("lpips", { distance, ...named(terms) });
     const results = await runOnce(engine.current, program, { a, b }, golden.weights);
     expectGolden(golden, "out.distance", (results.distance as Tensor).toFloat32());
     expectGolden(golden, "out.per_layer", rows(results));
@@ -77,8 +78,8 @@ describe("the two places of the epsilon", () => {
     const [a, b] = [tensorOf(golden, "in.img0"), tensorOf(golden, "in.img1")];
     const options = { ...optionsOf(golden), norm };
     const scope = createScope();
-    const { perTap, taps } = lpips(scope, input("a", a.shape), input("b", a.shape), options);
-    const program = createProgram("tap", { part: perTap[0] as Value, tap: taps[0] as Value });
+    const { terms, taps } = lpips(scope, input("a", a.shape), input("b", a.shape), options);
+    const program = createProgram("tap", { part: terms[0] as Value, tap: taps[0] as Value });
     const weights = weightsOf("small features", scaled);
     const forward = await runOnce(engine.current, program, { a, b }, weights);
     const swapped = await runOnce(engine.current, program, { a: b, b: a }, weights);

@@ -1,10 +1,10 @@
 /** What golden cases of LPIPS say, and how results are laid out as in them. */
 import type { Tensor } from "@dcae/core";
 import { mul, sub, type Value } from "@dcae/core/graph";
-import type { LpipsOptions } from "../../src/networks/lpips.js";
+import type { LpipsOptions } from "@dcae/core/nets";
 import type { GoldenCase } from "./golden.js";
 
-export function optionsOf({ config }: GoldenCase): LpipsOptions {
+export function optionsOf({ config }: GoldenCase): Required<LpipsOptions> {
   const widths =
     config.net === "vgg" && config.widths.length === 4 ? [...config.widths, config.widths.at(-1)] : config.widths;
   return { trunk: config.net, norm: config.impl === "torchmetrics" ? "official-evaluation" : "lpips", widths };
@@ -15,8 +15,8 @@ export function inRange({ config }: GoldenCase, picture: Value): Value {
   return config.normalize === true ? sub(mul(picture, 2), 1) : picture;
 }
 
-export function named(perTap: readonly Value[]): Record<string, Value> {
-  return Object.fromEntries(perTap.map((value, i) => [`tap${i}`, value]));
+export function named(terms: readonly Value[]): Record<string, Value> {
+  return Object.fromEntries(terms.map((value, i) => [`tap${i}`, value]));
 }
 
 /** The parts of the taps, [N, taps]. */

@@ -2,6 +2,5 @@
 export { adaptiveWeight } from "./adaptive-weight.js";
 export { type DiscriminatorLoss, discriminatorLoss, ganGate, generatorLoss } from "./gan.js";
 export { l1Loss } from "./l1.js";
-export { type LpipsOptions, type LpipsValue, lpips, lpipsLoss, VGG16_WIDTHS } from "./lpips.js";
-export { type LpipsFiles, lpipsWeights, openLpipsWeights } from "./lpips-weights.js";
+export { type LpipsFiles, openLpipsWeights } from "./open-lpips-weights.js";
 export { type PatchGanOptions, patchGan } from "./patch-gan.js";

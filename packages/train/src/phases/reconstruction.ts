@@ -1,6 +1,7 @@
 /** The reconstruction objective of all phases: L1 and LPIPS (training.md section 3). */
 import { add, input, mul, type Scope, scalar, type Value } from "@dcae/core/graph";
-import { type LpipsOptions, l1Loss, lpipsLoss } from "../losses/index.js";
+import { type LpipsOptions, lpipsLoss } from "@dcae/core/nets";
+import { l1Loss } from "../losses/index.js";
 import type { TrainingObjective } from "../step/index.js";
 
 export interface ReconstructionLossOptions {

@@ -19,9 +19,9 @@ import {
   type Value,
 } from "@dcae/core/graph";
 import { type Image, makeGrid, psnr, tensorToImages } from "@dcae/core/image";
+import { lpips } from "@dcae/core/nets";
 import type { Engine, EngineState } from "@dcae/core/runtime";
 import { createPictureLoader, type WeightedSource } from "../data/index.js";
-import { lpips } from "../losses/index.js";
 import type { EmaOptions } from "../optimizer/index.js";
 import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/index.js";
 import type { Evaluation } from "./fit.js";

@@ -1,7 +1,8 @@
 /** Loading the published LPIPS files: names, checks, and what to do when they aren't there. */
 import { Tensor } from "@dcae/core/graph";
+import { lpipsWeights } from "@dcae/core/nets";
 import { expect, test } from "vitest";
-import { lpipsWeights, openLpipsWeights } from "../../src/index.js";
+import { openLpipsWeights } from "../../src/index.js";
 import { goldenJson } from "../support/golden.js";
 import { memoryWeights } from "../support/weights.js";
 
@@ -23,18 +24,18 @@ const linear = (factor = 1) =>
     "vgg.pth",
   );
 
-test("torchvision's names become the loss's", async () => {
-  const weights = await lpipsWeights(trunk, linear());
-  expect([...weights.entries.keys()].sort()).toEqual(listed.map(({ name }) => `lpips.${name}`).sort());
-  expect(weights.entries.get("lpips.net.slice5.28.weight")!.shape).toEqual([512, 512, 3, 3]);
+test("torchvision's names become those of LPIPS", async () => {
+  const weights = await lpipsWeights({ trunk, linear: linear() });
+  expect([...weights.entries.keys()].sort()).toEqual(listed.map(({ name }) => name).sort());
+  expect(weights.entries.get("net.slice5.28.weight")!.shape).toEqual([512, 512, 3, 3]);
 });
 
 test("what isn't version 0.1 is refused", async () => {
-  await expect(lpipsWeights(trunk, linear(1.1))).rejects.toThrow(
+  await expect(lpipsWeights({ trunk, linear: linear(1.1) })).rejects.toThrow(
     /vgg\.pth: "lin0\.model\.1\.weight" sums up to 7\.61859/,
   );
-  await expect(lpipsWeights(trunk, linear(-1))).rejects.toThrow(/negative/);
-  await expect(lpipsWeights(linear(), linear())).rejects.toThrow(
+  await expect(lpipsWeights({ trunk, linear: linear(-1) })).rejects.toThrow(/negative/);
+  await expect(lpipsWeights({ trunk: linear(), linear: linear() })).rejects.toThrow(
     /"features\.0\.weight" should be \[64, 3, 3, 3\] and isn't/,
   );
 });

@@ -12,10 +12,10 @@ import {
   Tensor,
   type Value,
 } from "@dcae/core/graph";
+import { type LpipsNorm, lpips } from "@dcae/core/nets";
 import type { Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/index.js";
-import { lpips } from "../../src/losses/index.js";
 import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenJson, goldenNames, loadTrainingCase, type RawConfig } from "../support/golden.js";
@@ -30,16 +30,11 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   });
   afterAll(() => engine.dispose());
 
-  function graph(
-    shape: readonly number[],
-    widths: readonly number[],
-    epsilon: "inside" | "outside",
-    unitRange = false,
-  ) {
+  function graph(shape: readonly number[], widths: readonly number[], norm: LpipsNorm, unitRange = false) {
     const scope = createScope();
     const [img0, img1] = [input("img0", shape), input("img1", shape)];
     const range = (image: Value) => (unitRange ? sub(mul(image, 2), 1) : image);
-    const { distance, terms } = lpips(scope, range(img0), range(img1), { widths, epsilon });
+    const { distance, terms } = lpips(scope, range(img0), range(img1), { widths, norm });
     const [gradient] = gradients(reduceSum(distance), [img0]);
     const perLayer = concat(
       terms.map((term) => reshape(term, [-1, 1])),
@@ -50,7 +45,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
   /** The trunk's last two stages have one width, of which the cases name one. */
   const widthsOf = ({ widths }: RawConfig) => [...widths, widths.at(-1)];
-  const epsilonOf = ({ impl }: RawConfig) => (impl === "torchmetrics" ? "inside" : "outside");
+  const normOf = ({ impl }: RawConfig) => (impl === "torchmetrics" ? "official-evaluation" : "lpips");
   const isHashFilled = (name: string) => goldenJson(name).config.hashfill === true;
   const names = goldenNames("lpips_distance");
 
@@ -58,7 +53,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     test("distance, terms and gradient", async () => {
       const { config, tolerance, tensor, below } = await loadTrainingCase(name);
       const img0 = tensor("in.img0");
-      const { values } = graph(img0.shape, widthsOf(config), epsilonOf(config), config.normalize === true);
+      const { values } = graph(img0.shape, widthsOf(config), normOf(config), config.normalize === true);
       const images = { img0, img1: tensor("in.img1") };
       const results = await runValues(engine, values, images, memoryWeights(below("w.")));
       expectWithin(results.distance!, tensor("out.distance"), tolerance, "distance");
@@ -70,7 +65,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   test.each(names.filter(isHashFilled))("%s", async (name) => {
     const { config, tolerance, tensor } = await loadTrainingCase(name);
     const { h, w, seeds0, seeds1 } = config.formula_image;
-    const { scope, values } = graph([seeds0.length, 3, h, w], widthsOf(config), epsilonOf(config));
+    const { scope, values } = graph([seeds0.length, 3, h, w], widthsOf(config), normOf(config));
     const manifest = goldenJson("manifest_lpips_vgg16").tensors as { k: number; name: string; shape: number[] }[];
     expect(manifest.map(({ name, shape }) => `${name} ${shape}`).sort()).toEqual(
       [...scope.parameters.values()].map(({ name, shape }) => `${name} ${shape}`).sort(),

@@ -1,8 +1,8 @@
 /** `dcae eval reconstruction`: how well an autoencoder gives pictures back. */
+import type { LpipsTrunk } from "@dcae/core/nets";
 import {
   type EvaluationResult,
   evaluateReconstruction,
-  type LpipsTrunk,
   makeExamples,
   type Protocol,
   RECONSTRUCTION_METRICS,
