@@ -66,7 +66,7 @@ export function formatDiffusionPlan(plan: DiffusionPlan): string {
     `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
     `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
     `  learning rate: ${plan.learningRate}`,
-    `  memory, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
+    `  memory of tensors, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
       `activations ${formatBytes(memory.activations)})`,
     ...assumptions.map((assumption) => `  ${assumption}`),
   ].join("\n");

@@ -12,7 +12,11 @@ export interface MemoryEstimate {
   readonly total: number;
 }
 
-/** Of programs that share a state and run one after the other. An estimate, to tell gigabytes from hundreds of them before a start. */
+/**
+ * Bytes of the tensors of programs that share a state and run one after the other: of what is computed, not of the process, whose
+ * peak also has what the runtime keeps (`Engine.predictMemory` multiplies the same model by that, for inference). To tell gigabytes
+ * from hundreds of them before a start.
+ */
 export function estimateMemory(programs: readonly Program[]): MemoryEstimate {
   const updated = new Set(programs.flatMap((program) => [...program.updates.keys()]));
   const specs = new Map(programs.flatMap((program) => [...program.parameters]));
