@@ -21,6 +21,8 @@ for (const { name } of packages()) {
   check(`types of ${name}`, () => run(bin("tsc"), ["-p", join("packages", name), "--noEmit"]));
 }
 
+check("exported names", () => run(process.execPath, [join(root, "scripts", "check-exports.mjs")]));
+
 // What is checked is what would be published: the packed file, not the working tree.
 const packed = mkdtempSync(join(tmpdir(), "dcae-pack-"));
 try {

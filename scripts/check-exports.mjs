@@ -1,0 +1,81 @@
+// What users can import: a name means one thing, whatever package or entry it is imported from; the two platforms of one entry may
+// each have their own. Prints how many names each entry has: values, and types alone. Reads the sources, so nothing needs to be built.
+//
+// "--list ENTRY" prints the names of one entry, as in `node scripts/check-exports.mjs --list @dcae/core`.
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
+import ts from "typescript";
+import { fail, packages, root } from "./workspace.mjs";
+
+/** Every entry of every package, by what users import, with its source. */
+const entries = packages().flatMap(({ folder, manifest }) =>
+  Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+    sourcesOf(target).map(({ condition, built }) => ({
+      path: manifest.name + subpath.slice(1),
+      name: manifest.name + subpath.slice(1) + condition,
+      source: join(folder, built.replace("./dist/", "src/").replace(/\.js$/, ".ts")),
+    })),
+  ),
+);
+
+/** The built files of an entry of "exports", with the condition that chooses them; none for assets. */
+function sourcesOf(target) {
+  if (typeof target !== "object") return [];
+  const plain = target.default;
+  const browser = target.browser ? [{ condition: " (browser)", built: target.browser.default }] : [];
+  return [...browser, { condition: "", built: plain.default ?? plain }];
+}
+
+const missing = entries.filter(({ source }) => !existsSync(source));
+if (missing.length > 0)
+  fail(missing.map(({ name, source }) => `${name}: there is no ${relative(root, source)}`).join("\n"));
+
+const { options } = ts.parseJsonConfigFileContent(
+  ts.readConfigFile(join(root, "tsconfig.paths.json"), ts.sys.readFile).config,
+  ts.sys,
+  root,
+);
+const program = ts.createProgram([...new Set(entries.map(({ source }) => source))], options);
+const checker = program.getTypeChecker();
+
+/** The names of an entry with what they stand for, through re-exports. */
+function exportsOf(source) {
+  const module = checker.getSymbolAtLocation(program.getSourceFile(source));
+  return checker.getExportsOfModule(module).map((symbol) => ({
+    name: symbol.name,
+    target: symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol,
+  }));
+}
+
+/** Where something is declared, as in "packages/core/src/errors.ts". */
+const placeOf = (target) => relative(root, target.declarations?.[0]?.getSourceFile().fileName ?? "nowhere");
+
+const meanings = new Map();
+const listed = process.argv[2] === "--list" ? process.argv[3] : undefined;
+for (const { name: entry, path, source } of entries) {
+  const names = exportsOf(source);
+  const platforms = entries.filter((other) => other.path === path && other.name !== entry);
+  const theirs = new Set(platforms.flatMap((other) => exportsOf(other.source).map(({ name }) => name)));
+  const values = names.filter(({ target }) => (target.flags & ts.SymbolFlags.Value) !== 0).length;
+  if (listed === undefined) console.log(`${entry}: ${values} values, ${names.length - values} types`);
+  if (listed === entry) console.log(names.map(({ name }) => name).join("\n"));
+  for (const { name, target } of names) {
+    const places = meanings.get(name) ?? new Map();
+    // Node's stands for both: what differs by platform only is imported from one place.
+    if (path !== entry && theirs.has(name)) continue;
+    places.set(placeOf(target), entry);
+    meanings.set(name, places);
+  }
+}
+
+const wrong = [...meanings].filter(([, places]) => places.size > 1);
+if (wrong.length > 0) {
+  fail(
+    wrong
+      .map(([name, places]) => {
+        const where = [...places].map(([place, entry]) => `${place} (${entry})`).join(" and ");
+        return `${name} means two things: ${where}. Rename one, or let one import the other.`;
+      })
+      .join("\n"),
+  );
+}
