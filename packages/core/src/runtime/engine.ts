@@ -54,7 +54,7 @@ export interface EngineState {
   dispose(): Promise<void>;
 }
 
-export interface LoadOptions {
+export interface LoadProgramOptions {
   /** Holds the parameters that change: each parameter found here is read from it at every run. */
   readonly state?: EngineState | undefined;
 }
@@ -93,7 +93,7 @@ export interface Engine {
    * @throws CheckpointError when a parameter is missing or mis-shaped, EngineError when the runtime refuses the program or
    *   an update has no place in the state
    */
-  load(program: Program, weights: Weights, options?: LoadOptions): Promise<LoadedProgram>;
+  load(program: Program, weights: Weights, options?: LoadProgramOptions): Promise<LoadedProgram>;
   /**
    * Starts a state with the tensors of `initial`, read one by one.
    *

@@ -10,7 +10,7 @@ export {
   type Engine,
   type EngineState,
   type LoadedProgram,
-  type LoadOptions,
+  type LoadProgramOptions,
   type NamedTensors,
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";

@@ -11,7 +11,7 @@ export {
   type EngineOptions,
   type EngineState,
   type LoadedProgram,
-  type LoadOptions,
+  type LoadProgramOptions,
   type NamedTensors,
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";

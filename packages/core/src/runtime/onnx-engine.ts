@@ -13,7 +13,15 @@ import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import { closeAll, failClosed } from "./close-all.js";
 import { type Compiled, compile, dtypeOfForm, type Form, PLAIN, STATEFUL } from "./compile.js";
-import type { ComputeDType, Device, Engine, EngineState, LoadedProgram, LoadOptions, NamedTensors } from "./engine.js";
+import type {
+  ComputeDType,
+  Device,
+  Engine,
+  EngineState,
+  LoadedProgram,
+  LoadProgramOptions,
+  NamedTensors,
+} from "./engine.js";
 import { createOnnxState, type OnnxState } from "./onnx-state.js";
 import { probeBlockSize } from "./probe-block-size.js";
 import { probeExactInt8 } from "./probe-int8.js";
@@ -66,7 +74,7 @@ export class OnnxEngine implements Engine {
     return state;
   }
 
-  async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
+  async load(original: Program, weights: Weights, options: LoadProgramOptions = {}): Promise<LoadedProgram> {
     this.#checkDisposed();
     const binding = this.#bindState(original, options.state);
     if (binding !== undefined) {

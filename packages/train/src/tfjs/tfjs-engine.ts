@@ -25,7 +25,7 @@ import {
   type EngineState,
   failClosed,
   type LoadedProgram,
-  type LoadOptions,
+  type LoadProgramOptions,
   type NamedTensors,
 } from "@dcae/core/runtime";
 import type { Kernel, Tf, TfTensor } from "./kernel.js";
@@ -106,7 +106,7 @@ export class TfjsEngine implements Engine {
     if (this.#disposed) throw new EngineError(`${this.name}: the engine was disposed`);
   }
 
-  async load(original: Program, weights: Weights, options: LoadOptions = {}): Promise<LoadedProgram> {
+  async load(original: Program, weights: Weights, options: LoadProgramOptions = {}): Promise<LoadedProgram> {
     this.#checkDisposed();
     const program = inlineComposites(original);
     const held = options.state && this.#states.get(options.state);
