@@ -10,7 +10,6 @@ import { openArrayFile, writeArrayFile } from "../src/files/array-file.js";
 import { listFiles } from "../src/files/list-files.js";
 import { outputKind } from "../src/files/output-target.js";
 import { formatBytes, formatCount, formatPsnr, plural } from "../src/format-number.js";
-import { concatenate } from "../src/items/concatenate.js";
 import { parseCount, parsePositiveNumber, parseSeed, parseSize } from "../src/options/parse-values.js";
 import { errorLine } from "../src/report-error.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
@@ -180,17 +179,6 @@ describe("array files", () => {
     await expect(write).rejects.toThrow("3 items were announced, 2 came");
     await expect(readNpyFile(at("short.npy"))).rejects.toThrow("no such file");
   });
-});
-
-test("concatenate", () => {
-  const [a, b] = [Tensor.full([1, 2], 1), Tensor.full([2, 2], 2)];
-  expect(concatenate([a, b]).toNested()).toEqual([
-    [1, 1],
-    [2, 2],
-    [2, 2],
-  ]);
-  expect(() => concatenate([a, Tensor.zeros([1, 3])])).toThrow("don't fit");
-  expect(() => concatenate([])).toThrow("at least one");
 });
 
 test("errors become one line", () => {

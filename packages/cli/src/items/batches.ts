@@ -1,10 +1,9 @@
 /** Items in batches of equal shape, loaded when their turn comes. */
 
-import { DataError, ShapeError, type Tensor } from "@dcae/core";
+import { DataError, ShapeError, Tensor } from "@dcae/core";
 import { errorMessage } from "@dcae/core/graph";
 import { type FittedTensor, fitToMultiple, type SizePolicy } from "@dcae/core/image";
 import { checkPictures } from "@dcae/core/internal";
-import { concatenate } from "./concatenate.js";
 import type { Item } from "./item.js";
 
 export interface LoadedItem {
@@ -111,5 +110,5 @@ export function withSource(error: DataError | ShapeError, source: string): DataE
 }
 
 function toBatch(items: readonly LoadedItem[]): Batch {
-  return { items, tensor: concatenate(items.map(({ tensor }) => tensor)) };
+  return { items, tensor: Tensor.concat(items.map(({ tensor }) => tensor.cast("float32"))) };
 }

@@ -3,7 +3,6 @@ import { DataError, Tensor } from "@dcae/core";
 import { latentStatistics, scaleLatent } from "@dcae/core/internal";
 import type { LatentItem, SkippedPictures } from "@dcae/diffusion";
 import type { Codec } from "../codec.js";
-import { concatenate } from "../items/concatenate.js";
 import type { PictureSet } from "./picture-set.js";
 
 /** Pictures that a scaling factor is measured on. */
@@ -48,7 +47,7 @@ export async function encodePictures(
     return mirrored ? mirrorRows(tensor) : tensor;
   });
   const latents = await codec.encode(
-    concatenate(inputs),
+    Tensor.concat(inputs),
     present.map(({ picture, mirrored }) => (mirrored ? `${picture}.mirrored` : picture)),
   );
   return { latents, skipped };

@@ -112,6 +112,32 @@ export class Tensor<D extends DType = DType> {
     return Tensor.float32(values, shape);
   }
 
+  /**
+   * Tensors of one dtype joined along the first axis (a single one is itself).
+   *
+   * @throws ShapeError when there is none, or dtypes or the other axes differ
+   */
+  static concat<D extends DType>(tensors: readonly Tensor<D>[]): Tensor<D> {
+    const [first, ...others] = tensors;
+    if (first === undefined) throw new ShapeError("Tensor.concat: needs at least one tensor");
+    if (first.rank === 0) throw new ShapeError("Tensor.concat: scalars have no first axis");
+    if (others.length === 0) return first;
+    const rest = first.shape.slice(1);
+    const other = others.find(({ dtype, shape }) => dtype !== first.dtype || shape.slice(1).join() !== rest.join());
+    if (other !== undefined) {
+      const described = [first, other].map(({ dtype, shape }) => `${dtype} [${shape.join(", ")}]`);
+      throw new ShapeError(`Tensor.concat: ${described.join(" and ")} don't fit`);
+    }
+    const count = tensors.reduce((sum, { shape }) => sum + (shape[0] as number), 0);
+    const joined = Tensor.zeros([count, ...rest], first.dtype);
+    let at = 0;
+    for (const { bytes } of tensors) {
+      joined.bytes.set(bytes, at);
+      at += bytes.length;
+    }
+    return joined;
+  }
+
   /** Number of elements. */
   get size(): number {
     return sizeOf(this.shape);

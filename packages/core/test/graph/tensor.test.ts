@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { ShapeError } from "../../src/errors.js";
-import { allocate, byteSize, DTYPES, dtypeKind, isDType, isStorageOf, storageView } from "../../src/graph/dtype.js";
+import {
+  allocate,
+  byteSize,
+  DTYPES,
+  type DType,
+  dtypeKind,
+  isDType,
+  isStorageOf,
+  storageView,
+} from "../../src/graph/dtype.js";
 import { rowMajorStrides, sizeOf, Tensor } from "../../src/graph/tensor.js";
 
 const counting = (...shape: number[]) =>
@@ -187,5 +196,26 @@ describe("views", () => {
     expect(() => counting(5).row(5)).toThrow(ShapeError);
     expect(() => counting(5).row(1.5)).toThrow(ShapeError);
     expect(() => Tensor.from(1).row(0)).toThrow(ShapeError);
+  });
+
+  it("joins along the first axis: views too, and every dtype", () => {
+    const [a, b] = [
+      counting(2, 3),
+      counting(3, 4)
+        .transpose()
+        .slice([{ start: 3 }]),
+    ];
+    expect(Tensor.concat([a, b]).toNested()).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+      [3, 7, 11],
+    ]);
+    expect(Tensor.concat([a])).toBe(a);
+    const half = Tensor.concat([a.cast("float16"), a.cast("float16")]);
+    expect([half.dtype, half.at(3, 2)]).toEqual(["float16", 5]);
+    expect(() => Tensor.concat([a, counting(1, 2)])).toThrow("float32 [2, 3] and float32 [1, 2] don't fit");
+    expect(() => Tensor.concat<DType>([a, a.cast("int32")])).toThrow("float32 [2, 3] and int32 [2, 3] don't fit");
+    expect(() => Tensor.concat([])).toThrow("at least one");
+    expect(() => Tensor.concat([Tensor.from(1)])).toThrow(ShapeError);
   });
 });

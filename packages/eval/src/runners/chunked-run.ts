@@ -131,20 +131,8 @@ function joinParts(parts: readonly Chunk[]): Chunk {
 function joinRows(parts: readonly Readonly<Record<string, Tensor>>[]): Record<string, Tensor> {
   const [first] = parts;
   return Object.fromEntries(
-    Object.keys(first ?? {}).map((name) => [name, concatRows(parts.map((part) => part[name] as Tensor))]),
+    Object.keys(first ?? {}).map((name) => [name, Tensor.concat(parts.map((part) => part[name] as Tensor))]),
   );
-}
-
-function concatRows(tensors: readonly Tensor[]): Tensor {
-  const [first] = tensors as readonly [Tensor];
-  const rows = tensors.reduce((sum, tensor) => sum + (tensor.shape[0] as number), 0);
-  const joined = Tensor.zeros([rows, ...first.shape.slice(1)], first.dtype);
-  let at = 0;
-  for (const tensor of tensors) {
-    joined.bytes.set(tensor.bytes, at);
-    at += tensor.byteLength;
-  }
-  return joined;
 }
 
 export interface Batch {
