@@ -4,8 +4,9 @@ import { library } from "../../tsup.shared.js";
 export default library({
   entry: {
     index: "src/index.ts",
-    "tfjs/index": "src/tfjs/index.ts",
+    "diffusion/index": "src/diffusion/index.ts",
     "scenes/index": "src/scenes/index.ts",
+    "tfjs/index": "src/tfjs/index.ts",
     "picture-worker": "src/data/picture-worker.ts",
   },
 });

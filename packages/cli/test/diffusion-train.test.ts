@@ -15,10 +15,8 @@ import { openSafetensorsFile, readNpyFile, writeNpyFile } from "@dcae/core/check
 import { decodeImage, makeGrid } from "@dcae/core/image";
 import { ClassConditionalPipeline, openDenoiser, openLatents } from "@dcae/diffusion";
 import { readMetrics } from "@dcae/train";
+import { alignLatents, diffusionRecipeNames, loadDiffusionConfig, planDiffusion } from "@dcae/train/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
-import { diffusionRecipeNames, loadDiffusionTraining } from "../src/diffusion-training/load-training.js";
-import { planOf } from "../src/diffusion-training/run-diffusion.js";
-import { alignLatents } from "../src/diffusion-training/training-latents.js";
 import { Interrupted } from "../src/interrupted.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
@@ -462,7 +460,7 @@ describe("what is planned and refused", () => {
 
 describe("recipes", () => {
   test.each(diffusionRecipeNames())("%s says how to run it, and is one that can be planned", async (name) => {
-    const recipe = await loadDiffusionTraining(name);
+    const recipe = await loadDiffusionConfig(name);
     expect(recipe.name).toBe(name);
     expect(recipe.command).toContain(`--config ${name}`);
     // What follows from the latents stands in no recipe; what a plan assumes about missing ones is said.
@@ -470,10 +468,10 @@ describe("recipes", () => {
       expect(recipe.denoiser.model).not.toHaveProperty(key);
     expect(recipe.samples?.labels ?? null).toBeNull();
     if (recipe.plannedFor === null) {
-      await expect(planOf(recipe)).rejects.toThrow(/there are no latents/);
+      await expect(planDiffusion(recipe)).rejects.toThrow(/there are no latents/);
       return;
     }
-    const { parameters, epochs, assumptions } = await planOf(recipe);
+    const { parameters, epochs, assumptions } = await planDiffusion(recipe);
     expect(parameters).toBeGreaterThan(1e6);
     expect(epochs).toBeNull();
     expect(assumptions).toEqual([
@@ -484,7 +482,7 @@ describe("recipes", () => {
   test.each(["usit-scenes", "dit-scenes", "uvit-scenes", "usit-folders", "usit-h-f32-imagenet"])(
     "%s takes channels, size and classes from whatever latents it is given",
     async (name) => {
-      const plan = await planOf({ ...(await loadDiffusionTraining(name)), data: { path: few, validation: null } });
+      const plan = await planDiffusion({ ...(await loadDiffusionConfig(name)), data: { path: few, validation: null } });
       expect(plan).toMatchObject({ tokens: 16, assumptions: [] });
     },
   );

@@ -44,12 +44,24 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** An error of this project as another kind of it, with its message and hint; everything else as it is. */
-export function errorAs(
-  error: unknown,
-  ErrorType: new (message: string, options?: DcaeErrorOptions) => DcaeError,
-): unknown {
-  if (!(error instanceof DcaeError) || error instanceof ErrorType) return error;
+type ErrorType = new (message: string, options?: DcaeErrorOptions) => DcaeError;
+
+/**
+ * An error of this project as another kind of it, with its message and hint; everything else as it is.
+ *
+ * @param prefix words in front of the message: what was a wrong name inside is a wrong option outside
+ */
+export function errorAs(error: unknown, ErrorClass: ErrorType, prefix = ""): unknown {
+  if (!(error instanceof DcaeError) || (error instanceof ErrorClass && prefix === "")) return error;
   const { message, hint } = error;
-  return new ErrorType(message, { cause: error, ...(hint === undefined ? {} : { hint }) });
+  return new ErrorClass(`${prefix}${message}`, { cause: error, ...(hint === undefined ? {} : { hint }) });
+}
+
+/** The result of `work`; its errors as `errorAs` has them. */
+export function rethrowAs<T>(ErrorClass: ErrorType, prefix: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw errorAs(error, ErrorClass, prefix);
+  }
 }

@@ -1,11 +1,11 @@
 /** `dcae convert`: a checkpoint in another layout or dtype. */
+import { rethrowAs } from "@dcae/core/graph";
 import { saveCheckpoint } from "@dcae/core/internal";
 import { checkCheckpointFormat } from "@dcae/core/models";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { addHubOptions, type HubFlags, modelOption, openModel } from "../options/model-options.js";
 import { addSaveOptions, formatOption, type SaveFlags, saveOptions } from "../options/save-options.js";
-import { rethrowAs } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 

@@ -3,18 +3,13 @@ import { createEngine, DataError, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind } from "@dcae/core/graph";
 import { closeAll } from "@dcae/core/runtime";
-import { loadDenoiser, openDenoiser } from "@dcae/diffusion";
+import { denoiserSource, loadDenoiser, openDenoiser } from "@dcae/diffusion";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { writeArrayFile } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
 import { unlessInterrupted } from "../interrupted.js";
-import {
-  addDenoiserOptions,
-  type DenoiserFlags,
-  denoiserOptions,
-  denoiserSource,
-} from "../options/denoiser-options.js";
+import { addDenoiserOptions, type DenoiserFlags, denoiserOptions } from "../options/denoiser-options.js";
 import { addDeviceOptions, type EngineFlags } from "../options/engine-options.js";
 import { addExamples } from "./command-group.js";
 

@@ -1,13 +1,13 @@
 /** `dcae finetune`: parts of a trained model, on pictures of one's own. Builds a training and carries it out as `dcae train`. */
 import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
+import { rethrowAs } from "@dcae/core/graph";
 import { describePreset, findPreset, requireFamily } from "@dcae/core/models";
 import { type DcAeDescription, finetuneConfig, type TrainingConfig } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { addHubOptions, type HubFlags, modelSource, openModel } from "../options/model-options.js";
 import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
-import { rethrowAs } from "../rethrow-as.js";
 import { applyFlags, type ChosenTraining, loadRun, parseSources } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";

@@ -19,7 +19,7 @@ import {
   type SamplingFlags,
   samplingOptions,
 } from "../options/sampling-options.js";
-import { chooseLabels, pipelineLabel } from "../sampling/choose-labels.js";
+import { labelsOf, pipelineLabel } from "../sampling/choose-labels.js";
 import { withPipeline } from "../sampling/with-pipeline.js";
 import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
@@ -96,7 +96,7 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
   const kind = await outputKind(out, ["picture", "folder", "array"]);
   checkFlags(flags, kind);
   const names = await withPipeline(flags, kind === "array", io, async (pipeline) => {
-    const chosen = chooseLabels(pipeline.description, flags.labels);
+    const chosen = labelsOf(pipeline.description, flags.labels);
     const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
     const labels = repeated.map(({ label }) => pipelineLabel(pipeline.description, label));
     const texts = repeated.map(({ name }) => name);

@@ -1,4 +1,6 @@
 /** The options of evaluations: the networks of metrics, how pictures are prepared and what they are called, and those of generators. */
+
+import { rethrowAs } from "@dcae/core/graph";
 import {
   type FindNetworkOptions,
   type GenerationMetric,
@@ -20,7 +22,6 @@ import {
   checkSamplingFlags,
   type SamplingFlags,
 } from "../options/sampling-options.js";
-import { rethrowAs } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
 import { addResultFolderOptions, type ResultFolderFlags } from "./evaluation-run.js";
 

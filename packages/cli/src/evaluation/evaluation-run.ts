@@ -4,6 +4,7 @@
  */
 import { basename, extname, join, resolve } from "node:path";
 import { DataError } from "@dcae/core";
+import { errorAs } from "@dcae/core/graph";
 import {
   type EvaluationResult,
   formatResult,
@@ -24,7 +25,6 @@ import type { CliIo } from "../cli-io.js";
 import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/output-target.js";
 import { formatCount } from "../format-number.js";
-import { asError } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
 
 export interface ResultFolderFlags {
@@ -86,7 +86,7 @@ export async function resumable<T>(io: CliIo, parts: string, work: () => Promise
     if (error instanceof NoPicturesError) await removeWorkFolder(parts);
     if (!(error instanceof WorkFolderError)) throw error;
     const hint = "Repeat its options to go on with it, start anew with --restart, or give another --out.";
-    throw asError(UsageError, "", new WorkFolderError(error.message, { hint, cause: error }));
+    throw errorAs(new WorkFolderError(error.message, { hint, cause: error }), UsageError);
   }
 }
 

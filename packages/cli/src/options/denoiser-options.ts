@@ -1,15 +1,8 @@
 /** The options that choose a diffusion model, and what its files are read with. */
-import { stat } from "node:fs/promises";
-import { ConfigError, DataError } from "@dcae/core";
+import { ConfigError } from "@dcae/core";
 import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
-import {
-  BUNDLED_DENOISER,
-  bundledDenoiserPath,
-  findPublishedDenoiser,
-  type OpenDenoiserOptions,
-  PUBLISHED_DENOISERS,
-} from "@dcae/diffusion";
+import { BUNDLED_DENOISER, type OpenDenoiserOptions } from "@dcae/diffusion";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type HubFlags, hubOptions } from "./model-options.js";
@@ -41,20 +34,6 @@ export function addDenoiserFileOptions(command: Command): Command {
     .option("--subfolder <path>", "folder inside of the repository or local folder")
     .option("--offline", "make no requests, use the cache only (or set HF_HUB_OFFLINE=1)")
     .option("--cache-dir <dir>", "cache folder of the hub (default: that of the Hugging Face libraries)");
-}
-
-/** What a user calls a model as `openDenoiser` takes it: names of published models become their repository. */
-export async function denoiserSource(name: string): Promise<string> {
-  const exists = await stat(name).then(
-    () => true,
-    () => false,
-  );
-  if (!exists && name === BUNDLED_DENOISER) return bundledDenoiserPath();
-  const published = exists ? undefined : findPublishedDenoiser(name);
-  if (exists || published !== undefined || /[/\\]/.test(name)) return published?.hubId ?? name;
-  throw new DataError(`${name}: no such file or folder, and not the name of a published diffusion model`, {
-    hint: `Published: ${PUBLISHED_DENOISERS.map((known) => known.name).join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
-  });
 }
 
 /** Options for `openDenoiser` and the pipeline; downloads show on the progress line. */

@@ -1,12 +1,12 @@
 /** The options that choose a model, and opening it. */
 import { stat } from "node:fs/promises";
 import { bundledModelPath, DataError } from "@dcae/core";
+import { rethrowAs } from "@dcae/core/graph";
 import { BUNDLED_MODEL, type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
 import { findPreset, getPreset, type Preset, presetHubId } from "@dcae/core/models";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { readConfigFile } from "../files/read-config-file.js";
-import { rethrowAs } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
 
 export interface HubFlags {

@@ -1,8 +1,8 @@
 /** Loads a diffusion model with the autoencoder that decodes its latents. */
-import { ClassConditionalPipeline } from "@dcae/diffusion";
+import { ClassConditionalPipeline, denoiserSource } from "@dcae/diffusion";
 import type { CliIo } from "../cli-io.js";
 import { unlessInterrupted } from "../interrupted.js";
-import { type DenoiserFlags, denoiserOptions, denoiserSource } from "../options/denoiser-options.js";
+import { type DenoiserFlags, denoiserOptions } from "../options/denoiser-options.js";
 import type { EngineFlags } from "../options/engine-options.js";
 import { modelSource } from "../options/model-options.js";
 import type { SamplingFlags } from "../options/sampling-options.js";

@@ -1,7 +1,7 @@
 /** The training that a command line means: a recipe or a file, with what its options replace. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError } from "@dcae/core";
+import { rethrowAs } from "@dcae/core/graph";
 import {
   type DataSourceConfig,
   detectSource,
@@ -10,7 +10,6 @@ import {
   type TrainingConfig,
   trainingFile,
 } from "@dcae/train";
-import { asError } from "../rethrow-as.js";
 import { UsageError } from "../usage-error.js";
 import type { TrainingFlags } from "./training-options.js";
 
@@ -64,11 +63,7 @@ export async function applyFlags(config: TrainingConfig, flags: TrainingFlags): 
           ? validationRest
           : config.validation,
   };
-  try {
-    return overrideConfig(changed, set);
-  } catch (error) {
-    throw error instanceof ConfigError ? asError(UsageError, "--set: ", error) : error;
-  }
+  return rethrowAs(UsageError, "--set: ", () => overrideConfig(changed, set));
 }
 
 function perceptualOf(config: TrainingConfig, flags: TrainingFlags): TrainingConfig["perceptual"] {

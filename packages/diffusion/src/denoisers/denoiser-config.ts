@@ -4,6 +4,7 @@
  *
  * Names are the official constructor keys in camel case.
  */
+import { ConfigError } from "@dcae/core/graph";
 
 interface DenoiserBase {
   /** Latent side S; latents are [B, C, S, S]. */
@@ -103,6 +104,31 @@ export function labelsInWords(config: DenoiserConfig, classes: readonly string[]
     classes === null ? "" : `: ${classes.slice(0, LISTED).join(", ")}${classes.length > LISTED ? "..." : ""}`;
   const none = nullLabel(config) === undefined ? "" : `; "${NULL_CLASS}" means no class`;
   return `Classes are 0 to ${config.numClasses - 1}${listed}${none}.`;
+}
+
+export interface ChosenLabel {
+  readonly label: number;
+  /** As the training set calls it, or the number. */
+  readonly name: string;
+}
+
+/**
+ * What texts mean: names of the model's classes, numbers, or "null" for the null class.
+ *
+ * @param option what names them, for messages
+ * @throws ConfigError for what is neither, and for models without classes
+ */
+export function chooseLabels(
+  { config, classes }: { readonly config: DenoiserConfig; readonly classes: readonly string[] | null },
+  texts: readonly string[],
+  option: string,
+): ChosenLabel[] {
+  if (config.numClasses === 0) throw new ConfigError(`${option}: this model has no classes`);
+  return texts.map((text) => {
+    const label = findLabel(config, classes, text);
+    if (label !== undefined) return { label, name: classes?.[label] ?? text };
+    throw new ConfigError(`${option}: "${text}" isn't a class`, { hint: labelsInWords(config, classes) });
+  });
 }
 
 /** Patch tokens of a latent. */

@@ -1,6 +1,8 @@
 /** Public names of the denoisers: configurations and networks. */
 export { buildDenoiseProgram, denoise, denoiserParameters } from "./denoise.js";
 export {
+  type ChosenLabel,
+  chooseLabels,
   type DenoiserConfig,
   type DiTConfig,
   EVAL_SCHEDULERS,

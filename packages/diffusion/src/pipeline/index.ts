@@ -1,5 +1,4 @@
 /** Public names of the pipeline: loading, saving, sampling. */
-
 export {
   ClassConditionalPipeline,
   type Decoder,
@@ -19,6 +18,7 @@ export { inferDenoiser } from "./infer-denoiser.js";
 export {
   BUNDLED_DENOISER,
   bundledDenoiserPath,
+  denoiserSource,
   type OpenDenoiserOptions,
   type OpenedDenoiser,
   openDenoiser,

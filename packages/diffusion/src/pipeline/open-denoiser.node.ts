@@ -1,7 +1,8 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
+import { stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
-import { ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
+import { ConfigError, createEngine, DataError, type EngineOptions, getPreset } from "@dcae/core";
 import {
   checkWeights,
   type ModelFiles,
@@ -15,6 +16,7 @@ import {
 } from "@dcae/core/checkpoint";
 import { Autoencoder } from "@dcae/core/internal";
 import { describePreset, modelParameters } from "@dcae/core/models";
+import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
 import {
   checkDenoiserWeights,
   type DenoiserDescription,
@@ -35,6 +37,24 @@ export const BUNDLED_DENOISER = "usit-scenes";
 export function bundledDenoiserPath(): string {
   const manifest = createRequire(import.meta.url).resolve("@dcae/diffusion/package.json");
   return join(dirname(manifest), "assets", BUNDLED_DENOISER);
+}
+
+/**
+ * What a user calls a model as `openDenoiser` takes it: names of published models become their repository.
+ *
+ * @throws DataError for a single word that is neither a path nor a known name
+ */
+export async function denoiserSource(name: string): Promise<string> {
+  const exists = await stat(name).then(
+    () => true,
+    () => false,
+  );
+  if (!exists && name === BUNDLED_DENOISER) return bundledDenoiserPath();
+  const published = exists ? undefined : findPublishedDenoiser(name);
+  if (exists || published !== undefined || /[/\\]/.test(name)) return published?.hubId ?? name;
+  throw new DataError(`${name}: no such file or folder, and not the name of a published diffusion model`, {
+    hint: `Published: ${PUBLISHED_DENOISERS.map((known) => known.name).join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
+  });
 }
 
 export interface OpenDenoiserOptions extends ResolveModelOptions {

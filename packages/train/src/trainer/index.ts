@@ -22,12 +22,8 @@ export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./p
 export { runFiles } from "./run-record.js";
 export { averagedScope, stateWeights, withAverageNames } from "./state-weights.js";
 export { type StopSignals, stopSignals } from "./stop-signals.js";
-export {
-  type PhaseResult,
-  type TrainAutoencoderOptions,
-  trainAutoencoder,
-  trainingFile,
-} from "./train-autoencoder.js";
+export { type PhaseResult, type TrainAutoencoderOptions, trainAutoencoder } from "./train-autoencoder.js";
 export { saveTrainedModel } from "./trained-model.js";
 export { TrainingError } from "./training-error.js";
+export { type TrainingRunOptions, trainingFile } from "./training-run.js";
 export { type Metrics, stagePrograms, type UpdateStage } from "./update-stage.js";

@@ -6,11 +6,10 @@
  * run leaves its result as a checkpoint in the official format in `model` (and `model-ema`).
  */
 import { join } from "node:path";
-import { type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
+import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
 import type { OpenOptions } from "@dcae/core/internal";
 import type { DcAeConfig } from "@dcae/core/models";
-import type { Engine } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import type { TrainingProgress } from "../logging/index.js";
 import { openLpipsWeights } from "../losses/index.js";
@@ -22,25 +21,17 @@ import { describeUnreadable, openBatches, openSources, validationSources } from 
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
 import { runFiles } from "./run-record.js";
 import { saveTrainedModel } from "./trained-model.js";
+import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
 
-export interface TrainAutoencoderOptions {
+export interface TrainAutoencoderOptions extends TrainingRunOptions {
   readonly config: TrainingConfig;
-  /** Where runs are kept. */
-  readonly directory: string;
-  readonly engine: Engine;
   /** Names of the phases to run, by default all. Phases that have finished are passed over. */
   readonly phases?: readonly string[] | undefined;
-  /** Go on with what the folder holds (default); otherwise folders with checkpoints are refused. */
-  readonly resume?: boolean;
   /** The weights of LPIPS (`lpips.*`), in place of the files that the configuration names. Not closed here. */
   readonly lpips?: Weights | undefined;
   /** How the checkpoint that a training starts from is found: cache, offline, progress of the download. */
   readonly open?: OpenOptions | undefined;
-  /** See `FitOptions`. */
-  readonly computedBy?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
   readonly progress?: ((phase: TrainingPhase) => TrainingProgress) | undefined;
-  readonly onMessage?: ((text: string) => void) | undefined;
 }
 
 export interface PhaseResult extends FitResult {
@@ -49,11 +40,6 @@ export interface PhaseResult extends FitResult {
   readonly directory: string;
   /** The result as a checkpoint in the official format; undefined when the phase was stopped. */
   readonly model: string | undefined;
-}
-
-/** Where a folder of runs keeps the configuration that they were started with. */
-export function trainingFile(directory: string): string {
-  return join(directory, "training.json");
 }
 
 /** Whether the phase made all of its updates and left its model. */
@@ -120,10 +106,7 @@ async function trainPhase(
         if (phase.ema !== null) await saveTrainedModel(result, state, current, `${folder}-ema`, phase.ema);
       },
       ...(resume === undefined ? {} : { resume }),
-      onStart: () => {
-        const text = `${JSON.stringify(config, undefined, 2)}\n`;
-        return writeFileAtomic(trainingFile(options.directory), (file) => file.write(new TextEncoder().encode(text)));
-      },
+      onStart: () => writeTrainingFile(options.directory, config),
       signal,
       progress: options.progress?.(phase),
       shown: ["loss", "l1", "lpips", "g_loss", "d_loss"],

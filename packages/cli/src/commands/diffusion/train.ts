@@ -1,13 +1,10 @@
 /** `dcae diffusion train`: a class-conditional diffusion model from a folder of latents. */
+import { diffusionRecipeNames, loadDiffusionConfig } from "@dcae/train/diffusion";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { addDiffusionOptions, type DiffusionFlags } from "../../diffusion-training/diffusion-options.js";
-import {
-  chooseDiffusionTraining,
-  diffusionRecipeNames,
-  loadDiffusionTraining,
-} from "../../diffusion-training/load-training.js";
-import { runDiffusion } from "../../diffusion-training/run-diffusion.js";
+import { chooseDiffusion } from "../../training/choose-diffusion.js";
+import { addDiffusionOptions, type DiffusionFlags } from "../../training/diffusion-options.js";
+import { runDiffusion } from "../../training/run-diffusion.js";
 import { checkEngineFlags } from "../../training/training-engine.js";
 import { addExamples } from "../command-group.js";
 
@@ -35,14 +32,14 @@ export function diffusionTrainCommand(io: CliIo): Command {
   return command.action(async (flags: DiffusionFlags) => {
     checkEngineFlags(flags);
     if (flags.list === true) return listRecipes(flags, io);
-    const chosen = await chooseDiffusionTraining(flags);
+    const chosen = await chooseDiffusion(flags);
     if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
     return runDiffusion(chosen, flags, io);
   });
 }
 
 async function listRecipes({ json }: DiffusionFlags, io: CliIo): Promise<void> {
-  const recipes = await Promise.all(diffusionRecipeNames().map(loadDiffusionTraining));
+  const recipes = await Promise.all(diffusionRecipeNames().map(loadDiffusionConfig));
   if (json === true) return io.out(JSON.stringify(recipes, undefined, 2));
   const entries = recipes.map(({ name, about, data, expectedTime, results }) =>
     [

@@ -29,7 +29,7 @@ import { sampledSource } from "../../evaluation/sampled-source.js";
 import { withEngine } from "../../options/engine-options.js";
 import { parseListOf } from "../../options/parse-values.js";
 import { samplingOptions } from "../../options/sampling-options.js";
-import { chooseLabels } from "../../sampling/choose-labels.js";
+import { labelsOf } from "../../sampling/choose-labels.js";
 import { withPipeline } from "../../sampling/with-pipeline.js";
 import { addExamples } from "../command-group.js";
 
@@ -123,7 +123,7 @@ function withSamples<T>(
     const all = numClasses === 0 ? null : Array.from({ length: numClasses }, (_, label) => label);
     const source = await sampledSource(pipeline, {
       count,
-      classes: labels === undefined ? all : chooseLabels(pipeline.description, labels).map(({ label }) => label),
+      classes: labels === undefined ? all : labelsOf(pipeline.description, labels).map(({ label }) => label),
       sampling: samplingOptions(flags),
       batchSize: samplingBatch,
       protocol,

@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
-import type { DiffusionTraining } from "./schema.js";
+import type { DiffusionConfig } from "./diffusion-config.js";
 
 export interface TrainingLatents {
   /** What is trained on. */
@@ -15,7 +15,7 @@ export interface TrainingLatents {
 }
 
 /** Whether the folder of latents is there, whatever it holds. */
-export async function hasTrainingLatents({ data: { path } }: DiffusionTraining): Promise<boolean> {
+export async function hasTrainingLatents({ data: { path } }: DiffusionConfig): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
@@ -25,9 +25,9 @@ export async function hasTrainingLatents({ data: { path } }: DiffusionTraining):
  * @throws DataError when latents aren't there, or naming the file that is missing, cut off or of another shape; ConfigError when
  *   the two folders don't belong together
  */
-export async function openTrainingLatents(training: DiffusionTraining): Promise<TrainingLatents> {
-  const { validation } = training.data;
-  const latents = await openOrSayHow(training);
+export async function openTrainingLatents(config: DiffusionConfig): Promise<TrainingLatents> {
+  const { validation } = config.data;
+  const latents = await openOrSayHow(config);
   if (validation === null) return { latents, held: latents, notes: [], close: () => latents.close() };
   try {
     const held = await openLatents(validation);
@@ -48,14 +48,14 @@ export async function openTrainingLatents(training: DiffusionTraining): Promise<
 }
 
 /** Where there are none yet, the error says how to make them. */
-async function openOrSayHow(training: DiffusionTraining): Promise<LatentDataset> {
-  const { path } = training.data;
+async function openOrSayHow(config: DiffusionConfig): Promise<LatentDataset> {
+  const { path } = config.data;
   try {
     return await openLatents(path);
   } catch (error) {
-    if ((await hasTrainingLatents(training)) || !(error instanceof DataError)) throw error;
+    if ((await hasTrainingLatents(config)) || !(error instanceof DataError)) throw error;
     // Recipes say both commands.
-    const [making = ""] = training.command?.split(" && ") ?? [];
+    const [making = ""] = config.command?.split(" && ") ?? [];
     const how = making.startsWith("dcae latents ") && making.includes(` ${path}`) ? making : "dcae latents";
     throw new DataError(`${path}: there are no latents`, {
       cause: error,

@@ -2,7 +2,7 @@
  * Batches of a diffusion training: latents, labels with dropout, noise and times. All randomness follows from the seed and the
  * number of the batch, so that a resumed run goes on with the same numbers.
  */
-import type { Tensor } from "@dcae/core";
+import { Tensor } from "@dcae/core";
 import {
   batchIndices,
   type DenoiserConfig,
@@ -12,8 +12,7 @@ import {
   type Objective,
   stepRandom,
 } from "@dcae/diffusion";
-import type { TrainingBatch, TrainingBatches } from "@dcae/train";
-import { concatenate } from "../items/concatenate.js";
+import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
 
 export interface LatentBatchOptions {
   readonly latents: LatentDataset;
@@ -59,7 +58,7 @@ export async function drawEach(
   return {
     latents: values,
     ...(config.numClasses === 0 ? {} : { labels }),
-    ...Object.fromEntries(names.map((name) => [name, concatenate(draws.map((draw) => draw[name] as Tensor))])),
+    ...Object.fromEntries(names.map((name) => [name, Tensor.concat(draws.map((draw) => draw[name] as Tensor))])),
   };
 }
 

@@ -1,12 +1,14 @@
 /** The update of a diffusion training as a program: loss, gradients, optimizer, averages. */
 import { type Objective, type ParsedDenoiser, trainingLoss } from "@dcae/diffusion";
-import { accumulationPrograms, gradientStep, namedOptimizer, stepProgram, type UpdateStage } from "@dcae/train";
-import type { DiffusionTraining } from "./schema.js";
+import { accumulationPrograms, gradientStep, stepProgram } from "../step/index.js";
+import { namedOptimizer } from "../trainer/named-optimizer.js";
+import type { UpdateStage } from "../trainer/update-stage.js";
+import type { DiffusionConfig } from "./diffusion-config.js";
 
 export function denoiserStages(
   { config }: ParsedDenoiser,
   objective: Objective,
-  { batch, accumulate, steps, optimizer, ema, recompute, optimize }: DiffusionTraining,
+  { batch, accumulate, steps, optimizer, ema, recompute, optimize }: DiffusionConfig,
 ): UpdateStage[] {
   // Everything trains but a fixed position embedding, which isn't trainable.
   const step = gradientStep(trainingLoss(config, objective, batch), () => true, { recompute, optimize });

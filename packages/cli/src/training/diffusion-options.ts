@@ -1,9 +1,9 @@
 /** The options of `dcae diffusion train`. */
 import type { Command } from "commander";
-import { addTrainingEngineOptions, type TrainingEngineFlags } from "../training/training-options.js";
-import type { TrainingChoice } from "./load-training.js";
+import type { DiffusionChoice } from "./choose-diffusion.js";
+import { addTrainingEngineOptions, type TrainingEngineFlags } from "./training-options.js";
 
-export interface DiffusionFlags extends TrainingChoice, TrainingEngineFlags {
+export interface DiffusionFlags extends DiffusionChoice, TrainingEngineFlags {
   readonly dryRun?: boolean;
   readonly list?: boolean;
   readonly showConfig?: boolean;

@@ -9,7 +9,7 @@ import {
   type ParsedDenoiser,
   parseOfficialDenoiser,
 } from "@dcae/diffusion";
-import type { DiffusionTraining } from "./schema.js";
+import type { DiffusionConfig } from "./diffusion-config.js";
 
 /** What the network must know of its latents. */
 export interface LatentFacts extends Pick<LatentDataset, "shape" | "folder"> {
@@ -17,7 +17,7 @@ export interface LatentFacts extends Pick<LatentDataset, "shape" | "folder"> {
 }
 
 /** Whether the configuration says all by itself, so that it can be planned without latents. */
-export function isSelfContained({ denoiser: { model } }: DiffusionTraining): boolean {
+export function isSelfContained({ denoiser: { model } }: DiffusionConfig): boolean {
   return ["in_channels", "input_size", "num_classes"].every((key) => model[key] !== undefined);
 }
 
@@ -27,7 +27,7 @@ export function isSelfContained({ denoiser: { model } }: DiffusionTraining): boo
  * @param latents may be left out where the configuration is self-contained
  * @throws ConfigError when configuration and latents contradict each other
  */
-export function describeNetwork({ denoiser }: DiffusionTraining, latents?: LatentFacts): ParsedDenoiser {
+export function describeNetwork({ denoiser }: DiffusionConfig, latents?: LatentFacts): ParsedDenoiser {
   if (latents !== undefined && latents.shape[1] !== latents.shape[2]) {
     throw new ConfigError(
       `${latents.folder}: latents are [${latents.shape.join(", ")}], but diffusion models take squares`,
@@ -65,7 +65,7 @@ export function describeNetwork({ denoiser }: DiffusionTraining, latents?: Laten
  */
 export async function describeResult(
   network: ParsedDenoiser,
-  config: DiffusionTraining,
+  config: DiffusionConfig,
   latents: LatentDataset,
   folder: string,
 ): Promise<DenoiserDescription> {

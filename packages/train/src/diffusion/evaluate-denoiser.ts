@@ -10,6 +10,7 @@ import { unscaleLatent } from "@dcae/core/internal";
 import type { Engine, EngineState } from "@dcae/core/runtime";
 import {
   buildDenoiseProgram,
+  chooseLabels,
   createDenoiser,
   type Decoder,
   type DenoiserDescription,
@@ -19,14 +20,14 @@ import {
   type Objective,
   sampleLatents,
 } from "@dcae/diffusion";
-import { averagedScope, type Evaluation, withAverageNames } from "@dcae/train";
-import { chooseLabels } from "../sampling/choose-labels.js";
+import type { Evaluation } from "../trainer/fit.js";
+import { averagedScope, withAverageNames } from "../trainer/state-weights.js";
+import type { DiffusionConfig } from "./diffusion-config.js";
 import { drawEach } from "./latent-batches.js";
-import type { DiffusionTraining } from "./schema.js";
 
 export interface DenoiserEvaluation {
   readonly engine: Engine;
-  readonly training: DiffusionTraining;
+  readonly training: DiffusionConfig;
   readonly description: DenoiserDescription;
   readonly objective: Objective;
   /** Latents to evaluate on. */
@@ -133,7 +134,7 @@ async function sampleSheet(
   }
 }
 
-function shownLabels(description: DenoiserDescription, samples: NonNullable<DiffusionTraining["samples"]>): number[] {
+function shownLabels(description: DenoiserDescription, samples: NonNullable<DiffusionConfig["samples"]>): number[] {
   const { numClasses } = description.config;
   if (numClasses === 0) return Array.from({ length: SHOWN_CLASSES }, () => 0);
   if (samples.labels !== null)

@@ -1,45 +1,41 @@
 /**
- * Trains a diffusion model on a folder of latents with the trainer of `@dcae/train`. This is where the two packages meet: the
- * objectives and networks of one are graphs, which the other differentiates and runs.
+ * Trains a diffusion model on a folder of latents. This is where the two packages meet: the objectives and networks of
+ * `@dcae/diffusion` are graphs, which the trainer differentiates and runs.
  *
  * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do.
  */
-import { type AutoencoderDC, type AutoencoderKL, ConfigError } from "@dcae/core";
-import { initialWeights, type Weights, writeFileAtomic } from "@dcae/core/checkpoint";
-import type { Engine } from "@dcae/core/runtime";
+import { type AutoencoderDC, type AutoencoderKL, ConfigError, loadAutoencoder } from "@dcae/core";
+import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { withClosing } from "@dcae/core/runtime";
 import {
   checkDenoiserWeights,
   denoiserParameters,
+  denoiserSource,
   type LatentDataset,
   objectiveOf,
   openDenoiser,
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
-import { type FitResult, fit, runFiles, stateWeights, type TrainingProgress, withClosing } from "@dcae/train";
-import { denoiserSource } from "../options/denoiser-options.js";
+import type { TrainingProgress } from "../logging/index.js";
+import { type FitResult, fit } from "../trainer/fit.js";
+import { runFiles } from "../trainer/run-record.js";
+import { stateWeights } from "../trainer/state-weights.js";
+import { type TrainingRunOptions, writeTrainingFile } from "../trainer/training-run.js";
 import { checkSamples } from "./check-samples.js";
 import { denoiserStages } from "./denoiser-stages.js";
 import { describeNetwork, describeResult } from "./describe-denoiser.js";
+import type { DiffusionConfig } from "./diffusion-config.js";
 import { denoiserEvaluation } from "./evaluate-denoiser.js";
 import { latentBatches } from "./latent-batches.js";
-import { diffusionTrainingFile } from "./load-training.js";
-import type { DiffusionTraining } from "./schema.js";
 import { openTrainingLatents } from "./training-latents.js";
 
-export interface TrainDiffusionOptions {
-  readonly training: DiffusionTraining;
-  /** Folder of the run. */
-  readonly directory: string;
-  readonly engine: Engine;
-  /** What decides the last bits beside the settings, as the engine and its threads. */
-  readonly computedBy: string;
-  /** Loads the autoencoder that decodes samples. */
-  readonly loadDecoder: (source: string) => Promise<AutoencoderDC | AutoencoderKL>;
-  readonly resume: boolean;
-  readonly signal?: AbortSignal | undefined;
+export interface TrainDiffusionOptions extends TrainingRunOptions {
+  /** A recipe or a file (`loadDiffusionConfig`), or an object (`parseDiffusionConfig`). */
+  readonly config: DiffusionConfig;
+  /** Loads the autoencoder that decodes samples. Default: `loadAutoencoder`, on the CPU. */
+  readonly loadDecoder?: ((source: string) => Promise<AutoencoderDC | AutoencoderKL>) | undefined;
   readonly progress?: TrainingProgress | undefined;
-  readonly onMessage: (text: string) => void;
 }
 
 export interface DiffusionResult extends FitResult {
@@ -47,9 +43,13 @@ export interface DiffusionResult extends FitResult {
   readonly model: string | undefined;
 }
 
-/** @throws TrainingError when training diverges; DataError, CheckpointError and ConfigError for what can't be used */
+/**
+ * Trains until the configuration's updates are made, or the signal asks to stop.
+ *
+ * @throws TrainingError when training diverges; DataError, CheckpointError and ConfigError for what can't be used
+ */
 export async function trainDiffusion(options: TrainDiffusionOptions): Promise<DiffusionResult> {
-  const { training, onMessage } = options;
+  const { config: training, onMessage = () => undefined } = options;
   return withClosing(async (onEnd) => {
     const { latents, held, notes, close } = await openTrainingLatents(training);
     onEnd(close);
@@ -74,7 +74,7 @@ interface Parts {
 }
 
 async function run(options: TrainDiffusionOptions, parts: Parts): Promise<DiffusionResult> {
-  const { training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
+  const { config: training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
   const { latents, held, network, decoder, weights } = parts;
   const { config, recipe } = network;
   const { batch, seed, ema } = training;
@@ -82,7 +82,6 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
   const names = denoiserParameters(config).map(({ name }) => name);
   const files = runFiles(directory);
   const description = await describeResult(network, training, latents, files.model);
-  const text = `${JSON.stringify(training, undefined, 2)}\n`;
   // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
   const done = await fit({
     directory,
@@ -101,9 +100,8 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
     evaluate: denoiserEvaluation({ engine, training, description, objective, latents: held, decoder, signal }),
     exportModel: (state, current, folder) =>
       saveDenoiser(folder, description, stateWeights(names, state, current, ema), { overwrite: true }),
-    resume,
-    onStart: () =>
-      writeFileAtomic(diffusionTrainingFile(directory), (file) => file.write(new TextEncoder().encode(text))),
+    ...(resume === undefined ? {} : { resume }),
+    onStart: () => writeTrainingFile(directory, training),
     signal,
     progress,
     onMessage,
@@ -114,7 +112,7 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
 }
 
 /** What decides the bits of a run: all but how long it goes on and how it is watched. */
-function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latents: LatentDataset) {
+function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents: LatentDataset) {
   const { seed, batch, accumulate, optimizer, ema, recompute, optimize, init } = training;
   const { length, classes, shape, scalingFactor, shiftFactor } = latents;
   // Runs from before shifts were noted had none, and go on.
@@ -136,20 +134,22 @@ function identityOf(training: DiffusionTraining, network: ParsedDenoiser, latent
 }
 
 /** Fresh weights, or those of a checkpoint of the same network. */
-async function startWeights({ init, seed }: DiffusionTraining, network: ParsedDenoiser): Promise<Weights> {
+async function startWeights({ init, seed }: DiffusionConfig, network: ParsedDenoiser): Promise<Weights> {
   if (init === null) return initialWeights(denoiserParameters(network.config), seed);
   const { weights } = await openDenoiser(await denoiserSource(init));
   return checkDenoiserWeights(weights, network);
 }
 
 async function openDecoder(
-  { training, loadDecoder, onMessage }: TrainDiffusionOptions,
+  { config: training, loadDecoder = decodeOnCpu, onMessage }: TrainDiffusionOptions,
   latents: LatentDataset,
 ): Promise<AutoencoderDC | AutoencoderKL | undefined> {
   if (training.samples === null) return undefined;
   const source = training.autoencoder ?? latents.source;
   if (source === null || latents.scalingFactor === null) {
-    onMessage(`no samples will be shown: ${latents.folder} doesn't say which autoencoder it belongs to, and its scale`);
+    onMessage?.(
+      `no samples will be shown: ${latents.folder} doesn't say which autoencoder it belongs to, and its scale`,
+    );
     return undefined;
   }
   const decoder = await loadDecoder(source);
@@ -163,3 +163,6 @@ async function openDecoder(
     { hint: "Leave it out: the latents name the one that made them." },
   );
 }
+
+/** Samples are a small part of a run. */
+const decodeOnCpu = (source: string) => loadAutoencoder(source, { device: "cpu" });

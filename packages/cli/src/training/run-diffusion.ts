@@ -2,66 +2,45 @@
 import { loadAutoencoder } from "@dcae/core";
 import { objectiveOf } from "@dcae/diffusion";
 import { type MeasuredUpdate, measureUpdate } from "@dcae/train";
+import {
+  type DiffusionConfig,
+  type DiffusionPlan,
+  type DiffusionResult,
+  denoiserStages,
+  planDiffusion,
+  trainDiffusion,
+} from "@dcae/train/diffusion";
 import type { CliIo } from "../cli-io.js";
-import { formatCount } from "../format-number.js";
+import { formatBytes, formatCount } from "../format-number.js";
 import { hubOptions, modelSource } from "../options/model-options.js";
-import { formatMeasured } from "../training/dry-run.js";
-import { describeEngine, openTrainingEngine } from "../training/training-engine.js";
-import { trainingProgress } from "../training/training-progress.js";
-import { checkSamples } from "./check-samples.js";
-import { denoiserStages } from "./denoiser-stages.js";
-import { describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
 import type { DiffusionFlags } from "./diffusion-options.js";
-import { type DiffusionPlan, formatDiffusionPlan, planDiffusion } from "./plan-training.js";
-import type { DiffusionTraining } from "./schema.js";
-import { type DiffusionResult, trainDiffusion } from "./train-diffusion.js";
-import { hasTrainingLatents, openTrainingLatents } from "./training-latents.js";
+import { formatMeasured } from "./dry-run.js";
+import { describeEngine, openTrainingEngine } from "./training-engine.js";
+import { trainingProgress } from "./training-progress.js";
 
 export interface ChosenDiffusion {
-  readonly config: DiffusionTraining;
+  readonly config: DiffusionConfig;
   readonly directory: string;
 }
 
-/**
- * The plan of a training, from its latents where they are there.
- *
- * @throws DataError when there are none and the training doesn't say what it is for; ConfigError for what doesn't belong together
- */
-export async function planOf(config: DiffusionTraining): Promise<DiffusionPlan> {
-  const assumed = (await hasTrainingLatents(config)) ? undefined : assumedLatents(config);
-  if (assumed !== undefined) {
-    const network = describeNetwork(config, assumed.facts);
-    checkSamples(network, config, undefined);
-    return planDiffusion(config, network, { missing: `${config.data.path}: ${assumed.words}` });
-  }
-  const { latents, notes, close } = await openTrainingLatents(config);
-  try {
-    const network = describeNetwork(config, latents);
-    checkSamples(network, config, latents.classes);
-    return planDiffusion(config, network, { length: latents.length, notes });
-  } finally {
-    await close();
-  }
-}
-
-/** What a plan takes for granted while there are no latents; undefined where the training leaves it open. */
-function assumedLatents(
-  config: DiffusionTraining,
-): { readonly facts: LatentFacts | undefined; readonly words: string } | undefined {
-  if (config.plannedFor === null) {
-    return isSelfContained(config) ? { facts: undefined, words: "there are no latents yet" } : undefined;
-  }
-  const { channels, size, classes } = config.plannedFor;
-  const shape = [channels, size, size] as const;
-  return {
-    facts: { shape, classes: { length: classes }, folder: "plannedFor" },
-    words: `there are no latents yet, planned for [${shape.join(", ")}] in ${classes} classes`,
-  };
+/** A plan as lines of text. */
+function formatDiffusionPlan(plan: DiffusionPlan): string {
+  const { name, arch, objective, parameters, tokens, gmacs, steps, latentsPerUpdate, epochs, assumptions, memory } =
+    plan;
+  const passes = epochs === null ? "" : `, ${epochs.toPrecision(3)} passes over the data`;
+  return [
+    `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
+    `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
+    `  learning rate: ${plan.learningRate}`,
+    `  memory of tensors, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
+      `activations ${formatBytes(memory.activations)})`,
+    ...assumptions.map((assumption) => `  ${assumption}`),
+  ].join("\n");
 }
 
 /** What an update takes on the engine that the flags name. */
 async function measure(
-  config: DiffusionTraining,
+  config: DiffusionConfig,
   { network }: DiffusionPlan,
   flags: DiffusionFlags,
 ): Promise<MeasuredUpdate> {
@@ -80,7 +59,7 @@ export async function runDiffusion(
   io: CliIo,
 ): Promise<void> {
   const { json = false } = flags;
-  const plan = await planOf(config);
+  const plan = await planDiffusion(config);
   if (flags.dryRun === true) {
     const measured = await measure(config, plan, flags);
     if (json) return io.out(JSON.stringify({ directory, ...plan, measured }, undefined, 2));
@@ -96,7 +75,7 @@ export async function runDiffusion(
     const computedBy = describeEngine(engine, flags);
     io.note(`engine: ${computedBy}`);
     result = await trainDiffusion({
-      training: config,
+      config,
       directory,
       engine,
       computedBy,

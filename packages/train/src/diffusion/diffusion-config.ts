@@ -1,11 +1,11 @@
 /**
- * The training of a diffusion model as data. Recipes (the package's folder `configs/`) and files of users have the same form.
+ * The training of a diffusion model as data. Recipes (the package's folder `configs/diffusion/`) and files of users have the same form.
  *
  * Defaults are the published values (diffusion.md section 11) where all published trainings agree.
  */
 import { ARCHITECTURE_NAMES, SAMPLERS, SIZES, type SizeName } from "@dcae/diffusion";
-import { emaSchema, measuredSchema, optimizerSchema, parseConfig } from "@dcae/train";
 import { z } from "zod";
+import { emaSchema, measuredSchema, optimizerSchema, parseConfig } from "../configs/schema.js";
 
 const count = z.int().min(1);
 const sizeNames = Object.keys(SIZES) as [SizeName, ...SizeName[]];
@@ -41,7 +41,7 @@ const data = z.strictObject({
   validation: z.string().min(1).nullable().default(null),
 });
 
-export const diffusionTrainingSchema = z.strictObject({
+export const diffusionConfigSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
   about: z.string(),
   /** How to run it. */
@@ -91,9 +91,9 @@ export const diffusionTrainingSchema = z.strictObject({
 });
 
 /** A checked training with all defaults filled in. */
-export type DiffusionTraining = z.output<typeof diffusionTrainingSchema>;
+export type DiffusionConfig = z.output<typeof diffusionConfigSchema>;
 
 /** @throws ConfigError naming each wrong field */
-export function parseDiffusionTraining(value: unknown, source: string): DiffusionTraining {
-  return parseConfig(diffusionTrainingSchema, value, source);
+export function parseDiffusionConfig(value: unknown, source: string): DiffusionConfig {
+  return parseConfig(diffusionConfigSchema, value, source);
 }

@@ -3,10 +3,9 @@
  * don't exist, guidance without a null class.
  */
 import { ConfigError } from "@dcae/core";
-import { chooseSampler, nullLabel, type ParsedDenoiser } from "@dcae/diffusion";
-import { rethrowAs } from "../rethrow-as.js";
-import { chooseLabels } from "../sampling/choose-labels.js";
-import type { DiffusionTraining } from "./schema.js";
+import { rethrowAs } from "@dcae/core/graph";
+import { chooseLabels, chooseSampler, nullLabel, type ParsedDenoiser } from "@dcae/diffusion";
+import type { DiffusionConfig } from "./diffusion-config.js";
 
 /**
  * @param classes names of the classes; undefined where the latents aren't there yet, so that labels aren't checked
@@ -14,7 +13,7 @@ import type { DiffusionTraining } from "./schema.js";
  */
 export function checkSamples(
   { config, recipe }: ParsedDenoiser,
-  { samples }: DiffusionTraining,
+  { samples }: DiffusionConfig,
   classes: readonly string[] | undefined,
 ): void {
   if (samples === null) return;
@@ -26,5 +25,5 @@ export function checkSamples(
     });
   }
   if (labels === null || classes === undefined) return;
-  rethrowAs(ConfigError, "", () => chooseLabels({ config, classes }, labels.map(String), "samples.labels"));
+  chooseLabels({ config, classes }, labels.map(String), "samples.labels");
 }

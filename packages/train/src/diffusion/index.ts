@@ -1,0 +1,7 @@
+/** Training diffusion models: public names of `@dcae/train/diffusion`, which needs `@dcae/diffusion`. */
+export { denoiserStages } from "./denoiser-stages.js";
+export { type DiffusionConfig, diffusionConfigSchema, parseDiffusionConfig } from "./diffusion-config.js";
+export { diffusionRecipeNames, loadDiffusionConfig } from "./diffusion-recipes.js";
+export { type DiffusionPlan, planDiffusion } from "./plan-diffusion.js";
+export { type DiffusionResult, type TrainDiffusionOptions, trainDiffusion } from "./train-diffusion.js";
+export { alignLatents } from "./training-latents.js";

@@ -1,0 +1,93 @@
+/** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
+import { countMacs, sizeOf } from "@dcae/core/graph";
+import { buildDenoiseProgram, denoiserParameters, objectiveOf, type ParsedDenoiser, tokenCount } from "@dcae/diffusion";
+import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
+import { estimateMemory, type MemoryEstimate } from "../trainer/estimate-memory.js";
+import { stagePrograms } from "../trainer/update-stage.js";
+import { checkSamples } from "./check-samples.js";
+import { denoiserStages } from "./denoiser-stages.js";
+import { describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
+import type { DiffusionConfig } from "./diffusion-config.js";
+import { hasTrainingLatents, openTrainingLatents } from "./training-latents.js";
+
+export interface DiffusionPlan {
+  readonly name: string;
+  readonly arch: string;
+  readonly network: ParsedDenoiser;
+  readonly objective: string;
+  readonly parameters: number;
+  /** Patch tokens per latent. */
+  readonly tokens: number;
+  /** Of one forward pass of one latent; an update costs about three times that for each latent. */
+  readonly gmacs: number;
+  readonly steps: number;
+  readonly latentsPerUpdate: number;
+  /** Passes over the latents; null where they aren't known. */
+  readonly epochs: number | null;
+  /** What the plan takes for granted. */
+  readonly assumptions: readonly string[];
+  /** The course of the learning rate in words. */
+  readonly learningRate: string;
+  readonly memory: MemoryEstimate;
+}
+
+/** What is known of the latents: how many there are, or that there are none. */
+type PlannedLatents = { readonly length: number; readonly notes: readonly string[] } | { readonly missing: string };
+
+function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: PlannedLatents): DiffusionPlan {
+  const { config, recipe } = network;
+  const objective = objectiveOf(recipe);
+  const latentsPerUpdate = training.batch * training.accumulate;
+  return {
+    name: training.name,
+    arch: config.arch,
+    network,
+    objective: objective.name,
+    parameters: denoiserParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+    tokens: tokenCount(config),
+    gmacs: countMacs(buildDenoiseProgram(config, 1)) / 1e9,
+    steps: training.steps,
+    latentsPerUpdate,
+    epochs: "missing" in latents ? null : (training.steps * latentsPerUpdate) / latents.length,
+    assumptions: "missing" in latents ? [latents.missing] : latents.notes,
+    learningRate: describeSchedule(resolveSchedule(training.optimizer.schedule, training.steps), training.steps),
+    memory: estimateMemory(stagePrograms(denoiserStages(network, objective, training))),
+  };
+}
+
+/**
+ * The plan of a training, from its latents where they are there.
+ *
+ * @throws DataError when there are none and the training doesn't say what it is for; ConfigError for what doesn't belong together
+ */
+export async function planDiffusion(config: DiffusionConfig): Promise<DiffusionPlan> {
+  const assumed = (await hasTrainingLatents(config)) ? undefined : assumedLatents(config);
+  if (assumed !== undefined) {
+    const network = describeNetwork(config, assumed.facts);
+    checkSamples(network, config, undefined);
+    return planOf(config, network, { missing: `${config.data.path}: ${assumed.words}` });
+  }
+  const { latents, notes, close } = await openTrainingLatents(config);
+  try {
+    const network = describeNetwork(config, latents);
+    checkSamples(network, config, latents.classes);
+    return planOf(config, network, { length: latents.length, notes });
+  } finally {
+    await close();
+  }
+}
+
+/** What a plan takes for granted while there are no latents; undefined where the training leaves it open. */
+function assumedLatents(
+  config: DiffusionConfig,
+): { readonly facts: LatentFacts | undefined; readonly words: string } | undefined {
+  if (config.plannedFor === null) {
+    return isSelfContained(config) ? { facts: undefined, words: "there are no latents yet" } : undefined;
+  }
+  const { channels, size, classes } = config.plannedFor;
+  const shape = [channels, size, size] as const;
+  return {
+    facts: { shape, classes: { length: classes }, folder: "plannedFor" },
+    words: `there are no latents yet, planned for [${shape.join(", ")}] in ${classes} classes`,
+  };
+}
