@@ -1,0 +1,72 @@
+/** The README's training of a diffusion model is complete: it runs as it stands there, with smaller values in place of its own. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as core from "@dcae/core";
+import { writeNpyFile } from "@dcae/core/checkpoint";
+import { createRandom, Tensor } from "@dcae/core/graph";
+import { openDenoiser } from "@dcae/diffusion";
+import { expect, test } from "vitest";
+import * as diffusion from "../../src/diffusion/index.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const MODULES = new Map<string, unknown>([
+  ["@dcae/core", core],
+  ["@dcae/train/diffusion", diffusion],
+]);
+
+const TINY = {
+  name: "tiny",
+  about: "for tests",
+  denoiser: { arch: "uvit", model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 } },
+  data: { path: "elsewhere" },
+  batch: 4,
+  steps: 100,
+  optimizer: { schedule: { kind: "constant", lr: 2e-3 } },
+  evaluateOn: 4,
+};
+
+/** The code block that mentions `word`, as a program: modules by name, and what `console.log` gets. */
+async function programWith(word: string, replacements: Readonly<Record<string, string>>) {
+  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+  let code = [...readme.matchAll(/```ts\n(.*?)```/gs)]
+    .map(([, block]) => block as string)
+    .find((b) => b.includes(word));
+  if (code === undefined) throw new Error(`the README has no code with ${word}`);
+  for (const [from, to] of Object.entries(replacements)) {
+    expect(code.split(from), from).toHaveLength(2);
+    code = code.replace(from, () => to);
+  }
+  const body = code.replace(/^import (\{.*\}) from (".*");.*$/gm, "const $1 = modules.get($2);");
+  expect(body).not.toContain("import ");
+  const create = Object.getPrototypeOf(async () => {}).constructor as FunctionConstructor;
+  return create("modules", "console", body) as (
+    modules: ReadonlyMap<string, unknown>,
+    console: { log(text: string): void },
+  ) => Promise<void>;
+}
+
+test("a diffusion training from a program", async () => {
+  const folder = await temporaryFolder();
+  const latents = join(folder, "latents");
+  for (const kind of ["cat", "dog"]) {
+    await mkdir(join(latents, kind), { recursive: true });
+    for (const i of [0, 1, 2]) {
+      const values = createRandom(i, kind).normal(new Float32Array(4 * 2 * 2));
+      await writeNpyFile(join(latents, kind, `${i}.npy`), Tensor.float32(values, [4, 2, 2]));
+    }
+  }
+  const recipe = join(folder, "tiny.json");
+  await writeFile(recipe, JSON.stringify(TINY));
+  const said: string[] = [];
+  const program = await programWith("trainDiffusion", {
+    "usit-scenes": recipe,
+    "data/latents": latents,
+    "steps: 3000": "steps: 3",
+    "runs/usit": join(folder, "run"),
+  });
+  await program(MODULES, { log: (text) => said.push(text) });
+  expect(said).toEqual([expect.stringMatching(/run.model: loss \d+\.\d+$/)]);
+  const { description, weights } = await openDenoiser(join(folder, "run", "model"));
+  await weights.close();
+  expect(description).toMatchObject({ classes: ["cat", "dog"], config: { inChannels: 4, inputSize: 2, depth: 2 } });
+});
