@@ -23,6 +23,9 @@ for (const { name } of packages()) {
 
 check("exported names", () => run(process.execPath, [join(root, "scripts", "check-exports.mjs")]));
 
+// The tests built without declarations.
+check("build with declarations", () => turbo("build", "--filter=./packages/*", "--output-logs=errors-only"));
+
 // What is checked is what would be published: the packed file, not the working tree.
 const packed = mkdtempSync(join(tmpdir(), "dcae-pack-"));
 try {
