@@ -46,7 +46,7 @@ export interface BatchOptions {
 }
 
 /**
- * Loads items in order; consecutive ones of one shape come together. What can't be loaded is left out of the batches, and
+ * Loads items in order; consecutive ones of one shape and type come together. What can't be loaded is left out of the batches, and
  * comes in its turn. At most one batch is in memory.
  */
 export async function* loadBatches(items: readonly Item[], options: BatchOptions): AsyncGenerator<Batch | LoadFailure> {
@@ -59,7 +59,7 @@ export async function* loadBatches(items: readonly Item[], options: BatchOptions
       continue;
     }
     const [first] = pending;
-    if (first !== undefined && first.tensor.shape.join() !== loaded.tensor.shape.join()) {
+    if (first !== undefined && kindOf(first.tensor) !== kindOf(loaded.tensor)) {
       yield toBatch(pending);
       pending = [];
     }
@@ -109,6 +109,9 @@ export function withSource(error: DataError | ShapeError, source: string): DataE
   });
 }
 
+/** What items of one batch have in common. Types stay as they are: the model refuses those that it doesn't take. */
+const kindOf = ({ dtype, shape }: Tensor) => `${dtype} ${shape.join()}`;
+
 function toBatch(items: readonly LoadedItem[]): Batch {
-  return { items, tensor: Tensor.concat(items.map(({ tensor }) => tensor.cast("float32"))) };
+  return { items, tensor: Tensor.concat(items.map(({ tensor }) => tensor)) };
 }
