@@ -1,18 +1,25 @@
 /** A browser's model that can't be made leaves nothing behind: neither weights nor an engine. */
-import { beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, expect, test } from "vitest";
+import { Autoencoder } from "../../src/autoencoders/autoencoder.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
-import { AutoencoderDC, AutoencoderKL } from "../../src/autoencoders/pretrained.browser.js";
+import type { WebLoadOptions } from "../../src/autoencoders/pretrained.browser.js";
+import { loadParts, type Platform } from "../../src/autoencoders/pretrained.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
+import type { Kind } from "../../src/models/families.js";
+import { createEngine } from "../../src/runtime/create-engine.browser.js";
 import { memoryWeights } from "../support/memory-weights.js";
 import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";
 
 const log: string[] = [];
 let weights: Weights;
-vi.mock("../../src/checkpoint/hub/fetch-model.js", () => ({
-  fetchModel: async () => ({
+
+// The loader's platform is an argument: weights from here, and the browser's real engine.
+const platform: Platform<WebLoadOptions> = {
+  open: async () => ({
     source: "page",
+    configSource: "page config.json",
     config: undefined,
     weights: {
       ...weights,
@@ -21,17 +28,13 @@ vi.mock("../../src/checkpoint/hub/fetch-model.js", () => ({
       },
     },
   }),
-}));
-vi.mock("../../src/runtime/create-engine.browser.js", async (original) => {
-  const real = await original<typeof import("../../src/runtime/create-engine.browser.js")>();
-  return {
-    createEngine: async (options: Parameters<typeof real.createEngine>[0]) => {
-      const engine = await real.createEngine(options);
-      log.push("engine made");
-      return engine;
-    },
-  };
-});
+  createEngine: async (_checkpoint, options) => {
+    const engine = await createEngine(options);
+    log.push("engine made");
+    return engine;
+  },
+};
+const load = (kind: Kind, options: WebLoadOptions) => loadParts(platform, "page", options, kind);
 
 const programs = [
   buildEncodeProgram({ kind: "dc-ae", config: tinyF32 }, [1, 3, 32, 32]),
@@ -45,24 +48,24 @@ beforeEach(() => {
 });
 
 test("a model of the other kind", async () => {
-  await expect(AutoencoderKL.fromPretrained("page", options)).rejects.toThrow(ConfigError);
+  await expect(load("sd-vae", options)).rejects.toThrow(ConfigError);
   expect(log).toEqual(["weights closed"]);
 });
 
 test("weights that don't fit", async () => {
   weights = memoryWeights({});
-  await expect(AutoencoderDC.fromPretrained("page", options)).rejects.toThrow(CheckpointError);
+  await expect(load("dc-ae", options)).rejects.toThrow(CheckpointError);
   expect(log).toEqual(["weights closed"]);
 });
 
 test("an engine that can't be had", async () => {
   const wrong = { ...options, dtype: "int8" as "float16" };
-  await expect(AutoencoderDC.fromPretrained("page", wrong)).rejects.toThrow(/dtype: "int8"/);
+  await expect(load("dc-ae", wrong)).rejects.toThrow(/dtype: "int8"/);
   expect(log).toEqual(["weights closed"]);
 });
 
 test("a model that can be made keeps both until it is disposed", async () => {
-  const model = await AutoencoderDC.fromPretrained("page", options);
+  const model = new Autoencoder(await load("dc-ae", options));
   expect(log).toEqual(["engine made"]);
   await model.dispose();
   expect(log).toEqual(["engine made", "weights closed"]);

@@ -45,8 +45,9 @@ async function programWith(word: string, replacements: Readonly<Record<string, s
   ) => Promise<void>;
 }
 
+const folder = await temporaryFolder();
+
 test("a diffusion training from a program", async () => {
-  const folder = await temporaryFolder();
   const latents = join(folder, "latents");
   for (const kind of ["cat", "dog"]) {
     await mkdir(join(latents, kind), { recursive: true });
