@@ -52,10 +52,12 @@ function train(out: string, watch: (child: ChildProcess) => void, ...argv: reado
 
 const leave = () => undefined;
 
-/** Updates in the log of a phase. */
+/** The last update in the log of a phase, which has rows of evaluations as well. */
 function updates(out: string, phase: string): number {
   const log = join(out, phase, "metrics.jsonl");
-  return existsSync(log) ? readFileSync(log, "utf8").split("\n").length - 1 : 0;
+  // The last line may still be being written.
+  const last = existsSync(log) ? readFileSync(log, "utf8").split("\n").at(-2) : undefined;
+  return last === undefined ? 0 : JSON.parse(last).step;
 }
 
 function outcome(out: string): string[] {
