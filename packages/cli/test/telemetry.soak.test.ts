@@ -13,7 +13,7 @@ import { makeModel } from "./support/tiny-models.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const bin = path("../dist/bin.js");
-const core = pathToFileURL(path("../../core/dist/index.js")).href;
+const runtime = pathToFileURL(path("../../core/dist/runtime/index.js")).href;
 const folder = temporaryFolder();
 const hasStrace = spawnSync("strace", ["-f", "-o", join(folder, "trace"), "true"]).status === 0;
 
@@ -94,7 +94,7 @@ test("dcae bench autoencoder, which measures in processes of their own", () => {
 test("a program whose worker thread is the only user of the packages", () => {
   const worker = script(
     "worker.mjs",
-    `import { probeDevice } from ${JSON.stringify(core)};
+    `import { probeDevice } from ${JSON.stringify(runtime)};
      process.exitCode = (await probeDevice("cpu")) === undefined ? 0 : 1;`,
   );
   const main = script(
