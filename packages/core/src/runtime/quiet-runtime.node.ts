@@ -79,10 +79,13 @@ async function inMainThread(expression: string): Promise<void> {
   const { Session } = await import("node:inspector/promises");
   const session = new Session();
   session.connectToMainThread();
+  // An answer of the inspector that is awaited doesn't keep this thread's event loop alive.
+  const waiting = setInterval(() => undefined, 1000);
   try {
     const { exceptionDetails } = await session.post("Runtime.evaluate", { expression });
     if (exceptionDetails !== undefined) throw new EngineError(exceptionDetails.text);
   } finally {
+    clearInterval(waiting);
     session.disconnect();
   }
 }

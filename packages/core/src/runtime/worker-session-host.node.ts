@@ -97,6 +97,8 @@ function connect(script: URL): Connection {
     },
     async end(reason) {
       fail(reason);
+      // Who waits for the end must hear of it: an idle worker doesn't keep its creator's event loop alive.
+      worker.ref();
       await worker.terminate();
     },
   };
