@@ -22,11 +22,11 @@ import type { ModelDescription } from "../models/model-description.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import { closeAll } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
+import { createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
 import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./bounded-runs.js";
 import { checkFinite } from "./check-finite.js";
 import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
 import { checkBatch, checkPicture, checkPictures } from "./model-tensors.js";
-import { createProgramCache, type ProgramCache } from "./program-cache.js";
 import { checkTiling, padToMultiple, runTiled } from "./tiling.js";
 
 /** What a model is made of. `dispose` of the model also disposes the engine and closes the weights. */
@@ -104,7 +104,7 @@ export class Autoencoder<K extends Kind = Kind> {
     this.weights = parts.weights;
     this.engine = parts.engine;
     this.compression = this.#family.compression(this.config);
-    this.#programs = createProgramCache(parts.engine, parts.weights, parts.maxPrograms ?? 2);
+    this.#programs = createProgramCache(parts.engine, parts.name, parts.maxPrograms ?? 2);
     this.#bounded = createBoundedRuns(parts.engine, parts.weights);
   }
 
@@ -269,7 +269,7 @@ export class Autoencoder<K extends Kind = Kind> {
     const run = async () => {
       if (limit !== undefined) return this.#bounded.run(x, part, limit);
       const key = `${part.label} ${x.shape.join("x")}`;
-      const outputs = await this.#programs.run(key, () => part.build(x.shape), { [part.input]: x });
+      const outputs = await this.#programs.run(key, () => part.build(x.shape), this.weights, { [part.input]: x });
       return Object.values(outputs)[0] as Tensor;
     };
     return checkFinite(await run(), x, this, part.input === "x" ? "encode" : "decode");

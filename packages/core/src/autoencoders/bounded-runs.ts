@@ -4,9 +4,9 @@ import { ConfigError } from "../errors.js";
 import type { Program } from "../graph/program.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
 import type { Engine } from "../runtime/engine.js";
-import { runExact } from "./exact-tiling.js";
+import { createProgramCache } from "../runtime/loaded-cache.js";
+import { type RunProgram, runExact } from "./exact-tiling.js";
 import { type ExactPlan, planExactTiling } from "./exact-tiling-plan.js";
-import { createProgramCache } from "./program-cache.js";
 
 export interface BoundedRuns {
   /**
@@ -41,7 +41,8 @@ const MAX_PLANS = 16;
 
 export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns {
   // One program at a time: a second may not fit beside the first.
-  const programs = createProgramCache(engine, weights, 1);
+  const programs = createProgramCache(engine, "the model", 1);
+  const runProgram: RunProgram = (key, build, inputs) => programs.run(key, build, weights, inputs);
   const plans = new Map<string, ExactPlan>();
 
   /** A plan depends on all of this, and so do the programs that it consists of. */
@@ -76,7 +77,7 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
       const made = plan(x.shape, part, limit);
       const [count] = x.shape as [number, ...number[]];
       const label = keyOf(x.shape, part, limit);
-      const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), programs.run, label);
+      const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;
       for (let i = 0; i < count; i++) {
@@ -86,6 +87,6 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
       }
       return joined as Tensor;
     },
-    dispose: () => programs.dispose(),
+    dispose: programs.dispose,
   };
 }

@@ -3,3 +3,4 @@ export * from "../autoencoders/index.browser.js";
 export { AutoencoderDC, AutoencoderKL, loadAutoencoder } from "../autoencoders/pretrained.browser.js";
 export * from "../errors.js";
 export { printable, printableLine } from "../printable.js";
+export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";

@@ -2,7 +2,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createProgramCache } from "../../src/autoencoders/program-cache.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
@@ -180,46 +179,5 @@ describe("options", () => {
     const short = await createEngine({ device: "cpu", threads: 1 });
     await short.dispose();
     await expect(short.load(matrixProgram(2), NO_WEIGHTS)).rejects.toThrow("disposed");
-  });
-});
-
-describe("the program cache", () => {
-  /** An engine that only counts. */
-  function countingEngine() {
-    const log: string[] = [];
-    const fake: Engine = {
-      name: "fake",
-      device: "cpu",
-      load: async (program) => {
-        log.push(`load ${program.name}`);
-        return {
-          run: async () => ({ y: Tensor.zeros([1]) }),
-          dispose: async () => {
-            log.push(`dispose ${program.name}`);
-          },
-        };
-      },
-      createState: () => Promise.reject(new Error("not used")),
-      dispose: async () => {},
-    };
-    return { fake, log };
-  }
-  const named = (name: string) => () => g.createProgram(name, { y: g.input("x", [1]) });
-
-  test("keeps the most recently used programs and frees the others first", async () => {
-    const { fake, log } = countingEngine();
-    const cache = createProgramCache(fake, NO_WEIGHTS, 2);
-    for (const name of ["a", "b", "a", "c", "b"]) await cache.run(name, named(name), {});
-    expect(log).toEqual(["load a", "load b", "dispose b", "load c", "dispose a", "load b"]);
-    await cache.dispose();
-    expect(log.slice(-2).sort()).toEqual(["dispose b", "dispose c"]);
-    await expect(cache.run("a", named("a"), {})).rejects.toThrow("disposed");
-  });
-
-  test("calls that are started at once load each program once", async () => {
-    const { fake, log } = countingEngine();
-    const cache = createProgramCache(fake, NO_WEIGHTS, 1);
-    await Promise.all(["a", "a", "b", "b"].map((name) => cache.run(name, named(name), {})));
-    expect(log).toEqual(["load a", "dispose a", "load b"]);
   });
 });

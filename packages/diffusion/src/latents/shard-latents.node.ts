@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CheckpointError, DataError } from "@dcae/core";
 import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
 import { type DType, Tensor } from "@dcae/core/graph";
-import { addChannelSums, channelSums } from "@dcae/core/internal";
+import { addChannelSums, channelSums, createLoadedCache } from "@dcae/core/internal";
 import type { LatentDataset } from "./latent-dataset.js";
 import { type LatentManifest, shardCount, shardName, unitItems } from "./latent-manifest.js";
 import { statisticsFrom } from "./latent-statistics.js";
@@ -93,7 +93,11 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
       await file.close();
     }
   }
-  const files = fileCache();
+  const files = createLoadedCache<FileHandle>({
+    name: folder,
+    limit: MAX_HANDLES,
+    free: (handle) => handle.close(),
+  });
   const size = shape[0] * shape[1] * shape[2];
   const bytes = size * (dtype === "float16" ? 2 : 4);
 
@@ -103,8 +107,18 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
     const label = shard?.labels[row];
     if (shard === undefined || label === undefined)
       throw new DataError(`${folder}: has no latent ${index}, only ${length}`);
+    const { path, offset } = shard;
     const buffer = new Uint8Array(bytes);
-    await files.read(shard.path, buffer, shard.offset + row * bytes);
+    const { bytesRead } = await files
+      .use(
+        path,
+        () => open(path, "r"),
+        (handle) => handle.read(buffer, 0, bytes, offset + row * bytes),
+      )
+      .catch((error) => {
+        throw fileError(error, path, "read");
+      });
+    if (bytesRead < bytes) throw new DataError(`${path}: ended while it was read`);
     return { values: tensorFromBytes(dtype, shape, buffer).toFloat32(), label };
   }
 
@@ -130,7 +144,7 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
       return { latents: Tensor.float32(values, [items.length, ...shape]), labels };
     },
     statistics: async () => statisticsFrom(total, length, shape[1] * shape[2]),
-    close: files.close,
+    close: files.dispose,
   };
 }
 
@@ -143,41 +157,4 @@ function shardOf(shards: readonly Pick<Shard, "start">[], index: number): number
     else high = middle;
   }
   return low;
-}
-
-/** A few open files; the least recently used one makes room. */
-function fileCache() {
-  const handles = new Map<string, Promise<FileHandle>>();
-  function acquire(path: string): Promise<FileHandle> {
-    const handle = handles.get(path) ?? open(path, "r");
-    handles.delete(path);
-    handles.set(path, handle);
-    handle.catch(() => handles.delete(path));
-    return handle;
-  }
-  async function trim(limit: number): Promise<void> {
-    while (handles.size > limit) {
-      const [path, handle] = handles.entries().next().value as [string, Promise<FileHandle>];
-      handles.delete(path);
-      await (await handle).close();
-    }
-  }
-  let last: Promise<unknown> = Promise.resolve();
-  return {
-    /** Fills `buffer` from `offset`. Reads queue up, so that no file is closed under one. */
-    read(path: string, buffer: Uint8Array, offset: number): Promise<void> {
-      const result = last.then(async () => {
-        try {
-          const { bytesRead } = await (await acquire(path)).read(buffer, 0, buffer.length, offset);
-          if (bytesRead < buffer.length) throw new DataError(`${path}: ended while it was read`);
-        } catch (error) {
-          throw fileError(error, path, "read");
-        }
-        await trim(MAX_HANDLES);
-      });
-      last = result.catch(() => undefined);
-      return result;
-    },
-    close: () => trim(0),
-  };
 }

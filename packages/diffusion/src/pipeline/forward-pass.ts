@@ -4,7 +4,8 @@
 import { ConfigError, ShapeError } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
-import { closeAll, type Engine, type LoadedProgram } from "@dcae/core/runtime";
+import { createLoadedCache } from "@dcae/core/internal";
+import type { Engine, LoadedProgram } from "@dcae/core/runtime";
 import { buildDenoiseProgram } from "../denoisers/denoise.js";
 import { type DenoiserConfig, labelRows } from "../denoisers/denoiser-config.js";
 import type { ForwardPass } from "../samplers/guidance.js";
@@ -34,49 +35,27 @@ export function createDenoiser(
   config: DenoiserConfig,
   load: (batch: number, channels: number) => Promise<LoadedProgram>,
 ): LoadedDenoiser {
-  const programs = new Map<string, LoadedProgram>();
-  let last: Promise<unknown> = Promise.resolve();
-
-  async function acquire(batch: number, channels: number): Promise<LoadedProgram> {
-    const key = `${batch} ${channels}`;
-    const known = programs.get(key);
-    programs.delete(key);
-    while (known === undefined && programs.size >= MAX_PROGRAMS) {
-      const [oldest, program] = programs.entries().next().value as [string, LoadedProgram];
-      programs.delete(oldest);
-      await program.dispose();
-    }
-    const program = known ?? (await load(batch, channels));
-    programs.set(key, program);
-    return program;
-  }
-
-  function enqueue<T>(task: () => Promise<T>): Promise<T> {
-    const result = last.then(task);
-    last = result.catch(() => undefined);
-    return result;
-  }
-
+  const programs = createLoadedCache<LoadedProgram>({
+    name: "the denoiser",
+    limit: MAX_PROGRAMS,
+    free: (program) => program.dispose(),
+  });
   return {
-    forward: (x, t, labels) =>
-      enqueue(async () => {
-        const [batch, channels] = x.shape as readonly [number, number];
-        if (t.shape.join() !== String(batch) || (labels !== undefined && labels.shape.join() !== String(batch))) {
-          throw new ShapeError(
-            `denoise: x has ${batch} samples, t is [${t.shape}] and labels [${labels?.shape ?? ""}]`,
-          );
-        }
-        checkLabels(labels, config);
-        const program = await acquire(batch, channels);
-        const { y } = await program.run({ x, t, ...(labels === undefined ? {} : { labels }) });
-        return y as Tensor;
-      }),
-    dispose: () =>
-      enqueue(async () => {
-        const all = [...programs.values()];
-        programs.clear();
-        await closeAll(all.map((program) => () => program.dispose()));
-      }),
+    async forward(x, t, labels) {
+      const [batch, channels] = x.shape as readonly [number, number];
+      if (t.shape.join() !== String(batch) || (labels !== undefined && labels.shape.join() !== String(batch))) {
+        throw new ShapeError(`denoise: x has ${batch} samples, t is [${t.shape}] and labels [${labels?.shape ?? ""}]`);
+      }
+      checkLabels(labels, config);
+      const inputs = { x, t, ...(labels === undefined ? {} : { labels }) };
+      const { y } = await programs.use(
+        `${batch} ${channels}`,
+        () => load(batch, channels),
+        (program) => program.run(inputs),
+      );
+      return y as Tensor;
+    },
+    dispose: programs.dispose,
   };
 }
 

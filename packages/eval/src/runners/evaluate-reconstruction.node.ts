@@ -3,7 +3,7 @@
  * section 1). Both sides are rounded to 8 bits before any metric sees them.
  */
 import { DataError, type Image, Tensor } from "@dcae/core";
-import { type Moments, momentsOf, valueSums } from "@dcae/core/internal";
+import { createProgramCache, type Moments, momentsOf, valueSums } from "@dcae/core/internal";
 import { closeAll, type Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import type { FindNetworkOptions } from "../networks/find-network.node.js";
@@ -13,10 +13,9 @@ import { type EvaluationResult, type MetricValue, type PerPicture, thisMachine }
 import type { PictureSource } from "../sources/picture-source.js";
 import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
 import { type Batch, type ChunkedRun, evenBatch, runInChunks } from "./chunked-run.js";
-import { computeFeatures, createFeatureStore, networkOfMetric, planFeatures } from "./feature-plan.js";
+import { computeFeatures, createFeatureStore, MAX_PROGRAMS, networkOfMetric, planFeatures } from "./feature-plan.js";
 import { fingerprintsOf, type MissingMetric, type OpenedNetworks, openNetworks } from "./open-networks.node.js";
 import { computePairMetrics, tooSmall } from "./pair-metrics.js";
-import { createProgramPool } from "./program-pool.js";
 import type { RunOptions } from "./progress.js";
 import { type Reconstructor, reconstructBatch } from "./reconstructor.js";
 
@@ -60,7 +59,7 @@ export async function evaluateReconstruction(options: ReconstructionOptions): Pr
     if (network !== undefined) needed.set(metric, network);
   }
   const networks = await openNetworks(needed, options.weights ?? {});
-  const pool = createProgramPool(engine);
+  const pool = createProgramCache(engine, "the metrics", MAX_PROGRAMS);
   try {
     // Nothing would come of hours of work.
     if (wanted.every((metric) => networks.missing.some((entry) => entry.metric === metric))) {

@@ -2,6 +2,7 @@
  * One pass of the metric networks over a set of pictures: sums and vectors of the features that were asked for, or the reference
  * statistics of the set, or of one shard of it, as a file.
  */
+import { createProgramCache } from "@dcae/core/internal";
 import type { Engine } from "@dcae/core/runtime";
 import { type FindNetworkOptions, findNetwork } from "../networks/find-network.node.js";
 import type { Protocol } from "../protocols/protocol.js";
@@ -9,9 +10,15 @@ import type { PictureSource, Shard } from "../sources/picture-source.js";
 import { countWarnings, writeStatistics } from "../statistics/statistics-file.node.js";
 import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
 import { DEFAULT_CHUNK, evenBatch, runInChunks } from "./chunked-run.js";
-import { computeFeatures, createFeatureStore, type Feature, type FeatureStore, planFeatures } from "./feature-plan.js";
+import {
+  computeFeatures,
+  createFeatureStore,
+  type Feature,
+  type FeatureStore,
+  MAX_PROGRAMS,
+  planFeatures,
+} from "./feature-plan.js";
 import { fingerprintsOf, type OpenedNetworks, type UsedNetwork, unverified } from "./open-networks.node.js";
-import { createProgramPool } from "./program-pool.js";
 import type { RunOptions } from "./progress.js";
 
 interface ExtractOptions extends RunOptions {
@@ -41,7 +48,7 @@ const MAX_BATCH_PIXELS = 2 ** 24;
 export async function extractFeatures(options: ExtractOptions): Promise<ExtractedFeatures> {
   const { source, protocol, engine, networks, sums, vectors, batchSize } = options;
   const passes = planFeatures([...sums, ...vectors], protocol);
-  const pool = createProgramPool(engine);
+  const pool = createProgramCache(engine, "the metrics", MAX_PROGRAMS);
   const unusable: Unusable[] = [];
   const sizes: Record<string, number> = {};
   const store = createFeatureStore({ sums, vectors, capacity: source.count });

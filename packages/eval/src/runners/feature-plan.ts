@@ -5,6 +5,7 @@
 import type { Image, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Program } from "@dcae/core/graph";
+import type { ProgramCache } from "@dcae/core/internal";
 import type { VectorSet } from "../metrics/pairwise.js";
 import { clipProgram } from "../networks/clip-vision.js";
 import { type InceptionOutput, type InceptionPipeline, inceptionProgram } from "../networks/inception.js";
@@ -12,7 +13,9 @@ import { picturesToTensor } from "../networks/pictures.js";
 import { type GenerationMetric, METRICS, type Metric, type MetricNetwork } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import { createFeatureAccumulator, type FeatureAccumulator } from "../statistics/feature-accumulator.js";
-import type { ProgramPool } from "./program-pool.js";
+
+/** Programs of the metrics that stay loaded; pictures mostly have one size. */
+export const MAX_PROGRAMS = 6;
 
 /** A kind of feature vector. */
 export type Feature = "pool" | "logits" | "spatial" | "clip";
@@ -72,7 +75,7 @@ export async function computeFeatures(
   passes: readonly FeaturePass[],
   images: readonly Image[],
   size: number,
-  pool: ProgramPool,
+  pool: ProgramCache,
   weights: ReadonlyMap<MetricNetwork, Weights>,
 ): Promise<Record<string, Tensor>> {
   const pictures = picturesToTensor(images, size);

@@ -1,12 +1,12 @@
 /** Metrics of picture pairs, batch by batch: PSNR here, SSIM and LPIPS on an engine. */
 import { type Image, psnr, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
+import type { ProgramCache } from "@dcae/core/internal";
 import { lpipsMinSide } from "@dcae/core/nets";
 import { SSIM_MIN_SIDE, ssimProgram } from "../metrics/ssim.js";
 import { lpipsProgram } from "../networks/lpips-program.js";
 import { picturesToTensor } from "../networks/pictures.js";
 import type { Protocol } from "../protocols/protocol.js";
-import type { ProgramPool } from "./program-pool.js";
 
 /** Which pair metrics to compute; LPIPS needs its weights. */
 interface PairMetrics {
@@ -42,7 +42,7 @@ export async function computePairMetrics(
   metrics: PairMetrics,
   protocol: Protocol,
   size: number,
-  pool: ProgramPool,
+  pool: ProgramCache,
 ): Promise<Record<string, Tensor>> {
   const count = originals.length;
   const a = picturesToTensor(originals, size);

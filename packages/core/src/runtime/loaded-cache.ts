@@ -1,0 +1,100 @@
+/**
+ * A few loaded things by key, as programs by shape and open files by path: the least recently used one is freed when
+ * another needs its place.
+ *
+ * Calls are executed one after the other, as engines do anyway. Calls for the same thing therefore share one loading, and
+ * nothing is freed under a call that waits for it.
+ */
+import type { Weights } from "../checkpoint/weights.js";
+import { EngineError } from "../errors.js";
+import type { Program } from "../graph/program.js";
+import type { Tensor } from "../graph/tensor.js";
+import { closeAll } from "./close-all.js";
+import type { Engine, LoadedProgram, NamedTensors } from "./engine.js";
+
+export interface LoadedCache<T> {
+  /** The result of `work` with the thing known as `key`, which `load` gives when it isn't there. */
+  use<R>(key: string, load: () => Promise<T>, work: (loaded: T) => Promise<R>): Promise<R>;
+  /** Frees everything after the calls that wait; later calls are refused. */
+  dispose(): Promise<void>;
+}
+
+export interface LoadedCacheOptions<T> {
+  /** What is kept, for the error of a call after `dispose`. */
+  readonly name: string;
+  /** How many things stay loaded, at least 1. */
+  readonly limit: number;
+  readonly free: (loaded: T) => Promise<unknown>;
+}
+
+export function createLoadedCache<T>({ name, limit, free }: LoadedCacheOptions<T>): LoadedCache<T> {
+  // A Map iterates in insertion order; every use moves an entry to the end, so the first one is the oldest.
+  const kept = new Map<string, { readonly loaded: T }>();
+  let last: Promise<unknown> = Promise.resolve();
+  let disposed = false;
+
+  async function acquire(key: string, load: () => Promise<T>): Promise<T> {
+    const known = kept.get(key);
+    kept.delete(key);
+    const [oldest] = kept;
+    // Make room first: at high resolution two programs may not fit at once.
+    if (known === undefined && oldest !== undefined && kept.size >= limit) {
+      kept.delete(oldest[0]);
+      await free(oldest[1].loaded);
+    }
+    const entry = known ?? { loaded: await load() };
+    kept.set(key, entry);
+    return entry.loaded;
+  }
+
+  function enqueue<R>(task: () => Promise<R>): Promise<R> {
+    const result = last.then(task);
+    last = result.catch(() => undefined);
+    return result;
+  }
+
+  return {
+    use(key, load, work) {
+      if (disposed) return Promise.reject(new EngineError(`${name}: can't be used, it was disposed`));
+      return enqueue(async () => work(await acquire(key, load)));
+    },
+    dispose() {
+      disposed = true;
+      return enqueue(async () => {
+        const all = [...kept.values()];
+        kept.clear();
+        await closeAll(
+          all.map(
+            ({ loaded }) =>
+              () =>
+                free(loaded),
+          ),
+        );
+      });
+    },
+  };
+}
+
+export interface ProgramCache {
+  /** Runs the program known as `key`, which `build` makes when it isn't loaded. */
+  run(key: string, build: () => Program, weights: Weights, inputs: NamedTensors): Promise<Record<string, Tensor>>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Programs of an engine. Each holds packed weights and working memory, so few should stay.
+ *
+ * @param name of what they are the programs of, for errors
+ */
+export function createProgramCache(engine: Engine, name: string, limit: number): ProgramCache {
+  const programs = createLoadedCache<LoadedProgram>({ name, limit, free: (program) => program.dispose() });
+  return {
+    run: (key, build, weights, inputs) =>
+      programs.use(
+        key,
+        () => engine.load(build(), weights),
+        (program) => program.run(inputs),
+      ),
+    dispose: programs.dispose,
+  };
+}
