@@ -26,6 +26,8 @@ export interface CheckpointOptions {
   readonly config?: string | DcAeConfigInput | ModelDescription | undefined;
   /** Scaling factor of the latents, instead of the published one. */
   readonly scalingFactor?: number | undefined;
+  /** What is subtracted from latents before they are scaled, instead of the published value. */
+  readonly shiftFactor?: number | undefined;
 }
 
 /**
@@ -36,10 +38,13 @@ export interface CheckpointOptions {
 export function chooseModel(
   configFile: unknown,
   source: string,
-  { config, scalingFactor }: CheckpointOptions,
+  { config, scalingFactor, shiftFactor }: CheckpointOptions,
 ): ModelDescription | undefined {
   if (scalingFactor !== undefined && !(scalingFactor > 0 && Number.isFinite(scalingFactor))) {
     throw new ConfigError(`scalingFactor: ${scalingFactor} isn't a positive number`);
+  }
+  if (shiftFactor !== undefined && !Number.isFinite(shiftFactor)) {
+    throw new ConfigError(`shiftFactor: ${shiftFactor} isn't a number`);
   }
   if (typeof config === "string") return describePreset(getPreset(config));
   if (config !== undefined) {
@@ -57,7 +62,7 @@ export function chooseModel(
 export function checkCheckpoint(
   given: Weights,
   described: ModelDescription | undefined,
-  scalingFactor?: number,
+  { scalingFactor, shiftFactor }: Pick<CheckpointOptions, "scalingFactor" | "shiftFactor"> = {},
 ): Checkpoint {
   const weights = unwrapWeights(given);
   const format = recognizeFormat(weights.entries.keys(), weights.source);
@@ -72,7 +77,11 @@ export function checkCheckpoint(
     ...(model.preset === undefined ? {} : { model: model.preset }),
     identify: () => matchPublishedModels(weights, format).flatMap(({ presets }) => presets.map(({ name }) => name)),
   });
-  const scaled = scalingFactor === undefined ? model : { ...model, scalingFactor };
+  const scaled = {
+    ...model,
+    ...(scalingFactor === undefined ? {} : { scalingFactor }),
+    ...(shiftFactor === undefined ? {} : { shiftFactor }),
+  };
   return { model: scaled, weights: mapWeights(weights, plan), format };
 }
 
@@ -84,7 +93,7 @@ export function checkCheckpoint(
 export async function checkOpened(opened: OpenedModel, options: CheckpointOptions): Promise<Checkpoint> {
   try {
     const described = chooseModel(opened.config, opened.configSource, options);
-    return checkCheckpoint(opened.weights, described, options.scalingFactor);
+    return checkCheckpoint(opened.weights, described, options);
   } catch (error) {
     return failClosed(error, [() => opened.weights.close()]);
   }

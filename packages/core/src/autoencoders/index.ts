@@ -5,5 +5,12 @@ export type { Checkpoint } from "./check-checkpoint.js";
 export { type ExportedPart, type ExportOptions, type ExportProgress, exportOnnx } from "./export-onnx.node.js";
 export * from "./index.browser.js";
 export { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
-export { AutoencoderDC, AutoencoderKL, type LoadOptions, loadAutoencoder } from "./pretrained.node.js";
+export {
+  AutoencoderDC,
+  AutoencoderKL,
+  chooseModelForm,
+  type LoadOptions,
+  loadAutoencoder,
+  type ModelForm,
+} from "./pretrained.node.js";
 export { type SaveOptions, STORAGE_DTYPES, type StorageDType, saveCheckpoint } from "./save-checkpoint.node.js";

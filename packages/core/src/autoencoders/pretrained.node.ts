@@ -5,7 +5,7 @@
 import { ConfigError } from "../errors.js";
 import type { Kind } from "../models/families.js";
 import type { ModelDescription } from "../models/model-description.js";
-import { chooseForm, type Form } from "../runtime/compile.js";
+import { checkDevice, chooseForm, type Form, type FormWords } from "../runtime/compile.js";
 import { createEngine } from "../runtime/create-engine.node.js";
 import type { EngineOptions } from "../runtime/engine.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
@@ -17,7 +17,13 @@ import { type OpenOptions, openFiles } from "./open-checkpoint.node.js";
 import { loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
 import { type SaveOptions, saveCheckpoint } from "./save-checkpoint.node.js";
 
-export interface LoadOptions extends OpenOptions, PretrainedOptions, EngineOptions {
+/** The form of a model: with int8, the ranges that it needs may be observed when the model is loaded. */
+export type ModelForm = Form | { readonly kind: "int8"; readonly calibration: CalibrationOptions };
+
+/** What users say about the form of a model. */
+export interface ModelFormWords extends Omit<FormWords, "form"> {
+  /** The form itself, instead of `dtype`, `optimize` and `calibration`. */
+  readonly form?: ModelForm;
   /**
    * With dtype int8: the pictures on which the ranges of activations are observed, which takes a run of encoder and decoder in
    * float32 for each. With a `programCache` they are kept there; where they are known already, give `form` instead.
@@ -25,10 +31,12 @@ export interface LoadOptions extends OpenOptions, PretrainedOptions, EngineOptio
   readonly calibration?: CalibrationOptions | undefined;
 }
 
+export interface LoadOptions extends OpenOptions, PretrainedOptions, Omit<EngineOptions, "form">, ModelFormWords {}
+
 const NODE: Platform<LoadOptions> = {
   open: openFiles,
   async createEngine(checkpoint, options) {
-    const { dtype: _dtype, optimize: _optimize, ...rest } = options;
+    const { dtype: _dtype, optimize: _optimize, calibration: _calibration, ...rest } = options;
     return createEngine({ ...rest, form: await formOf(checkpoint, options) });
   },
 };
@@ -85,26 +93,43 @@ export async function loadAutoencoder(
   return new Class(parts);
 }
 
-/** The form that a model is to run in; for int8, the ranges of its values are observed. */
-async function formOf({ model, weights }: Checkpoint, options: LoadOptions): Promise<Form> {
-  const { calibration, form, dtype, optimize, device = "auto", threads, programCache } = options;
+/**
+ * The form that a user's words mean for a model.
+ *
+ * @throws ConfigError for words that contradict each other
+ */
+export function chooseModelForm({ calibration, form, ...words }: ModelFormWords): ModelForm {
+  const { dtype, optimize, device = "auto" } = words;
   if (calibration !== undefined && (dtype !== "int8" || form !== undefined)) {
     const why = form === undefined ? `with dtype ${dtype ?? "float32"}` : "beside form";
-    throw new ConfigError(`calibration: it has no effect ${why}`);
+    throw new ConfigError(`calibration: it has no effect ${why}`, { hint: "It is for dtype int8." });
   }
-  // Checkpoints are large and pictures few: a second copy of the weights rarely pays.
-  const mapped = { kind: "plain", packWeights: false } as const;
-  // Where int8 can't run or is contradicted, it is refused before work begins.
-  if (dtype !== "int8" || form !== undefined || optimize === true || (device !== "auto" && device !== "cpu")) {
-    return chooseForm(options, mapped);
-  }
-  if (calibration === undefined) {
+  if (dtype === "int8" && form === undefined && optimize !== true) {
+    checkDevice({ kind: "int8" }, device);
+    if (calibration !== undefined) return { kind: "int8", calibration };
     throw new ConfigError("dtype int8: the ranges of the model's activations aren't known", {
       hint: 'Give calibration: { pictures }, a few pictures on which to observe them, or form: { kind: "int8", ranges } with what calibrate() found.',
     });
   }
+  if (form !== undefined && "calibration" in form) {
+    // Nothing but the words beside it can be wrong.
+    chooseForm({ ...words, form: { kind: "int8", ranges: {} } });
+    return form;
+  }
+  return chooseForm(form === undefined ? words : { ...words, form }, MAPPED);
+}
+
+/** Checkpoints are large and pictures few: a second copy of the weights rarely pays. */
+const MAPPED = { kind: "plain", packWeights: false } as const;
+
+/** The form that a model is to run in; for int8, the ranges of its values are observed where they aren't known. */
+async function formOf({ model, weights }: Checkpoint, options: LoadOptions): Promise<Form> {
+  const form = chooseModelForm(options);
+  if (!("calibration" in form)) return form;
+  const { calibration } = form;
+  const { threads, programCache } = options;
   const observe = async () => {
-    const engine = await createEngine({ device: "cpu", form: mapped, ...(threads === undefined ? {} : { threads }) });
+    const engine = await createEngine({ device: "cpu", form: MAPPED, ...(threads === undefined ? {} : { threads }) });
     try {
       return await calibrate({ description: model, weights, engine }, calibration);
     } finally {

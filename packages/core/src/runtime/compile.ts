@@ -68,13 +68,19 @@ export interface FormOptions {
   readonly form?: Form;
 }
 
+/** What users say about the form, and where programs run. */
+export interface FormWords extends FormOptions {
+  readonly device?: Device | "auto";
+}
+
 /**
  * The form that a user's words mean.
  *
  * @param packing for programs that run as they are written
  * @throws ConfigError for words that contradict each other
  */
-export function chooseForm({ dtype, optimize, form }: FormOptions, packing: Packing = { packWeights: true }): Form {
+export function chooseForm(words: FormWords, packing: Packing = { packWeights: true }): Form {
+  const { dtype, optimize, form, device = "auto" } = words;
   if (dtype !== undefined && !COMPUTE_DTYPES.includes(dtype)) {
     throw new ConfigError(`dtype: "${String(dtype)}" is unknown`, { hint: `Use ${COMPUTE_DTYPES.join(", ")}.` });
   }
@@ -83,7 +89,10 @@ export function chooseForm({ dtype, optimize, form }: FormOptions, packing: Pack
   }
   if (form !== undefined) {
     const useless = dtype !== undefined ? "dtype" : optimize !== undefined ? "optimize" : undefined;
-    if (useless === undefined) return form;
+    if (useless === undefined) {
+      checkDevice(form, device);
+      return form;
+    }
     throw new ConfigError(`${useless}: it has no effect beside form`, { hint: "Leave one of them out." });
   }
   if (optimize === true && dtype !== undefined && dtype !== "float32") {
@@ -100,6 +109,12 @@ export function chooseForm({ dtype, optimize, form }: FormOptions, packing: Pack
   return optimize === true ? { kind: "fast" } : { kind: "plain", ...packing };
 }
 
+/** @throws ConfigError for a form that the device doesn't have */
+export function checkDevice({ kind }: Pick<Form, "kind">, device: Device | "auto"): void {
+  if (kind !== "int8" || device === "auto" || device === "cpu") return;
+  throw new ConfigError(`dtype: int8 is for the CPU, the device is ${device}`, { hint: 'Use the device "cpu".' });
+}
+
 const DTYPES: Readonly<Record<Form["kind"], ComputeDType>> = {
   plain: "float32",
   fast: "float32",
@@ -109,8 +124,22 @@ const DTYPES: Readonly<Record<Form["kind"], ComputeDType>> = {
 };
 
 /** The type that programs of a form compute in. */
-export function dtypeOfForm({ kind }: Form): ComputeDType {
+export function dtypeOfForm({ kind }: Pick<Form, "kind">): ComputeDType {
   return DTYPES[kind];
+}
+
+/**
+ * That how much memory a program takes isn't known in a form, or undefined where it is.
+ *
+ * @param device that the program will run on
+ */
+export function memoryUnknown({ kind }: Pick<Form, "kind">, device: Device): EngineError | undefined {
+  const unknown = (where: string, hint: string) =>
+    new EngineError(`how much memory a program takes ${where}`, { hint });
+  if (kind === "int8") return unknown("isn't known for int8", "Use float32, or leave out the limit.");
+  if (kind === "stateful") return unknown("with state isn't predicted here", "Leave out the limit.");
+  if (device === "cpu") return undefined;
+  return unknown("is only known for the CPU", 'Use the device "cpu", or leave out the limit.');
 }
 
 /** A program as it runs. */
@@ -133,19 +162,17 @@ const NO_ARENA = { arena: false, planMemory: true } as const;
 
 /** @param device that the program will run on */
 export function compile(original: Program, form: Form, device: Device): Compiled {
-  const unknown = (what: string, hint: string) => (): number => {
-    throw new EngineError(`how much memory a program takes ${what}`, { hint });
+  const memoryOf = (program: Program, as: Parameters<typeof predictMemory>[1]) => () => {
+    const unknown = memoryUnknown(form, device);
+    if (unknown !== undefined) throw unknown;
+    return predictMemory(program, as);
   };
-  const onCpu = (program: Program, as: Parameters<typeof predictMemory>[1]) =>
-    device === "cpu"
-      ? () => predictMemory(program, as)
-      : unknown("is only known for the CPU", 'Use the device "cpu", or leave out the limit.');
   switch (form.kind) {
     case "plain":
     case "half": {
       const { kind, packWeights } = form;
       const program = onnxForm(kind === "half" ? toHalfPrecision(original) : original);
-      const memory = onCpu(program, packWeights ? "packed" : "mapped");
+      const memory = memoryOf(program, packWeights ? "packed" : "mapped");
       return { program, session: { ...NO_ARENA, packWeights }, blocked: false, predictMemory: memory };
     }
     case "fast": {
@@ -153,17 +180,17 @@ export function compile(original: Program, form: Form, device: Device): Compiled
       // Many short operators that move much memory: an arena is as fast as a plan, and takes less memory than both. And
       // programs that are to be fast take copies of weights; depthwise convolutions need several times as long without.
       const session = { ...ARENA, packWeights: true };
-      return { program, session, blocked: false, predictMemory: onCpu(program, "rewritten") };
+      return { program, session, blocked: false, predictMemory: memoryOf(program, "rewritten") };
     }
     case "int8": {
-      const memory = unknown("isn't known for int8", "Use float32, or leave out the limit.");
       const program = onnxForm(toInt8(original, form.ranges));
+      const memory = memoryOf(program, "mapped");
       return { program, session: { ...NO_ARENA, packWeights: false }, blocked: false, predictMemory: memory };
     }
     case "stateful": {
       // It runs thousands of times: mapping its memory anew at each run took a sixth of a training step. What is computed from
       // weights can't be computed once, so the program stays as it is.
-      const memory = unknown("with state isn't predicted here", "Leave out the limit.");
+      const memory = memoryOf(original, "packed");
       const blocked = form.blocked && device === "cpu";
       return { program: original, session: { ...ARENA, packWeights: true }, blocked, predictMemory: memory };
     }

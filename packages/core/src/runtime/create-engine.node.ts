@@ -91,16 +91,12 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
     throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
   }
   const form = chooseForm(options);
-  const isInt8 = form.kind === "int8";
-  if (isInt8 && device !== "auto" && device !== "cpu") {
-    throw new ConfigError(`dtype: int8 is for the CPU, the device is ${device}`, { hint: 'Use the device "cpu".' });
-  }
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
     throw new ConfigError(`threads: ${threads} isn't a positive integer`);
   }
   const host = createWorkerSessionHost();
   try {
-    const wanted = isInt8 ? "cpu" : device;
+    const wanted = form.kind === "int8" ? "cpu" : device;
     const chosen = wanted === "auto" ? await chooseDevice(host) : wanted;
     const problem = device === "auto" ? undefined : await probe(host, chosen);
     if (problem !== undefined) {

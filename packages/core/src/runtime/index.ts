@@ -1,6 +1,14 @@
 /** Public names of the runtime. */
 export { closeAll, failClosed, withClosing } from "./close-all.js";
-export { type Compiled, chooseForm, compile, type Form, type FormOptions } from "./compile.js";
+export {
+  type Compiled,
+  chooseForm,
+  compile,
+  dtypeOfForm,
+  type Form,
+  type FormOptions,
+  memoryUnknown,
+} from "./compile.js";
 export { createEngine, INSTALL_HINTS, probeDevice } from "./create-engine.node.js";
 export {
   COMPUTE_DTYPES,

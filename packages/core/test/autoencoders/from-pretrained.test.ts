@@ -79,6 +79,15 @@ describe("AutoencoderKL", () => {
     expect(model.scalingFactor).toBe(0.18215);
   });
 
+  test("factor and shift of its latents, given instead of the published ones", async () => {
+    const path = goldenPath("kl_f8_hub_old_names");
+    const model = track(await AutoencoderKL.fromPretrained(path, { ...options, scalingFactor: 2, shiftFactor: -0.5 }));
+    expect([model.scalingFactor, model.shiftFactor]).toEqual([2, -0.5]);
+    const wrong = await failure(AutoencoderKL.fromPretrained(path, { ...options, shiftFactor: Number.NaN }));
+    expect(wrong).toBeInstanceOf(ConfigError);
+    expect(wrong.message).toContain("shiftFactor: NaN");
+  });
+
   test("seeded samples repeat, and differ between seeds", async () => {
     const golden = await loadGolden("kl_f8");
     const model = track(await AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));

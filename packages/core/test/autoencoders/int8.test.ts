@@ -111,6 +111,8 @@ describe("programCache", () => {
 });
 
 describe("refused", () => {
+  // Observing would refuse it.
+  const none = { pictures: [] };
   const given = { w: { input: [0, 1], output: [0, 1] } } as const;
   test.each<[string, Parameters<typeof createEngine>[0], RegExp]>([
     ["without ranges", { dtype: "int8" }, /int8 needs the ranges/],
@@ -139,10 +141,47 @@ describe("refused", () => {
   test("calibration without effect, no pictures", async () => {
     const path = bundledModelPath();
     await expect(AutoencoderDC.fromPretrained(path, { ...options, calibration })).rejects.toThrow(/no effect/);
-    const none = { ...options, dtype: "int8", calibration: { pictures: [] } } as const;
-    await expect(AutoencoderDC.fromPretrained(path, none)).rejects.toThrow(/no pictures/);
+    const empty = { ...options, dtype: "int8", calibration: none } as const;
+    await expect(AutoencoderDC.fromPretrained(path, empty)).rejects.toThrow(/no pictures/);
     const unknown = AutoencoderDC.fromPretrained(path, { ...options, dtype: "int8" });
     await expect(unknown).rejects.toThrow(/dtype int8: the ranges .* aren't known/);
+  });
+
+  test.each<[string, LoadOptions, RegExp]>([
+    ["another device", { device: "webgpu", dtype: "int8", calibration: none }, /int8 is for the CPU.*webgpu/],
+    [
+      "a form on another device",
+      { device: "webgpu", form: { kind: "int8", calibration: none } },
+      /for the CPU.*webgpu/,
+    ],
+    ["words beside a form", { device: "cpu", dtype: "int8", form: { kind: "int8", calibration: none } }, /beside form/],
+    [
+      "pictures beside a form",
+      { device: "cpu", calibration: none, form: { kind: "int8", calibration: none } },
+      /beside form/,
+    ],
+    [
+      "optimize",
+      { device: "cpu", dtype: "int8", optimize: true, calibration: none },
+      /optimize.*no effect with dtype int8/,
+    ],
+  ])("%s, before anything is observed", async (_, loadOptions, message) => {
+    const promise = AutoencoderDC.fromPretrained(bundledModelPath(), loadOptions);
+    await expect(promise).rejects.toBeInstanceOf(ConfigError);
+    await expect(promise).rejects.toThrow(message);
+  });
+
+  test("a form whose ranges are to be observed is the same as the words", async () => {
+    const model = await AutoencoderDC.fromPretrained(bundledModelPath(), {
+      ...options,
+      form: { kind: "int8", calibration },
+    });
+    try {
+      const x = scene(1);
+      expect((await model.encode(x)).data).toEqual((await int8.encode(x)).data);
+    } finally {
+      await model.dispose();
+    }
   });
 
   test("a limit of memory, which isn't known for int8", () => {

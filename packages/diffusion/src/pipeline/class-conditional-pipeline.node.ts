@@ -15,7 +15,7 @@ import {
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
 import { type Autoencoder, BUNDLED_MODEL, unscaleLatent } from "@dcae/core/internal";
-import { closeAll, failClosed } from "@dcae/core/runtime";
+import { chooseForm, closeAll, dtypeOfForm, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
@@ -79,12 +79,13 @@ export class ClassConditionalPipeline {
    * @throws ConfigError when no autoencoder is known, and what `openDenoiser` and `createEngine` throw
    */
   static async fromPretrained(idOrPath: string, options: PipelineOptions = {}): Promise<ClassConditionalPipeline> {
+    const dtype = dtypeOfForm(chooseForm(options));
     const { description, weights, autoencoderWeights } = await openDenoiser(idOrPath, options);
     let engine: Engine | undefined;
     let decoder: Decoder | null = null;
     try {
       // Rewriting is about convolutions: the autoencoder's.
-      engine = await createEngine(engineOptions(options));
+      engine = await createEngine({ ...placeOf(options), dtype });
       decoder = await loadDecoder(description, autoencoderWeights, options);
       const scalingFactor = options.scalingFactor ?? description.scalingFactor;
       const { shiftFactor } = options;
@@ -184,7 +185,8 @@ async function loadDecoder(
       subfolder: undefined,
     });
   if (options.autoencoder !== undefined) return load(options.autoencoder);
-  if (bundled !== undefined) return bundledAutoencoder(description, bundled, engineOptions(options));
+  if (bundled !== undefined)
+    return bundledAutoencoder(description, bundled, { ...placeOf(options), form: chooseForm(options) });
   if (description.autoencoder === null) {
     throw new ConfigError("the checkpoint doesn't say which autoencoder its latents are of", {
       hint: "Pass autoencoder: a repository, a folder or a file.",
@@ -193,8 +195,7 @@ async function loadDecoder(
   return load(description.autoencoder);
 }
 
-const engineOptions = ({ device, dtype, threads }: EngineOptions): EngineOptions => ({
+const placeOf = ({ device, threads }: EngineOptions): EngineOptions => ({
   ...(device === undefined ? {} : { device }),
-  ...(dtype === undefined ? {} : { dtype }),
   ...(threads === undefined ? {} : { threads }),
 });

@@ -197,6 +197,11 @@ describe("folders", () => {
     await expect(pipeline.generate({ labels: ["d"] })).rejects.toThrow(/label "d" isn't a class/);
   });
 
+  it("refuse words about the form that contradict each other before anything is opened", async () => {
+    const opened = ClassConditionalPipeline.fromPretrained(join(root, "nowhere"), { dtype: "float16", optimize: true });
+    await expect(opened).rejects.toThrow(/optimize: it has no effect with dtype float16/);
+  });
+
   it("are refused when the weights are another model's", async () => {
     const folder = fresh();
     const [uvit, deeper] = [tinyDescription("uvit"), tinyDescription("uvit", { depth: 4 })];
