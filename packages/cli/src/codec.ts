@@ -11,6 +11,8 @@ export interface CodecFlags {
   readonly scaled?: boolean;
   /** Only with `scaled`: instead of the published factor. */
   readonly scalingFactor?: number;
+  /** Only with `scaled`: instead of the published shift. */
+  readonly shiftFactor?: number;
   readonly tiled?: boolean;
   /** Bytes that the process may take. */
   readonly maxMemory?: number;
@@ -41,7 +43,8 @@ const COMMAND_BYTES = 60e6;
 const BYTES_PER_PIXEL = 8;
 
 /** What can be refused before a model is loaded. */
-export function checkCodecFlags({ scaled, scalingFactor, sample, seed, tiled, maxMemory }: CodecFlags): void {
+export function checkCodecFlags(flags: CodecFlags): void {
+  const { scaled, scalingFactor, shiftFactor, sample, seed, tiled, maxMemory } = flags;
   if (maxMemory !== undefined && tiled === true) {
     throw new UsageError(
       "--max-memory and --tiled exclude each other: the first has exact tiles, the second blended ones",
@@ -49,6 +52,9 @@ export function checkCodecFlags({ scaled, scalingFactor, sample, seed, tiled, ma
   }
   if (scalingFactor !== undefined && scaled !== true) {
     throw new UsageError("--scaling-factor has no effect without --scaled");
+  }
+  if (shiftFactor !== undefined && scaled !== true) {
+    throw new UsageError("--shift-factor has no effect without --scaled");
   }
   if (seed !== undefined && sample !== true) {
     throw new UsageError("--seed has no effect without --sample: encoding is deterministic");

@@ -82,7 +82,10 @@ export function formatModel(facts: ModelFacts, summary: ModelSummary): string {
   return [facts.name, ...lines, "config", ...configLines(summary.config)].join("\n");
 }
 
-function identity({ name, preset, hubId, checkpoint }: ModelFacts, { kind, scalingFactor }: ModelSummary): Row[] {
+function identity(
+  { name, preset, hubId, checkpoint }: ModelFacts,
+  { kind, scalingFactor, shiftFactor }: ModelSummary,
+): Row[] {
   const rows: Row[] = [["kind", `${FAMILIES[kind].label} (${FAMILIES[kind].className})`]];
   if (preset !== undefined && preset !== name) rows.push(["published model", preset]);
   if (typeof hubId === "string" && hubId !== name) rows.push(["on the hub", hubId]);
@@ -91,6 +94,7 @@ function identity({ name, preset, hubId, checkpoint }: ModelFacts, { kind, scali
     rows.push(["checkpoint", `${format} format, ${tensors} tensors, ${formatBytes(bytes)}, ${dtypes.join(" and ")}`]);
   }
   rows.push(["scaling factor", scalingFactor === null ? "not published" : String(scalingFactor)]);
+  if (shiftFactor !== null) rows.push(["shift factor", String(shiftFactor)]);
   return rows;
 }
 

@@ -152,6 +152,9 @@ describe("encode", () => {
     await succeed("encode", cat, "-m", kl, "-o", at("k.npy"), "--scaled");
     const mode = (await klModel.encode(await loadImage(cat))).mode();
     expect(values(await readNpyFile(at("k.npy")))).toEqual(values(mode).map((value) => Math.fround(value * 0.5)));
+    await succeed("encode", cat, "-m", kl, "-o", at("k.npy"), "--scaled", "--shift-factor", "-0.75");
+    const shifted = values(mode).map((value) => Math.fround((value + 0.75) * 0.5));
+    expect(values(await readNpyFile(at("k.npy")))).toEqual(shifted);
   });
 
   test("--latent-channels of adaptive models only", async () => {
@@ -286,7 +289,7 @@ describe("decode", () => {
   });
 
   test("--scaled undoes what encode did", async () => {
-    const scale = ["--scaled", "--scaling-factor", "0.25"];
+    const scale = ["--scaled", "--scaling-factor", "0.25", "--shift-factor", "-3"];
     await succeed("encode", cat, "-m", m, "-o", at("scaled.npy"), ...scale);
     await succeed("decode", at("scaled.npy"), "-m", m, "-o", at("unscaled.npy"), ...scale);
     const expected = values(await model.decode(await encodeOne(cat)));

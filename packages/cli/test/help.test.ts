@@ -67,6 +67,8 @@ describe("usage errors name what is wrong", () => {
     [["encode", "a.png", "-m", "m", "-o", "z.npy", "--size", "axb"], "Give one side or WIDTHxHEIGHT"],
     [["encode", "a.png", "-m", "m", "-o", "z.npy", "--seed", "1"], "--seed has no effect without --sample"],
     [["encode", "a.png", "-m", "m", "-o", "z.npy", "--scaling-factor", "1"], "no effect without --scaled"],
+    [["encode", "a.png", "-m", "m", "-o", "z.npy", "--shift-factor", "1"], "no effect without --scaled"],
+    [["decode", "a.npy", "-m", "m", "-o", "z.npy", "--scaled", "--shift-factor", "x"], "Give a number."],
     [["encode", "a.png", "-m", "m", "-o", "z.npy", "--skip-errors"], "--skip-errors needs a folder as --out"],
     [["encode", "a.png", "-m", "m", "-o", "z.pt"], 'this command doesn\'t write ".pt" files'],
     [["encode", "a.png", "-m", "m", "-o", "z.png"], "this command doesn't write picture files"],

@@ -54,10 +54,11 @@ test("encode and decode, with what was observed kept in the folder", async () =>
 
 describe("refused", () => {
   test.each<[readonly string[], string]>([
-    [["--calibration", "x.png"], "--calibration has no effect with --dtype float32"],
-    [["--dtype", "int8", "--optimize"], "--optimize has no effect with --dtype int8"],
-    [["--dtype", "int8", "--max-memory", "1GB"], "--max-memory: how much memory a picture takes isn't known"],
-    [["--dtype", "int8", "--device", "webgpu"], "--dtype int8 is for the CPU, not for webgpu"],
+    [["--calibration", "x.png"], "--calibration: it has no effect with dtype float32"],
+    [["--dtype", "int8", "--optimize"], "--optimize: it has no effect with dtype int8"],
+    [["--dtype", "int8", "--max-memory", "1GB"], "--max-memory: how much memory a program takes isn't known for int8"],
+    [["--dtype", "int8", "--device", "webgpu"], "--dtype: int8 is for the CPU, the device is webgpu"],
+    [["--dtype", "float16", "--optimize"], "--optimize: it has no effect with dtype float16"],
     [["--dtype", "int4"], "Allowed choices are float32, float16, int8"],
   ])("%j", async (argv, message) => {
     expect(await failWith(2, "encode", picture, "-m", m, "-o", at("refused"), ...argv)).toContain(message);

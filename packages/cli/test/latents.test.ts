@@ -149,6 +149,10 @@ describe("what is written", () => {
     const [z, moved] = [(await before.read(all)).latents, (await after.read(all)).latents];
     const expected = z.toFloat32().map((value) => value - 3 * 0.5);
     expect(difference(moved, { toFloat32: () => expected } as Tensor)).toBeLessThan(1e-5);
+    await succeed(...argv, "-m", plain, "-o", place("option-z"), "--shift-factor", "3");
+    const asked = await open(place("option-z"));
+    expect(asked.shiftFactor).toBe(3);
+    expect(difference((await asked.read(all)).latents, moved)).toBe(0);
     const measured = ["-m", shifted, "-o", place("shifted-measured"), "--scaling-factor", "measure", "--json"];
     const { statistics } = JSON.parse(await succeed(...argv, ...measured)) as { statistics: { rms: number } };
     expect(statistics.rms).toBeCloseTo(1, 3);

@@ -82,6 +82,7 @@ describe("dcae sample", () => {
     [["--steps", "0"], "Give a positive integer"],
     [["--steps", "2"], "sampler dpm-solver++ takes 3 or more steps, got 2"],
     [["--scaling-factor", "0"], "Give a positive number"],
+    [["--dtype", "float16", "--optimize"], "--optimize: it has no effect with dtype float16"],
     [["--seed", "-1"], "Give an integer from 0"],
     [["--batch-size", "0"], "Give a positive integer"],
     [["--per-label", "0"], "Give a positive integer"],
@@ -123,6 +124,8 @@ describe("dcae sample", () => {
       }
     }
     expect(worst).toBeLessThanOrEqual(1);
+    await succeed("sample", "-m", model, ...argv, "--shift-factor", "2", "-o", place("option.png"));
+    expect(readFileSync(place("option.png")).equals(readFileSync(place("shift.png")))).toBe(true);
   });
 
   test("a folder gets one file per sample, and JSON says what was done", async () => {
@@ -238,6 +241,7 @@ describe("dcae sample", () => {
     [["--labels", "0", "-o", "x.npy", "--columns", "2"], 2, "--columns has no effect"],
     [["--labels", "0", "-o", "x.npy", "--autoencoder", "y"], 2, "--autoencoder has no effect"],
     [["--labels", "0", "-o", "x.npy", "--scaling-factor", "2"], 2, "--scaling-factor has no effect"],
+    [["--labels", "0", "-o", "x.npy", "--shift-factor", "2"], 2, "--shift-factor has no effect"],
     [["--labels", "0", "--steps", "2"], 1, "sampler dpm-solver++ takes 3 or more steps, got 2"],
     [
       ["--labels", "0", "--cfg", "2", "--guidance-channels", "9"],

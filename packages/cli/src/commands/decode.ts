@@ -25,7 +25,7 @@ import { addExamples } from "./command-group.js";
 interface DecodeFlags
   extends ModelFlags,
     EngineFlags,
-    Pick<CodecFlags, "scaled" | "scalingFactor" | "tiled" | "maxMemory"> {
+    Pick<CodecFlags, "scaled" | "scalingFactor" | "shiftFactor" | "tiled" | "maxMemory"> {
   readonly out: string;
   readonly tensor?: string;
   readonly batchSize: number;

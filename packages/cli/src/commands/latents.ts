@@ -25,7 +25,7 @@ import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set
 import { unreadablePictures } from "../latents/unreadable-pictures.js";
 import { addEngineOptions, withModel } from "../options/engine-options.js";
 import { addHubOptions, modelOption } from "../options/model-options.js";
-import { parseCount, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
+import { parseCount, parseNumber, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
 import { addExamples } from "./command-group.js";
 
 export function latentsCommand(io: CliIo): Command {
@@ -56,6 +56,7 @@ export function latentsCommand(io: CliIo): Command {
       "instead of the model's factor; measure: 1 / RMS of the latents of 256 of the pictures",
       parseScale,
     )
+    .option("--shift-factor <x>", "subtract this before scaling, instead of what the model says", parseNumber)
     .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
     .option("--count <n>", `with --data ${SYNTHETIC}: number of scenes`, parseCount)
     .option("--seed <n>", "of the scenes, and of the noise of an SD-VAE (default: 0)", parseSeed)

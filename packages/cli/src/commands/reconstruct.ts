@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { psnr, saveImage, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { sideBySide } from "@dcae/core/image";
+import { dtypeOfForm } from "@dcae/core/runtime";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
@@ -19,7 +20,14 @@ import {
   type PictureFlags,
   tiledOption,
 } from "../options/codec-options.js";
-import { addAutoencoderOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
+import {
+  addAutoencoderOptions,
+  type EngineFlags,
+  type Model,
+  parseForm,
+  withModel,
+  withModelAs,
+} from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount } from "../options/parse-values.js";
 import { addExamples } from "./command-group.js";
@@ -164,10 +172,10 @@ function withModels<T>(
   io: CliIo,
   work: (model: Model, exact: Model | undefined) => Promise<T>,
 ): Promise<T> {
-  return withModel(flags, io, (model) => {
-    if (flags.dtype === "float32") return work(model, undefined);
-    const { calibration: _, ...others } = flags;
-    return withModel({ ...others, dtype: "float32" }, io, (exact) => work(model, exact));
+  return withModel(flags, io, (model, form) => {
+    if (dtypeOfForm(form) === "float32") return work(model, undefined);
+    const plain = parseForm({ device: flags.device, dtype: "float32" });
+    return withModelAs(plain, flags, io, (exact) => work(model, exact));
   });
 }
 

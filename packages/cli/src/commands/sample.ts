@@ -77,16 +77,18 @@ export function sampleCommand(io: CliIo): Command {
 
 /** @throws UsageError for options without effect */
 function checkFlags(flags: SampleFlags, kind: OutputKind): void {
-  const { columns, autoencoder, scalingFactor, optimize } = flags;
+  const { columns, autoencoder, optimize } = flags;
   const refuse = (useless: boolean, problem: string) => {
     if (useless) throw new UsageError(problem);
   };
   refuse(kind !== "picture" && columns !== undefined, "--columns has no effect without one picture as --out");
   refuse(kind === "array" && autoencoder !== undefined, "--autoencoder has no effect on latents");
-  refuse(
-    kind === "array" && scalingFactor !== undefined,
-    "--scaling-factor has no effect on latents: they stay in the model's scale",
-  );
+  for (const [name, value] of [
+    ["--scaling-factor", flags.scalingFactor],
+    ["--shift-factor", flags.shiftFactor],
+  ] as const) {
+    refuse(kind === "array" && value !== undefined, `${name} has no effect on latents: they stay in the model's scale`);
+  }
   refuse(kind === "array" && optimize === true, "--optimize has no effect on latents: it is about the autoencoder");
   checkSamplingFlags(flags);
 }

@@ -107,7 +107,18 @@ const PUBLISHED_COUNT = 50_000;
 /** Option values that only a model has use for. */
 const OF_MODELS = [
   ...["count", "labels", "samplingBatch", "cfg", "guidanceInterval", "guidanceChannels", "sampler", "steps", "seed"],
-  ...["autoencoder", "scalingFactor", "config", "revision", "subfolder", "offline", "cacheDir", "dtype", "optimize"],
+  ...[
+    "autoencoder",
+    "scalingFactor",
+    "shiftFactor",
+    "config",
+    "revision",
+    "subfolder",
+    "offline",
+    "cacheDir",
+    "dtype",
+    "optimize",
+  ],
 ];
 /** And those that only pictures on disk have use for. */
 const OF_IMAGES = ["limit", "skipErrors"];

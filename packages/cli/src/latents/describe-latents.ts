@@ -22,6 +22,7 @@ export interface LatentsFlags extends ModelFlags, EngineFlags {
   readonly shardSize: number;
   readonly flips?: boolean;
   readonly scalingFactor?: number | "measure";
+  readonly shiftFactor?: number;
   readonly latentChannels?: number;
   readonly count?: number;
   readonly seed?: bigint;

@@ -1,7 +1,7 @@
 /** Options that several commands have about what goes through a model. */
 import { SIZE_POLICIES, type SizePolicy } from "@dcae/core/image";
 import { type Command, Option } from "commander";
-import { parseCount, parseMemory, parsePositiveNumber, parseSize, type Size } from "./parse-values.js";
+import { parseCount, parseMemory, parseNumber, parsePositiveNumber, parseSize, type Size } from "./parse-values.js";
 
 export interface PictureFlags {
   readonly size?: Size;
@@ -29,7 +29,12 @@ export function addPictureOptions(command: Command): Command {
 export function addScaleOptions(command: Command, scaledHelp: string): Command {
   return command
     .option("--scaled", scaledHelp)
-    .option("--scaling-factor <x>", "with --scaled: this factor instead of the model's", parsePositiveNumber);
+    .option(
+      "--scaling-factor <x>",
+      "with --scaled: multiply by this instead of the model's factor",
+      parsePositiveNumber,
+    )
+    .option("--shift-factor <x>", "with --scaled: subtract this first instead of the model's", parseNumber);
 }
 
 export function skipErrorsOption(): Option {

@@ -9,8 +9,18 @@ import {
   loadAutoencoder,
   loadImage,
 } from "@dcae/core";
+import { errorAs, rethrowAs } from "@dcae/core/graph";
 import { isPictureName } from "@dcae/core/image";
-import { COMPUTE_DTYPES, type ComputeDType, DEVICES } from "@dcae/core/runtime";
+import { chooseModelForm, type ModelForm } from "@dcae/core/internal";
+import {
+  COMPUTE_DTYPES,
+  type ComputeDType,
+  chooseForm,
+  DEVICES,
+  dtypeOfForm,
+  type Form,
+  memoryUnknown,
+} from "@dcae/core/runtime";
 import { calibrationScenes } from "@dcae/train/scenes";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
@@ -28,11 +38,15 @@ export interface DeviceFlags {
   readonly threads?: number;
 }
 
-export interface EngineFlags extends DeviceFlags {
+/** What decides the form of a model; only `parseForm` and `parseModelForm` know what goes together. */
+export interface FormFlags extends Pick<DeviceFlags, "device"> {
   readonly dtype: ComputeDType;
   readonly optimize?: boolean;
   /** Pictures, or folders of them. */
   readonly calibration?: readonly string[];
+}
+
+export interface EngineFlags extends DeviceFlags, FormFlags {
   readonly programCache?: string;
   /** Bytes; a limit that only the CPU has. */
   readonly maxMemory?: number;
@@ -125,49 +139,71 @@ export async function withEngine<T>(
   }
 }
 
-/** Loads a model, lets `work` use it, and frees it. */
+/** The form that flags mean where int8 can't be asked for. @throws UsageError for flags that contradict each other */
+export function parseForm({ device, dtype, optimize = false }: Omit<FormFlags, "calibration">): Form {
+  // As autoencoders are loaded by core: their weights are used where they lie.
+  return rethrowAs(UsageError, "--", () => chooseForm({ device, dtype, optimize }, { packWeights: false }));
+}
+
+/**
+ * The form of an autoencoder that flags mean; for int8, with the pictures that its ranges are to be observed on.
+ *
+ * @throws UsageError for flags that contradict each other
+ */
+export async function parseModelForm(flags: FormFlags, io: CliIo): Promise<ModelForm> {
+  const { device, dtype, optimize = false, calibration } = flags;
+  // Pictures are only read once the flags make sense.
+  const observed = dtype === "int8" || calibration !== undefined ? { calibration: { pictures: [] } } : {};
+  const form = rethrowAs(UsageError, "--", () => chooseModelForm({ device, dtype, optimize, ...observed }));
+  return "calibration" in form ? { kind: "int8", calibration: await calibrationOptions(calibration, io) } : form;
+}
+
+/** A form in words, for those who want to repeat what it gave. */
+export function describeForm(form: ModelForm): string[] {
+  return [dtypeOfForm(form), ...(form.kind === "fast" ? ["optimized graph"] : [])];
+}
+
+/** What a model is loaded by, beside its form. */
+type LoadFlags = ModelFlags &
+  DeviceFlags &
+  Pick<EngineFlags, "programCache" | "maxMemory"> & { readonly scalingFactor?: number; readonly shiftFactor?: number };
+
+/** Loads a model in the form that its flags mean, lets `work` use it, and frees it. */
 export async function withModel<T>(
-  flags: ModelFlags & EngineFlags & { readonly scalingFactor?: number },
+  flags: LoadFlags & FormFlags,
+  io: CliIo,
+  work: (model: Model, form: ModelForm) => Promise<T>,
+): Promise<T> {
+  const form = await parseModelForm(flags, io);
+  return withModelAs(form, flags, io, (model) => work(model, form));
+}
+
+/** As `withModel`, in a form that is given. */
+export async function withModelAs<T>(
+  form: ModelForm,
+  flags: LoadFlags,
   io: CliIo,
   work: (model: Model) => Promise<T>,
 ): Promise<T> {
-  const { dtype, threads, optimize = false, scalingFactor, programCache, maxMemory } = flags;
-  checkInt8(flags);
+  const { threads, scalingFactor, shiftFactor, programCache, maxMemory } = flags;
   const device = maxMemory !== undefined && flags.device === "auto" ? "cpu" : flags.device;
-  if (maxMemory !== undefined && device !== "cpu") {
-    throw new UsageError(`--max-memory has no effect on the memory of ${device}`, { hint: "Use --device cpu." });
-  }
-  const kept = programCache === undefined ? {} : { programCache };
-  const calibration = dtype === "int8" ? await calibrationOptions(flags, io) : undefined;
+  const unknown = maxMemory === undefined || device === "auto" ? undefined : memoryUnknown(form, device);
+  if (unknown !== undefined) throw errorAs(unknown, UsageError, "--max-memory: ");
   const options = {
     ...(await openOptions(flags, io)),
-    ...{ device, dtype, optimize, scalingFactor, ...kept },
-    ...(calibration === undefined ? {} : { calibration }),
+    ...{ device, form, scalingFactor, shiftFactor },
+    ...(threads === undefined ? {} : { threads }),
+    ...(programCache === undefined ? {} : { programCache }),
   };
   io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
   const source = await modelSource(flags.model, flags);
-  return withLoaded(() => loadAutoencoder(source, threads === undefined ? options : { ...options, threads }), io, work);
-}
-
-function checkInt8({ dtype, device, optimize, maxMemory, calibration }: EngineFlags): void {
-  if (dtype !== "int8") {
-    if (calibration === undefined) return;
-    throw new UsageError(`--calibration has no effect with --dtype ${dtype}`, { hint: "Use --dtype int8." });
-  }
-  if (device !== "auto" && device !== "cpu") throw new UsageError(`--dtype int8 is for the CPU, not for ${device}`);
-  if (optimize === true)
-    throw new UsageError("--optimize has no effect with --dtype int8, which has a form of its own");
-  if (maxMemory !== undefined) {
-    throw new UsageError("--max-memory: how much memory a picture takes isn't known for --dtype int8", {
-      hint: "Use --dtype float32, or --tiled, which changes the result.",
-    });
-  }
+  return withLoaded(() => loadAutoencoder(source, options), io, work);
 }
 
 /** The side of calibration pictures: that of the scenes that are drawn where none are given. */
 const CALIBRATION_SIZE = 256;
 
-async function calibrationOptions({ calibration }: EngineFlags, io: CliIo): Promise<CalibrationOptions> {
+async function calibrationOptions(calibration: FormFlags["calibration"], io: CliIo): Promise<CalibrationOptions> {
   const onProgress: CalibrationOptions["onProgress"] = ({ done, total }) =>
     io.progress.show({ label: "calibrate", done, total, detail: "in float32" });
   if (calibration === undefined) return { onProgress, pictures: calibrationScenes() };

@@ -62,6 +62,12 @@ export function parsePositiveNumber(text: string): number {
   throw new InvalidArgumentError("Give a positive number.");
 }
 
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("Give a number.");
+}
+
 /** 0 or a positive number. */
 export function parseNonNegative(text: string): number {
   const value = Number(text);

@@ -2,7 +2,14 @@
 import { SAMPLERS, type SampleOptions, type SamplerName } from "@dcae/diffusion";
 import { type Command, Option } from "commander";
 import { UsageError } from "../usage-error.js";
-import { parseCount, parseInterval, parseNonNegative, parsePositiveNumber, parseSeed } from "./parse-values.js";
+import {
+  parseCount,
+  parseInterval,
+  parseNonNegative,
+  parseNumber,
+  parsePositiveNumber,
+  parseSeed,
+} from "./parse-values.js";
 
 export interface SamplingFlags {
   readonly cfg: number;
@@ -13,6 +20,7 @@ export interface SamplingFlags {
   readonly seed?: bigint;
   readonly autoencoder?: string;
   readonly scalingFactor?: number;
+  readonly shiftFactor?: number;
 }
 
 export function addSamplingOptions(command: Command): Command {
@@ -39,7 +47,12 @@ export function addSamplingOptions(command: Command): Command {
 export function addDecoderOptions(command: Command): Command {
   return command
     .option("--autoencoder <model>", "decodes with this one instead of the model's own")
-    .option("--scaling-factor <x>", "of the latents, instead of the model's", parsePositiveNumber);
+    .option(
+      "--scaling-factor <x>",
+      "what latents were multiplied by, instead of the model's factor",
+      parsePositiveNumber,
+    )
+    .option("--shift-factor <x>", "what was subtracted from latents before, instead of the model's", parseNumber);
 }
 
 /** @throws UsageError for options without effect */

@@ -1,6 +1,11 @@
 /** Commands about sets of pictures: what is refused before any network runs. */
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { decodingSettings } from "../../src/commands/eval/generation.js";
 import { failWith } from "../support/cli.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+
+const folder = temporaryFolder();
 
 describe("dcae eval generation", () => {
   test("options that have no effect, and a choice that is missing", async () => {
@@ -9,8 +14,26 @@ describe("dcae eval generation", () => {
     expect(await fail("--images", "a", "-m", "b")).toContain("--images and --model exclude each other");
     expect(await fail("--images", "a", "--steps", "3")).toContain("--steps has no effect without --model");
     expect(await fail("--images", "a", "--count", "50000")).toContain("--count has no effect without --model");
+    expect(await fail("--images", "a", "--shift-factor", "1")).toContain(
+      "--shift-factor has no effect without --model",
+    );
+    expect(await fail("-m", "b", "--dtype", "float16", "--optimize", "-o", join(folder, "out"))).toContain(
+      "--optimize: it has no effect with dtype float16",
+    );
     expect(await fail("-m", "b", "--limit", "3")).toContain("--limit has no effect without --images");
     expect(await fail("-m", "b", "--guidance-channels", "3")).toContain("no effect without guidance");
+  });
+
+  test("everything that decides samples counts when a run goes on", () => {
+    const plain = decodingSettings({ device: "cpu" }, { kind: "plain", packWeights: false });
+    expect(plain).toEqual(["cpu", "float32"]);
+    expect(decodingSettings({ device: "cpu", scalingFactor: 0.5, shiftFactor: -1 }, { kind: "fast" })).toEqual([
+      "cpu",
+      "float32",
+      "optimized graph",
+      "scaling factor 0.5",
+      "shift factor -1",
+    ]);
   });
 
   test("a picture folder that isn't there", async () => {

@@ -1,4 +1,5 @@
 /** `dcae eval generation`: how close samples come to a reference. */
+import type { Form } from "@dcae/core/runtime";
 import {
   type EvaluationResult,
   evaluateGeneration,
@@ -26,7 +27,7 @@ import {
 } from "../../evaluation/evaluation-run.js";
 import { findReference, keepPictures, openPictures, spreadPositions } from "../../evaluation/pictures.js";
 import { sampledSource } from "../../evaluation/sampled-source.js";
-import { withEngine } from "../../options/engine-options.js";
+import { describeForm, withEngine } from "../../options/engine-options.js";
 import { parseListOf } from "../../options/parse-values.js";
 import { samplingOptions } from "../../options/sampling-options.js";
 import { labelsOf } from "../../sampling/choose-labels.js";
@@ -85,17 +86,17 @@ async function evaluate(flags: GenerationFlags, io: CliIo): Promise<void> {
       const source = await openPictures(images, protocol, { option: "--images", limit }, io);
       return measure(source, { reference, protocol, subject }, folder, flags, io);
     }
-    const settings = describeSampling(flags);
-    return withSamples(subject, protocol, flags, io, (source) =>
-      measure(source, { reference, protocol, subject, settings }, folder, flags, io),
+    return withSamples(subject, protocol, flags, io, (source, form) =>
+      measure(source, { reference, protocol, subject, settings: describeSampling(flags, form) }, folder, flags, io),
     );
   });
   checkComplete(result, flags);
 }
 
 /** What a reader must know to make the samples again. */
-function describeSampling(flags: GenerationFlags): Readonly<Record<string, string | number>> {
-  const { cfg, sampler, steps, seed = 0n, labels, guidanceInterval, guidanceChannels, samplingBatch, dtype } = flags;
+function describeSampling(flags: GenerationFlags, form: Form): Readonly<Record<string, string | number>> {
+  const { cfg, sampler, steps, seed = 0n, labels, guidanceInterval, guidanceChannels, samplingBatch } = flags;
+  const { autoencoder, scalingFactor, shiftFactor } = flags;
   return {
     guidance: cfg,
     ...(guidanceInterval && { "guidance interval": guidanceInterval.join(" to ") }),
@@ -105,8 +106,24 @@ function describeSampling(flags: GenerationFlags): Readonly<Record<string, strin
     seed: String(seed),
     classes: labels?.join(", ") ?? "all",
     "sampled together": samplingBatch,
-    "computed in": dtype,
+    "computed in": describeForm(form).join(", "),
+    ...(autoencoder !== undefined && { "decoded by": autoencoder }),
+    ...(scalingFactor !== undefined && { "scaling factor": scalingFactor }),
+    ...(shiftFactor !== undefined && { "shift factor": shiftFactor }),
   };
+}
+
+/** What decides the pictures beside the models and the sampling: a run with other settings isn't gone on with. */
+export function decodingSettings(
+  { device, scalingFactor, shiftFactor }: Pick<GenerationFlags, "device" | "scalingFactor" | "shiftFactor">,
+  form: Form,
+): string[] {
+  return [
+    device,
+    ...describeForm(form),
+    ...(scalingFactor === undefined ? [] : [`scaling factor ${scalingFactor}`]),
+    ...(shiftFactor === undefined ? [] : [`shift factor ${shiftFactor}`]),
+  ];
 }
 
 /** Loads the diffusion model and gives its samples to `work`. */
@@ -115,10 +132,10 @@ function withSamples<T>(
   protocol: Protocol,
   flags: GenerationFlags,
   io: CliIo,
-  work: (source: PictureSource) => Promise<T>,
+  work: (source: PictureSource, form: Form) => Promise<T>,
 ): Promise<T> {
-  return withPipeline({ ...flags, model }, false, io, async (pipeline) => {
-    const { count, labels, samplingBatch, device, dtype, optimize } = flags;
+  return withPipeline({ ...flags, model }, false, io, async (pipeline, form) => {
+    const { count, labels, samplingBatch } = flags;
     const { numClasses } = pipeline.description.config;
     const all = numClasses === 0 ? null : Array.from({ length: numClasses }, (_, label) => label);
     const source = await sampledSource(pipeline, {
@@ -127,10 +144,10 @@ function withSamples<T>(
       sampling: samplingOptions(flags),
       batchSize: samplingBatch,
       protocol,
-      settings: [device, dtype, ...(optimize === true ? ["optimized graph"] : [])],
+      settings: decodingSettings(flags, form),
       signal: io.signal,
     });
-    return work(source);
+    return work(source, form);
   });
 }
 

@@ -1,4 +1,5 @@
 /** `dcae eval reconstruction`: how well an autoencoder gives pictures back. */
+import type { ModelForm } from "@dcae/core/internal";
 import type { LpipsTrunk } from "@dcae/core/nets";
 import {
   type EvaluationResult,
@@ -36,6 +37,7 @@ import { openPictures } from "../../evaluation/pictures.js";
 import { skipErrorsOption, tiledOption } from "../../options/codec-options.js";
 import {
   addAutoencoderOptions,
+  describeForm,
   type EngineFlags,
   type Model,
   withEngine,
@@ -52,8 +54,6 @@ interface EvalReconstructionFlags
     ProtocolFlags,
     NetworkFlags,
     ResultFolderFlags {
-  readonly dtype: EngineFlags["dtype"];
-  readonly optimize?: boolean;
   readonly data: string;
   readonly metrics?: ReconstructionMetric[];
   readonly ssimBorder?: Protocol["ssimBorder"];
@@ -125,8 +125,8 @@ async function evaluate(flags: EvalReconstructionFlags, io: CliIo): Promise<void
   const source = await openPictures(data, protocol, { option: "--data", limit }, io);
   const name = [slugOf(model), slugOf(data), ...(size === undefined ? [] : [`${size[1]}x${size[0]}`])].join("-");
   const result = await withResultFolder(flags, name, io, (folder) =>
-    withModel(flags, io, async (loaded) => {
-      const reconstructor = await modelReconstructor(loaded, flags, io);
+    withModel(flags, io, async (loaded, form) => {
+      const reconstructor = await modelReconstructor(loaded, form, flags, io);
       return measure({ source, model: reconstructor, protocol }, folder, flags, io);
     }),
   );
@@ -161,17 +161,21 @@ function measure(
 // A loaded autoencoder as what an evaluation judges, with the options that change its pictures.
 
 export type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> &
-  Pick<EngineFlags, "dtype" | "optimize" | "calibration"> & { readonly model: string };
+  Pick<EngineFlags, "calibration"> & { readonly model: string };
 
 /** The model stays the caller's. */
-export async function modelReconstructor(model: Model, flags: ReconstructorFlags, io: CliIo): Promise<Reconstructor> {
+export async function modelReconstructor(
+  model: Model,
+  form: ModelForm,
+  flags: ReconstructorFlags,
+  io: CliIo,
+): Promise<Reconstructor> {
   const codec = createCodec(model, flags, io.signal);
-  const { latentChannels, tiled, dtype, optimize, calibration } = flags;
+  const { latentChannels, tiled, calibration } = flags;
   const settings = [
     model.engine.name,
-    dtype,
+    ...describeForm(form),
     ...(calibration === undefined ? [] : [`calibrated on ${calibration.join(" ")}`]),
-    ...(optimize === true ? ["optimized graph"] : []),
     ...(tiled === true ? ["tiled"] : []),
     ...(latentChannels === undefined ? [] : [`${latentChannels} latent channels`]),
   ];
