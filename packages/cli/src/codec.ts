@@ -1,7 +1,8 @@
 /** A model as the functions that commands call, with the options that they were given. */
-import { ConfigError, DataError, Tensor } from "@dcae/core";
-import { createRandom, sizeOf } from "@dcae/core/graph";
+import { ConfigError, DataError, type Tensor } from "@dcae/core";
+import { sizeOf } from "@dcae/core/graph";
 import { familyOf } from "@dcae/core/models";
+import { pictureNoise } from "@dcae/diffusion/internal";
 import { unlessInterrupted } from "./interrupted.js";
 import type { Model } from "./options/engine-options.js";
 import { UsageError } from "./usage-error.js";
@@ -82,7 +83,7 @@ export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal
         ...options,
         ...limit(pixelsOf(x)),
         latentChannels,
-        noise: sample ? noise(shapeOf(x), seed, names) : undefined,
+        noise: sample ? pictureNoise(shapeOf(x), seed, names) : undefined,
       }),
     decode: (latent) => model.decode(latent, { ...options, ...limit(pixelsOf(latent, model.compression)) }),
     async reconstruct(x) {
@@ -99,7 +100,7 @@ export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal
 }
 
 /** Options that other models have. */
-function checkModelFlags({ name, description }: Model, { sample, latentChannels }: CodecFlags): void {
+export function checkModelFlags({ name, description }: Model, { sample, latentChannels }: CodecFlags): void {
   const { label, latent, isAdaptive } = familyOf(description);
   const { config } = description;
   if (sample === true && !latent.isRandom) {
@@ -123,13 +124,4 @@ async function refusingPictures(work: () => Promise<Tensor>): Promise<Tensor> {
     const hint = "Raise --max-memory, make the picture smaller, or use --tiled, which changes the result.";
     throw new DataError(error.message.replace("maxMemory", "--max-memory"), { hint, cause: error });
   }
-}
-
-function noise(shape: readonly number[], seed: bigint, names: readonly string[]): Tensor {
-  const out = new Float32Array(sizeOf(shape));
-  const size = out.length / (shape[0] as number);
-  names.forEach((name, index) => {
-    createRandom(seed, name).normal(out.subarray(index * size, (index + 1) * size));
-  });
-  return Tensor.float32(out, shape);
 }

@@ -23,16 +23,5 @@ export function interruptedStatus({ signal }: Interrupted): number {
   return 128 + constants.signals[signal];
 }
 
-/**
- * The result of `work`, or a rejection with the signal's reason as soon as it is aborted.
- *
- * Use it only around work that writes nothing: it goes on unseen until the process ends.
- */
-export function unlessInterrupted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
-}
+/** Only around work that writes nothing: it goes on unseen until the process ends. */
+export { unlessAborted as unlessInterrupted } from "@dcae/core/internal";

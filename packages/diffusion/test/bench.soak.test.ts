@@ -1,6 +1,6 @@
 import { createEngine } from "@dcae/core/runtime";
 import { expect, it } from "vitest";
-import { benchDenoising, commonResolution, type DenoisingBenchRow } from "../src/index.js";
+import { benchDenoising, commonResolution, type DenoisingBenchRow } from "../src/bench/bench-denoising.js";
 
 it("the benchmark reports tokens, parameters and multiply-accumulates of what it timed", async () => {
   const engine = await createEngine({ device: "cpu", threads: 2 });

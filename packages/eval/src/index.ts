@@ -101,12 +101,7 @@ export type { MissingMetric, UsedNetwork } from "./runners/open-networks.node.js
 export { openReference, type Reference } from "./runners/open-reference.node.js";
 export { chooseExamples, type Example, type ExampleOptions, makeExamples } from "./runners/pick-examples.js";
 export type { Progress, RunOptions } from "./runners/progress.js";
-export {
-  autoencoderReconstructor,
-  type Reconstruction,
-  type Reconstructor,
-  weightsFingerprint,
-} from "./runners/reconstructor.js";
+export { autoencoderReconstructor, type Reconstruction, type Reconstructor } from "./runners/reconstructor.js";
 export { removeWorkFolder, WorkFolderError } from "./runners/work-folder.node.js";
 export { type FolderOptions, folderSource } from "./sources/folder-source.node.js";
 export { npzSource, writePictures } from "./sources/npz-source.node.js";

@@ -16,7 +16,8 @@ import {
 } from "@dcae/core";
 import { makeGrid } from "@dcae/core/image";
 import { BUNDLED_MODEL } from "@dcae/core/internal";
-import { BUNDLED_DENOISER, bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
+import { bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
+import { BUNDLED_DENOISER } from "@dcae/diffusion/internal";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";

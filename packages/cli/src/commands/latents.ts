@@ -1,32 +1,43 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
-import { DataError, Tensor } from "@dcae/core";
-import { scaleLatent } from "@dcae/core/internal";
+import { DataError } from "@dcae/core";
 import { familyOf } from "@dcae/core/models";
-import {
-  type LatentFolderStatistics,
-  type LatentManifest,
-  latentCount,
-  missingUnits,
-  openLatents,
-  shardCount,
-  skippedPictures,
-  writeLatentStatistics,
-  writeLatents,
-} from "@dcae/diffusion";
+import { type LatentLayout, pictureFolder, type WrittenLatents, writeLatents } from "@dcae/diffusion";
+import { type LatentManifest, latentCount, shardCount } from "@dcae/diffusion/internal";
+import { scenePictures } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { createCodec } from "../codec.js";
+import { checkModelFlags } from "../codec.js";
 import { noteLeftOut } from "../files/list-files.js";
 import { outputKind } from "../files/output-target.js";
 import { formatCount, plural } from "../format-number.js";
-import { checkLatentsFlags, describeLatents, type LatentsFlags } from "../latents/describe-latents.js";
-import { encodePictures } from "../latents/encode-pictures.js";
-import { folderPictures, SYNTHETIC, scenePictures } from "../latents/picture-set.js";
-import { unreadablePictures } from "../latents/unreadable-pictures.js";
-import { addEngineOptions, withModel } from "../options/engine-options.js";
-import { addHubOptions, modelOption } from "../options/model-options.js";
-import { parseCount, parseNumber, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
+import { addEngineOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
+import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import { type Part, parseCount, parseNumber, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
+import { errorLine } from "../report-error.js";
+import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
+
+/** What `--data` means procedural scenes. */
+const SYNTHETIC = "synthetic";
+
+interface LatentsFlags extends ModelFlags, EngineFlags {
+  readonly data: string;
+  readonly out: string;
+  readonly size: number;
+  readonly layout: LatentLayout;
+  readonly latentDtype: LatentManifest["dtype"];
+  readonly shardSize: number;
+  readonly flips?: boolean;
+  readonly scalingFactor?: number | "measure";
+  readonly shiftFactor?: number;
+  readonly latentChannels?: number;
+  readonly count?: number;
+  readonly seed?: bigint;
+  readonly shard?: Part;
+  readonly batchSize: number;
+  readonly skipErrors?: boolean;
+  readonly json?: boolean;
+}
 
 export function latentsCommand(io: CliIo): Command {
   const command = new Command("latents")
@@ -81,81 +92,73 @@ export function latentsCommand(io: CliIo): Command {
   return command.action((flags: LatentsFlags) => latents(flags, io));
 }
 
-async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
-  const { data, out, size, count, seed, shard, batchSize, skipErrors = false, scalingFactor: _, ...loading } = flags;
-  checkLatentsFlags(flags);
-  await outputKind(out, ["folder"]);
-  const onUnreadable = unreadablePictures(skipErrors, io);
-  const pictures = data === SYNTHETIC ? scenePictures(count as number, seed ?? 0n) : await folderPictures(data);
-  noteLeftOut(io, data, pictures);
-  const manifest = await withModel(loading, io, async (model) => {
-    checkLatentsFlags(flags, model);
-    const { latentChannels } = flags;
-    const noise = familyOf(model.description).latent.isRandom
-      ? { sample: true, ...(seed === undefined ? {} : { seed }) }
-      : {};
-    const codec = createCodec(
-      model,
-      { ...noise, ...(latentChannels === undefined ? {} : { latentChannels }) },
-      io.signal,
-    );
-    const described = await describeLatents(model, codec, pictures, flags, onUnreadable, io);
-    const progress = { label: "encode", total: latentCount(described) };
-    let done = 0;
-    await writeLatents(
-      out,
-      described,
-      async (items) => {
-        const { latents, skipped } = await encodePictures(codec, pictures, items, size, onUnreadable);
-        done += items.length;
-        io.progress.show({ ...progress, done, detail: items.at(-1)?.picture ?? "" });
-        const none = Tensor.zeros([0, ...described.shape]);
-        const scale = { factor: described.scalingFactor, shift: described.shiftFactor };
-        return { latents: latents === undefined ? none : scaleLatent(latents, scale, model.name), skipped };
-      },
-      {
-        ...(shard === undefined ? {} : { part: shard }),
-        batchSize,
-        skipErrors,
-        signal: io.signal,
-        onProgress({ skipped, unit }) {
-          if (skipped) done += Math.min(described.shardSize, progress.total - unit * described.shardSize);
-          io.progress.show({ ...progress, done });
-        },
-      },
-    );
-    return described;
-  });
-  const missing = shard === undefined ? 0 : await missingUnits(out, manifest);
-  const skipped = (await skippedPictures(out, manifest)).size;
-  const statistics = missing === 0 ? await measure(out) : undefined;
-  report(manifest, { missing, skipped, statistics }, flags, io);
-  if (skipped > 0) io.note(`dcae: ${skipped} of ${plural(manifest.pictures.length, "picture")} could not be used`);
-}
-
-async function measure(folder: string): Promise<LatentFolderStatistics> {
-  const dataset = await openLatents(folder);
-  try {
-    if (dataset.length === 0)
-      throw new DataError(`${folder}: none of the pictures could be used`, { hint: "See above." });
-    return await writeLatentStatistics(dataset);
-  } finally {
-    await dataset.close();
+/** @throws UsageError for options without effect, and what the model can't do */
+function checkFlags(
+  { data, count, seed, size, skipErrors, latentChannels, scalingFactor }: LatentsFlags,
+  model?: Model,
+) {
+  const synthetic = data === SYNTHETIC;
+  if (synthetic && skipErrors === true) throw new UsageError(`--skip-errors has no effect on --data ${SYNTHETIC}`);
+  if (synthetic && count === undefined) {
+    throw new UsageError(`--data ${SYNTHETIC} needs --count, the number of scenes`);
+  }
+  if (!synthetic && count !== undefined) {
+    throw new UsageError(`--count has no effect on ${data}: it is for --data ${SYNTHETIC}`);
+  }
+  if (model === undefined) return;
+  if (seed !== undefined && !synthetic && !familyOf(model.description).latent.isRandom) {
+    throw new UsageError(`--seed has no effect: ${model.name} encodes without noise`);
+  }
+  if (size % model.compression !== 0) {
+    throw new UsageError(`--size ${size}: must be a multiple of ${model.compression}, the model's compression`);
+  }
+  checkModelFlags(model, latentChannels === undefined ? {} : { latentChannels });
+  if (scalingFactor === undefined && model.scalingFactor === null) {
+    throw new UsageError(`no scaling factor is known for ${model.name}`, {
+      hint: "Give it with --scaling-factor, or --scaling-factor measure.",
+    });
   }
 }
 
-interface Written {
-  /** Parts that aren't there yet. */
-  readonly missing: number;
-  /** Pictures that were left out. */
-  readonly skipped: number;
-  /** Undefined while parts are missing. */
-  readonly statistics: LatentFolderStatistics | undefined;
+async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
+  const { data, out, count, seed, scalingFactor, skipErrors = false, ...loading } = flags;
+  checkFlags(flags);
+  await outputKind(out, ["folder"]);
+  const pictures = data === SYNTHETIC ? scenePictures(count as number, seed ?? 0n) : await pictureFolder(data);
+  noteLeftOut(io, data, pictures);
+  const written = await withModel(loading, io, async (autoencoder) => {
+    checkFlags(flags, autoencoder);
+    const { size, layout, latentDtype: dtype, shardSize, flips: mirrored = false, batchSize } = flags;
+    return writeLatents({
+      ...{ autoencoder, pictures, directory: out, source: flags.model },
+      ...{ size, layout, dtype, shardSize, mirrored, batchSize, seed, scalingFactor, skipErrors },
+      latentChannels: flags.latentChannels,
+      part: flags.shard,
+      onUnreadable: (_, error) => tellUnreadable(error, skipErrors, io),
+      onProgress: ({ stage, done, total, picture }) =>
+        io.progress.show({ label: stage, done, total, ...(picture === undefined ? {} : { detail: picture }) }),
+      signal: io.signal,
+    });
+  });
+  report(written, flags, io);
+  const { skipped, manifest } = written;
+  if (skipped.size > 0)
+    io.note(`dcae: ${skipped.size} of ${plural(manifest.pictures.length, "picture")} could not be used`);
+}
+
+/** @throws DataError where pictures may not be left out */
+function tellUnreadable(error: DataError, tolerated: boolean, io: CliIo): void {
+  if (!tolerated) {
+    throw new DataError(error.message, {
+      cause: error,
+      hint: "Repair the file and go on with the same command, or leave such pictures out with --skip-errors.",
+    });
+  }
+  io.note(`dcae: ${errorLine(error)}`);
 }
 
 function report(
-  manifest: LatentManifest,
-  { missing, skipped, statistics }: Written,
+  { manifest, missing, skipped, statistics }: WrittenLatents,
   { out, json }: LatentsFlags,
   io: CliIo,
 ): void {
@@ -163,7 +166,7 @@ function report(
   const count = statistics?.count ?? latentCount(manifest);
   if (json === true) {
     const about = { out, source, layout, dtype, shape, count, classes: classes.length, scalingFactor, shiftFactor };
-    const written = { missingUnits: missing, skippedPictures: skipped, statistics: statistics ?? null };
+    const written = { missingUnits: missing, skippedPictures: skipped.size, statistics: statistics ?? null };
     io.out(JSON.stringify({ ...about, ...written }, undefined, 2));
     return;
   }

@@ -3,7 +3,8 @@
  */
 import { errorMessage } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
-import { benchDenoising, commonResolution, LATENTS, type LatentName, type SizeName } from "@dcae/diffusion";
+import { benchDenoising, LATENTS, type LatentName, type SizeName } from "@dcae/diffusion";
+import { commonResolution } from "@dcae/diffusion/internal";
 import { type BenchTimes, type Machine, summarizeTimes, thisMachine } from "@dcae/eval";
 import { benchTraining, type StepMeasurement } from "./bench-training.js";
 

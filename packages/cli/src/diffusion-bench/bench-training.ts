@@ -8,19 +8,15 @@ import { EngineError, Tensor } from "@dcae/core";
 import { countMacs, createRandom, sizeOf } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
 import {
-  benchmarkWeights,
-  buildDenoiseProgram,
   denoiserParameters,
   denoiserPreset,
   drawObjective,
-  dropLabels,
   type LatentName,
-  latentShape,
   objectiveOf,
   type SizeName,
-  tokenCount,
   trainingLoss,
 } from "@dcae/diffusion";
+import { benchmarkWeights, buildDenoiseProgram, dropLabels, latentShape, tokenCount } from "@dcae/diffusion/internal";
 import { completeWeights, createTrainingState, estimateMemory, gradientStep, stepProgram } from "@dcae/train";
 import { formatBytes } from "../format-number.js";
 

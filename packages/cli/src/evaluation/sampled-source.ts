@@ -3,9 +3,10 @@
  * picture i gets its noise from (seed, i), as in the published evaluations, so that a run goes on where it was stopped.
  */
 import { tensorToImages } from "@dcae/core";
+import { weightsFingerprint } from "@dcae/core/checkpoint";
 import { createRandom } from "@dcae/core/graph";
 import type { ClassConditionalPipeline, SampleOptions } from "@dcae/diffusion";
-import { generatedSource, type PictureSource, type Protocol, weightsFingerprint } from "@dcae/eval";
+import { generatedSource, type PictureSource, type Protocol } from "@dcae/eval";
 import { pipelineLabel } from "../sampling/choose-labels.js";
 
 export interface SampledSourceOptions {

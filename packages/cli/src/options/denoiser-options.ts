@@ -2,7 +2,8 @@
 import { ConfigError } from "@dcae/core";
 import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
-import { BUNDLED_DENOISER, type OpenDenoiserOptions } from "@dcae/diffusion";
+import type { OpenDenoiserOptions } from "@dcae/diffusion";
+import { BUNDLED_DENOISER } from "@dcae/diffusion/internal";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type HubFlags, hubOptions } from "./model-options.js";

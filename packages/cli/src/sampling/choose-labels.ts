@@ -1,6 +1,7 @@
 /** Labels of a command line. */
 import { rethrowAs } from "@dcae/core/graph";
-import { type ChosenLabel, chooseLabels, type DenoiserDescription, NULL_CLASS, nullLabel } from "@dcae/diffusion";
+import type { DenoiserDescription } from "@dcae/diffusion";
+import { type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel } from "@dcae/diffusion/internal";
 import { UsageError } from "../usage-error.js";
 
 /** What `--labels` means. @throws UsageError for what is neither a class nor a number, and for models without classes */

@@ -1,6 +1,7 @@
 /** Loads a diffusion model with the autoencoder that decodes its latents. */
 import type { Form } from "@dcae/core/runtime";
-import { ClassConditionalPipeline, denoiserSource } from "@dcae/diffusion";
+import { ClassConditionalPipeline } from "@dcae/diffusion";
+import { denoiserSource } from "@dcae/diffusion/internal";
 import type { CliIo } from "../cli-io.js";
 import { unlessInterrupted } from "../interrupted.js";
 import { type DenoiserFlags, denoiserOptions } from "../options/denoiser-options.js";

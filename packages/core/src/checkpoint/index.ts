@@ -27,3 +27,4 @@ export {
   writeShardedFiles,
 } from "./safetensors/file.node.js";
 export { type ProcessOwner, stateOf, temporaryStem, thisProcess } from "./temporary-name.node.js";
+export { weightsFingerprint } from "./weights-fingerprint.node.js";

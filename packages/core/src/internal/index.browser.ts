@@ -4,3 +4,4 @@ export { AutoencoderDC, AutoencoderKL, loadAutoencoder } from "../autoencoders/p
 export * from "../errors.js";
 export { printable, printableLine } from "../printable.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
+export { unlessAborted } from "../runtime/unless-aborted.js";

@@ -6,3 +6,4 @@ export * from "../autoencoders/index.js";
 export * from "../errors.js";
 export { printable, printableLine } from "../printable.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
+export { unlessAborted } from "../runtime/unless-aborted.js";

@@ -1,215 +1,207 @@
-/**
- * Writes folders of latents: in units of one shard, each atomic, so that a run may be killed and started again, and shared
- * among processes by the unit's number.
- */
-import { mkdir, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { ConfigError, DataError } from "@dcae/core";
-import { errorCode, fileError, writeFileAtomic, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
-import { Tensor } from "@dcae/core/graph";
-import { channelSums } from "@dcae/core/internal";
-import { type EncodeItems, encodeUnit } from "./encode-unit.js";
-import {
-  type LatentManifest,
-  MANIFEST_NAME,
-  manifestDifference,
-  manifestText,
-  npyName,
-  parseManifest,
-  type ReplacedPicture,
-  replacedPictures,
-  shardCount,
-  shardName,
-  unitItems,
-} from "./latent-manifest.js";
-import { openNpyLatent } from "./npy-latents.node.js";
-import { openShard } from "./shard-latents.node.js";
-import { readSkipped, writeSkipped } from "./skipped-pictures.node.js";
+/** Pictures to a folder of latents that diffusion models train on: what `dcae latents` does, for programs. */
+import { readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { ConfigError, DataError, Tensor } from "@dcae/core";
+import { weightsFingerprint } from "@dcae/core/checkpoint";
+import { type Autoencoder, scaleLatent } from "@dcae/core/internal";
+import { familyOf } from "@dcae/core/models";
+import { type EncodePictures, measureScalingFactor, pictureEncoder } from "./encode-pictures.js";
+import { type LatentManifest, latentCount, MANIFEST_NAME, parseManifest } from "./latent-manifest.js";
+import type { LatentFolderStatistics } from "./latent-statistics.js";
+import { openLatents, writeLatentStatistics } from "./open-latents.node.js";
+import type { PictureSet } from "./picture-folder.node.js";
+import { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
+import { missingUnits, writeUnits } from "./write-units.node.js";
 
 export interface WriteLatentsOptions {
-  /** Which share of the units this process writes (default all): units with number mod count = index. */
-  readonly part?: { readonly index: number; readonly count: number };
-  /** Latents per call of `encode` (default 16). */
+  readonly autoencoder: Autoencoder;
+  /** `pictureFolder(path)`, or the drawn `scenePictures` of `@dcae/train/diffusion`. */
+  readonly pictures: PictureSet;
+  /** Folder of the latents. What an earlier call left there is gone on with. */
+  readonly directory: string;
+  /** Side of the pictures, scaled and cut as the reference prepares data sets: a multiple of the compression. */
+  readonly size: number;
+  /** Files of many latents (default), or the reference's layout, one `.npy` per picture. */
+  readonly layout?: LatentManifest["layout"];
+  /** What latents are stored in (default float32). */
+  readonly dtype?: LatentManifest["dtype"];
+  /** Latents per shard, and per unit of work (default 1024). */
+  readonly shardSize?: number | undefined;
+  /** Also the latents of the mirrored pictures (default false). */
+  readonly mirrored?: boolean;
+  /** Instead of the autoencoder's; "measure": 1 / RMS of the latents of up to 256 of the pictures. */
+  readonly scalingFactor?: number | "measure" | undefined;
+  /** Adaptive models (DC-AE 1.5): only the first channels. */
+  readonly latentChannels?: number | undefined;
+  /** Of the noise of an autoencoder that encodes to a Gaussian (default: that of drawn pictures, or 0). */
+  readonly seed?: bigint | undefined;
+  /** What the folder calls the autoencoder (default: its name); a path becomes absolute. */
+  readonly source?: string;
+  /** Pictures that go through the model together (default 16). */
   readonly batchSize?: number;
-  /**
-   * Whether pictures may be left out (default false). They are listed in `skipped-<unit>.json`. Without it, units that lack
-   * pictures are written again.
-   */
+  /** Which share of the units this process writes (default all): those with number mod count = index. */
+  readonly part?: { readonly index: number; readonly count: number } | undefined;
+  /** Leave out pictures that can't be read, and list them in the folder, instead of stopping (default false). */
   readonly skipErrors?: boolean;
-  /** Called after each unit, also those that were there already. */
+  /** Called once for each picture that can't be read. */
+  readonly onUnreadable?: (picture: string, error: DataError) => void;
   readonly onProgress?: (progress: LatentsProgress) => void;
-  /** Stops between two batches. */
+  /** Stops without waiting for a forward pass. */
   readonly signal?: AbortSignal;
 }
 
 export interface LatentsProgress {
-  readonly unit: number;
-  readonly units: number;
-  /** Whether the unit had been written before. */
-  readonly skipped: boolean;
+  readonly stage: "measure" | "encode";
+  /** Latents that are done, of those of all processes. */
+  readonly done: number;
+  readonly total: number;
+  /** The last one; undefined where none was made. */
+  readonly picture?: string;
+}
+
+export interface WrittenLatents {
+  readonly manifest: LatentManifest;
+  /** Units that other processes, or a later call, still have to write. */
+  readonly missing: number;
+  /** Why pictures were left out, by `<class>/<name>`. */
+  readonly skipped: SkippedPictures;
+  /** Of the whole folder, also in its `statistics.json`; undefined while units are missing. */
+  readonly statistics: LatentFolderStatistics | undefined;
 }
 
 /**
- * Writes the latents of a manifest, except those that are there and whole.
+ * Writes the latents of pictures, except those that are there and whole: a call that was stopped at any moment is made again.
  *
- * @throws ConfigError when the folder holds latents of another manifest, DataError when files can't be written, ShapeError
- *   when `encode` gives something else than promised
+ * @throws ConfigError for options that the model doesn't have, where no scaling factor is known, and when the folder holds other
+ *   latents; ShapeError for a size that the model can't take; DataError for pictures that can't be read and files that can't be written
  */
-export async function writeLatents(
-  folder: string,
-  manifest: LatentManifest,
-  encode: EncodeItems,
-  options: WriteLatentsOptions = {},
-): Promise<void> {
-  const { part = { index: 0, count: 1 }, skipErrors = false, onProgress, signal } = options;
-  const { index, count } = part;
-  if (!(Number.isInteger(index) && Number.isInteger(count) && index >= 0 && index < count)) {
-    throw new ConfigError(`part ${index} of ${count}: the index must be from 0 to one less than the count`);
+export async function writeLatents(options: WriteLatentsOptions): Promise<WrittenLatents> {
+  const { autoencoder, pictures, directory, batchSize = 16, skipErrors = false, part, onProgress, signal } = options;
+  checkOptions(options);
+  const seed = options.seed ?? pictures.seed ?? 0n;
+  const encode = pictureEncoder({ ...options, seed, skipErrors });
+  const manifest = await describeLatents(options, seed, encode);
+  const scale = { factor: manifest.scalingFactor, shift: manifest.shiftFactor };
+  const total = latentCount(manifest);
+  let done = 0;
+  await writeUnits(
+    directory,
+    manifest,
+    async (items) => {
+      const { latents, skipped } = await encode(items);
+      done += items.length;
+      onProgress?.({ stage: "encode", done, total, picture: items.at(-1)?.picture ?? "" });
+      const none = Tensor.zeros([0, ...manifest.shape]);
+      return { latents: latents === undefined ? none : scaleLatent(latents, scale, autoencoder.name), skipped };
+    },
+    {
+      ...(part === undefined ? {} : { part }),
+      batchSize,
+      skipErrors,
+      ...(signal === undefined ? {} : { signal }),
+      onProgress({ skipped, unit }) {
+        if (skipped) done += Math.min(manifest.shardSize, total - unit * manifest.shardSize);
+        onProgress?.({ stage: "encode", done, total });
+      },
+    },
+  );
+  const missing = part === undefined ? 0 : await missingUnits(directory, manifest);
+  return {
+    manifest,
+    missing,
+    skipped: await skippedPictures(directory, manifest),
+    statistics: missing === 0 ? await measureFolder(directory) : undefined,
+  };
+}
+
+/** What would only be noticed when the folder was begun. @throws ConfigError */
+function checkOptions({ autoencoder, pictures, batchSize = 16, latentChannels, seed }: WriteLatentsOptions): void {
+  const { name, description, latentChannels: all } = autoencoder;
+  if (!(Number.isSafeInteger(batchSize) && batchSize >= 1)) {
+    throw new ConfigError(`batchSize: ${batchSize} isn't a positive integer`);
   }
-  const present = await claimFolder(folder, manifest);
-  const units = shardCount(manifest);
-  for (let unit = index; unit < units; unit += count) {
-    signal?.throwIfAborted();
-    const skipped = await isWhole(folder, manifest, unit, skipErrors);
-    if (!skipped) {
-      checkDecoding(folder, present, manifest);
-      await writeUnit(folder, manifest, unit, encode, options);
+  if (latentChannels !== undefined && latentChannels !== all) {
+    if (!familyOf(description).isAdaptive(description.config).encoder) {
+      throw new ConfigError(`latentChannels: ${name} always gives ${all}`, { hint: "Leave it out." });
     }
-    onProgress?.({ unit, units, skipped });
+    if (!(Number.isSafeInteger(latentChannels) && latentChannels >= 1 && latentChannels < all)) {
+      throw new ConfigError(`latentChannels: ${latentChannels} isn't an integer from 1 to ${all}`);
+    }
   }
-}
-
-/**
- * Writes the manifest, or checks that the folder's says the same.
- *
- * @returns what the folder said before; undefined where it said nothing
- */
-async function claimFolder(folder: string, manifest: LatentManifest): Promise<LatentManifest | undefined> {
-  const path = join(folder, MANIFEST_NAME);
-  const bytes = new TextEncoder().encode(manifestText(manifest));
-  // The same checks as for reading: what can't be read back must not be written.
-  parseManifest(bytes, path);
-  let present: LatentManifest | undefined;
-  try {
-    await mkdir(folder, { recursive: true });
-    present = parseManifest(await readFile(path), path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw fileError(error, path, "read");
-  }
-  if (present !== undefined) {
-    const replaced = replacedPictures(present, manifest);
-    const difference = manifestDifference(present, manifest) ?? (await replacedBehind(folder, manifest, replaced));
-    if (difference !== undefined) throw otherLatents(path, difference);
-    if (replaced.length === 0) return present;
-    checkDecoding(folder, present, manifest);
-  }
-  await writeFileAtomic(path, (file) => file.write(bytes));
-  return present;
-}
-
-function otherLatents(path: string, difference: string): ConfigError {
-  return new ConfigError(`${path}: describes other latents (${difference})`, {
-    hint: "Choose an empty folder, or delete this one.",
+  if (seed === undefined || seed === pictures.seed) return;
+  if (!isRandom(autoencoder)) throw new ConfigError(`seed: it has no effect, ${name} encodes without noise`);
+  if (pictures.seed === null) return;
+  throw new ConfigError(`seed ${seed}: the pictures are drawn from ${pictures.seed}, and a folder has one seed`, {
+    hint: "Leave it out.",
   });
 }
 
-/** The first picture, in words, that was replaced after its latent was made. One without a latent may be repaired. */
-async function replacedBehind(
-  folder: string,
-  manifest: LatentManifest,
-  replaced: readonly ReplacedPicture[],
-): Promise<string | undefined> {
-  const copies = manifest.mirrored ? 2 : 1;
-  const written = new Map<number, boolean>();
-  for (const { index, words } of replaced) {
-    const picture = manifest.pictures[index] as string;
-    // The latents of a picture and of its mirror image may be in two units.
-    const latents = [copies * index, copies * (index + 1) - 1];
-    for (const unit of new Set(latents.map((latent) => Math.floor(latent / manifest.shardSize)))) {
-      if (!written.has(unit)) written.set(unit, await isWhole(folder, manifest, unit, true));
-      if (written.get(unit) && !(await readSkipped(folder, manifest, unit)).has(picture)) return words;
-    }
-  }
-  return undefined;
-}
+const isRandom = ({ description }: Autoencoder) => familyOf(description).latent.isRandom;
 
-/** Before latents are added: those that are there must come from pictures that were read in the same way. */
-function checkDecoding(folder: string, present: LatentManifest | undefined, wanted: LatentManifest): void {
-  if (present === undefined || present.decoding !== null || wanted.decoding === null) return;
-  throw otherLatents(
-    join(folder, MANIFEST_NAME),
-    "decoding of pictures: of an earlier version there, which turned them as their cameras noted",
-  );
-}
-
-/** Whether every latent of a unit is there (but for pictures left out, if they may be), readable and of the right shape. */
-async function isWhole(folder: string, manifest: LatentManifest, unit: number, skipErrors: boolean): Promise<boolean> {
-  try {
-    const skipped = await readSkipped(folder, manifest, unit);
-    if (skipped.size > 0 && !skipErrors) return false;
-    if (manifest.layout === "shards") {
-      const { file } = await openShard(folder, manifest, unit);
-      await file.close();
-      return true;
-    }
-    for (const item of unitItems(manifest, unit, skipped)) {
-      await openNpyLatent(join(folder, npyName(item)), manifest.shape);
-    }
-    return true;
-  } catch (error) {
-    // Missing and damaged files are written again; anything else is a defect.
-    if (error instanceof DataError) return false;
-    throw error;
-  }
-}
-
-/** How many units (shards) of a folder aren't there, or not whole but for pictures that were left out. */
-export async function missingUnits(folder: string, manifest: LatentManifest): Promise<number> {
-  let missing = 0;
-  for (let unit = 0; unit < shardCount(manifest); unit++) {
-    if (!(await isWhole(folder, manifest, unit, true))) missing++;
-  }
-  return missing;
-}
-
-async function writeUnit(
-  folder: string,
-  manifest: LatentManifest,
-  unit: number,
-  encode: EncodeItems,
-  { batchSize = 16, skipErrors = false, signal }: WriteLatentsOptions,
-): Promise<void> {
-  const { items, values, skipped } = await encodeUnit(manifest, unit, encode, { batchSize, skipErrors, signal });
-  const all = Tensor.float32(values, [items.length, ...manifest.shape]);
-  // First, so that a unit without some of its pictures is never seen without the list of them.
-  await writeSkipped(folder, unit, skipped);
-  if (manifest.layout === "npy") {
-    for (const [i, item] of items.entries()) {
-      const path = join(folder, npyName(item));
-      await mkdir(dirname(path), { recursive: true });
-      await writeNpyFile(path, all.row(i).cast(manifest.dtype));
-    }
-    return;
-  }
-  const labels = new Tensor(
-    "int32",
-    Int32Array.from(items, ({ label }) => label),
-    [items.length],
-  );
-  const { sums, squares } = channelSums(values, manifest.shape[0], manifest.shape[1] * manifest.shape[2]);
-  const channels = [manifest.shape[0]];
-  const tensors = {
-    latents: all.cast(manifest.dtype),
-    labels,
-    // Statistics of the whole set are added up from these without reading the latents again.
-    sums: new Tensor("float64", sums, channels),
-    squares: new Tensor("float64", squares, channels),
+/** What will be written. A factor that is to be measured is that of the folder, if it was begun already. */
+async function describeLatents(
+  options: WriteLatentsOptions,
+  seed: bigint,
+  encode: EncodePictures,
+): Promise<LatentManifest> {
+  const { autoencoder, pictures, size, source = autoencoder.name } = options;
+  const [, channels, height, width] = autoencoder.latentShape([1, 3, size, size]) as [number, number, number, number];
+  return {
+    layout: options.layout ?? "shards",
+    shape: [options.latentChannels ?? channels, height, width],
+    dtype: options.dtype ?? "float32",
+    classes: pictures.classes,
+    pictures: pictures.names,
+    mirrored: options.mirrored ?? false,
+    shardSize: options.shardSize ?? 1024,
+    // A path means the same from everywhere only if it is absolute.
+    source: await stat(source).then(
+      () => resolve(source),
+      () => source,
+    ),
+    scalingFactor: await chooseFactor(options, encode),
+    shiftFactor: autoencoder.shiftFactor,
+    files: await pictures.files(),
+    decoding: pictures.decoding,
+    seed: pictures.seed !== null || isRandom(autoencoder) ? String(seed) : null,
+    weights: await weightsFingerprint(autoencoder.weights),
   };
-  const entries = Object.entries(tensors).map(([name, tensor]) => ({
-    name,
-    dtype: tensor.dtype,
-    shape: tensor.shape,
-    read: async () => tensor as Tensor,
-  }));
-  await writeSafetensorsFile(join(folder, shardName(unit)), entries);
+}
+
+async function chooseFactor(options: WriteLatentsOptions, encode: EncodePictures): Promise<number> {
+  const { autoencoder, pictures, directory, batchSize = 16, onProgress, signal } = options;
+  const factor = options.scalingFactor ?? autoencoder.scalingFactor;
+  if (factor === null) {
+    throw new ConfigError(`no scaling factor is known for ${autoencoder.name}`, {
+      hint: 'Give it as scalingFactor, or "measure".',
+    });
+  }
+  if (factor !== "measure") return factor;
+  const begun = await begunManifest(directory);
+  if (begun !== undefined) return begun.scalingFactor;
+  return measureScalingFactor(encode, pictures.names, {
+    shift: autoencoder.shiftFactor,
+    batchSize,
+    onBatch(done, total) {
+      signal?.throwIfAborted();
+      onProgress?.({ stage: "measure", done, total });
+    },
+  });
+}
+
+/** The manifest that an earlier run or another process wrote into the folder. */
+async function begunManifest(folder: string): Promise<LatentManifest | undefined> {
+  const path = join(folder, MANIFEST_NAME);
+  const bytes = await readFile(path).catch(() => undefined);
+  return bytes === undefined ? undefined : parseManifest(bytes, path);
+}
+
+async function measureFolder(folder: string): Promise<LatentFolderStatistics> {
+  const dataset = await openLatents(folder);
+  try {
+    if (dataset.length === 0) throw new DataError(`${folder}: none of the pictures could be used`);
+    return await writeLatentStatistics(dataset);
+  } finally {
+    await dataset.close();
+  }
 }

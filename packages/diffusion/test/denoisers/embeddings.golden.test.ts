@@ -1,7 +1,6 @@
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { timeFrequencies, unpatchify } from "../../src/denoisers/layers.js";
-import { positionEmbedding, timeEmbedding } from "../../src/index.js";
+import { positionEmbedding, timeEmbedding, timeFrequencies, unpatchify } from "../../src/denoisers/layers.js";
 import { expectGolden } from "../support/compare.js";
 import { loadGolden } from "../support/golden.js";
 import { runGraph } from "../support/run-graph.js";

@@ -1,7 +1,11 @@
 import { silu as siluOf, type Tensor, type Value } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { denoise, ditBlock, parseOfficialDenoiser, sanaBlock, uvitBlock } from "../../src/index.js";
+import { denoise } from "../../src/denoisers/denoise.js";
+import { ditBlock } from "../../src/denoisers/dit.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { sanaBlock } from "../../src/denoisers/sana-cls.js";
+import { uvitBlock } from "../../src/denoisers/uvit.js";
 import { BLOCK_TOLERANCE, expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
 import { runGraph } from "../support/run-graph.js";

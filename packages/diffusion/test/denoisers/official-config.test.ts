@@ -1,7 +1,10 @@
 import { ConfigError, ShapeError } from "@dcae/core";
 import { createScope, input } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
-import { buildDenoiseProgram, denoise, denoiserPreset, nullLabel, parseOfficialDenoiser } from "../../src/index.js";
+import { buildDenoiseProgram, denoise } from "../../src/denoisers/denoise.js";
+import { nullLabel } from "../../src/denoisers/denoiser-config.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { denoiserPreset } from "../../src/denoisers/presets.js";
 
 const tiny = { input_size: 4, in_channels: 3, hidden_size: 8, num_heads: 2, depth: 1, patch_size: 1, num_classes: 5 };
 

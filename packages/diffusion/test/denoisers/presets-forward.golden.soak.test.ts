@@ -2,7 +2,8 @@
 import { sizeOf } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildDenoiseProgram, denoiserParameters, parseOfficialDenoiser } from "../../src/index.js";
+import { buildDenoiseProgram, denoiserParameters } from "../../src/denoisers/denoise.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
 import { hashParameter, hashWeights } from "../support/hash-weights.js";

@@ -2,16 +2,15 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { sizeOf } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
+import { denoiserParameters } from "../../src/denoisers/denoise.js";
+import { parseOfficialDenoiser, toOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import {
-  denoiserParameters,
   denoiserPreset,
   findPublishedDenoiser,
   type LatentName,
   PUBLISHED_DENOISERS,
-  parseOfficialDenoiser,
   type SizeName,
-  toOfficialDenoiser,
-} from "../../src/index.js";
+} from "../../src/denoisers/presets.js";
 import { goldenPath } from "../support/golden.js";
 
 interface Entry {

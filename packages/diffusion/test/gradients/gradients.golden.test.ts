@@ -1,7 +1,9 @@
 import { mul, reduceSum, type Scope, Tensor, topologicalOrder, type Value } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { denoise, diffusionLoss, objectiveOf, parseOfficialDenoiser } from "../../src/index.js";
+import { denoise } from "../../src/denoisers/denoise.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { diffusionLoss, objectiveOf } from "../../src/objectives/diffusion-loss.js";
 import { logitNormalIndex } from "../../src/objectives/regression.js";
 import { expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden } from "../support/golden.js";

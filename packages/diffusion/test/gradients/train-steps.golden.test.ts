@@ -1,7 +1,8 @@
 import { Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
 import { describe, expect, it } from "vitest";
-import { objectiveOf, parseOfficialDenoiser, trainingLoss } from "../../src/index.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { objectiveOf, trainingLoss } from "../../src/objectives/diffusion-loss.js";
 import { expectClose, expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
 import { completeWeights, createTrainingState, gradientStep, stepProgram } from "../support/gradients.js";

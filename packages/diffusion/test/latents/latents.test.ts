@@ -13,17 +13,11 @@ import { ConfigError, DataError } from "@dcae/core";
 import { encodeNpy, openSafetensorsFile } from "@dcae/core/checkpoint";
 import { createRandom, Tensor } from "@dcae/core/graph";
 import { afterEach, describe, expect, it } from "vitest";
-import {
-  type EncodeItems,
-  type LatentDataset,
-  type LatentItem,
-  type LatentManifest,
-  type LatentsProgress,
-  openLatents as open,
-  skippedPictures,
-  writeLatentStatistics,
-  writeLatents,
-} from "../../src/index.js";
+import type { LatentDataset } from "../../src/latents/latent-dataset.js";
+import type { LatentItem, LatentManifest } from "../../src/latents/latent-manifest.js";
+import { openLatents as open, writeLatentStatistics } from "../../src/latents/open-latents.node.js";
+import { skippedPictures } from "../../src/latents/skipped-pictures.node.js";
+import { type EncodeItems, type UnitProgress, writeUnits } from "../../src/latents/write-units.node.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
@@ -66,7 +60,7 @@ const encode: EncodeItems = async (items) =>
 
 async function written(changes: Partial<LatentManifest> = {}): Promise<string> {
   const folder = fresh();
-  await writeLatents(folder, manifest(changes), encode);
+  await writeUnits(folder, manifest(changes), encode);
   return folder;
 }
 
@@ -110,32 +104,32 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
       if (items[0]!.picture === "cat/deep/c") controller.abort(new Error("killed"));
       return encode(items);
     };
-    const interrupted = writeLatents(folder, manifest({ layout }), stopping, {
+    const interrupted = writeUnits(folder, manifest({ layout }), stopping, {
       batchSize: 1,
       signal: controller.signal,
     });
     await expect(interrupted).rejects.toThrow("killed");
     await expect(openLatents(folder)).rejects.toThrow(DataError);
 
-    const progress: LatentsProgress[] = [];
-    const options = { onProgress: (step: LatentsProgress) => void progress.push(step) };
-    await writeLatents(folder, manifest({ layout }), encode, options);
+    const progress: UnitProgress[] = [];
+    const options = { onProgress: (step: UnitProgress) => void progress.push(step) };
+    await writeUnits(folder, manifest({ layout }), encode, options);
     expect(progress.map(({ skipped }) => skipped)).toEqual([true, false, false]);
     expect((await openLatents(folder)).length).toBe(5);
     expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
 
-    await writeLatents(folder, manifest({ layout }), () => Promise.reject(new Error("must not encode")));
+    await writeUnits(folder, manifest({ layout }), () => Promise.reject(new Error("must not encode")));
   });
 
   it("is written by several processes, unit by unit", async () => {
     const folder = fresh();
     for (const index of [2, 0, 1])
-      await writeLatents(folder, manifest({ layout }), encode, { part: { index, count: 3 } });
+      await writeUnits(folder, manifest({ layout }), encode, { part: { index, count: 3 } });
     const whole = await (await openLatents(await written({ layout }))).read([0, 1, 2, 3, 4]);
     const parts = await (await openLatents(folder)).read([0, 1, 2, 3, 4]);
     expect(parts.latents.data).toEqual(whole.latents.data);
     const half = fresh();
-    await writeLatents(half, manifest({ layout }), encode, { part: { index: 1, count: 3 } });
+    await writeUnits(half, manifest({ layout }), encode, { part: { index: 1, count: 3 } });
     await expect(openLatents(half)).rejects.toThrow(layout === "npy" ? /cat\/a\.npy/ : /latents-000000\.safetensors/);
   });
 
@@ -163,8 +157,8 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     };
     // Units of 3: both copies of a picture, and of the next one a copy. The fourth unit is empty.
     const about = manifest({ layout, mirrored: true, shardSize: 3 });
-    await expect(writeLatents(folder, about, lacking)).rejects.toThrow(/cat\/b was left out: broken/);
-    await writeLatents(folder, about, lacking, { skipErrors: true, batchSize: 1 });
+    await expect(writeUnits(folder, about, lacking)).rejects.toThrow(/cat\/b was left out: broken/);
+    await writeUnits(folder, about, lacking, { skipErrors: true, batchSize: 1 });
     expect(await skippedPictures(folder, about)).toEqual(new Map([...bad].map((picture) => [picture, "broken"])));
     const dataset = await openLatents(folder);
     expect(dataset.length).toBe(4);
@@ -178,9 +172,9 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     await expect(dataset.read([4])).rejects.toThrow(/has no latent 4, only 4/);
 
     const never = () => Promise.reject(new Error("must not encode"));
-    await writeLatents(folder, about, never, { skipErrors: true });
-    await expect(writeLatents(folder, about, never)).rejects.toThrow("must not encode");
-    await writeLatents(folder, about, encode);
+    await writeUnits(folder, about, never, { skipErrors: true });
+    await expect(writeUnits(folder, about, never)).rejects.toThrow("must not encode");
+    await writeUnits(folder, about, encode);
     expect(await skippedPictures(folder, about)).toEqual(new Map());
     expect(readdirSync(folder).filter((name) => name.startsWith("skipped"))).toEqual([]);
     const whole = await openLatents(folder);
@@ -192,8 +186,8 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
   it("refuses another set of pictures in the same folder", async () => {
     const folder = await written({ layout });
     const other = manifest({ layout, pictures: ["cat/z"] });
-    await expect(writeLatents(folder, other, encode)).rejects.toThrow(ConfigError);
-    await expect(writeLatents(folder, other, encode)).rejects.toThrow(/latents\.json: describes other latents/);
+    await expect(writeUnits(folder, other, encode)).rejects.toThrow(ConfigError);
+    await expect(writeUnits(folder, other, encode)).rejects.toThrow(/latents\.json: describes other latents/);
   });
 });
 
@@ -277,7 +271,7 @@ describe("a bad folder is refused with the file named", () => {
     await expect(openLatents(folder)).rejects.toThrow(message);
     await expect(openLatents(folder)).rejects.toThrow(join(folder, "skipped-000000.json"));
     // What can't be trusted is written again.
-    await writeLatents(folder, manifest(), encode, { skipErrors: true });
+    await writeUnits(folder, manifest(), encode, { skipErrors: true });
     expect((await openLatents(folder)).length).toBe(5);
   });
 
@@ -293,18 +287,16 @@ describe("a bad folder is refused with the file named", () => {
           if (items.some(({ picture }) => picture === "dog/d")) throw new DataError("dog/d.png: can't be decoded");
           return encode(items);
         };
-        await expect(writeLatents(folder, about(files(1, { 4: null })), untilDog)).rejects.toThrow(/dog\/d/);
-        const refused = writeLatents(folder, about(files(1, { 0: "7 7" })), encode);
+        await expect(writeUnits(folder, about(files(1, { 4: null })), untilDog)).rejects.toThrow(/dog\/d/);
+        const refused = writeUnits(folder, about(files(1, { 0: "7 7" })), encode);
         await expect(refused).rejects.toThrow(/latents \(the picture "cat\/a" was replaced: 100 bytes/);
         const repaired = about(files(1, { 3: "7 7" }));
-        await writeLatents(folder, repaired, encode);
-        await writeLatents(folder, repaired, encode);
+        await writeUnits(folder, repaired, encode);
+        await writeUnits(folder, repaired, encode);
         expect((await openLatents(folder)).length).toBe(mirrored ? 10 : 5);
-        const again = writeLatents(folder, about(files(1)), encode);
+        const again = writeUnits(folder, about(files(1)), encode);
         await expect(again).rejects.toThrow(/the picture "dog\/d" was replaced: 7 bytes/);
-        await expect(writeLatents(folder, about(files(1, { 3: "7 7", 4: null })), encode)).rejects.toThrow(
-          /no file now/,
-        );
+        await expect(writeUnits(folder, about(files(1, { 3: "7 7", 4: null })), encode)).rejects.toThrow(/no file now/);
       }
     }
   });
@@ -312,26 +304,24 @@ describe("a bad folder is refused with the file named", () => {
   it("pictures that were decoded in another way, or nobody knows how", async () => {
     const decoded = (decoding: string | null) => manifest({ decoding });
     const folder = fresh();
-    await writeLatents(folder, decoded("pillow"), encode);
-    const other = writeLatents(folder, decoded("as a viewer"), encode);
+    await writeUnits(folder, decoded("pillow"), encode);
+    const other = writeUnits(folder, decoded("as a viewer"), encode);
     await expect(other).rejects.toThrow(/decoding of pictures: "pillow" there, "as a viewer" now/);
     const earlier = fresh();
-    await writeLatents(earlier, decoded(null), encode);
+    await writeUnits(earlier, decoded(null), encode);
     // Nothing is added.
-    await writeLatents(earlier, decoded("pillow"), encode);
+    await writeUnits(earlier, decoded("pillow"), encode);
     rmSync(join(earlier, "latents-000001.safetensors"));
-    await expect(writeLatents(earlier, decoded("pillow"), encode)).rejects.toThrow(
-      /decoding of pictures: of an earlier/,
-    );
-    await writeLatents(earlier, decoded(null), encode);
+    await expect(writeUnits(earlier, decoded("pillow"), encode)).rejects.toThrow(/decoding of pictures: of an earlier/);
+    await writeUnits(earlier, decoded(null), encode);
   });
 
   it("what encode gives is checked before it is written", async () => {
     const wrong: EncodeItems = async () => Tensor.zeros([2, 3, 2, 3]);
-    await expect(writeLatents(fresh(), manifest(), wrong)).rejects.toThrow(/encode gave \[2, 3, 2, 3\]/);
+    await expect(writeUnits(fresh(), manifest(), wrong)).rejects.toThrow(/encode gave \[2, 3, 2, 3\]/);
     const folder = fresh();
     const infinite: EncodeItems = async () => Tensor.full([2, 3, 2, 2], Number.NaN);
-    await expect(writeLatents(folder, manifest(), infinite)).rejects.toThrow(/cat\/a isn't finite/);
+    await expect(writeUnits(folder, manifest(), infinite)).rejects.toThrow(/cat\/a isn't finite/);
     expect(existsSync(join(folder, "latents-000000.safetensors"))).toBe(false);
   });
 });

@@ -1,18 +1,9 @@
 import { createProgram, createRandom, createScope } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
-import {
-  diffusionInputs,
-  drawObjective,
-  dropLabels,
-  flowMatching,
-  gaussianDiffusion,
-  noisePrediction,
-  type Objective,
-  sanaFlow,
-  stepRandom,
-  trainingLoss,
-  uniObjective,
-} from "../../src/index.js";
+import { diffusionInputs, trainingLoss } from "../../src/objectives/diffusion-loss.js";
+import { gaussianDiffusion } from "../../src/objectives/gaussian-diffusion.js";
+import { drawObjective, dropLabels, type Objective, stepRandom } from "../../src/objectives/objective.js";
+import { flowMatching, noisePrediction, sanaFlow, uniObjective } from "../../src/objectives/regression.js";
 import { tinyDescription } from "../support/tiny-models.js";
 
 const uvit = tinyDescription("uvit").config;

@@ -1,21 +1,18 @@
 import { Tensor, type Value } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { diffusionInputs, diffusionLoss, objectiveOf } from "../../src/objectives/diffusion-loss.js";
+import { type GaussianDiffusionOptions, gaussianDiffusion } from "../../src/objectives/gaussian-diffusion.js";
+import type { Objective } from "../../src/objectives/objective.js";
 import {
-  diffusionInputs,
-  diffusionLoss,
   flowMatching,
-  type GaussianDiffusionOptions,
-  gaussianDiffusion,
-  gaussianSchedule,
-  INTERPOLANTS,
-  type Objective,
-  objectiveOf,
-  parseOfficialDenoiser,
+  logitNormalIndex,
   type UniObjectiveOptions,
   uniObjective,
-} from "../../src/index.js";
-import { logitNormalIndex } from "../../src/objectives/regression.js";
+} from "../../src/objectives/regression.js";
+import { INTERPOLANTS } from "../../src/schedules/flow-schedule.js";
+import { gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
 import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
 import { runGraph } from "../support/run-graph.js";

@@ -2,7 +2,7 @@
 import { createRandom, Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
 import { expect, it } from "vitest";
-import { loadDenoiser } from "../../src/index.js";
+import { loadDenoiser } from "../../src/pipeline/forward-pass.js";
 import { relativeError } from "../support/compare.js";
 import { tinyDescription, tinyWeights } from "../support/tiny-models.js";
 

@@ -3,7 +3,8 @@ import { gunzipSync } from "node:zlib";
 import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
-import { inferDenoiser, parseOfficialDenoiser } from "../../src/index.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { inferDenoiser } from "../../src/pipeline/infer-denoiser.js";
 import { goldenPath } from "../support/golden.js";
 
 interface Entry {

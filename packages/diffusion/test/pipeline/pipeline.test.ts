@@ -5,14 +5,11 @@ import { openSafetensorsFile, tensorEntries, type WeightEntry, writeSafetensorsF
 import { Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
 import { afterEach, describe, expect, it } from "vitest";
-import {
-  ClassConditionalPipeline,
-  type DenoiserDescription,
-  denoiserParameters,
-  openDenoiser,
-  SAMPLERS,
-  saveDenoiser,
-} from "../../src/index.js";
+import { denoiserParameters } from "../../src/denoisers/denoise.js";
+import { ClassConditionalPipeline } from "../../src/pipeline/class-conditional-pipeline.node.js";
+import type { DenoiserDescription } from "../../src/pipeline/denoiser-checkpoint.js";
+import { openDenoiser, saveDenoiser } from "../../src/pipeline/open-denoiser.node.js";
+import { SAMPLERS } from "../../src/pipeline/sampler-choice.js";
 import { expectClose } from "../support/compare.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 import { tinyAutoencoder, tinyDescription, tinyWeights } from "../support/tiny-models.js";

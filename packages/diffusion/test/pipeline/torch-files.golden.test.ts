@@ -3,7 +3,8 @@ import { existsSync, rmSync } from "node:fs";
 import { CheckpointError } from "@dcae/core";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { loadDenoiser, openDenoiser } from "../../src/index.js";
+import { loadDenoiser } from "../../src/pipeline/forward-pass.js";
+import { openDenoiser } from "../../src/pipeline/open-denoiser.node.js";
 import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
 import { goldenPath, loadGolden } from "../support/golden.js";
 

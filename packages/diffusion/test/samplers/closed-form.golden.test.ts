@@ -1,29 +1,22 @@
 import { sizeOf, Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
+import { ddim, ddpm, gaussianPrediction } from "../../src/samplers/ddpm.js";
+import { dopri5 } from "../../src/samplers/dopri5.js";
+import { dpmSolver } from "../../src/samplers/dpm-solver.js";
 import {
-  type BetaSchedule,
   DIFFUSION_FORMS,
-  ddim,
-  ddpm,
   diffusionCoefficient,
-  dopri5,
-  dpmSolver,
   euler,
   flow,
-  gaussianPrediction,
-  gaussianSchedule,
   heun,
-  INTERPOLANTS,
-  type InterpolantName,
-  interpolant,
-  type Model,
   midpoint,
-  noiseSchedule,
   rk4,
-  type Sampler,
-  type SamplerStep,
   sde,
-} from "../../src/index.js";
+} from "../../src/samplers/flow.js";
+import type { Model, Sampler, SamplerStep } from "../../src/samplers/sampler.js";
+import { INTERPOLANTS, type InterpolantName, interpolant } from "../../src/schedules/flow-schedule.js";
+import { type BetaSchedule, gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
+import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { closedForm, recordedNoise, withShape } from "../support/closed-form.js";
 import { expectClose, expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { noiseSchedule } from "../../src/index.js";
 import { fastOrders, plannedSteps, timeGrid } from "../../src/samplers/dpm-solver.js";
+import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { expectClose, expectGolden } from "../support/compare.js";
 import { loadGolden } from "../support/golden.js";
 

@@ -2,16 +2,12 @@
 import { ConfigError } from "@dcae/core";
 import { createRandom, Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
-import {
-  ddim,
-  ddpm,
-  gaussianSchedule,
-  type Model,
-  noiseFrom,
-  noiseSchedule,
-  parseOfficialDenoiser,
-} from "../../src/index.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { chooseSampler, type SamplerName } from "../../src/pipeline/sampler-choice.js";
+import { ddim, ddpm } from "../../src/samplers/ddpm.js";
+import { type Model, noiseFrom } from "../../src/samplers/sampler.js";
+import { gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
+import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { tinyDescription } from "../support/tiny-models.js";
 
 /** Data is N(3, 0.1^2) in every element, so that a sample is near 3 and noise is not. */

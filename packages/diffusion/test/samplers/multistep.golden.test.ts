@@ -1,18 +1,16 @@
 import { Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
+import type { Model, Sampler, SamplerStep } from "../../src/samplers/sampler.js";
 import {
   dpmSolverSinglestep,
-  gaussianSchedule,
-  type Model,
-  noiseSchedule,
-  type Sampler,
-  type SamplerStep,
+  flowSigmaGrid,
+  gaussianSigmaGrid,
   sanaSampler,
   uniPc,
-  uniSampler,
-  uniSde,
-} from "../../src/index.js";
-import { flowSigmaGrid, gaussianSigmaGrid } from "../../src/samplers/sigma-samplers.js";
+} from "../../src/samplers/sigma-samplers.js";
+import { uniSampler, uniSde } from "../../src/samplers/uni-sampler.js";
+import { gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
+import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { closedForm, recordedNoise, withShape } from "../support/closed-form.js";
 import { expectGolden } from "../support/compare.js";
 import { goldenNames, loadGolden } from "../support/golden.js";

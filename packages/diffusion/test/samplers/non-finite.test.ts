@@ -2,25 +2,13 @@
 import { DataError } from "@dcae/core";
 import { createRandom, Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
-import {
-  ddim,
-  ddpm,
-  dopri5,
-  dpmSolver,
-  dpmSolverSinglestep,
-  euler,
-  heun,
-  type Model,
-  midpoint,
-  noiseFrom,
-  rk4,
-  type Sampler,
-  sanaSampler,
-  sde,
-  uniPc,
-  uniSampler,
-  uniSde,
-} from "../../src/index.js";
+import { ddim, ddpm } from "../../src/samplers/ddpm.js";
+import { dopri5 } from "../../src/samplers/dopri5.js";
+import { dpmSolver } from "../../src/samplers/dpm-solver.js";
+import { euler, heun, midpoint, rk4, sde } from "../../src/samplers/flow.js";
+import { type Model, noiseFrom, type Sampler } from "../../src/samplers/sampler.js";
+import { dpmSolverSinglestep, sanaSampler, uniPc } from "../../src/samplers/sigma-samplers.js";
+import { uniSampler, uniSde } from "../../src/samplers/uni-sampler.js";
 
 const noise = Tensor.float32(createRandom(1).normal(new Float32Array(2 * 2 * 2 * 2)), [2, 2, 2, 2]);
 const run = { drawNoise: noiseFrom(createRandom(2)) };

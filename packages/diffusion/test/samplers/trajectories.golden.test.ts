@@ -1,23 +1,14 @@
 import { Tensor } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  buildDenoiseProgram,
-  ddpm,
-  dopri5,
-  dpmSolver,
-  euler,
-  type ForwardPass,
-  guidedModel,
-  guideHalves,
-  heun,
-  midpoint,
-  parseOfficialDenoiser,
-  rk4,
-  type Sampler,
-  type SamplerStep,
-  sde,
-} from "../../src/index.js";
+import { buildDenoiseProgram } from "../../src/denoisers/denoise.js";
+import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
+import { ddpm } from "../../src/samplers/ddpm.js";
+import { dopri5 } from "../../src/samplers/dopri5.js";
+import { dpmSolver } from "../../src/samplers/dpm-solver.js";
+import { euler, heun, midpoint, rk4, sde } from "../../src/samplers/flow.js";
+import { type ForwardPass, guidedModel, guideHalves } from "../../src/samplers/guidance.js";
+import type { Sampler, SamplerStep } from "../../src/samplers/sampler.js";
 import { recordedNoise } from "../support/closed-form.js";
 import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";

@@ -1,17 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { INTERPOLANTS, interpolant, sanaSchedule } from "../../src/schedules/flow-schedule.js";
 import {
   type BetaSchedule,
   gaussianBetas,
   gaussianSchedule,
-  INTERPOLANTS,
-  interpolant,
-  NOISE_SCHEDULES,
-  type NoiseSchedule,
   noisePredictionSchedule,
-  noiseSchedule,
   respacedSteps,
-  sanaSchedule,
-} from "../../src/index.js";
+} from "../../src/schedules/gaussian-schedule.js";
+import { NOISE_SCHEDULES, type NoiseSchedule, noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { expectClose, expectGolden, SCHEDULE_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, loadGolden } from "../support/golden.js";
 

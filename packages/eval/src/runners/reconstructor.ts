@@ -1,7 +1,6 @@
 /** The model side of a reconstruction run: anything that gives pictures back. */
-import { createHash } from "node:crypto";
 import { type Image, imagesToTensor, type Tensor, tensorToImages } from "@dcae/core";
-import type { Weights } from "@dcae/core/checkpoint";
+import { weightsFingerprint } from "@dcae/core/checkpoint";
 import type { Autoencoder } from "@dcae/core/internal";
 import type { Protocol } from "../protocols/protocol.js";
 
@@ -22,16 +21,6 @@ export interface Reconstructor {
   readonly multiple?: number;
   /** Pictures [N, 3, H, W] in [-1, 1] and back. */
   reconstruct(pictures: Tensor): Promise<Reconstruction>;
-}
-
-/** SHA-256 of a model's tensors with their names and shapes, whatever files they lie in. Two gigabytes take seconds. */
-export async function weightsFingerprint(weights: Weights): Promise<string> {
-  const hash = createHash("sha256");
-  for (const entry of [...weights.entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    hash.update(`${entry.name} ${entry.dtype} ${entry.shape.join("x")}\n`);
-    hash.update((await entry.read()).bytes);
-  }
-  return hash.digest("hex");
 }
 
 /**

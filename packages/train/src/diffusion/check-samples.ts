@@ -4,7 +4,8 @@
  */
 import { ConfigError } from "@dcae/core";
 import { rethrowAs } from "@dcae/core/graph";
-import { chooseLabels, chooseSampler, nullLabel, type ParsedDenoiser } from "@dcae/diffusion";
+import type { ParsedDenoiser } from "@dcae/diffusion";
+import { chooseLabels, chooseSampler, nullLabel } from "@dcae/diffusion/internal";
 import type { DiffusionConfig } from "./diffusion-config.js";
 
 /**

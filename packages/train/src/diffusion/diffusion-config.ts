@@ -3,7 +3,8 @@
  *
  * Defaults are the published values (diffusion.md section 11) where all published trainings agree.
  */
-import { ARCHITECTURE_NAMES, SAMPLERS, SIZES, type SizeName } from "@dcae/diffusion";
+import { SAMPLERS, SIZES, type SizeName } from "@dcae/diffusion";
+import { ARCHITECTURE_NAMES } from "@dcae/diffusion/internal";
 import { z } from "zod";
 import { emaSchema, measuredSchema, optimizerSchema, parseConfig } from "../configs/schema.js";
 

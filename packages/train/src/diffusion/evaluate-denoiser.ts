@@ -8,18 +8,16 @@ import { createProgram, createScope } from "@dcae/core/graph";
 import { makeGrid } from "@dcae/core/image";
 import { unscaleLatent } from "@dcae/core/internal";
 import type { Engine, EngineState } from "@dcae/core/runtime";
+import type { DenoiserDescription, LatentDataset, Objective } from "@dcae/diffusion";
 import {
   buildDenoiseProgram,
   chooseLabels,
   createDenoiser,
   type Decoder,
-  type DenoiserDescription,
   diffusionInputs,
   diffusionLoss,
-  type LatentDataset,
-  type Objective,
   sampleLatents,
-} from "@dcae/diffusion";
+} from "@dcae/diffusion/internal";
 import type { Evaluation } from "../trainer/fit.js";
 import { averagedScope, withAverageNames } from "../trainer/state-weights.js";
 import type { DiffusionConfig } from "./diffusion-config.js";

@@ -3,5 +3,6 @@ export { denoiserStages } from "./denoiser-stages.js";
 export { type DiffusionConfig, diffusionConfigSchema, parseDiffusionConfig } from "./diffusion-config.js";
 export { diffusionRecipeNames, loadDiffusionConfig } from "./diffusion-recipes.js";
 export { type DiffusionPlan, planDiffusion } from "./plan-diffusion.js";
+export { scenePictures } from "./scene-pictures.js";
 export { type DiffusionResult, type TrainDiffusionOptions, trainDiffusion } from "./train-diffusion.js";
 export { alignLatents } from "./training-latents.js";

@@ -3,15 +3,8 @@
  * number of the batch, so that a resumed run goes on with the same numbers.
  */
 import { Tensor } from "@dcae/core";
-import {
-  batchIndices,
-  type DenoiserConfig,
-  drawObjective,
-  dropLabels,
-  type LatentDataset,
-  type Objective,
-  stepRandom,
-} from "@dcae/diffusion";
+import { type DenoiserConfig, drawObjective, type LatentDataset, type Objective } from "@dcae/diffusion";
+import { batchIndices, dropLabels, stepRandom } from "@dcae/diffusion/internal";
 import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
 
 export interface LatentBatchOptions {

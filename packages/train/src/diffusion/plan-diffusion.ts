@@ -1,6 +1,7 @@
 /** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
 import { countMacs, sizeOf } from "@dcae/core/graph";
-import { buildDenoiseProgram, denoiserParameters, objectiveOf, type ParsedDenoiser, tokenCount } from "@dcae/diffusion";
+import { denoiserParameters, objectiveOf, type ParsedDenoiser } from "@dcae/diffusion";
+import { buildDenoiseProgram, tokenCount } from "@dcae/diffusion/internal";
 import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
 import { estimateMemory, type MemoryEstimate } from "../trainer/estimate-memory.js";
 import { stagePrograms } from "../trainer/update-stage.js";

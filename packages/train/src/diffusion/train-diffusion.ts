@@ -8,15 +8,14 @@ import { type AutoencoderDC, type AutoencoderKL, ConfigError, loadAutoencoder } 
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
 import { withClosing } from "@dcae/core/runtime";
 import {
-  checkDenoiserWeights,
   denoiserParameters,
-  denoiserSource,
   type LatentDataset,
   objectiveOf,
   openDenoiser,
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
+import { checkDenoiserWeights, denoiserSource } from "@dcae/diffusion/internal";
 import type { TrainingProgress } from "../logging/index.js";
 import { type FitResult, fit } from "../trainer/fit.js";
 import { runFiles } from "../trainer/run-record.js";

@@ -1,17 +1,17 @@
-/** The README's training of a diffusion model is complete: it runs as it stands there, with smaller values in place of its own. */
+/** The README's training of a diffusion model is complete: from pictures to a model, as it stands there, with smaller values. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as core from "@dcae/core";
-import { writeNpyFile } from "@dcae/core/checkpoint";
-import { createRandom, Tensor } from "@dcae/core/graph";
-import { openDenoiser } from "@dcae/diffusion";
+import * as diffusion from "@dcae/diffusion";
 import { expect, test } from "vitest";
-import * as diffusion from "../../src/diffusion/index.js";
+import * as trainDiffusion from "../../src/diffusion/index.js";
+import { drawScene } from "../../src/scenes/index.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 
 const MODULES = new Map<string, unknown>([
   ["@dcae/core", core],
-  ["@dcae/train/diffusion", diffusion],
+  ["@dcae/diffusion", diffusion],
+  ["@dcae/train/diffusion", trainDiffusion],
 ]);
 
 const TINY = {
@@ -48,12 +48,11 @@ async function programWith(word: string, replacements: Readonly<Record<string, s
 const folder = await temporaryFolder();
 
 test("a diffusion training from a program", async () => {
-  const latents = join(folder, "latents");
-  for (const kind of ["cat", "dog"]) {
-    await mkdir(join(latents, kind), { recursive: true });
-    for (const i of [0, 1, 2]) {
-      const values = createRandom(i, kind).normal(new Float32Array(4 * 2 * 2));
-      await writeNpyFile(join(latents, kind, `${i}.npy`), Tensor.float32(values, [4, 2, 2]));
+  const photos = join(folder, "photos");
+  for (const kind of ["city", "forest"] as const) {
+    await mkdir(join(photos, kind), { recursive: true });
+    for (const seed of [0, 1, 2]) {
+      await core.saveImage(drawScene({ width: 80, height: 64, seed, kind }), join(photos, kind, `${seed}.png`));
     }
   }
   const recipe = join(folder, "tiny.json");
@@ -61,13 +60,19 @@ test("a diffusion training from a program", async () => {
   const said: string[] = [];
   const program = await programWith("trainDiffusion", {
     "usit-scenes": recipe,
-    "data/latents": latents,
+    'directory: "data/latents"': `directory: ${JSON.stringify(join(folder, "latents"))}`,
+    'path: "data/latents"': `path: ${JSON.stringify(join(folder, "latents"))}`,
+    photos,
+    "size: 128": "size: 64",
     "steps: 3000": "steps: 3",
     "runs/usit": join(folder, "run"),
   });
   await program(MODULES, { log: (text) => said.push(text) });
   expect(said).toEqual([expect.stringMatching(/run.model: loss \d+\.\d+$/)]);
-  const { description, weights } = await openDenoiser(join(folder, "run", "model"));
+  const { description, weights } = await diffusion.openDenoiser(join(folder, "run", "model"));
   await weights.close();
-  expect(description).toMatchObject({ classes: ["cat", "dog"], config: { inChannels: 4, inputSize: 2, depth: 2 } });
+  expect(description).toMatchObject({
+    classes: ["city", "forest"],
+    config: { inChannels: 32, inputSize: 2, depth: 2 },
+  });
 });

@@ -1,6 +1,7 @@
 /** `dcae bench diffusion`: one denoising step and one training step, on latents of different compression. */
 import { createEngine, type Device } from "@dcae/core";
-import { BENCH_LATENTS, LATENTS, type LatentName, SIZES, type SizeName } from "@dcae/diffusion";
+import { LATENTS, type LatentName, SIZES, type SizeName } from "@dcae/diffusion";
+import { BENCH_LATENTS } from "@dcae/diffusion/internal";
 import { stringifyResult, writeResult } from "@dcae/eval";
 import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";

@@ -1,4 +1,5 @@
 /** `dcae eval reconstruction`: how well an autoencoder gives pictures back. */
+import { weightsFingerprint } from "@dcae/core/checkpoint";
 import type { ModelForm } from "@dcae/core/internal";
 import type { LpipsTrunk } from "@dcae/core/nets";
 import {
@@ -10,7 +11,6 @@ import {
   type ReconstructionMetric,
   type ReconstructionOptions,
   type Reconstructor,
-  weightsFingerprint,
 } from "@dcae/eval";
 import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";

@@ -1,0 +1,20 @@
+/**
+ * What the other packages of this project share with diffusion. Unstable: it changes with any release, without notice. Programs take
+ * `@dcae/diffusion`.
+ */
+export { BENCH_LATENTS, benchmarkWeights, commonResolution } from "../bench/bench-denoising.js";
+export { buildDenoiseProgram } from "../denoisers/denoise.js";
+export { type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel, tokenCount } from "../denoisers/denoiser-config.js";
+export { ARCHITECTURE_NAMES } from "../denoisers/official-config.js";
+export { latentShape } from "../denoisers/presets.js";
+export { pictureNoise } from "../latents/encode-pictures.js";
+export { batchIndices } from "../latents/latent-batches.js";
+export { type LatentManifest, latentCount, shardCount } from "../latents/latent-manifest.js";
+export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js";
+export { dropLabels, stepRandom } from "../objectives/objective.js";
+export type { Decoder } from "../pipeline/class-conditional-pipeline.node.js";
+export { checkDenoiserWeights } from "../pipeline/denoiser-checkpoint.js";
+export { createDenoiser, loadDenoiser } from "../pipeline/forward-pass.js";
+export { BUNDLED_DENOISER, denoiserSource } from "../pipeline/open-denoiser.node.js";
+export { sampleLatents } from "../pipeline/sample-latents.js";
+export { chooseSampler } from "../pipeline/sampler-choice.js";

@@ -1,0 +1,164 @@
+/** From a folder of pictures to a folder of latents, by one call of a program. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError, createImage, DataError, loadImage, ShapeError, saveImage, type Tensor } from "@dcae/core";
+import { PILLOW_DECODE } from "@dcae/core/image";
+import type { Autoencoder } from "@dcae/core/internal";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  openLatents,
+  type PictureSet,
+  pictureFolder,
+  type WriteLatentsOptions,
+  writeLatents,
+} from "../../src/index.js";
+import { temporaryFolder } from "../support/temporary-folder.js";
+import { tinyAutoencoder } from "../support/tiny-models.js";
+
+const root = temporaryFolder();
+const photos = join(root, "photos");
+let folders = 0;
+let autoencoder: Autoencoder;
+let pictures: PictureSet;
+
+beforeAll(async () => {
+  autoencoder = await tinyAutoencoder();
+  for (const [kind, count] of Object.entries({ dog: 2, cat: 3 })) {
+    mkdirSync(join(photos, kind), { recursive: true });
+    for (let i = 0; i < count; i++) {
+      await saveImage(createImage(10, 8, [80 * i, 30, kind === "cat" ? 200 : 10]), join(photos, kind, `${i}.png`));
+    }
+  }
+  pictures = await pictureFolder(photos);
+});
+afterAll(() => autoencoder.dispose());
+
+const options = (changes: Partial<WriteLatentsOptions> = {}): WriteLatentsOptions => ({
+  ...{ autoencoder, pictures, directory: join(root, `latents-${folders++}`), size: 8, shardSize: 2 },
+  ...changes,
+});
+
+/** The same autoencoder, and how often it was asked. */
+function counted(onEncode: () => Promise<void> = async () => {}): { readonly model: Autoencoder; calls(): number } {
+  let calls = 0;
+  const model = new Proxy(autoencoder, {
+    get(target, name) {
+      if (name !== "encodeLatent") {
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      }
+      return async (...given: Parameters<Autoencoder["encodeLatent"]>): Promise<Tensor> => {
+        calls++;
+        await onEncode();
+        return target.encodeLatent(...given);
+      };
+    },
+  });
+  return { model, calls: () => calls };
+}
+
+const bytesOf = (folder: string) =>
+  readdirSync(folder)
+    .sort()
+    .map((name) => [name, readFileSync(join(folder, name)).toString("base64")]);
+
+describe("what is written", () => {
+  it("each picture's latent times the factor, with label, description and statistics", async () => {
+    const seen: string[] = [];
+    const given = options({
+      onProgress: ({ stage, done, total, picture }) => seen.push(`${stage} ${done}/${total} ${picture ?? ""}`),
+    });
+    const written = await writeLatents(given);
+    expect(written).toMatchObject({ missing: 0, statistics: { count: 5 } });
+    expect(written.manifest).toMatchObject({
+      ...{ source: "tiny", scalingFactor: 0.5, shape: [8, 4, 4], seed: null, decoding: "pillow" },
+      pictures: ["cat/0", "cat/1", "cat/2", "dog/0", "dog/1"],
+    });
+    expect(seen.slice(0, 2)).toEqual(["encode 2/5 cat/1", "encode 2/5 "]);
+    const dataset = await openLatents(given.directory);
+    const { latents, labels } = await dataset.read([0, 4]);
+    await dataset.close();
+    expect([...labels.data]).toEqual([0, 1]);
+    const picture = await loadImage(join(photos, "dog", "1.png"), { ...PILLOW_DECODE, size: 8 });
+    const expected = (await autoencoder.encodeLatent(picture)).toFloat32().map((value) => value * 0.5);
+    for (const [i, value] of latents.row(1).toFloat32().entries()) expect(value).toBeCloseTo(expected[i]!, 5);
+  });
+
+  it("the same bytes at once, in parts, and on top of what is there, which isn't encoded again", async () => {
+    const whole = options({ mirrored: true, scalingFactor: "measure" });
+    await writeLatents(whole);
+    const parts = { ...whole, directory: join(root, "parts") };
+    const part = (index: number) => writeLatents({ ...parts, part: { index, count: 2 } });
+    expect(await part(1)).toMatchObject({ missing: 3, statistics: undefined });
+    expect(await part(0)).toMatchObject({ missing: 0, statistics: { count: 10 } });
+    expect(bytesOf(parts.directory)).toEqual(bytesOf(whole.directory));
+    const { model, calls } = counted();
+    await writeLatents({ ...whole, autoencoder: model });
+    expect(calls()).toBe(0);
+    expect(bytesOf(whole.directory)).toEqual(bytesOf(parts.directory));
+  });
+
+  it("stops without waiting for the model, and goes on from there", async () => {
+    const controller = new AbortController();
+    let release = () => {};
+    const { model } = counted(async () => {
+      controller.abort(new Error("enough"));
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    });
+    const stopped = options({ autoencoder: model, signal: controller.signal });
+    await expect(writeLatents(stopped)).rejects.toThrow("enough");
+    release();
+    expect(await writeLatents(options({ directory: stopped.directory }))).toMatchObject({ statistics: { count: 5 } });
+  });
+});
+
+describe("pictures that can't be read", () => {
+  it("end the call, or are told once and left out", async () => {
+    const broken = join(root, "broken");
+    mkdirSync(join(broken, "a"), { recursive: true });
+    for (const i of [0, 2]) await saveImage(createImage(8, 8, [90, i, 0]), join(broken, "a", `${i}.png`));
+    writeFileSync(join(broken, "a", "1.png"), "not a picture");
+    const told: string[] = [];
+    const strict = options({
+      pictures: await pictureFolder(broken),
+      onUnreadable: (name, error) => told.push(`${name} ${error instanceof DataError}`),
+    });
+    await expect(writeLatents(strict)).rejects.toThrow(join(broken, "a", "1.png"));
+    expect(told.splice(0)).toEqual(["a/1 true"]);
+    const lenient = { ...strict, skipErrors: true, mirrored: true, scalingFactor: "measure" } as const;
+    const { skipped, statistics } = await writeLatents({ ...lenient, directory: options().directory });
+    expect([[...skipped.keys()], statistics?.count]).toEqual([["a/1"], 4]);
+    expect(told).toEqual(["a/1 true"]);
+  });
+});
+
+describe("what is refused", () => {
+  it.each([
+    [{ batchSize: 0 }, ConfigError, "batchSize: 0 isn't a positive integer"],
+    [{ seed: 3n }, ConfigError, "seed: it has no effect, tiny encodes without noise"],
+    [{ size: 9 }, ShapeError, "aren't multiples of 2"],
+    [{ latentChannels: 3 }, ConfigError, "latentChannels: tiny always gives 8"],
+    [{ shardSize: 0 }, DataError, "shardSize"],
+  ])("%o", async (changes, kind, message) => {
+    const given = options(changes);
+    const refused = writeLatents(given);
+    await expect(refused).rejects.toThrow(kind);
+    await expect(refused).rejects.toThrow(message);
+    expect(existsSync(given.directory)).toBe(false);
+  });
+
+  it("an autoencoder without a factor, and two seeds in one folder", async () => {
+    const unscaled = Object.create(autoencoder, { scalingFactor: { value: null } }) as Autoencoder;
+    const drawn = { ...pictures, seed: 4n };
+    const random = Object.create(autoencoder, {
+      description: { value: { ...autoencoder.description, kind: "sd-vae" } },
+    }) as Autoencoder;
+    await expect(writeLatents(options({ autoencoder: unscaled }))).rejects.toThrow(
+      /no scaling factor is known for tiny/,
+    );
+    const twoSeeds = writeLatents(options({ autoencoder: random, pictures: drawn, seed: 5n }));
+    await expect(twoSeeds).rejects.toThrow(/the pictures are drawn from 4, and a folder has one seed/);
+  });
+});
