@@ -14,6 +14,7 @@ export type {
 export {
   AutoencoderDC,
   AutoencoderKL,
+  AutoencoderTiny,
   loadAutoencoder,
   type WebLoadOptions,
 } from "./autoencoders/pretrained.browser.js";

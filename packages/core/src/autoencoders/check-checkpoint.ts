@@ -1,6 +1,12 @@
 /** A file's weights as a model's: recognizes the format, finds or checks the configuration, refuses what doesn't fit. */
 import { checkWeights } from "../checkpoint/names/check-weights.js";
-import { inferModel, matchPublishedModels, recognizeFormat, unwrapWeights } from "../checkpoint/names/infer-model.js";
+import {
+  inferModel,
+  matchPublishedModels,
+  recognizeFormat,
+  unwrapWeights,
+  withoutMissingPart,
+} from "../checkpoint/names/infer-model.js";
 import { mapWeights, planWeights } from "../checkpoint/names/weight-plan.js";
 import type { OpenedModel } from "../checkpoint/opened-model.js";
 import type { Weights } from "../checkpoint/weights.js";
@@ -66,12 +72,13 @@ export function checkCheckpoint(
 ): Checkpoint {
   const weights = unwrapWeights(given);
   const format = recognizeFormat(weights.entries.keys(), weights.source);
-  const model = described ?? inferModel(weights);
-  if (familyOfFormat(format) !== model.kind) {
+  const full = described ?? inferModel(weights);
+  if (familyOfFormat(format) !== full.kind) {
     throw new CheckpointError(
-      `${weights.source}: the tensors have the names of the ${format} format, but the config describes ${nameOfFamily(model.kind)}`,
+      `${weights.source}: the tensors have the names of the ${format} format, but the config describes ${nameOfFamily(full.kind)}`,
     );
   }
+  const model = withoutMissingPart(full, [...weights.entries.keys()], format);
   const plan = planWeights(modelParameters(model), format);
   checkWeights(plan, weights, {
     ...(model.preset === undefined ? {} : { model: model.preset }),

@@ -13,6 +13,7 @@ import type { Program } from "../graph/program.js";
 import { createRandom } from "../graph/random.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
+import { hasPart } from "../models/families.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import { ONNX_OPSET } from "../onnx/model-proto.js";
 import { writeOnnx } from "../onnx/write-model.node.js";
@@ -58,6 +59,8 @@ const VERIFIED_SIZES = [
 ] as const;
 
 type Model = Autoencoder;
+
+const PARTS = ["encoder", "decoder"] as const;
 
 /** Encoder or decoder with symbolic batch, height and width. */
 function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
@@ -142,7 +145,7 @@ export async function exportOnnx(
   directory: string,
   options: ExportOptions = {},
 ): Promise<ExportedPart[]> {
-  const { parts = ["encoder", "decoder"], dtype = "float32", onProgress } = options;
+  const { parts = PARTS.filter((part) => hasPart(model.description, part)), dtype = "float32", onProgress } = options;
   return writeDirectoryAtomic(
     directory,
     async (folder) => {

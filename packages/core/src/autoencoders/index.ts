@@ -8,6 +8,7 @@ export { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
 export {
   AutoencoderDC,
   AutoencoderKL,
+  AutoencoderTiny,
   chooseModelForm,
   type LoadOptions,
   loadAutoencoder,

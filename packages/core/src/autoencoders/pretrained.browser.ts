@@ -1,6 +1,8 @@
 /** The public autoencoder classes for browsers: weights come by fetch, sessions from onnxruntime-web. */
 import { type FetchModelOptions, fetchModel } from "../checkpoint/hub/fetch-model.js";
+import type { Tensor } from "../graph/tensor.js";
 import type { Kind } from "../models/families.js";
+import { tinyFromUnitRange, tinyToUnitRange } from "../models/tiny/tiny-config.js";
 import { createEngine, type WebEngineOptions } from "../runtime/create-engine.browser.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
 import { loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
@@ -31,18 +33,39 @@ export class AutoencoderKL extends Autoencoder<"sd-vae"> {
   }
 }
 
+/** A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done. */
+export class AutoencoderTiny extends Autoencoder<"tiny"> {
+  /** As `AutoencoderDC.fromPretrained`, for AutoencoderTiny checkpoints; the URL may be that of one half's original file. */
+  static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderTiny> {
+    return new AutoencoderTiny(await loadParts(BROWSER, idOrUrl, options, "tiny"));
+  }
+
+  /** Latents [N, L, h, w] as values of pictures, in [0, 1], to keep them in files of 8 bits. diffusers' `scale_latents`. */
+  toUnitRange(latent: Tensor): Tensor {
+    return tinyToUnitRange(latent, this.config);
+  }
+
+  /** The inverse of `toUnitRange`, but for what was clamped. diffusers' `unscale_latents`. */
+  fromUnitRange(unit: Tensor): Tensor {
+    return tinyFromUnitRange(unit, this.config);
+  }
+}
+
 /** The class of each family. */
 const CLASSES: { readonly [K in Kind]: new (parts: ModelParts<K>) => Autoencoder<K> } = {
   "dc-ae": AutoencoderDC,
   "sd-vae": AutoencoderKL,
+  tiny: AutoencoderTiny,
 };
 
 /** Loads an autoencoder of any family; `kind` tells which. */
 export async function loadAutoencoder(
   idOrUrl: string,
   options: WebLoadOptions = {},
-): Promise<AutoencoderDC | AutoencoderKL> {
+): Promise<AutoencoderDC | AutoencoderKL | AutoencoderTiny> {
   const parts = await loadParts(BROWSER, idOrUrl, options);
-  const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => AutoencoderDC | AutoencoderKL;
+  const Class = CLASSES[parts.description.kind] as new (
+    parts: ModelParts,
+  ) => AutoencoderDC | AutoencoderKL | AutoencoderTiny;
   return new Class(parts);
 }

@@ -3,8 +3,10 @@
  * onnxruntime-node, saved and exported.
  */
 import { ConfigError } from "../errors.js";
+import type { Tensor } from "../graph/tensor.js";
 import type { Kind } from "../models/families.js";
 import type { ModelDescription } from "../models/model-description.js";
+import { tinyFromUnitRange, tinyToUnitRange } from "../models/tiny/tiny-config.js";
 import { checkDevice, chooseForm, type Form, type FormWords } from "../runtime/compile.js";
 import { createEngine } from "../runtime/create-engine.node.js";
 import type { EngineOptions } from "../runtime/engine.js";
@@ -77,19 +79,45 @@ export class AutoencoderKL extends NodeAutoencoder<"sd-vae"> {
   }
 }
 
+/** A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done. */
+export class AutoencoderTiny extends NodeAutoencoder<"tiny"> {
+  /**
+   * As `AutoencoderDC.fromPretrained`, for AutoencoderTiny checkpoints (diffusers) and the original files.
+   *
+   * @param idOrPath besides: an original file (`taesd_decoder.pth`), which holds one half, or what stands before `_encoder` and
+   *   `_decoder` in the names of two (`models/taesd`)
+   */
+  static async fromPretrained(idOrPath: string, options: LoadOptions = {}): Promise<AutoencoderTiny> {
+    return new AutoencoderTiny(await loadParts(NODE, idOrPath, options, "tiny"));
+  }
+
+  /** Latents [N, L, h, w] as values of pictures, in [0, 1], to keep them in files of 8 bits. diffusers' `scale_latents`. */
+  toUnitRange(latent: Tensor): Tensor {
+    return tinyToUnitRange(latent, this.config);
+  }
+
+  /** The inverse of `toUnitRange`, but for what was clamped. diffusers' `unscale_latents`. */
+  fromUnitRange(unit: Tensor): Tensor {
+    return tinyFromUnitRange(unit, this.config);
+  }
+}
+
 /** The class of each family. */
 const CLASSES: { readonly [K in Kind]: new (parts: ModelParts<K>) => NodeAutoencoder<K> } = {
   "dc-ae": AutoencoderDC,
   "sd-vae": AutoencoderKL,
+  tiny: AutoencoderTiny,
 };
 
 /** Loads the autoencoder that a checkpoint holds, of any family; `kind` tells which. */
 export async function loadAutoencoder(
   idOrPath: string,
   options: LoadOptions = {},
-): Promise<AutoencoderDC | AutoencoderKL> {
+): Promise<AutoencoderDC | AutoencoderKL | AutoencoderTiny> {
   const parts = await loadParts(NODE, idOrPath, options);
-  const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => AutoencoderDC | AutoencoderKL;
+  const Class = CLASSES[parts.description.kind] as new (
+    parts: ModelParts,
+  ) => AutoencoderDC | AutoencoderKL | AutoencoderTiny;
   return new Class(parts);
 }
 

@@ -9,6 +9,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { CheckpointError, ConfigError, errorMessage } from "../errors.js";
 import { errorCode, fileError } from "./file-error.node.js";
 import { openFileSource, readSmallFile } from "./file-source.node.js";
+import { findHalves, type Halves, openHalves } from "./halves.node.js";
 import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub/cache.node.js";
 import { hubError, hubFetch, networkReason } from "./hub/connection.node.js";
 import {
@@ -27,10 +28,12 @@ import {
   type DownloadProgress,
   isSafetensors,
   isShardIndex,
+  isTorchFile,
   MAX_CONFIG_BYTES,
   type OpenedModel,
   parseModelConfig,
   selectWeights,
+  WEIGHT_STEMS,
 } from "./opened-model.js";
 import { openSafetensorsFile, openShardedFile } from "./safetensors/file.node.js";
 import { MAX_INDEX_BYTES, parseShardIndex } from "./safetensors/shards.js";
@@ -68,8 +71,10 @@ export interface ModelFiles {
   readonly source: string;
   /** Path of `config.json`; undefined when there is none. */
   readonly configPath: string | undefined;
-  /** Path of the `.safetensors` file or of the `.safetensors.index.json` beside its shards. */
+  /** Path of the `.safetensors` or `torch.save` file, or of the `.safetensors.index.json` beside its shards. */
   readonly weightsPath: string;
+  /** Path of the decoder's weights, where those of the encoder (`weightsPath`) are a file of their own. */
+  readonly decoderPath?: string | undefined;
   /** Where the files come from: the user's disk, the cache without asking the hub, or the hub (through the cache). */
   readonly origin: "local" | "cache" | "hub";
   /** The commit on the hub. */
@@ -90,7 +95,7 @@ export interface OpenedModelFiles extends OpenedModel {
  */
 export async function openModel(idOrPath: string, options: ResolveModelOptions = {}): Promise<OpenedModelFiles> {
   const files = await resolveModelFiles(idOrPath, options);
-  const { configPath, weightsPath, source, notice } = files;
+  const { configPath, weightsPath, decoderPath, source, notice } = files;
   const config =
     configPath === undefined
       ? undefined
@@ -99,21 +104,25 @@ export async function openModel(idOrPath: string, options: ResolveModelOptions =
     source,
     config,
     configSource: configPath ?? source,
-    weights: await openWeightsFile(weightsPath),
+    weights:
+      decoderPath === undefined
+        ? await openWeightsFile(weightsPath)
+        : await openHalves({ encoder: weightsPath, decoder: decoderPath }, openWeightsFile),
     files,
     notice,
   };
 }
 
 /**
- * Opens a `.safetensors` file, or all shards of a `.safetensors.index.json`.
+ * Opens a `.safetensors` file, all shards of a `.safetensors.index.json`, or a file of `torch.save`.
  *
  * @throws CheckpointError when the files are missing or damaged
  */
 export async function openWeightsFile(path: string): Promise<Weights> {
   if (isShardIndex(path)) return openShardedFile(path);
   if (isSafetensors(path)) return openSafetensorsFile(path);
-  throw new CheckpointError(`${path}: not a .safetensors file or .safetensors.index.json`);
+  if (isTorchFile(path)) return openTorchFile(path);
+  throw new CheckpointError(`${path}: not a .safetensors file, .safetensors.index.json or file of torch.save (.pth)`);
 }
 
 /**
@@ -152,23 +161,44 @@ async function resolveLocal(path: string, options: ResolveModelOptions): Promise
     if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(errorCode(error) ?? "")) return undefined;
     throw fileError(error, path, "read", CheckpointError);
   });
-  if (stats === undefined) return undefined;
+  const halves = stats === undefined ? await halvesOf(path) : undefined;
+  if (stats === undefined && halves === undefined) return undefined;
   if (options.revision !== undefined) {
     throw new ConfigError(`revision "${options.revision}" has no effect: ${path} is a local path`);
   }
-  if (stats.isDirectory()) {
+  if (halves !== undefined) return halfFiles(path, dirname(resolve(path)), halves);
+  if (stats?.isDirectory()) {
     const folder = join(resolve(path), ...(options.subfolder ? checkSubfolder(options.subfolder).split("/") : []));
     const names = await readdir(folder).catch((error: unknown) => {
       throw fileError(error, folder, "read", CheckpointError);
     });
+    const [found, ...others] = findHalves(names);
+    // What has one of the known names is the whole model, in one file.
+    const hasWhole = names.some((name) => (options.stems ?? WEIGHT_STEMS).some((stem) => name.startsWith(`${stem}.`)));
+    if (found !== undefined && others.length === 0 && !hasWhole) return halfFiles(path, folder, found);
     return localFiles(path, folder, names, selectWeights(names, folder, options.stems));
   }
-  if (!isSafetensors(path) && !isShardIndex(path)) {
-    throw new CheckpointError(`${path}: not a folder, a .safetensors file or a .safetensors.index.json`);
+  if (!isSafetensors(path) && !isShardIndex(path) && !isTorchFile(path)) {
+    throw new CheckpointError(
+      `${path}: not a folder, a .safetensors file, a .safetensors.index.json or a file of torch.save (.pth)`,
+    );
   }
   if (options.subfolder) throw new ConfigError(`subfolder "${options.subfolder}" has no effect: ${path} is a file`);
   const folder = dirname(resolve(path));
   return localFiles(path, folder, await presentFiles(folder), basename(path));
+}
+
+/** The files whose names begin with `path` and end with `_encoder.pth` and `_decoder.pth`, or in `.safetensors`. */
+async function halvesOf(path: string): Promise<Halves | undefined> {
+  const stem = basename(path);
+  const names = await readdir(dirname(resolve(path))).catch(() => []);
+  const found = findHalves(names).filter((halves) => halves.stem === stem);
+  return found.find(({ encoder, decoder }) => encoder !== undefined && decoder !== undefined) ?? found[0];
+}
+
+async function halfFiles(source: string, folder: string, { encoder, decoder }: Halves): Promise<ModelFiles> {
+  const first = localFiles(source, folder, await presentFiles(folder), (encoder ?? decoder) as string);
+  return encoder === undefined || decoder === undefined ? first : { ...first, decoderPath: join(folder, decoder) };
 }
 
 function localFiles(source: string, folder: string, names: readonly string[], weights: string): ModelFiles {

@@ -51,7 +51,7 @@ const INDEX_ENDING = ".safetensors.index.json";
 export const WEIGHT_STEMS: readonly string[] = ["model", "diffusion_pytorch_model"];
 
 /** File name endings of checkpoints that can't be read here, for a better message. */
-const OTHER_FORMATS = /\.(bin|ckpt|pt|pth|msgpack|h5|onnx|gguf)$/i;
+const OTHER_FORMATS = /\.(msgpack|h5|onnx|gguf)$/i;
 
 /** Whether a file name is that of a shard index. */
 export function isShardIndex(fileName: string): boolean {
@@ -61,6 +61,11 @@ export function isShardIndex(fileName: string): boolean {
 /** Whether a file name is that of a safetensors file. */
 export function isSafetensors(fileName: string): boolean {
   return fileName.endsWith(SINGLE_ENDING);
+}
+
+/** Whether a file name is one that `torch.save` files go by. */
+export function isTorchFile(fileName: string): boolean {
+  return /\.(bin|ckpt|pt|pth)$/i.test(fileName);
 }
 
 /**
@@ -85,12 +90,15 @@ export function selectWeights(
   const choices = candidates.length > 0 ? candidates : files;
   const [first, ...others] = choices;
   if (first === undefined) {
+    const torch = fileNames.filter(isTorchFile);
     const other = fileNames.filter((name) => OTHER_FORMATS.test(name));
     throw new CheckpointError(
       `${where}: no weights found (expected ${stems.map((stem) => stem + SINGLE_ENDING).join(" or ")})`,
-      other.length === 0
-        ? {}
-        : { hint: `Found ${shortList(other)}; only safetensors files are read: convert it first.` },
+      torch.length > 0
+        ? { hint: `Found ${shortList(torch)}: give the path of the file itself.` }
+        : other.length > 0
+          ? { hint: `Found ${shortList(other)}; only safetensors and torch.save files are read: convert it first.` }
+          : {},
     );
   }
   if (others.length > 0) {

@@ -5,8 +5,9 @@ import { DC_AE } from "./dc-ae/dc-ae-family.js";
 import type { AutoencoderConfig, AutoencoderFamily } from "./family.js";
 import type { LatentForm } from "./latent.js";
 import { SD_VAE } from "./sd-vae/sd-vae-family.js";
+import { TINY } from "./tiny/tiny-family.js";
 
-export const FAMILIES = { "dc-ae": DC_AE, "sd-vae": SD_VAE } as const;
+export const FAMILIES = { "dc-ae": DC_AE, "sd-vae": SD_VAE, tiny: TINY } as const;
 
 /** Name of a family in descriptions and files. */
 export type Kind = keyof typeof FAMILIES;
@@ -37,6 +38,11 @@ export function familyOf<K extends Kind>({
 /** Pixels per latent position along each axis. */
 export function compressionOf(model: ModelConfig): number {
   return familyOf(model).compression(model.config);
+}
+
+/** Whether a model has that half: some checkpoints hold an encoder or a decoder alone. */
+export function hasPart(model: ModelConfig, part: "encoder" | "decoder"): boolean {
+  return familyOf(model).hasPart?.(model.config, part) ?? true;
 }
 
 /** "a DC-AE", "an SD-VAE": for messages. */

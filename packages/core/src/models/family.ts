@@ -106,6 +106,21 @@ export interface AutoencoderFamily<Config extends AutoencoderConfig = Autoencode
   encode(scope: Scope, x: Value, config: Config, options?: EncodeOptions): Value;
   /** Latents [N, L, h, w] to pictures [N, C, h*f, w*f]. */
   decode(scope: Scope, latent: Value, config: Config): Value;
+  /** Whether a model has that half; absent where it always has both. */
+  hasPart?(config: Config, part: "encoder" | "decoder"): boolean;
+  /** The configuration without the half of which a file in the format has nothing; absent where both halves are always there. */
+  withoutMissingPart?(config: Config, names: readonly string[], format: string): Config;
+  /**
+   * The configuration that the arrays of a file tell, where no published model has them: a proposal, which the arrays are then
+   * checked against. Absent, or undefined for a format, where names and shapes don't tell everything.
+   *
+   * @throws CheckpointError where they are those of no such model
+   */
+  inferConfig?(
+    arrays: Iterable<WeightPiece>,
+    format: string,
+    source: string,
+  ): ({ readonly config: Config } & LatentScaling) | undefined;
   /** Whether the encoder can give, and the decoder take, only the first channels of a latent. */
   isAdaptive(config: Config): { readonly encoder: boolean; readonly decoder: boolean };
   /** Blended tiles as diffusers has them for this model. */

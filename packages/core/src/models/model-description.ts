@@ -1,8 +1,8 @@
 /**
  * What a config.json says about a model, whichever format it is in, and the config.json of a model in either format.
  *
- * Official repositories hold only `{"model_name": "<preset>"}`. For a model that is no preset we write two keys of our own:
- * `config` with the official constructor's values, and `scaling_factor` where it is known.
+ * Official repositories hold only `{"model_name": "<preset>"}`. For a model that is no preset we write keys of our own: `config`
+ * with the official constructor's values, `family` where that isn't DC-AE, and `scaling_factor` where it is known.
  */
 import { ConfigError } from "../errors.js";
 import { quote } from "./config-issues.js";
@@ -70,17 +70,22 @@ export function readModelConfig(json: unknown, source = "config.json"): ModelDes
 }
 
 function readOfficialFile(file: Readonly<Record<string, unknown>>, source: string): ModelDescription {
-  const { model_name: name, config, scaling_factor: scalingFactor } = file;
+  const { model_name: name, config, family = "dc-ae", scaling_factor: scalingFactor } = file;
   if (name !== undefined && typeof name !== "string") {
     throw new ConfigError(`${source}: model_name is ${quote(name)} but must be a string`);
   }
   if (scalingFactor !== undefined && !(typeof scalingFactor === "number" && scalingFactor > 0)) {
     throw new ConfigError(`${source}: scaling_factor is ${quote(scalingFactor)} but must be a positive number`);
   }
-  // A file with its own configuration doesn't need a name that is known. DC-AE is the only family with such files.
+  // A file with its own configuration doesn't need a name that is known.
   if (config !== undefined) {
-    const parsed = FAMILIES["dc-ae"].officialConfig.read(config, `${source}: config`);
-    return { kind: "dc-ae", config: parsed, scalingFactor: scalingFactor ?? null, shiftFactor: null };
+    const kinds = KINDS.filter((candidate) => familyOf({ kind: candidate }).officialConfig !== undefined);
+    const kind = kinds.find((candidate) => candidate === family);
+    if (kind === undefined) {
+      throw new ConfigError(`${source}: family is ${quote(family)} but must be ${kinds.map(quote).join(" or ")}`);
+    }
+    const parsed = familyOf({ kind }).officialConfig?.read(config, `${source}: config`);
+    return { kind, config: parsed, scalingFactor: scalingFactor ?? null, shiftFactor: null } as ModelDescription;
   }
   const description = describePreset(getPreset(name ?? ""));
   return scalingFactor === undefined ? description : { ...description, scalingFactor };
@@ -119,11 +124,13 @@ export function toModelConfigFile(model: ModelDescription, format: CheckpointFor
   const { config, scalingFactor, preset: name } = model;
   const preset = name === undefined ? undefined : findPreset(name);
   const scaling = scalingFactor === null ? {} : { scaling_factor: scalingFactor };
+  // Files without it are of DC-AE.
+  const own = model.kind === "dc-ae" ? {} : { family: model.kind };
   const official = officialConfig.write(config);
   const isPreset =
     preset?.kind === model.kind && JSON.stringify(officialConfig.write(preset.config)) === JSON.stringify(official);
-  if (!isPreset) return { config: official, ...scaling };
+  if (!isPreset) return { ...own, config: official, ...scaling };
   if (scalingFactor === preset.scalingFactor) return { model_name: preset.name };
   // Without a factor of its own in the file, a name would bring the preset's back.
-  return scalingFactor === null ? { config: official } : { model_name: preset.name, ...scaling };
+  return scalingFactor === null ? { ...own, config: official } : { model_name: preset.name, ...scaling };
 }

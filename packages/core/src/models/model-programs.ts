@@ -7,7 +7,7 @@ import { createProgram, type Program } from "../graph/program.js";
 import { createScope, type Scope } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { Value } from "../graph/value.js";
-import { compressionOf, familyOf, type ModelConfig } from "./families.js";
+import { compressionOf, familyOf, hasPart, type ModelConfig } from "./families.js";
 import type { EncodeOptions } from "./family.js";
 
 type Shape = Parameters<typeof input>[1];
@@ -36,8 +36,8 @@ export function modelParameters(model: ModelConfig): ParameterSpec[] {
   const scope = createScope();
   const { inChannels, latentChannels } = model.config;
   const side = compressionOf(model);
-  encoder(scope, model, [1, inChannels, side, side]);
-  decoder(scope, model, [1, latentChannels, 1, 1]);
+  if (hasPart(model, "encoder")) encoder(scope, model, [1, inChannels, side, side]);
+  if (hasPart(model, "decoder")) decoder(scope, model, [1, latentChannels, 1, 1]);
   return [...scope.parameters.values()];
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatBlockType, parseBlockType } from "../../src/blocks/block-spec.js";
-import { recognizeFormat } from "../../src/checkpoint/names/infer-model.js";
+import { inferModel, recognizeFormat } from "../../src/checkpoint/names/infer-model.js";
 import { mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { ConfigError } from "../../src/errors.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
@@ -11,7 +11,7 @@ import { readModelConfig, toModelConfigFile } from "../../src/models/model-descr
 import { modelParameters } from "../../src/models/model-programs.js";
 import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/kl-config.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
-import { anyBlock, anyDcAeConfig, anyStage } from "../support/arbitrary-config.js";
+import { anyBlock, anyDcAeConfig, anyStage, anyTinyConfig } from "../support/arbitrary-config.js";
 import { weightsOfPlan } from "../support/memory-weights.js";
 
 const runs = { seed: 20241014, numRuns: 300 };
@@ -186,5 +186,19 @@ test("readers of configurations answer any JSON with a configuration or a Config
       }
     }),
     { ...runs, numRuns: 2000 },
+  );
+});
+
+test("a tiny autoencoder's configuration to JSON and back, and from the arrays of its files", () => {
+  fc.assert(
+    fc.property(anyTinyConfig, (config) => {
+      const model = { kind: "tiny", config, scalingFactor: 1, shiftFactor: null } as const;
+      expect(readModelConfig(throughText(toModelConfigFile(model, "official")))).toEqual(model);
+      const format = config.encoder === null ? "taesd-decoder" : config.decoder === null ? "taesd-encoder" : "taesd";
+      const weights = weightsOfPlan(planWeights(modelParameters(model), format));
+      expect(recognizeFormat(weights.entries.keys())).toBe(format);
+      expect(inferModel(weights)).toEqual(model);
+    }),
+    runs,
   );
 });

@@ -4,12 +4,14 @@ import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { PRESETS } from "../../src/models/families.js";
 import { findPreset, getPreset, presetHubId } from "../../src/models/find-preset.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
+import { readTinyConfig } from "../../src/models/tiny/tiny-config.js";
+
+const RESOLVE = { "dc-ae": resolveDcAeConfig, "sd-vae": resolveSdVaeConfig, tiny: readTinyConfig } as const;
 
 test.each(PRESETS.map((preset) => [preset.name, preset] as const))(
   "%s is a valid, complete configuration",
   (_, preset) => {
-    const resolved = preset.kind === "dc-ae" ? resolveDcAeConfig(preset.config) : resolveSdVaeConfig(preset.config);
-    expect(preset.config).toEqual(resolved);
+    expect(preset.config).toEqual(RESOLVE[preset.kind](preset.config as never));
   },
 );
 

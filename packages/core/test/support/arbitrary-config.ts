@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { ACT_NAMES, type ActName, type BlockSpec, NORM_NAMES, type NormName } from "../../src/blocks/block-spec.js";
 import type { DcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
+import type { TinyConfig, TinyLevel } from "../../src/models/tiny/tiny-config.js";
 
 const odd = fc.integer({ min: 0, max: 3 }).map((half) => 2 * half + 1);
 const attention: fc.Arbitrary<BlockSpec> = fc.record({
@@ -129,3 +130,35 @@ export function anyDcAeConfig(kind: "any" | "diffusers"): fc.Arbitrary<DcAeConfi
       }),
   );
 }
+
+const anyTinyLevels = fc.array(
+  fc.record({ channels: fc.integer({ min: 1, max: 9 }), blocks: fc.integer({ min: 1, max: 3 }), pool: fc.boolean() }),
+  { minLength: 1, maxLength: 5 },
+);
+
+/** Tiny autoencoders of any widths and depths, some of them halves. */
+export const anyTinyConfig: fc.Arbitrary<TinyConfig> = fc
+  .record({
+    stem: fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 2 }),
+    encoder: anyTinyLevels,
+    decoder: anyTinyLevels,
+    inChannels: fc.integer({ min: 1, max: 4 }),
+    outChannels: fc.integer({ min: 1, max: 4 }),
+    latentChannels: fc.integer({ min: 1, max: 9 }),
+    halves: fc.constantFrom("both", "encoder", "decoder"),
+  })
+  .map(({ stem, encoder, decoder, inChannels, outChannels, latentChannels, halves }): TinyConfig => {
+    const [widest] = decoder as [TinyLevel];
+    const levels = Array.from({ length: stem.length + encoder.length }, (_, i) => decoder[i] ?? widest);
+    return {
+      // Of a half that lacks nothing is known.
+      inChannels: halves === "decoder" ? 3 : inChannels,
+      outChannels: halves === "encoder" ? 3 : outChannels,
+      latentChannels,
+      act: "relu",
+      encoder: halves === "decoder" ? null : { stem, levels: encoder },
+      decoder: halves === "encoder" ? null : { levels },
+      latentMagnitude: 3,
+      latentShift: 0.5,
+    };
+  });

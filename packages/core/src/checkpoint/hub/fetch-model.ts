@@ -9,6 +9,7 @@ import {
   type DownloadProgress,
   isSafetensors,
   isShardIndex,
+  isTorchFile,
   MAX_CONFIG_BYTES,
   type OpenedModel,
   parseModelConfig,
@@ -16,6 +17,7 @@ import {
 } from "../opened-model.js";
 import { openSafetensors } from "../safetensors/reader.js";
 import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "../safetensors/shards.js";
+import { openTorch } from "../torch/torch-file.js";
 import type { Weights } from "../weights.js";
 import { guardFetch } from "./guarded-fetch.js";
 import {
@@ -91,7 +93,7 @@ function locate(idOrUrl: string, options: FetchModelOptions): { base: string; we
   }
   const slash = idOrUrl.lastIndexOf("/");
   const fileName = idOrUrl.slice(slash + 1);
-  if (isSafetensors(fileName) || isShardIndex(fileName)) {
+  if (isSafetensors(fileName) || isShardIndex(fileName) || isTorchFile(fileName)) {
     return { base: idOrUrl.slice(0, slash + 1), weightNames: [fileName] };
   }
   return { base: `${idOrUrl.replace(/\/+$/, "")}/${subfolder}`, weightNames };
@@ -103,6 +105,7 @@ async function openFetched(
   name: string,
   get: (name: string) => Promise<Uint8Array | undefined>,
 ): Promise<Weights> {
+  if (isTorchFile(name)) return openTorch(bytesSource(bytes, base + name));
   if (!isShardIndex(name)) return openSafetensors(bytesSource(bytes, base + name));
   return openShards(parseShardIndex(bytes, base + name), base + name, async (shard) => {
     const content = await get(shard);

@@ -7,7 +7,14 @@
  */
 import { CheckpointError, ConfigError } from "../../errors.js";
 import type { Preset } from "../../models/families.js";
-import { FAMILIES, familyOfFormat, KINDS, type ModelConfig, type WeightFormat } from "../../models/families.js";
+import {
+  FAMILIES,
+  familyOf,
+  familyOfFormat,
+  KINDS,
+  type ModelConfig,
+  type WeightFormat,
+} from "../../models/families.js";
 import type { WeightNames } from "../../models/family.js";
 import type { ModelDescription } from "../../models/model-description.js";
 import { modelParameters } from "../../models/model-programs.js";
@@ -81,7 +88,16 @@ type Arrays = Pick<Weights, "source"> & {
 
 /** The published architectures that have exactly these arrays. Several when names and shapes don't tell them apart. */
 export function matchPublishedModels(weights: Arrays, format: WeightFormat): ModelMatch[] {
-  return publishedModels(format).filter(({ model }) => hasExactly(weights, model, format));
+  const names = [...weights.entries.keys()];
+  return publishedModels(format)
+    .map(({ model, presets }) => ({ model: withoutMissingPart(model, names, format), presets }))
+    .filter(({ model }) => hasExactly(weights, model, format));
+}
+
+/** A model without the half that a file in the format has nothing of, where its family can do without. */
+export function withoutMissingPart<M extends ModelConfig>(model: M, names: readonly string[], format: WeightFormat): M {
+  const config = familyOf(model).withoutMissingPart?.(model.config, names, format);
+  return config === undefined ? model : { ...model, config };
 }
 
 /** Presets of one architecture share their config. */
@@ -119,6 +135,10 @@ export function inferModel(weights: Arrays): ModelDescription {
   const matches = matchPublishedModels(weights, format);
   const [match, ...others] = matches;
   if (match === undefined) {
+    const kind = familyOfFormat(format);
+    const arrays = [...weights.entries].map(([name, { shape }]) => ({ name, shape }));
+    const inferred = familyOf({ kind }).inferConfig?.(arrays, format, weights.source);
+    if (inferred !== undefined) return { kind, ...inferred } as ModelDescription;
     throw new ConfigError(`${weights.source}: no published model has these tensors`, {
       hint: "Pass the model's configuration: its activations can't be seen in the tensors.",
     });
