@@ -16,6 +16,7 @@ export {
   AutoencoderKL,
   AutoencoderTiny,
   loadAutoencoder,
+  type PretrainedAutoencoder,
   type WebLoadOptions,
 } from "./autoencoders/pretrained.browser.js";
 export { CheckpointError, ConfigError, DataError, DcaeError, EngineError, ShapeError } from "./errors.js";

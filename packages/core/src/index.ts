@@ -17,7 +17,13 @@ export {
   type SaveOptions,
   type TilingOptions,
 } from "./autoencoders/index.js";
-export { AutoencoderDC, AutoencoderKL, AutoencoderTiny, loadAutoencoder } from "./autoencoders/pretrained.node.js";
+export {
+  AutoencoderDC,
+  AutoencoderKL,
+  AutoencoderTiny,
+  loadAutoencoder,
+  type PretrainedAutoencoder,
+} from "./autoencoders/pretrained.node.js";
 export { CheckpointError, ConfigError, DataError, DcaeError, EngineError, ShapeError } from "./errors.js";
 export { type DType, Tensor } from "./graph/index.js";
 export {

@@ -1,13 +1,12 @@
 /** The options that say where a model runs, and loading it there. */
 import {
-  type AutoencoderDC,
-  type AutoencoderKL,
   type CalibrationOptions,
   createEngine,
   type Device,
   type Engine,
   loadAutoencoder,
   loadImage,
+  type PretrainedAutoencoder,
 } from "@dcae/core";
 import { errorAs, rethrowAs } from "@dcae/core/graph";
 import { isPictureName } from "@dcae/core/image";
@@ -30,7 +29,7 @@ import { UsageError } from "../usage-error.js";
 import { type ModelFlags, modelSource, openOptions } from "./model-options.js";
 import { parseCount } from "./parse-values.js";
 
-export type Model = AutoencoderDC | AutoencoderKL;
+export type Model = PretrainedAutoencoder;
 
 /** Where a fixed computation runs. */
 export interface DeviceFlags {

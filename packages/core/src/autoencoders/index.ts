@@ -13,5 +13,6 @@ export {
   type LoadOptions,
   loadAutoencoder,
   type ModelForm,
+  type PretrainedAutoencoder,
 } from "./pretrained.node.js";
 export { type SaveOptions, STORAGE_DTYPES, type StorageDType, saveCheckpoint } from "./save-checkpoint.node.js";

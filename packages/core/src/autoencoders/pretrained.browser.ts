@@ -52,20 +52,18 @@ export class AutoencoderTiny extends Autoencoder<"tiny"> {
 }
 
 /** The class of each family. */
-const CLASSES: { readonly [K in Kind]: new (parts: ModelParts<K>) => Autoencoder<K> } = {
+const CLASSES = {
   "dc-ae": AutoencoderDC,
   "sd-vae": AutoencoderKL,
   tiny: AutoencoderTiny,
-};
+} satisfies { readonly [K in Kind]: new (parts: ModelParts<K>) => Autoencoder<K> };
+
+/** An autoencoder of any family. */
+export type PretrainedAutoencoder = InstanceType<(typeof CLASSES)[Kind]>;
 
 /** Loads an autoencoder of any family; `kind` tells which. */
-export async function loadAutoencoder(
-  idOrUrl: string,
-  options: WebLoadOptions = {},
-): Promise<AutoencoderDC | AutoencoderKL | AutoencoderTiny> {
+export async function loadAutoencoder(idOrUrl: string, options: WebLoadOptions = {}): Promise<PretrainedAutoencoder> {
   const parts = await loadParts(BROWSER, idOrUrl, options);
-  const Class = CLASSES[parts.description.kind] as new (
-    parts: ModelParts,
-  ) => AutoencoderDC | AutoencoderKL | AutoencoderTiny;
+  const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => PretrainedAutoencoder;
   return new Class(parts);
 }

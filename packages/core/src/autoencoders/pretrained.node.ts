@@ -103,21 +103,19 @@ export class AutoencoderTiny extends NodeAutoencoder<"tiny"> {
 }
 
 /** The class of each family. */
-const CLASSES: { readonly [K in Kind]: new (parts: ModelParts<K>) => NodeAutoencoder<K> } = {
+const CLASSES = {
   "dc-ae": AutoencoderDC,
   "sd-vae": AutoencoderKL,
   tiny: AutoencoderTiny,
-};
+} satisfies { readonly [K in Kind]: new (parts: ModelParts<K>) => NodeAutoencoder<K> };
+
+/** An autoencoder of any family. */
+export type PretrainedAutoencoder = InstanceType<(typeof CLASSES)[Kind]>;
 
 /** Loads the autoencoder that a checkpoint holds, of any family; `kind` tells which. */
-export async function loadAutoencoder(
-  idOrPath: string,
-  options: LoadOptions = {},
-): Promise<AutoencoderDC | AutoencoderKL | AutoencoderTiny> {
+export async function loadAutoencoder(idOrPath: string, options: LoadOptions = {}): Promise<PretrainedAutoencoder> {
   const parts = await loadParts(NODE, idOrPath, options);
-  const Class = CLASSES[parts.description.kind] as new (
-    parts: ModelParts,
-  ) => AutoencoderDC | AutoencoderKL | AutoencoderTiny;
+  const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => PretrainedAutoencoder;
   return new Class(parts);
 }
 

@@ -4,8 +4,9 @@
  *
  * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do.
  */
-import { type AutoencoderDC, type AutoencoderKL, ConfigError, loadAutoencoder } from "@dcae/core";
+import { ConfigError, loadAutoencoder, type PretrainedAutoencoder } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { familyOf } from "@dcae/core/models";
 import { withClosing } from "@dcae/core/runtime";
 import {
   denoiserParameters,
@@ -33,7 +34,7 @@ export interface TrainDiffusionOptions extends TrainingRunOptions {
   /** A recipe or a file (`loadDiffusionConfig`), or an object (`parseDiffusionConfig`). */
   readonly config: DiffusionConfig;
   /** Loads the autoencoder that decodes samples. Default: `loadAutoencoder`, on the CPU. */
-  readonly loadDecoder?: ((source: string) => Promise<AutoencoderDC | AutoencoderKL>) | undefined;
+  readonly loadDecoder?: ((source: string) => Promise<PretrainedAutoencoder>) | undefined;
   readonly progress?: TrainingProgress | undefined;
 }
 
@@ -68,7 +69,7 @@ interface Parts {
   readonly latents: LatentDataset;
   readonly held: LatentDataset;
   readonly network: ParsedDenoiser;
-  readonly decoder: AutoencoderDC | AutoencoderKL | undefined;
+  readonly decoder: PretrainedAutoencoder | undefined;
   readonly weights: Weights;
 }
 
@@ -142,7 +143,7 @@ async function startWeights({ init, seed }: DiffusionConfig, network: ParsedDeno
 async function openDecoder(
   { config: training, loadDecoder = decodeOnCpu, onMessage }: TrainDiffusionOptions,
   latents: LatentDataset,
-): Promise<AutoencoderDC | AutoencoderKL | undefined> {
+): Promise<PretrainedAutoencoder | undefined> {
   if (training.samples === null) return undefined;
   const source = training.autoencoder ?? latents.source;
   if (source === null || latents.scalingFactor === null) {
@@ -154,7 +155,7 @@ async function openDecoder(
   const decoder = await loadDecoder(source);
   const { config } = decoder;
   const [channels] = latents.shape;
-  const isAdaptive = "decoder" in config && config.decoder.inBlockType === "AdaptiveInputConvLayer";
+  const { decoder: isAdaptive } = familyOf(decoder.description).isAdaptive(config);
   if (isAdaptive ? channels <= config.latentChannels : channels === config.latentChannels) return decoder;
   await decoder.dispose();
   throw new ConfigError(
