@@ -79,3 +79,6 @@ export {
   sdVaeSpatialCompression,
 } from "./sd-vae/sd-vae-config.js";
 export type { SdVaePreset } from "./sd-vae/sd-vae-presets.js";
+export { tinyDecode, tinyEncode } from "./tiny/tiny.js";
+export type { TinyConfig, TinyLevel } from "./tiny/tiny-config.js";
+export type { TinyPreset } from "./tiny/tiny-family.js";
