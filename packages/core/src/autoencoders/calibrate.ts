@@ -8,9 +8,13 @@
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
 import type { Program } from "../graph/program.js";
-import { beforeQuantization } from "../graph/rewrite/int8.js";
-import { mergeRanges, RANGES_OUTPUT, withRanges } from "../graph/rewrite/observe-ranges.js";
-import type { ActivationRanges } from "../graph/rewrite/quantize.js";
+import {
+  type ActivationRanges,
+  beforeQuantization,
+  mergeRanges,
+  RANGES_OUTPUT,
+  withRanges,
+} from "../graph/rewrite/quantize.js";
 import type { Tensor } from "../graph/tensor.js";
 import { compressionOf, familyOf, type ModelConfig } from "../models/families.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";

@@ -5,11 +5,11 @@
  */
 import { ConfigError } from "../errors.js";
 import { inlineComposites, mapProgram } from "../graph/map-graph.js";
-import { input } from "../graph/ops/leaves.js";
+import { input } from "../graph/ops/elementwise.js";
 import { createProgram, type Program } from "../graph/program.js";
 import { sizeOf } from "../graph/tensor.js";
-import { cutValues, valuesBetween } from "../graph/tiling/pixel-flow.js";
 import type { Grid } from "../graph/tiling/pixel-layout.js";
+import { cutValues, valuesBetween } from "../graph/tiling/tile-program.js";
 import { tileOf } from "../graph/tiling/tile-rules.js";
 import type { Value } from "../graph/value.js";
 import { outlinePasses, SEAM, type TilePass } from "./exact-tiling-passes.js";

@@ -6,9 +6,16 @@
  * then, and the tiles' shares in the next sums. So every pass ends at a value that all later ones can start from, and the
  * result is that of the whole picture.
  */
-import { cutValues, type PixelFlow, pixelFlow } from "../graph/tiling/pixel-flow.js";
+
 import type { Grid, Region } from "../graph/tiling/pixel-layout.js";
-import { buildTile, type Tile, type TileTarget } from "../graph/tiling/tile-program.js";
+import {
+  buildTile,
+  cutValues,
+  type PixelFlow,
+  pixelFlow,
+  type Tile,
+  type TileTarget,
+} from "../graph/tiling/tile-program.js";
 import type { Value } from "../graph/value.js";
 
 /** Name of the input that takes the picture of the pass before. */

@@ -5,7 +5,7 @@
  * (exact-tiling-passes.ts) the largest ones that fit, since tiles compute their halos twice.
  */
 import { ConfigError } from "../errors.js";
-import { countMacs } from "../graph/count-macs.js";
+import { countMacs } from "../graph/analyze.js";
 import { createProgram, type Program } from "../graph/program.js";
 import type { Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";

@@ -1,10 +1,8 @@
 /** Squeeze-and-excitation and coordinate attention (dcae.md 2.7; no published preset uses them). */
-import type { Dim } from "../graph/dim.js";
-import { staticShape } from "../graph/dim.js";
+import { type Dim, staticShape } from "../graph/dim.js";
 import { silu } from "../graph/ops/composites.js";
-import { mul, sigmoid } from "../graph/ops/elementwise.js";
+import { mul, reduceMean, sigmoid } from "../graph/ops/elementwise.js";
 import { concat, split, transpose } from "../graph/ops/layout.js";
-import { reduceMean } from "../graph/ops/reduce.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import { conv } from "./conv.js";

@@ -1,8 +1,7 @@
 /** Convolutions with their parameters: the bare `conv` and the official `ConvLayer` (dcae.md 1.5). */
 import { conv2d } from "../graph/ops/linear.js";
-import type { Initializer } from "../graph/parameter.js";
 import type { Scope } from "../graph/scope.js";
-import type { Padding2d, Value } from "../graph/value.js";
+import type { Initializer, Padding2d, Value } from "../graph/value.js";
 import { activation } from "./activation.js";
 import type { ActName, NormName } from "./block-spec.js";
 import { norm } from "./norm.js";

@@ -3,9 +3,8 @@
  */
 import { shapeSize } from "../graph/dim.js";
 import { layerNorm, rmsNorm } from "../graph/ops/composites.js";
-import { add, div, mul, sqrt, square, sub } from "../graph/ops/elementwise.js";
+import { add, channelAffine, div, mul, reduceMean, sqrt, square, sub } from "../graph/ops/elementwise.js";
 import { reshape } from "../graph/ops/layout.js";
-import { channelAffine, reduceMean } from "../graph/ops/reduce.js";
 import { ONES, type Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import type { NormName } from "./block-spec.js";

@@ -2,10 +2,9 @@
  * Named arrays of a checkpoint that are read one by one, so that a file of many gigabytes is never held in the heap; those of a
  * fresh model, drawn when they are read; and a search for values that no weight may have.
  */
-import { type DType, dtypeKind } from "../graph/dtype.js";
-import { decodeFloats, isNarrowFloat } from "../graph/float-formats.js";
-import type { ParameterSpec } from "../graph/parameter.js";
+import { type DType, decodeFloats, dtypeKind, isNarrowFloat } from "../graph/dtype.js";
 import type { Tensor } from "../graph/tensor.js";
+import type { ParameterSpec } from "../graph/value.js";
 import { initializeParameter } from "../models/initialize.js";
 
 /** Byte range of a local file that holds the raw little-endian elements of an array, row-major. */

@@ -1,9 +1,7 @@
 /** The one place where values are made: shape inference happens here, when an op is built. */
-import { elementwiseRules } from "./infer/elementwise.js";
-import { layoutRules } from "./infer/layout.js";
-import { quantizationRules } from "./infer/quantization.js";
+import { elementwiseRules, layoutRules } from "./infer/elementwise-and-layout.js";
 import { type InferRule, pathOf } from "./infer/rule.js";
-import { spatialRules } from "./infer/spatial.js";
+import { quantizationRules, spatialRules } from "./infer/spatial.js";
 import type { OpAttributes, OpInputs, OpName, Value, ValueOf } from "./value.js";
 
 /** A row per op; a missing one doesn't compile. */

@@ -1,7 +1,8 @@
 /** Graph to graph: the one place that makes a graph again with some of its values replaced. */
+
+import { topologicalOrder } from "./analyze.js";
 import { rebuild } from "./composites/composite.js";
 import { createProgram, type Program } from "./program.js";
-import { topologicalOrder } from "./traverse.js";
 import type { Value, ValueOf } from "./value.js";
 
 /**

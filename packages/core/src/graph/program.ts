@@ -5,10 +5,9 @@
  * `updates` names a parameter of the graph and the value that replaces it after the run.
  */
 import { ShapeError } from "../errors.js";
+import { inputsOf, parametersOf } from "./analyze.js";
 import { shapeEqual, shapeToString } from "./dim.js";
-import type { ParameterSpec } from "./parameter.js";
-import { inputsOf, parametersOf } from "./traverse.js";
-import type { Value, ValueOf } from "./value.js";
+import type { ParameterSpec, Value, ValueOf } from "./value.js";
 
 export interface Program {
   /** For messages and profiles, as in "encode". */

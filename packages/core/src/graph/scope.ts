@@ -6,9 +6,8 @@
  */
 import { ShapeError } from "../errors.js";
 import { dtypeKind } from "./dtype.js";
-import { parameter } from "./ops/leaves.js";
-import type { Initializer, ParameterSpec } from "./parameter.js";
-import type { Value } from "./value.js";
+import { parameter } from "./ops/elementwise.js";
+import type { Initializer, ParameterSpec, Value } from "./value.js";
 
 export interface ParameterOptions {
   /** How a fresh model draws the values (default: all 0). */

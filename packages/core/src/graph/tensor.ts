@@ -7,8 +7,18 @@
  * makes a tensor may fill its array before handing it on, and nobody writes to a tensor that was given to them.
  */
 import { ShapeError } from "../errors.js";
-import { allocate, byteSize, type DType, dtypeKind, isBigIntDType, isStorageOf, type StorageOf } from "./dtype.js";
-import { decodeFloats, encodeFloats, isNarrowFloat } from "./float-formats.js";
+import {
+  allocate,
+  byteSize,
+  type DType,
+  decodeFloats,
+  dtypeKind,
+  encodeFloats,
+  isBigIntDType,
+  isNarrowFloat,
+  isStorageOf,
+  type StorageOf,
+} from "./dtype.js";
 import { formatTensor } from "./format-tensor.js";
 
 /** A range along one axis, as in Python: negative positions count from the end. */

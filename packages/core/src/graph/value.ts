@@ -9,7 +9,6 @@
 import type { CompositeCall } from "./composites/composite-row.js";
 import type { Dim } from "./dim.js";
 import type { DType } from "./dtype.js";
-import type { ParameterSpec } from "./parameter.js";
 import type { Tensor } from "./tensor.js";
 
 /** Padding of the two spatial axes. */
@@ -193,3 +192,23 @@ export interface ValueOf<K extends OpName> {
 
 /** A node of the graph. Discriminated by `op`. */
 export type Value = { [K in OpName]: ValueOf<K> }[OpName];
+
+/** How the initial values of a parameter are drawn (PyTorch's defaults, dcae.md section 11). */
+export type Initializer =
+  /** Uniform in [-bound, bound]. */
+  | { readonly kind: "uniform"; readonly bound: number }
+  /** Normal, with mean 0 unless it says another. */
+  | { readonly kind: "normal"; readonly std: number; readonly mean?: number }
+  | { readonly kind: "constant"; readonly value: number }
+  /** Fixed values in row-major order (a table of sines), made when they are needed. */
+  | { readonly kind: "computed"; readonly values: () => Float32Array };
+
+export interface ParameterSpec {
+  /** Official name, with dots, as in `encoder.stages.1.op_list.0.main.conv1.conv.weight`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly init: Initializer;
+  /** false for buffers (batch-norm statistics), which no optimizer changes. */
+  readonly trainable: boolean;
+}

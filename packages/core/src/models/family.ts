@@ -2,9 +2,9 @@
  * A family of autoencoders as data: everything in which one differs from another, its published models included. What works on
  * autoencoders asks the row (families.ts) and never which family it is.
  */
-import type { ParameterSpec } from "../graph/parameter.js";
+
 import type { Scope } from "../graph/scope.js";
-import type { Value } from "../graph/value.js";
+import type { ParameterSpec, Value } from "../graph/value.js";
 import type { BlendedTiles } from "./blended-tiles.js";
 import type { LatentForm } from "./latent.js";
 

@@ -5,9 +5,9 @@
  * on the order in which parameters are made, nor on which others there are.
  */
 import { ConfigError } from "../errors.js";
-import type { ParameterSpec } from "../graph/parameter.js";
 import { createRandom } from "../graph/random.js";
 import { Tensor } from "../graph/tensor.js";
+import type { ParameterSpec } from "../graph/value.js";
 
 /**
  * The initial values of one parameter.

@@ -1,12 +1,11 @@
 /**
  * A model as programs, and the parameters that these name: there is no second list of names.
  */
-import { input } from "../graph/ops/leaves.js";
-import type { ParameterSpec } from "../graph/parameter.js";
+import { input } from "../graph/ops/elementwise.js";
 import { createProgram, type Program } from "../graph/program.js";
 import { createScope, type Scope } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
-import type { Value } from "../graph/value.js";
+import type { ParameterSpec, Value } from "../graph/value.js";
 import { compressionOf, familyOf, hasPart, type ModelConfig } from "./families.js";
 import type { EncodeOptions } from "./family.js";
 

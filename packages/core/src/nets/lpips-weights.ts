@@ -5,7 +5,7 @@
  */
 import type { WeightEntry, Weights } from "../checkpoint/weights.js";
 import { CheckpointError } from "../errors.js";
-import { input } from "../graph/ops/leaves.js";
+import { input } from "../graph/ops/elementwise.js";
 import { createScope } from "../graph/scope.js";
 import { closeAll } from "../runtime/close-all.js";
 import { type LpipsOptions, type LpipsTrunk, lpips, lpipsMinSide, lpipsSliceOf } from "./lpips.js";

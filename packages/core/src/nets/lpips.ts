@@ -7,10 +7,21 @@
  */
 import { ShapeError } from "../errors.js";
 import { shapeToString } from "../graph/dim.js";
-import { add, div, equal, mul, relu, sqrt, square, sub, where } from "../graph/ops/elementwise.js";
-import { constant } from "../graph/ops/leaves.js";
+import {
+  add,
+  constant,
+  div,
+  equal,
+  mul,
+  reduceMean,
+  reduceSum,
+  relu,
+  sqrt,
+  square,
+  sub,
+  where,
+} from "../graph/ops/elementwise.js";
 import { conv2d, maxPool2d } from "../graph/ops/linear.js";
-import { reduceMean, reduceSum } from "../graph/ops/reduce.js";
 import type { Scope } from "../graph/scope.js";
 import { Tensor } from "../graph/tensor.js";
 import type { Value } from "../graph/value.js";

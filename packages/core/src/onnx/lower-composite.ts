@@ -1,9 +1,10 @@
 /** Composites in ONNX: as the one operator that their row in the table names, or as their bodies. */
-import { compositeRow } from "../graph/composites/composite-table.js";
+
+import { topologicalOrder } from "../graph/analyze.js";
+import { compositeRow } from "../graph/composites/composite.js";
 import { inlineComposites } from "../graph/map-graph.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
-import { topologicalOrder } from "../graph/traverse.js";
 import type { Value, ValueOf } from "../graph/value.js";
 import type { Lowering } from "./lowerings.js";
 

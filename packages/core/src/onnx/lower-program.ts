@@ -8,13 +8,12 @@
  */
 
 import { EngineError } from "../errors.js";
+import { dependents, topologicalOrder } from "../graph/analyze.js";
 import { type Dim, dimEqual, isStaticShape, symbolsOf } from "../graph/dim.js";
 import type { DType } from "../graph/dtype.js";
-import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
-import { dependents, topologicalOrder } from "../graph/traverse.js";
-import type { OpName, Value } from "../graph/value.js";
+import type { OpName, ParameterSpec, Value } from "../graph/value.js";
 import { blockedLayout } from "./blocked-layout.js";
 import { onnxForm } from "./lower-composite.js";
 import { type AttributeLike, type Lowering, type LoweringContext, lowerings } from "./lowerings.js";

@@ -3,7 +3,7 @@
  */
 
 import { type Dim, dimDivide, dimEqual, dimMultiply, shapeSize } from "../graph/dim.js";
-import { scalarTensor } from "../graph/infer/scalar-tensor.js";
+import { scalarTensor } from "../graph/infer/rule.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
 import type {
   OpName,

@@ -8,9 +8,9 @@ import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError } from "../errors.js";
 import { byteSize } from "../graph/dtype.js";
-import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { sizeOf, type Tensor } from "../graph/tensor.js";
+import type { ParameterSpec } from "../graph/value.js";
 import { lowerProgram, type ParameterBinding } from "./lower-program.js";
 import { type ExternalData, encodeModel } from "./model-proto.js";
 

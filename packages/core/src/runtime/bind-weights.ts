@@ -14,9 +14,9 @@
 import type { FileLocation, WeightEntry, Weights } from "../checkpoint/weights.js";
 import { CheckpointError } from "../errors.js";
 import { byteSize, type DType } from "../graph/dtype.js";
-import type { ParameterSpec } from "../graph/parameter.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
+import type { ParameterSpec } from "../graph/value.js";
 import type { ParameterBinding } from "../onnx/lower-program.js";
 
 /** Tensors up to this many bytes are stored in the model. */

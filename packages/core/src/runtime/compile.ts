@@ -5,9 +5,8 @@
 import { ConfigError, EngineError } from "../errors.js";
 import type { Program } from "../graph/program.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
-import { toInt8 } from "../graph/rewrite/int8.js";
 import { optimize as rewriteFaster } from "../graph/rewrite/optimize.js";
-import type { ActivationRanges } from "../graph/rewrite/quantize.js";
+import { type ActivationRanges, toInt8 } from "../graph/rewrite/quantize.js";
 import { onnxForm } from "../onnx/lower-composite.js";
 import { COMPUTE_DTYPES, type ComputeDType, type Device } from "./engine.js";
 import { predictMemory } from "./predict-memory.js";

@@ -4,8 +4,7 @@
 import { realpath } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { ConfigError, EngineError, errorMessage } from "../errors.js";
-import { add } from "../graph/ops/elementwise.js";
-import { input } from "../graph/ops/leaves.js";
+import { add, input } from "../graph/ops/elementwise.js";
 import { createProgram } from "../graph/program.js";
 import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";

@@ -5,7 +5,7 @@
  * The layout is the runtime's own affair: it depends on the processor, and another version may do without. So nothing is taken
  * for granted; where the answer isn't the expected one, models keep to ONNX's own operators.
  */
-import { input } from "../graph/ops/leaves.js";
+import { input } from "../graph/ops/elementwise.js";
 import { conv2d } from "../graph/ops/linear.js";
 import { createProgram } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";

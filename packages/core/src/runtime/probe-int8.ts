@@ -5,8 +5,8 @@
  * values overflow and are clamped. The runtime has an exact form for them, which takes twice the time of VNNI's, so that it is
  * asked for only where it is needed.
  */
-import { constant, input } from "../graph/ops/leaves.js";
-import { qlinearConv2d } from "../graph/ops/quantization.js";
+import { constant, input } from "../graph/ops/elementwise.js";
+import { qlinearConv2d } from "../graph/ops/linear.js";
 import { createProgram } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { lowerProgram } from "../onnx/lower-program.js";

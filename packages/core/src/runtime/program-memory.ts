@@ -5,13 +5,12 @@
  * ops that work in place (op-traits.ts) write over an operand that nobody needs any more. What runtimes reorder, and scratch
  * memory of convolutions, isn't known here.
  */
-import { analyze } from "../graph/analyze.js";
+import { analyze, dependents } from "../graph/analyze.js";
 import { staticShape } from "../graph/dim.js";
 import { byteSize } from "../graph/dtype.js";
 import { opTraits } from "../graph/op-traits.js";
 import type { Program } from "../graph/program.js";
 import { sizeOf } from "../graph/tensor.js";
-import { dependents } from "../graph/traverse.js";
 import type { Value } from "../graph/value.js";
 import { onnxForm } from "../onnx/lower-composite.js";
 

@@ -2,8 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { cosineOfTurn, naturalLog, sineOfTurn } from "../../src/graph/deterministic-math.js";
-import { philox4x32 } from "../../src/graph/philox.js";
-import { createRandom } from "../../src/graph/random.js";
+import { createRandom, philox4x32 } from "../../src/graph/random.js";
 
 const run = { seed: 20241014, numRuns: 300 };
 const word = fc.integer({ min: 0, max: 0xffffffff });

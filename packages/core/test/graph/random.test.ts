@@ -1,8 +1,7 @@
 /** Philox against the answers its authors published, and what `createRandom` promises about positions and floats. */
 import { expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
-import { philox4x32, type Words2, type Words4 } from "../../src/graph/philox.js";
-import { createRandom, streamNumber } from "../../src/graph/random.js";
+import { createRandom, philox4x32, streamNumber, type Words2, type Words4 } from "../../src/graph/random.js";
 
 const ones = 0xffffffff;
 

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import type { NarrowFloat } from "../../src/graph/float-formats.js";
+import type { NarrowFloat } from "../../src/graph/dtype.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { openBytes } from "../support/raw-safetensors.js";
 

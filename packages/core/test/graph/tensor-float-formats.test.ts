@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeFloats, encodeFloats, isNarrowFloat, type NarrowFloat } from "../../src/graph/float-formats.js";
+import { decodeFloats, encodeFloats, isNarrowFloat, type NarrowFloat } from "../../src/graph/dtype.js";
 
 const narrow: readonly NarrowFloat[] = ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"];
 const bits = { float16: 16, bfloat16: 16, float8_e4m3fn: 8, float8_e5m2: 8 } as const;

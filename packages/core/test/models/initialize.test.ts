@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { initialWeights } from "../../src/checkpoint/weights.js";
 import { ConfigError } from "../../src/errors.js";
-import type { Initializer, ParameterSpec } from "../../src/graph/parameter.js";
+import type { Initializer, ParameterSpec } from "../../src/graph/value.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { initializeParameter } from "../../src/models/initialize.js";
 import { modelParameters } from "../../src/models/model-programs.js";

@@ -29,10 +29,7 @@ import {
   ZEROS,
 } from "../../src/graph/index.js";
 import { channelsLastWinograd } from "../../src/graph/rewrite/channels-last.js";
-import { cpuComposites } from "../../src/graph/rewrite/cpu-composites.js";
-import { fastShuffles } from "../../src/graph/rewrite/fast-shuffles.js";
-import { foldAffine } from "../../src/graph/rewrite/fold-affine.js";
-import { splitUpsampling } from "../../src/graph/rewrite/upsample-phases.js";
+import { cpuComposites, fastShuffles, foldAffine, splitUpsampling } from "../../src/graph/rewrite/optimize.js";
 import { toWinograd } from "../../src/graph/rewrite/winograd.js";
 import type { WinogradTile } from "../../src/graph/rewrite/winograd-matrices.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";

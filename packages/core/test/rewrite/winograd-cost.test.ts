@@ -1,6 +1,6 @@
 /** The cost rule, on sizes of the published models where the measured winner is clear. */
 import { expect, test } from "vitest";
-import { chooseWinograd, winogradExtraBytes } from "../../src/graph/rewrite/winograd-cost.js";
+import { chooseWinograd, winogradExtraBytes } from "../../src/graph/rewrite/winograd-matrices.js";
 
 const square = (inChannels: number, outChannels: number, side: number, batch = 1) => ({
   batch,

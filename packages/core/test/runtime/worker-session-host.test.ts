@@ -1,8 +1,7 @@
 /** The worker thread's end: what was asked of it fails, what is asked of the next one doesn't. */
 import { afterEach, expect, test } from "vitest";
 import { EngineError } from "../../src/errors.js";
-import { add } from "../../src/graph/ops/elementwise.js";
-import { input } from "../../src/graph/ops/leaves.js";
+import { add, input } from "../../src/graph/ops/elementwise.js";
 import { createProgram } from "../../src/graph/program.js";
 import { createEngine } from "../../src/runtime/index.js";
 import { OnnxEngine } from "../../src/runtime/onnx-engine.js";

@@ -1,8 +1,9 @@
 /** Evaluates a graph with the reference kernels. */
+
+import { topologicalOrder } from "../../src/graph/analyze.js";
 import { staticShape } from "../../src/graph/dim.js";
 import { inliner, mapGraph } from "../../src/graph/map-graph.js";
 import type { Tensor } from "../../src/graph/tensor.js";
-import { topologicalOrder } from "../../src/graph/traverse.js";
 import type { Value } from "../../src/graph/value.js";
 import { type Plain, referenceKernels } from "./reference-kernels.js";
 

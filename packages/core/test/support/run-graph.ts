@@ -1,6 +1,6 @@
 /** Runs graph functions on an engine: one call, one program. */
 import type { Weights } from "../../src/checkpoint/weights.js";
-import { input } from "../../src/graph/ops/leaves.js";
+import { input } from "../../src/graph/ops/elementwise.js";
 import { createProgram } from "../../src/graph/program.js";
 import { createScope, type Scope } from "../../src/graph/scope.js";
 import type { Tensor } from "../../src/graph/tensor.js";

@@ -8,8 +8,8 @@
  */
 import { CheckpointError } from "../../errors.js";
 import { allocate } from "../../graph/dtype.js";
-import type { ParameterSpec } from "../../graph/parameter.js";
 import { sizeOf, Tensor } from "../../graph/tensor.js";
+import type { ParameterSpec } from "../../graph/value.js";
 import { FAMILIES, familyOfFormat, type WeightFormat } from "../../models/families.js";
 import type { WeightNames, WeightPiece } from "../../models/family.js";
 import { quoted } from "../json-text.js";

@@ -1,10 +1,9 @@
 /** Attention as composites. */
 import { type Dim, shapeEqual } from "../dim.js";
 import { shapeError } from "../infer/rule.js";
-import { add, div, mul, relu, sub } from "../ops/elementwise.js";
+import { add, div, mul, reduceSum, relu, softmax, sub } from "../ops/elementwise.js";
 import { pad, slice, transpose } from "../ops/layout.js";
 import { matmul } from "../ops/linear.js";
-import { reduceSum, softmax } from "../ops/reduce.js";
 import type { Value } from "../value.js";
 import type { CompositeRow } from "./composite-row.js";
 

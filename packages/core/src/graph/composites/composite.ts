@@ -1,8 +1,32 @@
-/** Where composites are made, and values made again at other inputs. */
+/** The table of composites (a missing row does not compile), where composites are made, and values made again at other inputs. */
+
 import { build } from "../build.js";
 import type { OpName, Value, ValueOf } from "../value.js";
+import { gelu, leakyRelu, silu } from "./activations.js";
+import { linearAttention, softmaxAttention } from "./attention.js";
 import type { CompositeAttributes, CompositeInputs, CompositeName, CompositeRow, Make } from "./composite-row.js";
-import { composites } from "./composite-table.js";
+import { groupNorm, layerNorm, rmsNorm } from "./norms.js";
+import { averagingShortcut, duplicatingShortcut } from "./shortcuts.js";
+
+export const composites: { readonly [K in CompositeName]: CompositeRow<K> } = {
+  silu,
+  leakyRelu,
+  gelu,
+  rmsNorm,
+  layerNorm,
+  groupNorm,
+  averagingShortcut,
+  duplicatingShortcut,
+  linearAttention,
+  softmaxAttention,
+};
+
+export const COMPOSITE_NAMES = Object.keys(composites) as readonly CompositeName[];
+
+/** The row of a composite. It fits the value by construction; TypeScript can't correlate the two unions. */
+export function compositeRow(value: ValueOf<"composite">): CompositeRow<CompositeName> {
+  return composites[value.attributes.name] as unknown as CompositeRow<CompositeName>;
+}
 
 /**
  * Composite `name` of inputs.

@@ -6,11 +6,22 @@
  */
 import { type Dim, dimDivide, isStaticShape } from "../dim.js";
 import { shapeError } from "../infer/rule.js";
-import { add, div, mul, pow, sqrt, square, sub } from "../ops/elementwise.js";
+import {
+  add,
+  channelAffine,
+  constant,
+  div,
+  mul,
+  pow,
+  reduceMean,
+  reduceSum,
+  sqrt,
+  square,
+  standardize,
+  sub,
+} from "../ops/elementwise.js";
 import { reshape } from "../ops/layout.js";
-import { constant } from "../ops/leaves.js";
 import { matmul } from "../ops/linear.js";
-import { channelAffine, reduceMean, reduceSum, standardize } from "../ops/reduce.js";
 import { Tensor } from "../tensor.js";
 import type { Value } from "../value.js";
 import type { CompositeAttributes, CompositeRow, NormAttributes } from "./composite-row.js";

@@ -6,10 +6,18 @@
  */
 import { type Dim, isStaticShape } from "../dim.js";
 import { checkIntegers, shapeError } from "../infer/rule.js";
-import { expand, pixelShuffle, pixelUnshuffle, repeatInterleave, reshape, slice, transpose } from "../ops/layout.js";
+import { reduceMean } from "../ops/elementwise.js";
+import {
+  expand,
+  pixelShuffle,
+  pixelUnshuffle,
+  repeatInterleave,
+  reshape,
+  slice,
+  transpose,
+  unshuffleRows,
+} from "../ops/layout.js";
 import { averagePool2d } from "../ops/linear.js";
-import { reduceMean } from "../ops/reduce.js";
-import { unshuffleRows } from "../ops/shuffles.js";
 import { type Grid, mapRegion } from "../tiling/pixel-layout.js";
 import type { Value } from "../value.js";
 import type { CompositeRow } from "./composite-row.js";

@@ -1,7 +1,17 @@
-/** The type of shape rules and the error they raise. */
+/** The type of shape rules, the error they raise, and the checks that several of them need. */
 import { ShapeError } from "../../errors.js";
 import { type Dim, shapeToString } from "../dim.js";
-import type { DType } from "../dtype.js";
+import {
+  allocate,
+  type DType,
+  decodeFloats,
+  dtypeKind,
+  encodeFloats,
+  isBigIntDType,
+  isNarrowFloat,
+  type StorageOf,
+} from "../dtype.js";
+import { Tensor } from "../tensor.js";
 import type { OpAttributes, OpInputs, OpName, Value } from "../value.js";
 
 /** Shape and dtype of a value that doesn't exist yet. */
@@ -54,4 +64,36 @@ export function shapeError(op: string, inputs: readonly Value[], problem: string
   const path = pathOf(inputs);
   const place = path === "" ? "" : ` (at parameter "${path}")`;
   return new ShapeError(`${op}(${shapes}): ${problem}${place}`, hint === undefined ? {} : { hint });
+}
+
+function storageOf<D extends DType>(value: number, dtype: D): StorageOf<D> {
+  if (isNarrowFloat(dtype)) return encodeFloats(dtype, [value]) as StorageOf<D>;
+  const storage = allocate(dtype, 1);
+  storage[0] = (isBigIntDType(dtype) ? BigInt(value) : value) as never;
+  return storage;
+}
+
+/** Whether `value` is one of the dtype's numbers; floats may be rounded, but stay finite. */
+function isNumberOf(value: number, dtype: DType): boolean {
+  const kind = dtypeKind(dtype);
+  if (kind === "bool") return value === 0 || value === 1;
+  if (kind === "int") return Number.isInteger(value) && Number(storageOf(value, dtype)[0]) === value;
+  if (!Number.isFinite(value)) return true;
+  const storage = storageOf(value, dtype);
+  return Number.isFinite(isNarrowFloat(dtype) ? decodeFloats(dtype, storage as Uint16Array)[0] : Number(storage[0]));
+}
+
+/**
+ * `value` as a tensor [] for the op `op`.
+ *
+ * @throws ShapeError naming the op and its inputs when the dtype has no such number
+ */
+export function scalarTensor(op: string, inputs: readonly Value[], value: number, dtype: DType): Tensor {
+  if (isNumberOf(value, dtype)) return new Tensor(dtype, storageOf(value, dtype), []);
+  throw shapeError(
+    op,
+    inputs,
+    `${value} is no ${dtype}`,
+    'Cast the values to a dtype that has it first: cast(x, "float32").',
+  );
 }

@@ -1,13 +1,45 @@
-/**
- * Elementwise ops, comparisons and what is composed of them.
- *
- * Binary ops broadcast as NumPy does and take plain numbers for either side: `mul(x, 2)`.
- */
+/** Ops without inputs, one by one over elements, and over axes. */
+
 import { ShapeError } from "../../errors.js";
 import { build } from "../build.js";
+import type { Dim } from "../dim.js";
 import type { DType } from "../dtype.js";
-import type { Value } from "../value.js";
-import { scalar, scalarFor } from "./leaves.js";
+import { resolveAxis, scalarTensor, shapeError } from "../infer/rule.js";
+import type { Tensor } from "../tensor.js";
+import type { ParameterSpec, ReduceAttributes, Value } from "../value.js";
+import { reshape } from "./layout.js";
+
+/** Data given at each run under `name`. */
+export function input(name: string, shape: readonly Dim[], dtype: DType = "float32"): Value {
+  return build("input", [], { name, shape, dtype });
+}
+
+/** A named weight. Blocks get theirs from a `Scope`, which makes each name once. */
+export function parameter(spec: ParameterSpec): Value {
+  return build("parameter", [], spec);
+}
+
+export function constant(tensor: Tensor): Value {
+  return build("constant", [], { tensor });
+}
+
+/**
+ * A scalar constant; ops make these from plain numbers themselves.
+ *
+ * @throws ShapeError when the dtype has no such number
+ */
+export function scalar(value: number, dtype: DType = "float32"): Value {
+  return constant(scalarTensor("scalar", [], value, dtype));
+}
+
+/** `value` as a constant beside `x`, for the op `op`. @throws ShapeError when the dtype of x has no such number */
+export function scalarFor(op: string, x: Value, value: number): Value {
+  return constant(scalarTensor(op, [x], value, x.dtype));
+}
+
+// Elementwise ops, comparisons and what is composed of them.
+//
+// Binary ops broadcast as NumPy does and take plain numbers for either side: `mul(x, 2)`.
 
 /** A value, or a number that becomes a scalar constant of the other operand's dtype. */
 export type Operand = Value | number;
@@ -69,3 +101,51 @@ export const hardSwish = (x: Value): Value => div(mul(x, relu6(add(x, 3))), 6);
 export const softplus = (x: Value): Value => add(relu(x), log(add(exp(neg(abs(x))), 1)));
 /** x * tanh(softplus(x)). */
 export const mish = (x: Value): Value => mul(x, tanh(softplus(x)));
+
+export interface ReduceOptions {
+  /** Keep reduced axes with size 1 (default false). */
+  readonly keepDims?: boolean;
+}
+
+function attributes(
+  op: string,
+  x: Value,
+  axes: readonly number[] | number | undefined,
+  options: ReduceOptions,
+): ReduceAttributes {
+  const list = axes === undefined ? x.shape.map((_, axis) => axis) : typeof axes === "number" ? [axes] : axes;
+  const resolved = list.map((axis) => resolveAxis(op, x, axis)).sort((a, b) => a - b);
+  return { axes: resolved, keepDims: options.keepDims ?? false };
+}
+
+/** Sum over `axes` (all by default). */
+export function reduceSum(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
+  return build("reduceSum", [x], attributes("reduceSum", x, axes, options));
+}
+
+export function reduceMean(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
+  return build("reduceMean", [x], attributes("reduceMean", x, axes, options));
+}
+
+export function reduceMax(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
+  return build("reduceMax", [x], attributes("reduceMax", x, axes, options));
+}
+
+export function softmax(x: Value, axis = -1): Value {
+  return build("softmax", [x], { axis: resolveAxis("softmax", x, axis) });
+}
+
+/** (x - mean) / sqrt(biased variance + eps) over `axes`. */
+export function standardize(x: Value, axes: readonly number[] | number, eps: number): Value {
+  const centered = sub(x, reduceMean(x, axes, { keepDims: true }));
+  const variance = reduceMean(square(centered), axes, { keepDims: true });
+  return div(centered, sqrt(add(variance, eps)));
+}
+
+/** x * weight + bias with per-channel vectors [C] on axis 1 of x [N, C, ...]. */
+export function channelAffine(x: Value, weight: Value, bias?: Value): Value {
+  if (weight.shape.length !== 1) throw shapeError("channelAffine", [x, weight], "needs a weight [C]");
+  const shape = x.shape.map((_, axis) => (axis === 1 ? (weight.shape[0] as Dim) : 1)).slice(1);
+  const scaled = mul(x, reshape(weight, shape));
+  return bias === undefined ? scaled : add(scaled, reshape(bias, shape));
+}

@@ -6,15 +6,14 @@
  * them as weights.
  */
 
-import { analyze } from "../analyze.js";
+import { analyze, topologicalOrder } from "../analyze.js";
 import { isStaticShape } from "../dim.js";
 import { byteSize } from "../dtype.js";
 import { mapProgram } from "../map-graph.js";
-import { parameter } from "../ops/leaves.js";
+import { parameter } from "../ops/elementwise.js";
 import type { Program } from "../program.js";
 import { ZEROS } from "../scope.js";
 import { sizeOf } from "../tensor.js";
-import { topologicalOrder } from "../traverse.js";
 import type { Value } from "../value.js";
 
 /** Constant values of at least `minBytes` that varying values or outputs take; weights that are taken as they are included. */

@@ -8,12 +8,10 @@
  * float32.
  */
 import { analyze } from "../analyze.js";
-import { rebuild } from "../composites/composite.js";
-import { compositeRow } from "../composites/composite-table.js";
+import { compositeRow, rebuild } from "../composites/composite.js";
 import { inlineComposites, mapProgram } from "../map-graph.js";
 import { type OpTraits, opTraits } from "../op-traits.js";
-import { cast } from "../ops/elementwise.js";
-import { constant, parameter } from "../ops/leaves.js";
+import { cast, constant, parameter } from "../ops/elementwise.js";
 import { createProgram, type Program } from "../program.js";
 import type { Tensor } from "../tensor.js";
 import type { Value } from "../value.js";

@@ -1,22 +1,50 @@
 /**
- * Graph to graph: convolutions compute with numbers of 8 bits.
+ * The form in which programs compute with numbers of 8 bits, for inference on a CPU.
  *
- * Post-training static quantization: weights as int8 with one scale per output channel (symmetric), inputs and outputs of each
- * convolution as uint8 with one scale and zero point per tensor, from ranges that were observed on a few pictures
- * (observe-ranges.ts). Sums are taken in 32-bit integers. Everything between convolutions stays in float32: norms, attention,
- * activations, and the residual sum, whose errors would add up over the blocks.
+ * What is known from ranges must not depend on the form that a program takes elsewhere, so the passes that decide what is a
+ * convolution come first, and both the observed and the quantized program start from their result: `foldAffine` (a batch norm is
+ * part of the convolution in front of it) and `splitUpsampling` (an upsampling and its convolution are four convolutions that
+ * share a weight).
+ *
+ * Behind the quantization, composites and shuffles take their forms for a CPU. Winograd's form isn't for 8 bits: its transforms
+ * lose two to three of them.
  */
-
-import { type Analysis, analyze } from "../analyze.js";
+import { ConfigError } from "../../errors.js";
+import { type Analysis, analyze, topologicalOrder } from "../analyze.js";
 import { mapProgram } from "../map-graph.js";
-import { abs, add, cast, div, maximum, mul, sign } from "../ops/elementwise.js";
-import { reshape } from "../ops/layout.js";
-import { scalar } from "../ops/leaves.js";
-import { dequantizeLinear, qlinearConv2d, quantizeLinear } from "../ops/quantization.js";
-import { reduceMax } from "../ops/reduce.js";
-import type { Program } from "../program.js";
-import { topologicalOrder } from "../traverse.js";
+import { abs, add, cast, constant, div, maximum, mul, neg, reduceMax, scalar, sign } from "../ops/elementwise.js";
+import { concat, reshape } from "../ops/layout.js";
+import { dequantizeLinear, qlinearConv2d, quantizeLinear } from "../ops/linear.js";
+import { createProgram, type Program } from "../program.js";
+import { Tensor } from "../tensor.js";
 import type { QuantizationGrid, Value, ValueOf } from "../value.js";
+import { cpuComposites, fastShuffles, foldAffine, splitUpsampling } from "./optimize.js";
+
+/** The program whose convolutions are observed and quantized. */
+export function beforeQuantization(program: Program): Program {
+  return splitUpsampling(foldAffine(program));
+}
+
+/**
+ * @param ranges of the program's convolutions (`calibrate`); those that they don't name stay in float32
+ * @throws ConfigError when they name none: they are another model's
+ */
+export function toInt8(program: Program, ranges: ActivationRanges): Program {
+  const quantized = quantizeConvolutions(beforeQuantization(program), ranges);
+  if (!topologicalOrder([...quantized.outputs.values()]).some(({ op }) => op === "qlinearConv2d")) {
+    throw new ConfigError(`ranges: they name no convolution of "${program.name}"`, {
+      hint: "Give those that were observed on this model, encoder and decoder.",
+    });
+  }
+  return fastShuffles(cpuComposites(quantized));
+}
+
+// Graph to graph: convolutions compute with numbers of 8 bits.
+//
+// Post-training static quantization: weights as int8 with one scale per output channel (symmetric), inputs and outputs of each
+// convolution as uint8 with one scale and zero point per tensor, from ranges that were observed on a few pictures
+// (observe-ranges.ts). Sums are taken in 32-bit integers. Everything between convolutions stays in float32: norms, attention,
+// activations, and the residual sum, whose errors would add up over the blocks.
 
 /** Smallest and largest value that a tensor took. */
 export type Range = readonly [low: number, high: number];
@@ -48,7 +76,7 @@ export function gridOf([low, high]: Range): QuantizationGrid {
 }
 
 /** The name by which a convolution that can be quantized is known. Convolutions that share a weight share it. */
-export function quantizableName(value: Value, { isConstant }: Analysis): string | undefined {
+function quantizableName(value: Value, { isConstant }: Analysis): string | undefined {
   if (value.op !== "conv2d" || value.dtype !== "float32") return undefined;
   const [x, weight, bias] = value.inputs;
   const [outChannels, inChannels] = weight.shape as readonly [number, number];
@@ -90,4 +118,62 @@ export function quantizeConvolutions(program: Program, ranges: ActivationRanges)
     if (name === undefined || !Object.hasOwn(ranges, name)) return kept;
     return quantizedConv(kept as ValueOf<"conv2d">, ranges[name] as ConvRanges);
   });
+}
+
+/** The output that `withRanges` adds: [convolutions, 4], lows negated; without convolutions it has no rows. */
+export const RANGES_OUTPUT = "ranges";
+
+/**
+ * The convolutions in the order of the rows, the last one first: the runtime computes what was written down last as early as it
+ * can, so that each value is observed while it is there. In the other order, all of them stay in memory until the end.
+ */
+function observed(program: Program): { readonly name: string; readonly conv: Value }[] {
+  const facts = analyze(program);
+  const order = topologicalOrder([...program.outputs.values()]).reverse();
+  return order.flatMap((conv) => {
+    const name = quantizableName(conv, facts);
+    return name === undefined ? [] : [{ name, conv }];
+  });
+}
+
+export function withRanges(program: Program): Program {
+  const rows = observed(program).map(({ conv }) => {
+    const [x] = conv.inputs as readonly [Value];
+    return reshape(
+      concat(
+        [x, conv].flatMap((v) => [neg(v), v]).map((v) => reshape(reduceMax(v), [1])),
+        0,
+      ),
+      [1, 4],
+    );
+  });
+  const ranges = rows.length === 0 ? constant(Tensor.zeros([0, 4])) : concat(rows, 0);
+  return createProgram(program.name, { ...Object.fromEntries(program.outputs), [RANGES_OUTPUT]: ranges });
+}
+
+/** The smallest range that holds both. */
+const joined = (a: Range, b: Range): Range => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
+
+/** Adds what one run observed. @param ranges the output that `withRanges(program)` has under `RANGES_OUTPUT` */
+export function mergeRanges(known: ActivationRanges, program: Program, ranges: Tensor): ActivationRanges {
+  const values = ranges.toFloat32();
+  const merged: Record<string, ConvRanges> = { ...known };
+  observed(program).forEach(({ name }, row) => {
+    const [inLow, inHigh, outLow, outHigh] = values.subarray(4 * row, 4 * row + 4) as unknown as readonly [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [input, output]: readonly [Range, Range] = [
+      [-inLow, inHigh],
+      [-outLow, outHigh],
+    ];
+    const before = merged[name];
+    merged[name] =
+      before === undefined
+        ? { input, output }
+        : { input: joined(before.input, input), output: joined(before.output, output) };
+  });
+  return merged;
 }

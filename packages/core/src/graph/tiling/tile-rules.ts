@@ -6,12 +6,10 @@
  * all pixels with all). The table is mapped over all ops, so that a new one has to take a side.
  */
 import { build } from "../build.js";
-import { maker, rebuild } from "../composites/composite.js";
+import { compositeRow, maker, rebuild } from "../composites/composite.js";
 import type { CompositeName, CompositeTile } from "../composites/composite-row.js";
-import { compositeRow } from "../composites/composite-table.js";
-import { mul } from "../ops/elementwise.js";
+import { mul, reduceSum } from "../ops/elementwise.js";
 import { slice } from "../ops/layout.js";
-import { reduceSum } from "../ops/reduce.js";
 import { sizeOf } from "../tensor.js";
 import type { OpAttributes, OpName, Padding2d, Value, ValueOf } from "../value.js";
 import {
