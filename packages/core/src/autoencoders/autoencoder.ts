@@ -2,13 +2,12 @@
  * An autoencoder as users see it, of whichever family: pictures to latents and back.
  *
  * A model joins a description, weights under the family's own names, and an engine. Programs are built for each shape at first
- * use. Loading depends on the platform (`fromPretrained` in load.node.ts and load.browser.ts); this file runs anywhere.
+ * use. Loading depends on the platform (`fromPretrained` in pretrained.node.ts and pretrained.browser.ts); this file runs anywhere.
  */
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError, ShapeError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
-import { type BlendedTiles, blendedTiles, type TilingOptions } from "../models/blended-tiles.js";
 import {
   type ConfigOf,
   familyOf,
@@ -17,16 +16,15 @@ import {
   type ModelConfig,
   nameOfFamily,
 } from "../models/families.js";
-import type { EncodeOptions } from "../models/family.js";
+import { type BlendedTiles, blendedTiles, type EncodeOptions, type TilingOptions } from "../models/family.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import { closeAll } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import { createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
-import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./bounded-runs.js";
-import { checkFinite } from "./check-finite.js";
-import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
-import { checkBatch, checkPicture, checkPictures } from "./model-tensors.js";
+import { checkBatch, checkFinite, checkPicture, checkPictures } from "./check-tensors.js";
+import { type BoundedRuns, createBoundedRuns, type MemoryLimit, type ModelPart } from "./exact-tiling.js";
+import { type LatentScale, scaleLatent, unscaleLatent } from "./latent-statistics.js";
 import { checkTiling, padToMultiple, runTiled } from "./tiling.js";
 
 /** What a model is made of. `dispose` of the model also disposes the engine and closes the weights. */

@@ -1,7 +1,7 @@
 /**
  * How to run a program in bounded memory with the same result: what of it in tiles, and how large they may be.
  *
- * The plan keeps as much whole as fits the budget (exact-tiling-division.ts), and in each pass over the tiles
+ * The plan keeps as much whole as fits the budget, and in each pass over the tiles
  * (exact-tiling-passes.ts) the largest ones that fit, since tiles compute their halos twice.
  */
 import { ConfigError } from "../errors.js";
@@ -9,8 +9,16 @@ import { countMacs } from "../graph/analyze.js";
 import { createProgram, type Program } from "../graph/program.js";
 import type { Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";
-import { bytesOf, type Division, divisions, type Ends, heldBytes, programEnds } from "./exact-tiling-division.js";
-import { passTile, type TilePass } from "./exact-tiling-passes.js";
+import {
+  bytesOf,
+  type Division,
+  divisions,
+  type Ends,
+  heldBytes,
+  passTile,
+  programEnds,
+  type TilePass,
+} from "./exact-tiling-passes.js";
 
 /** What Node, this library and the runtime take themselves. */
 const BASE_BYTES = 110e6;

@@ -1,6 +1,6 @@
 /** Public names of the autoencoders that run anywhere, given weights and an engine. */
 
-export type { TilingOptions } from "../models/blended-tiles.js";
+export type { TilingOptions } from "../models/family.js";
 export { type DiagonalGaussian, diagonalGaussian } from "../models/latent.js";
 export { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 export {
@@ -12,19 +12,21 @@ export {
   type ModelParts,
   type ReconstructOptions,
 } from "./autoencoder.js";
-export { type LatentScale, scaleLatent, unscaleLatent } from "./latent-scale.js";
+export { checkPictures } from "./check-tensors.js";
 export {
   addChannelSums,
   type ChannelMoments,
   type ChannelSums,
   channelMoments,
   channelSums,
+  type LatentScale,
   type LatentStatistics,
   type LatentStatisticsAccumulator,
   latentStatistics,
   type Moments,
   momentsOf,
+  scaleLatent,
+  unscaleLatent,
   type ValueSums,
   valueSums,
 } from "./latent-statistics.js";
-export { checkPictures } from "./model-tensors.js";

@@ -1,10 +1,19 @@
 /** Public names of the autoencoders in Node. */
-export { BUNDLED_MODEL, bundledModelPath } from "./bundled-model.node.js";
-export { type CalibrationOptions, calibrate } from "./calibrate.js";
-export type { Checkpoint } from "./check-checkpoint.js";
+
+export { type CalibrationOptions, calibrate } from "./calibrate.node.js";
+export {
+  BUNDLED_MODEL,
+  bundledModelPath,
+  type OpenOptions,
+  openCheckpoint,
+  type SaveOptions,
+  STORAGE_DTYPES,
+  type StorageDType,
+  saveCheckpoint,
+} from "./checkpoint.node.js";
 export { type ExportedPart, type ExportOptions, type ExportProgress, exportOnnx } from "./export-onnx.node.js";
 export * from "./index.browser.js";
-export { type OpenOptions, openCheckpoint } from "./open-checkpoint.node.js";
+export type { Checkpoint } from "./pretrained.js";
 export {
   AutoencoderDC,
   AutoencoderKL,
@@ -15,4 +24,3 @@ export {
   type ModelForm,
   type PretrainedAutoencoder,
 } from "./pretrained.node.js";
-export { type SaveOptions, STORAGE_DTYPES, type StorageDType, saveCheckpoint } from "./save-checkpoint.node.js";

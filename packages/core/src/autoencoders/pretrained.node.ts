@@ -11,13 +11,10 @@ import { checkDevice, chooseForm, type Form, type FormWords } from "../runtime/c
 import { createEngine } from "../runtime/create-engine.node.js";
 import type { EngineOptions } from "../runtime/engine.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
-import { type CalibrationOptions, calibrate } from "./calibrate.js";
-import type { Checkpoint } from "./check-checkpoint.js";
+import { type CalibrationOptions, calibrate, keepRanges } from "./calibrate.node.js";
+import { type OpenOptions, openFiles, type SaveOptions, saveCheckpoint } from "./checkpoint.node.js";
 import { type ExportedPart, type ExportOptions, exportOnnx } from "./export-onnx.node.js";
-import { keepRanges } from "./kept-ranges.node.js";
-import { type OpenOptions, openFiles } from "./open-checkpoint.node.js";
-import { loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
-import { type SaveOptions, saveCheckpoint } from "./save-checkpoint.node.js";
+import { type Checkpoint, loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
 
 /** The form of a model: with int8, the ranges that it needs may be observed when the model is loaded. */
 export type ModelForm = Form | { readonly kind: "int8"; readonly calibration: CalibrationOptions };

@@ -1,11 +1,29 @@
 /** Loading an autoencoder, the same on every platform: what differs (where files come from, what computes) is an argument. */
+
+import {
+  inferModel,
+  matchPublishedModels,
+  recognizeFormat,
+  unwrapWeights,
+  withoutMissingPart,
+} from "../checkpoint/names/infer-model.js";
+import { checkWeights, mapWeights, planWeights } from "../checkpoint/names/weight-plan.js";
 import type { OpenedModel } from "../checkpoint/opened-model.js";
-import type { Kind } from "../models/families.js";
-import { requireFamily } from "../models/model-description.js";
+import type { Weights } from "../checkpoint/weights.js";
+import { CheckpointError, ConfigError } from "../errors.js";
+import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae/dc-ae-config.js";
+import { familyOfFormat, type Kind, nameOfFamily, type WeightFormat } from "../models/families.js";
+import {
+  describePreset,
+  getPreset,
+  type ModelDescription,
+  readModelConfig,
+  requireFamily,
+} from "../models/model-description.js";
+import { modelParameters } from "../models/model-programs.js";
 import { failClosed } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import type { ModelParts } from "./autoencoder.js";
-import { type Checkpoint, type CheckpointOptions, checkOpened } from "./check-checkpoint.js";
 
 export interface PretrainedOptions extends CheckpointOptions {
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
@@ -39,5 +57,92 @@ export async function loadParts<Options extends PretrainedOptions, K extends Kin
     return { name, description, weights, engine, maxPrograms: options.maxPrograms };
   } catch (error) {
     return failClosed(error, [() => weights.close()]);
+  }
+}
+
+/** A model and its weights under the model's own parameter names. */
+export interface Checkpoint {
+  readonly model: ModelDescription;
+  readonly weights: Weights;
+  /** Format of the file it was read from. */
+  readonly format: WeightFormat;
+}
+
+export interface CheckpointOptions {
+  /** The model's configuration, instead of what the checkpoint's config.json says: a preset's name, a DC-AE config, or a description. */
+  readonly config?: string | DcAeConfigInput | ModelDescription | undefined;
+  /** Scaling factor of the latents, instead of the published one. */
+  readonly scalingFactor?: number | undefined;
+  /** What is subtracted from latents before they are scaled, instead of the published value. */
+  readonly shiftFactor?: number | undefined;
+}
+
+/**
+ * The model that the options or else the checkpoint's config.json describe; undefined when neither says anything.
+ *
+ * @throws ConfigError naming what is wrong with them
+ */
+function chooseModel(
+  configFile: unknown,
+  source: string,
+  { config, scalingFactor, shiftFactor }: CheckpointOptions,
+): ModelDescription | undefined {
+  if (scalingFactor !== undefined && !(scalingFactor > 0 && Number.isFinite(scalingFactor))) {
+    throw new ConfigError(`scalingFactor: ${scalingFactor} isn't a positive number`);
+  }
+  if (shiftFactor !== undefined && !Number.isFinite(shiftFactor)) {
+    throw new ConfigError(`shiftFactor: ${shiftFactor} isn't a number`);
+  }
+  if (typeof config === "string") return describePreset(getPreset(config));
+  if (config !== undefined) {
+    if ("kind" in config) return config;
+    return { kind: "dc-ae", config: resolveDcAeConfig(config), scalingFactor: null, shiftFactor: null };
+  }
+  return configFile === undefined ? undefined : readModelConfig(configFile, source);
+}
+
+/**
+ * Joins weights with their model (or, where that isn't known, with the published model that has exactly these tensors).
+ *
+ * @throws CheckpointError listing what doesn't fit; ConfigError when no model is given and none can be inferred
+ */
+export function checkCheckpoint(
+  given: Weights,
+  described: ModelDescription | undefined,
+  { scalingFactor, shiftFactor }: Pick<CheckpointOptions, "scalingFactor" | "shiftFactor"> = {},
+): Checkpoint {
+  const weights = unwrapWeights(given);
+  const format = recognizeFormat(weights.entries.keys(), weights.source);
+  const full = described ?? inferModel(weights);
+  if (familyOfFormat(format) !== full.kind) {
+    throw new CheckpointError(
+      `${weights.source}: the tensors have the names of the ${format} format, but the config describes ${nameOfFamily(full.kind)}`,
+    );
+  }
+  const model = withoutMissingPart(full, [...weights.entries.keys()], format);
+  const plan = planWeights(modelParameters(model), format);
+  checkWeights(plan, weights, {
+    ...(model.preset === undefined ? {} : { model: model.preset }),
+    identify: () => matchPublishedModels(weights, format).flatMap(({ presets }) => presets.map(({ name }) => name)),
+  });
+  const scaled = {
+    ...model,
+    ...(scalingFactor === undefined ? {} : { scalingFactor }),
+    ...(shiftFactor === undefined ? {} : { shiftFactor }),
+  };
+  return { model: scaled, weights: mapWeights(weights, plan), format };
+}
+
+/**
+ * What was opened as a model and its weights; closes them when they don't fit.
+ *
+ * @throws as `chooseModel` and `checkCheckpoint`
+ */
+export async function checkOpened(opened: OpenedModel, options: CheckpointOptions): Promise<Checkpoint> {
+  try {
+    const described = chooseModel(opened.config, opened.configSource, options);
+    return checkCheckpoint(opened.weights, described, options);
+  } catch (error) {
+    return failClosed(error, [() => opened.weights.close()]);
   }
 }

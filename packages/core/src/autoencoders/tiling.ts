@@ -6,7 +6,7 @@
  */
 import { ConfigError, ShapeError } from "../errors.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
-import type { BlendedPass, TilingOptions } from "../models/blended-tiles.js";
+import type { BlendedPass, TilingOptions } from "../models/family.js";
 
 export function checkTiling({ tile, stride }: TilingOptions, compression: number): void {
   for (const axis of [0, 1] as const) {

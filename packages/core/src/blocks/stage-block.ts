@@ -3,8 +3,7 @@ import { add } from "../graph/ops/elementwise.js";
 import type { Scope } from "../graph/scope.js";
 import type { Value } from "../graph/value.js";
 import type { BlockSpec } from "./block-spec.js";
-import { efficientVitBlock } from "./efficient-vit-block.js";
-import { gluMbConv } from "./glumb-conv.js";
+import { efficientVitBlock, gluMbConv } from "./efficient-vit-block.js";
 import { type BlockOptions, channelAttentionResBlock, gluResBlock, resBlock } from "./res-block.js";
 
 export interface StageBlockOptions extends BlockOptions {

@@ -14,7 +14,7 @@
 import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DataError } from "../errors.js";
-import { errorCode, fileError } from "./file-error.node.js";
+import { errorCode, fileError } from "./file-source.node.js";
 import type { ByteSink } from "./safetensors/writer.js";
 import { isReplaced, removeLeftovers, replacedName, temporaryName } from "./temporary-name.node.js";
 

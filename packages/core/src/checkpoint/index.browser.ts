@@ -2,7 +2,6 @@
 export { type ByteSource, blobSource, bytesSource } from "./byte-source.js";
 export { type FetchModelOptions, fetchModel } from "./hub/fetch-model.js";
 export { parseJson } from "./json-text.js";
-export { type CheckWeightsOptions, checkWeights } from "./names/check-weights.js";
 export {
   inferModel,
   type ModelMatch,
@@ -10,6 +9,8 @@ export {
   recognizeFormat,
 } from "./names/infer-model.js";
 export {
+  type CheckWeightsOptions,
+  checkWeights,
   mapWeights,
   type PlannedWeight,
   planWeights,
@@ -28,13 +29,14 @@ export {
   type WritableEntry,
   type WriteProgress,
 } from "./safetensors/writer.js";
-export { bytesOfTensor, tensorFromBytes } from "./tensor-bytes.js";
 export { openTorch } from "./torch/torch-file.js";
 export {
+  bytesOfTensor,
   type FileLocation,
   findNonFinite,
   initialWeights,
   type NonFinite,
+  tensorFromBytes,
   type WeightEntry,
   type Weights,
 } from "./weights.js";

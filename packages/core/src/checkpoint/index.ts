@@ -5,8 +5,7 @@ export {
   writeDirectoryAtomic,
   writeFileAtomic,
 } from "./atomic-file.node.js";
-export { errorCode, fileError } from "./file-error.node.js";
-export { openFileSource, readJson, readSmallFile } from "./file-source.node.js";
+export { errorCode, fileError, openFileSource, readJson, readSmallFile } from "./file-source.node.js";
 export { modelCacheFolder } from "./hub/cache.node.js";
 export * from "./index.browser.js";
 export { readNpyFile, writeNpyFile } from "./npy/npy-file.node.js";

@@ -7,11 +7,11 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { CheckpointError, ConfigError, errorMessage } from "../errors.js";
-import { errorCode, fileError } from "./file-error.node.js";
-import { openFileSource, readSmallFile } from "./file-source.node.js";
+import { errorCode, fileError, openFileSource, readSmallFile } from "./file-source.node.js";
 import { findHalves, type Halves, openHalves } from "./halves.node.js";
 import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub/cache.node.js";
 import { hubError, hubFetch, networkReason } from "./hub/connection.node.js";
+import { downloadSnapshot, type SnapshotRequest } from "./hub/download.node.js";
 import {
   checkHubUrl,
   checkRevision,
@@ -22,7 +22,6 @@ import {
   isCommitHash,
   isModelId,
 } from "./hub/hub-id.js";
-import { downloadSnapshot, type SnapshotRequest } from "./hub/snapshot.node.js";
 import {
   CONFIG_FILE,
   type DownloadProgress,

@@ -9,7 +9,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { lstat, opendir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { errorCode } from "./file-error.node.js";
+import { errorCode } from "./file-source.node.js";
 
 /** Which process something on disk belongs to. */
 export interface ProcessOwner {

@@ -3,7 +3,7 @@
  *
  * Every dtype that a safetensors file can hold has a row here, so that files are read without loss. JavaScript has no
  * typed array for the 16-bit and 8-bit floats: they are kept as raw bits (`Uint16Array`, `Uint8Array`) and decoded on
- * demand (see float-formats.ts). Graph values use the subset that ONNX Runtime computes with.
+ * demand. Graph values use the subset that ONNX Runtime computes with.
  */
 
 const rows = {

@@ -7,20 +7,29 @@
  * equal channels; of an animation the first frame is read. Truncated or damaged files are refused, never read in part. A few files
  * are in work at once, however many are asked for, and none longer than `maxSeconds`.
  */
-
 import type { Metadata, Sharp, SharpOptions } from "sharp";
 import { ConfigError, DataError, DcaeError } from "../errors.js";
+import type { Tensor } from "../graph/tensor.js";
 import { decodeSvg } from "./decode-svg.node.js";
+import { dmCrop } from "./fit-to-multiple.js";
 import { decodeBmp } from "./formats/bmp.js";
 import { fillOutside, opaqueGif } from "./formats/gif-first-frame.js";
 import { isSrgbProfile } from "./formats/icc-profile.js";
 import { type PictureFormat, pictureFormat } from "./formats/picture-format.js";
 import { decodePnm } from "./formats/pnm.js";
-import { checkPictureSize, type RawPicture } from "./formats/raw-picture.js";
-import { createImage, type Image, imageFromRgba, type Rgb, WHITE } from "./image.js";
+import {
+  checkPictureSize,
+  createImage,
+  type Image,
+  imageFromRgba,
+  imagesToTensor,
+  imageToTensor,
+  type RawPicture,
+  type Rgb,
+  WHITE,
+} from "./image.js";
 import { type ImageSource, imageSourceName, openImageSource } from "./image-source.node.js";
-import { limitWork, tooSlow, withinTime } from "./limit-work.js";
-import { firstLine, loadSharp } from "./sharp.node.js";
+import { firstLine, limitWork, loadSharp, tooSlow, withinTime } from "./sharp.node.js";
 
 export interface DecodeOptions {
   /**
@@ -244,4 +253,38 @@ function inkToRgb(data: Uint8Array, info: RawInfo): Image {
     }
   }
   return image;
+}
+
+export interface LoadImageOptions extends DecodeOptions {
+  /** Scales and cuts to this size with dmCrop: the side of a square, or [height, width]. By default the size is kept. */
+  readonly size?: number | readonly [height: number, width: number];
+}
+
+/**
+ * Reads a picture as tensor [1, 3, H, W], float32 in [-1, 1].
+ *
+ * @throws DataError naming the source when it can't be read (see decodeImage)
+ */
+export async function loadImage(source: ImageSource, options: LoadImageOptions = {}): Promise<Tensor<"float32">> {
+  const image = await decodeImage(source, options);
+  return imageToTensor(options.size === undefined ? image : dmCrop(image, options.size));
+}
+
+/**
+ * Reads pictures as one batch [N, 3, H, W], float32 in [-1, 1].
+ *
+ * @throws ShapeError when sizes differ (give `size`), DataError when one can't be read
+ */
+export async function loadImages(
+  sources: readonly ImageSource[],
+  options: LoadImageOptions = {},
+): Promise<Tensor<"float32">> {
+  const { size } = options;
+  const images = await Promise.all(
+    sources.map(async (source) => {
+      const image = await decodeImage(source, options);
+      return size === undefined ? image : dmCrop(image, size);
+    }),
+  );
+  return imagesToTensor(images);
 }

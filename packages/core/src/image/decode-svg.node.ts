@@ -5,9 +5,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { DataError, EngineError, errorMessage } from "../errors.js";
-import type { RawPicture } from "./formats/raw-picture.js";
-import { tooSlow } from "./limit-work.js";
-import { firstLine } from "./sharp.node.js";
+import type { RawPicture } from "./image.js";
+import { firstLine, tooSlow } from "./sharp.node.js";
 
 const SCRIPT = new URL("./decode-svg-child.mjs", import.meta.url);
 /** How long the process waits for another drawing. */

@@ -3,7 +3,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { fileError } from "../checkpoint/file-error.node.js";
+import { fileError } from "../checkpoint/file-source.node.js";
 import { DataError } from "../errors.js";
 import { firstLine } from "./sharp.node.js";
 

@@ -1,26 +1,33 @@
 /** Public names of the image layer that work everywhere: pictures in memory, without files. */
 
-export { differenceMap, psnr } from "./compare-images.js";
-export { centerCropToMultiple, cropImage, dmCrop, topLeftCropToMultiple } from "./crop-image.js";
+export { differenceMap, type GridOptions, makeGrid, psnr, sideBySide } from "./compare-images.js";
 export {
+  centerCropToMultiple,
+  cropImage,
+  dmCrop,
   type FittedTensor,
   fitToMultiple,
   type Padding,
   reflectPad,
   SIZE_POLICIES,
   type SizePolicy,
+  topLeftCropToMultiple,
 } from "./fit-to-multiple.js";
 export { type PictureFormat, pictureFormat } from "./formats/picture-format.js";
-export { BLACK, createImage, type Image, imageFromRgba, type Rgb, WHITE } from "./image.js";
 export {
+  BLACK,
+  createImage,
+  type Image,
+  imageFromRgba,
   imagesToTensor,
   imageToTensor,
+  type Rgb,
   type Rounding,
   type TensorToImagesOptions,
   tensorToImage,
   tensorToImages,
-} from "./image-tensor.js";
-export { type GridOptions, makeGrid, sideBySide } from "./make-grid.js";
+  WHITE,
+} from "./image.js";
 export {
   addLeftOut,
   countLeftOut,
@@ -32,5 +39,4 @@ export {
   PICTURE_ENDINGS,
   whyIgnored,
 } from "./picture-name.js";
-export { type ResampleFilter, resizeImage } from "./resize-image.js";
-export { resizePlanes } from "./resize-planes.js";
+export { type ResampleFilter, resizeImage, resizePlanes } from "./resize-image.js";

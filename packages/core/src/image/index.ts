@@ -1,6 +1,14 @@
 /** Public names of the image layer: pictures in memory, and their files. */
 
-export { DEFAULT_MAX_PIXELS, type DecodeOptions, decodeImage, PILLOW_DECODE } from "./decode-image.node.js";
+export {
+  DEFAULT_MAX_PIXELS,
+  type DecodeOptions,
+  decodeImage,
+  type LoadImageOptions,
+  loadImage,
+  loadImages,
+  PILLOW_DECODE,
+} from "./decode-image.node.js";
 export type { ImageSource, LazyImage } from "./image-source.node.js";
 export * from "./index.browser.js";
 export {
@@ -11,7 +19,6 @@ export {
   listFiles,
   listPictures,
 } from "./list-files.node.js";
-export { type LoadImageOptions, loadImage, loadImages } from "./load-image.node.js";
 export {
   type EncodeImageOptions,
   encodeImage,

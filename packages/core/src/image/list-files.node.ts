@@ -9,7 +9,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode, fileError } from "../checkpoint/file-error.node.js";
+import { errorCode, fileError } from "../checkpoint/file-source.node.js";
 import { DataError } from "../errors.js";
 import {
   addLeftOut,

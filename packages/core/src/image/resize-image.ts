@@ -10,9 +10,9 @@
  * integers with 22 fractional bits, sums are exact, so there is nothing that could differ between platforms.
  * Source: dcae.md section 8; checked against Pillow.
  */
-
 import { ShapeError } from "../errors.js";
 import { cosineOfTurn, sineOfTurn } from "../graph/deterministic-math.js";
+import { Tensor } from "../graph/tensor.js";
 import { createImage, type Image } from "./image.js";
 
 export type ResampleFilter = "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
@@ -173,4 +173,77 @@ export function resizeImage(image: Image, width: number, height: number, filter:
   }
   const rows = width === image.width ? image : resizeRows(image, width, filter);
   return height === image.height ? rows : resizeColumns(rows, height, filter);
+}
+
+// Resizing of float32 planes with Pillow's antialiased kernels, as Pillow does for mode "F": weights and sums in
+// float64, each pass rounded to float32, nothing clamped. Metrics that resize float data use it; pictures on their way
+// to a model use the 8-bit version, which rounds in between.
+
+function resizePlaneRows(data: Float32Array, from: number, to: number, filter: ResampleFilter): Float32Array {
+  const { taps, first, count, weights } = resampleWeights(from, to, filter);
+  const rows = data.length / from;
+  const out = new Float32Array(rows * to);
+  for (let row = 0; row < rows; row++) {
+    for (let x = 0; x < to; x++) {
+      const start = row * from + (first[x] as number);
+      let sum = 0;
+      for (let j = 0; j < (count[x] as number); j++)
+        sum += (data[start + j] as number) * (weights[x * taps + j] as number);
+      out[row * to + x] = sum;
+    }
+  }
+  return out;
+}
+
+function resizePlaneColumns(
+  data: Float32Array,
+  width: number,
+  from: number,
+  to: number,
+  filter: ResampleFilter,
+): Float32Array {
+  const { taps, first, count, weights } = resampleWeights(from, to, filter);
+  const planes = data.length / (width * from);
+  const out = new Float32Array(planes * to * width);
+  const sums = new Float64Array(width);
+  for (let plane = 0; plane < planes; plane++) {
+    for (let y = 0; y < to; y++) {
+      sums.fill(0);
+      for (let j = 0; j < (count[y] as number); j++) {
+        const weight = weights[y * taps + j] as number;
+        const start = (plane * from + (first[y] as number) + j) * width;
+        for (let x = 0; x < width; x++) sums[x] = (sums[x] as number) + (data[start + x] as number) * weight;
+      }
+      out.set(sums, (plane * to + y) * width);
+    }
+  }
+  return out;
+}
+
+/**
+ * Resizes the last two axes of a float tensor [..., H, W] to [..., height, width].
+ *
+ * Not to be confused with the tensor resizing of neural networks (no antialiasing, another cubic): those are ops of the
+ * graph. The tensor itself is returned (as float32) when the size doesn't change.
+ *
+ * @throws ShapeError when the tensor has fewer than two axes, is empty, or a size isn't a positive integer
+ */
+export function resizePlanes(
+  tensor: Tensor,
+  width: number,
+  height: number,
+  filter: ResampleFilter = "bicubic",
+): Tensor<"float32"> {
+  const fromHeight = tensor.shape.at(-2) ?? 0;
+  const fromWidth = tensor.shape.at(-1) ?? 0;
+  if (tensor.size === 0 || fromHeight < 1) {
+    throw new ShapeError(`resizePlanes: expected a tensor [..., H, W], got [${tensor.shape.join(", ")}]`);
+  }
+  if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
+    throw new ShapeError(`resizePlanes: width and height must be positive integers, got ${width}x${height}`);
+  }
+  let data = tensor.toFloat32();
+  if (width !== fromWidth) data = resizePlaneRows(data, fromWidth, width, filter);
+  if (height !== fromHeight) data = resizePlaneColumns(data, width, fromHeight, height, filter);
+  return new Tensor("float32", data, [...tensor.shape.slice(0, -2), height, width]);
 }

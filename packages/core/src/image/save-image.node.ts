@@ -9,9 +9,8 @@ import type { Sharp } from "sharp";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { ConfigError, DataError, DcaeError, ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
-import type { Image } from "./image.js";
-import { type Rounding, tensorToImages } from "./image-tensor.js";
-import { makeGrid } from "./make-grid.js";
+import { makeGrid } from "./compare-images.js";
+import { type Image, type Rounding, tensorToImages } from "./image.js";
 import { firstLine, loadSharp } from "./sharp.node.js";
 
 export type ImageFormat = "png" | "jpeg" | "webp" | "avif" | "tiff";

@@ -10,8 +10,6 @@ export {
   type NormName,
   parseBlockType,
 } from "../blocks/block-spec.js";
-export { type BlendedTiles, blendedTiles, type TilingOptions } from "./blended-tiles.js";
-export { ARCHITECTURES, type Architecture, type ArchitectureId } from "./dc-ae/architectures.js";
 export { dcAeDecode, dcAeEncode } from "./dc-ae/dc-ae.js";
 export {
   type DcAeConfig,
@@ -21,7 +19,7 @@ export {
   resolveDcAeConfig,
   spatialCompression,
 } from "./dc-ae/dc-ae-config.js";
-export type { DcAePreset } from "./dc-ae/dc-ae-presets.js";
+export { ARCHITECTURES, type Architecture, type ArchitectureId, type DcAePreset } from "./dc-ae/dc-ae-presets.js";
 export { parseDiffusersConfig, toDiffusersConfig } from "./dc-ae/diffusers-config.js";
 export { type OfficialConfig, parseOfficialConfig, toOfficialConfig } from "./dc-ae/official-config.js";
 export {
@@ -39,19 +37,23 @@ export {
   type Preset,
   type WeightFormat,
 } from "./families.js";
-export type { Gmacs, PresetBase, PublishedEvaluation } from "./family.js";
 export {
   type AutoencoderConfig,
   type AutoencoderFamily,
+  type BlendedTiles,
+  blendedTiles,
   CHECKPOINT_FORMATS,
   type CheckpointFormat,
   type EncodeOptions,
+  type Gmacs,
   type LatentScaling,
   type NameRule,
+  type PresetBase,
+  type PublishedEvaluation,
+  type TilingOptions,
   type WeightNames,
   type WeightPiece,
 } from "./family.js";
-export { findPreset, getPreset, presetHubId } from "./find-preset.js";
 export { initializeParameter } from "./initialize.js";
 export { type DiagonalGaussian, diagonalGaussian, type LatentForm } from "./latent.js";
 export {
@@ -59,7 +61,10 @@ export {
   checkpointFormats,
   configValues,
   describePreset,
+  findPreset,
+  getPreset,
   type ModelDescription,
+  presetHubId,
   readModelConfig,
   requireFamily,
   toModelConfigFile,
@@ -78,7 +83,7 @@ export {
   type SdVaeConfigInput,
   sdVaeSpatialCompression,
 } from "./sd-vae/sd-vae-config.js";
-export type { SdVaePreset } from "./sd-vae/sd-vae-presets.js";
+export type { SdVaePreset } from "./sd-vae/sd-vae-family.js";
 export { tinyDecode, tinyEncode } from "./tiny/tiny.js";
 export type { TinyConfig, TinyLevel } from "./tiny/tiny-config.js";
 export type { TinyPreset } from "./tiny/tiny-family.js";

@@ -1,5 +1,7 @@
 /** Public names of the networks that several packages share; training compares pictures by them, evaluation measures with them. */
 export {
+  checkLpipsLinear,
+  LPIPS_FILES,
   type LpipsNorm,
   type LpipsOptions,
   type LpipsTrunk,
@@ -7,5 +9,6 @@ export {
   lpips,
   lpipsLoss,
   lpipsMinSide,
+  lpipsWeights,
+  type NetworkFile,
 } from "./lpips.js";
-export { checkLpipsLinear, LPIPS_FILES, lpipsWeights, type NetworkFile } from "./lpips-weights.js";

@@ -6,17 +6,15 @@
  *
  * Values are lowered once each, in topological order, so the node list is deterministic for a given graph.
  */
-
 import { EngineError } from "../errors.js";
 import { dependents, topologicalOrder } from "../graph/analyze.js";
 import { type Dim, dimEqual, isStaticShape, symbolsOf } from "../graph/dim.js";
 import type { DType } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
-import type { OpName, ParameterSpec, Value } from "../graph/value.js";
+import type { OpName, ParameterSpec, Value, ValueOf } from "../graph/value.js";
 import { blockedLayout } from "./blocked-layout.js";
-import { onnxForm } from "./lower-composite.js";
-import { type AttributeLike, type Lowering, type LoweringContext, lowerings } from "./lowerings.js";
+import { type AttributeLike, type Lowering, type LoweringContext, lowerings, onnxForm } from "./lowerings.js";
 import {
   type ExternalData,
   type OnnxAttribute,
@@ -26,10 +24,9 @@ import {
   type OnnxValueInfo,
   onnxDataType,
 } from "./model-proto.js";
-import { findSplits, type Split } from "./split-slices.js";
 
 /** A range of a file that holds a parameter in a narrower dtype, which the runtime widens when it loads the model. */
-export interface NarrowData extends ExternalData {
+interface NarrowData extends ExternalData {
   readonly storedAs: DType;
 }
 
@@ -47,7 +44,7 @@ function toAttribute(value: AttributeLike): OnnxAttribute {
   return "type" in value ? value : { type: "ints", value };
 }
 
-export interface LowerOptions {
+interface LowerOptions {
   /**
    * Channels per block of the runtime's own layout, for a model that only that runtime will ever see (see blocked-layout.ts).
    * Default: the model keeps to ONNX's own operators.
@@ -261,4 +258,55 @@ function usedNodes(
     for (const name of node.inputs) used.add(name);
   }
   return { used, kept: kept.reverse() };
+}
+
+// Slices that cut one value into consecutive parts, found so that they become one ONNX Split.
+//
+// The graph has slices only, since its ops have one result each. The runtime joins some of them by itself, but not those it
+// evaluates when it loads a model: there every slice costs a copy of the whole value (64 slices of 64 MB took seconds).
+
+interface Split {
+  readonly source: Value;
+  readonly axis: number;
+  /** The parts from first to last. */
+  readonly parts: readonly Value[];
+}
+
+interface Part {
+  readonly value: ValueOf<"slice">;
+  readonly start: number;
+  readonly stop: number;
+}
+
+/** The axis and range of a slice along one axis without gaps. */
+function partOf(value: ValueOf<"slice">): { readonly axis: number; readonly part: Part } | undefined {
+  const { axes, starts, stops, steps } = value.attributes;
+  const [axis, start, stop] = [axes[0], starts[0], stops[0]];
+  if (axes.length !== 1 || steps[0] !== 1 || axis === undefined || start === undefined || stop === undefined) return;
+  return { axis, part: { value, start, stop } };
+}
+
+/** Each slice that belongs to a split, with its split. Values are those of a program, inputs before users. */
+function findSplits(values: readonly Value[]): Map<Value, Split> {
+  const bySource = new Map<Value, Map<number, Part[]>>();
+  for (const value of values) {
+    if (value.op !== "slice") continue;
+    const found = partOf(value);
+    if (found === undefined) continue;
+    const axes = bySource.get(value.inputs[0]) ?? new Map<number, Part[]>();
+    bySource.set(value.inputs[0], axes);
+    axes.set(found.axis, [...(axes.get(found.axis) ?? []), found.part]);
+  }
+  const splits = new Map<Value, Split>();
+  for (const [source, axes] of bySource) {
+    for (const [axis, parts] of axes) {
+      parts.sort((a, b) => a.start - b.start);
+      const bounds = [0, ...parts.map(({ stop }) => stop)];
+      const whole = bounds.at(-1) === source.shape[axis] && parts.every(({ start }, i) => start === bounds[i]);
+      if (!whole || parts.length < 2) continue;
+      const split: Split = { source, axis, parts: parts.map(({ value }) => value as Value) };
+      for (const part of split.parts) splits.set(part, split);
+    }
+  }
+  return splits;
 }

@@ -2,8 +2,12 @@
  * How each op is written in ONNX: what a lowering gets and gives, and one row per op.
  */
 
+import { topologicalOrder } from "../graph/analyze.js";
+import { compositeRow } from "../graph/composites/composite.js";
 import { type Dim, dimDivide, dimEqual, dimMultiply, shapeSize } from "../graph/dim.js";
 import { scalarTensor } from "../graph/infer/rule.js";
+import { inlineComposites } from "../graph/map-graph.js";
+import type { Program } from "../graph/program.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
 import type {
   OpName,
@@ -15,7 +19,6 @@ import type {
   ValueOf,
 } from "../graph/value.js";
 import type { BlockedLayout } from "./blocked-layout.js";
-import { lowerComposite } from "./lower-composite.js";
 import { type OnnxAttribute, onnxDataType } from "./model-proto.js";
 
 export type AttributeLike = number | string | readonly number[] | OnnxAttribute;
@@ -54,11 +57,6 @@ export type Lowering<K extends OpName> = (
   context: LoweringContext,
 ) => string;
 
-/** A float attribute (plain numbers are taken for integers). */
-export function float(value: number): OnnxAttribute {
-  return { type: "float", value };
-}
-
 /** Ops that ONNX has under its own name with the same meaning. */
 const direct =
   (opType: string) =>
@@ -90,6 +88,37 @@ const gridConstants = ({ scale, zeroPoint }: QuantizationGrid, { constant }: Low
   constant(Tensor.float32([scale], [])),
   constant(zeroPoints(zeroPoint, "uint8", [])),
 ];
+
+const operatorOf = (value: ValueOf<"composite">) => compositeRow(value).lower?.(value as never);
+
+/** What lies between the inputs of a composite and its result, both excluded. */
+function interiorOf({ inputs, attributes: { body } }: ValueOf<"composite">): Value[] {
+  const outside = new Set<Value>(inputs);
+  return topologicalOrder([body.result], (value) => outside.has(value)).filter(({ op }) => op !== "constant");
+}
+
+/**
+ * The program in what ONNX has operators for.
+ *
+ * An operator keeps its intermediate values to itself. Where gradients read some of them, they would be computed twice, so the
+ * body takes the operator's place.
+ */
+export function onnxForm(program: Program): Program {
+  const order = topologicalOrder([...program.outputs.values(), ...program.updates.values()]);
+  if (!order.some(({ op }) => op === "composite")) return program;
+  const visible = new Set(order);
+  return inlineComposites(
+    program,
+    (value) => operatorOf(value) !== undefined && !interiorOf(value).some((part) => visible.has(part)),
+  );
+}
+
+const lowerComposite: Lowering<"composite"> = (value, _inputs, { emit, constant, nameOf }) => {
+  const operator = operatorOf(value);
+  if (operator === undefined) throw new TypeError(`"${value.attributes.name}" has no operator: see onnxForm`);
+  const inputs = operator.inputs.map((input) => (input instanceof Tensor ? constant(input) : nameOf(input)));
+  return emit(operator.opType, inputs, operator.attributes);
+};
 
 /** Ops that stand for data and are no nodes. */
 type Leaf = "input" | "parameter" | "constant";

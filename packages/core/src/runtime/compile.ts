@@ -7,9 +7,9 @@ import type { Program } from "../graph/program.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import { optimize as rewriteFaster } from "../graph/rewrite/optimize.js";
 import { type ActivationRanges, toInt8 } from "../graph/rewrite/quantize.js";
-import { onnxForm } from "../onnx/lower-composite.js";
+import { onnxForm } from "../onnx/lowerings.js";
 import { COMPUTE_DTYPES, type ComputeDType, type Device } from "./engine.js";
-import { predictMemory } from "./predict-memory.js";
+import { predictMemory } from "./program-memory.js";
 import type { SessionOptions } from "./session-host.js";
 
 export type Form =

@@ -10,11 +10,10 @@ import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { chooseForm, type Form } from "./compile.js";
 import { DEVICES, type Device, type EngineOptions } from "./engine.js";
-import { openKeptConstants } from "./kept-constants.node.js";
+import { openKeptConstants, temporaryConstants } from "./kept-constants.node.js";
 import { OnnxEngine } from "./onnx-engine.js";
 import type { ConstantFiles } from "./program-constants.js";
 import type { SessionHost } from "./session-host.js";
-import { temporaryConstants } from "./temporary-constants.node.js";
 import { createWorkerSessionHost } from "./worker-session-host.node.js";
 
 /** What to do where a device can't be used. */

@@ -9,7 +9,7 @@ import type { BigIntStats } from "node:fs";
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
-import { fileError } from "../checkpoint/file-error.node.js";
+import { fileError, openFileSource } from "../checkpoint/file-source.node.js";
 import { DataError } from "../errors.js";
 
 const REST_MS = 2000;
@@ -66,7 +66,7 @@ export async function openFileFacts(store: string): Promise<FileFacts> {
   };
 }
 
-export interface CacheFolder {
+interface CacheFolder {
   /** Absolute. */
   readonly path: string;
   readonly facts: FileFacts;
@@ -81,4 +81,14 @@ export async function openCacheFolder(folder: string): Promise<CacheFolder> {
     throw fileError(error, folder, "write", DataError);
   }
   return { path, facts: await openFileFacts(join(path, "files.json")) };
+}
+
+/** @throws CheckpointError when the file is missing, unreadable or ends before */
+export async function readRange(path: string, offset: number, byteLength: number): Promise<Uint8Array> {
+  const source = await openFileSource(path);
+  try {
+    return await source.read(offset, byteLength);
+  } finally {
+    await source.close();
+  }
 }

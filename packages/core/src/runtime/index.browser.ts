@@ -9,7 +9,7 @@ export {
   type FormOptions,
   memoryUnknown,
 } from "./compile.js";
-export { createEngine, type WebEngineOptions } from "./create-engine.browser.js";
+export { createEngine, createWebSessionHost, type OrtModule, type WebEngineOptions } from "./create-engine.browser.js";
 export {
   COMPUTE_DTYPES,
   type ComputeDType,
@@ -24,4 +24,3 @@ export {
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
 export { type ProgramMemory, programMemory } from "./program-memory.js";
 export type { Session, SessionHost, SessionOptions } from "./session-host.js";
-export { createWebSessionHost, type OrtModule } from "./web-session-host.js";

@@ -6,6 +6,7 @@
 import type { Weights } from "../checkpoint/weights.js";
 import { EngineError, errorMessage } from "../errors.js";
 import { shapeEqual, shapeToString } from "../graph/dim.js";
+import type { DType } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
 import type { Tensor } from "../graph/tensor.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
@@ -22,11 +23,9 @@ import type {
   LoadProgramOptions,
   NamedTensors,
 } from "./engine.js";
-import { createOnnxState, type OnnxState } from "./onnx-state.js";
-import { probeBlockSize } from "./probe-block-size.js";
-import { probeExactInt8 } from "./probe-int8.js";
+import { probeBlockSize, probeExactInt8 } from "./probes.js";
 import { type ConstantFiles, prepareConstants } from "./program-constants.js";
-import type { Session, SessionHost, SessionOptions, StateBinding } from "./session-host.js";
+import type { Session, SessionHost, SessionOptions, SessionState, StateBinding } from "./session-host.js";
 
 export interface OnnxEngineOptions {
   readonly device: Device;
@@ -271,5 +270,47 @@ function loadedProgram(program: Program, session: Session, engine: string, onDis
       });
       return disposed;
     },
+  };
+}
+
+interface OnnxState extends EngineState {
+  /** The tensors themselves, for sessions to bind to. */
+  readonly session: SessionState;
+}
+
+/** Wraps a host's state; `engine` is named in messages. */
+function createOnnxState(session: SessionState, engine: string): OnnxState {
+  const specs = new Map<string, { readonly shape: readonly number[]; readonly dtype: DType }>();
+
+  async function readAll(names: Iterable<string> = specs.keys()): Promise<Map<string, Tensor>> {
+    const list = [...names];
+    for (const name of list) {
+      if (!specs.has(name)) throw new EngineError(`${engine}: the state holds no "${name}"`);
+    }
+    return session.read(list);
+  }
+
+  return {
+    session,
+    specs,
+    async write(tensors: NamedTensors) {
+      const checked = new Map<string, Tensor>();
+      for (const [name, tensor] of Object.entries(tensors)) {
+        const known = specs.get(name);
+        if (known !== undefined && known.shape.join() !== tensor.shape.join()) {
+          throw new EngineError(
+            `${engine}: the state holds "${name}" as [${known.shape.join(", ")}], got [${tensor.shape.join(", ")}]`,
+          );
+        }
+        checked.set(name, known === undefined ? tensor : tensor.cast(known.dtype));
+      }
+      await session.write(checked);
+      for (const [name, { shape, dtype }] of checked) specs.set(name, { shape, dtype });
+    },
+    async read(name) {
+      return (await readAll([name])).get(name) as Tensor;
+    },
+    readAll,
+    dispose: () => session.release(),
   };
 }

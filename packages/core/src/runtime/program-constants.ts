@@ -6,8 +6,7 @@
  * one group of results after the other is computed, stored and forgotten. Where the files lie and how long they live is up to
  * a `ConstantFiles`.
  */
-import { tensorFromBytes } from "../checkpoint/tensor-bytes.js";
-import type { WeightEntry, Weights } from "../checkpoint/weights.js";
+import { tensorFromBytes, type WeightEntry, type Weights } from "../checkpoint/weights.js";
 import { byteSize } from "../graph/dtype.js";
 import { createProgram, type Program } from "../graph/program.js";
 import { constantRoots, groupByWeights, replaceByWeights } from "../graph/rewrite/constant-roots.js";

@@ -1,12 +1,14 @@
 /**
  * Where ONNX Runtime sessions live: in this thread, in a worker thread, in the browser. `OnnxEngine` is the same for all.
  */
-import type { DType } from "../graph/dtype.js";
-import type { Tensor } from "../graph/tensor.js";
+
+import { EngineError } from "../errors.js";
+import type { DType, StorageOf } from "../graph/dtype.js";
+import { Tensor } from "../graph/tensor.js";
 import type { Device } from "./engine.js";
 
 /** Dtypes that cross the JavaScript boundary of ONNX Runtime. */
-export type SessionDType = Exclude<DType, "bfloat16" | "float8_e4m3fn" | "float8_e5m2">;
+type SessionDType = Exclude<DType, "bfloat16" | "float8_e4m3fn" | "float8_e5m2">;
 
 /** Tensors that live where the sessions live. */
 export interface SessionState {
@@ -43,7 +45,7 @@ export interface SessionOptions {
   readonly planMemory?: boolean | undefined;
   /** Convert weights of convolutions into the layout that the CPU's kernels like best (default true). Takes a copy of them. */
   readonly packWeights?: boolean | undefined;
-  /** Ask for exact convolutions of 8 bits, where they aren't exact by themselves (see probe-int8.ts; default false). */
+  /** Ask for exact convolutions of 8 bits, where they aren't exact by themselves (see probes.ts; default false). */
   readonly exactInt8?: boolean | undefined;
   /** The model runs once: as it is, since optimizing it takes longer than running it (default false). */
   readonly runsOnce?: boolean | undefined;
@@ -65,4 +67,24 @@ export interface SessionHost {
   /** Absent where a host keeps no state. */
   createState?(): Promise<SessionState>;
   close(): Promise<void>;
+}
+
+export interface WireTensor {
+  readonly name: string;
+  readonly dtype: SessionDType;
+  readonly shape: readonly number[];
+  readonly data: StorageOf<SessionDType>;
+}
+
+/** @throws EngineError for dtypes that ONNX Runtime's JavaScript API doesn't take */
+export function toWire(name: string, tensor: Tensor): WireTensor {
+  const { dtype, shape } = tensor;
+  if (dtype === "bfloat16" || dtype === "float8_e4m3fn" || dtype === "float8_e5m2") {
+    throw new EngineError(`input "${name}": ONNX Runtime doesn't take ${dtype} from JavaScript; cast it to float32`);
+  }
+  return { name, dtype, shape, data: tensor.data as StorageOf<SessionDType> };
+}
+
+export function fromWire({ dtype, shape, data }: WireTensor): Tensor {
+  return new Tensor(dtype, data, shape);
 }

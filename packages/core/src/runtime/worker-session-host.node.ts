@@ -2,8 +2,14 @@
 import { Worker } from "node:worker_threads";
 import { EngineError } from "../errors.js";
 import { quietRuntime } from "./quiet-runtime.node.js";
-import type { SessionHost, SessionOptions, SessionState } from "./session-host.js";
-import { fromWire, toWire, type WireTensor } from "./wire-tensor.js";
+import {
+  fromWire,
+  type SessionHost,
+  type SessionOptions,
+  type SessionState,
+  toWire,
+  type WireTensor,
+} from "./session-host.js";
 
 interface Answer {
   readonly id: number;

@@ -1,8 +1,8 @@
 /** Tiles with halos give the whole picture's result: every preset's architecture at tiny widths, every kind of division. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
-import { ARCHITECTURES } from "../../src/models/dc-ae/architectures.js";
 import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
+import { ARCHITECTURES } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { samplePlans } from "../support/sample-plans.js";

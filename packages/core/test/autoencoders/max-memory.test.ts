@@ -1,6 +1,6 @@
 /** The option maxMemory of the model: batches, equality, refusal. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/bounded-runs.js";
+import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/exact-tiling.js";
 import { MEMORY_MARGIN } from "../../src/autoencoders/exact-tiling-plan.js";
 import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";

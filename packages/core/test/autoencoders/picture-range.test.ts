@@ -1,6 +1,6 @@
 /** What encoders take as pictures: layout, type and range, before anything is computed. */
 import { expect, it } from "vitest";
-import { checkPicture, checkPictures } from "../../src/autoencoders/model-tensors.js";
+import { checkPicture, checkPictures } from "../../src/autoencoders/check-tensors.js";
 import { DataError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 

@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeDirectoryAtomic, writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
-import { fileError } from "../../src/checkpoint/file-error.node.js";
+import { fileError } from "../../src/checkpoint/file-source.node.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
 import { temporaryFolder } from "../support/temporary-folder.js";
 

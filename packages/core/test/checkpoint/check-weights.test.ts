@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkWeights } from "../../src/checkpoint/names/check-weights.js";
-import { mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
+import { checkWeights, mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { CheckpointError } from "../../src/errors.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { modelParameters } from "../../src/models/model-programs.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkCheckpoint } from "../../src/autoencoders/check-checkpoint.js";
+import { checkCheckpoint } from "../../src/autoencoders/pretrained.js";
 import {
   inferModel,
   matchPublishedModels,
@@ -8,9 +8,8 @@ import {
 } from "../../src/checkpoint/names/infer-model.js";
 import { planWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
-import type { WeightFormat } from "../../src/models/families.js";
-import { PRESETS } from "../../src/models/families.js";
-import { getPreset } from "../../src/models/find-preset.js";
+import { PRESETS, type WeightFormat } from "../../src/models/families.js";
+import { getPreset } from "../../src/models/model-description.js";
 import { modelParameters } from "../../src/models/model-programs.js";
 import { errorOf } from "../support/error-of.js";
 import { changed, weightsOfPlan, zeroWeights } from "../support/memory-weights.js";

@@ -1,15 +1,14 @@
 /** The values of the reference's models, moved between formats in both directions. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { checkWeights } from "../../src/checkpoint/names/check-weights.js";
 import { recognizeFormat } from "../../src/checkpoint/names/infer-model.js";
-import { mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
+import { checkWeights, mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
 import { openSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import type { ParameterSpec } from "../../src/graph/value.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { modelParameters } from "../../src/models/model-programs.js";
-import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
+import { parseKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { type GoldenCase, goldenPath, goldenSnapshots, loadGolden, officialConfigOf } from "../support/golden.js";
 import { readAll } from "../support/memory-weights.js";
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeNpy, encodeNpy, encodeNpyHeader, parseNpyHeader } from "../../src/checkpoint/npy/npy.js";
 import { readNpyFile, writeNpyFile } from "../../src/checkpoint/npy/npy-file.node.js";
-import { tensorFromBytes } from "../../src/checkpoint/tensor-bytes.js";
+import { tensorFromBytes } from "../../src/checkpoint/weights.js";
 import { DataError } from "../../src/errors.js";
 import { byteSize, DTYPES, type DType } from "../../src/graph/dtype.js";
 import { sizeOf, Tensor } from "../../src/graph/tensor.js";

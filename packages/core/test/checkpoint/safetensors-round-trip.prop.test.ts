@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { bytesSource } from "../../src/checkpoint/byte-source.js";
 import { openSafetensors } from "../../src/checkpoint/safetensors/reader.js";
 import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
-import { tensorFromBytes } from "../../src/checkpoint/tensor-bytes.js";
+import { tensorFromBytes } from "../../src/checkpoint/weights.js";
 import { byteSize, DTYPES } from "../../src/graph/dtype.js";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.js";
 

@@ -5,9 +5,14 @@ import { pathToFileURL } from "node:url";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { ConfigError, DataError } from "../../src/errors.js";
-import { type DecodeOptions, decodeImage, PILLOW_DECODE } from "../../src/image/decode-image.node.js";
+import {
+  type DecodeOptions,
+  decodeImage,
+  loadImage,
+  loadImages,
+  PILLOW_DECODE,
+} from "../../src/image/decode-image.node.js";
 import { createImage, type Image } from "../../src/image/image.js";
-import { loadImage, loadImages } from "../../src/image/load-image.node.js";
 import { goldenImagePath, goldenImages } from "./golden-image.js";
 
 /** 3 x 2 pixels, all different. */

@@ -3,12 +3,23 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createRandom } from "../../src/graph/random.js";
 import { Tensor } from "../../src/graph/tensor.js";
-import { centerCropToMultiple, cropImage, dmCrop, topLeftCropToMultiple } from "../../src/image/crop-image.js";
-import { fitToMultiple, reflectPad, SIZE_POLICIES } from "../../src/image/fit-to-multiple.js";
-import { createImage, type Image } from "../../src/image/image.js";
-import { imagesToTensor, imageToTensor, tensorToImages } from "../../src/image/image-tensor.js";
-import { RESAMPLE_KERNELS, type ResampleFilter, resampleWeights, resizeImage } from "../../src/image/resize-image.js";
-import { resizePlanes } from "../../src/image/resize-planes.js";
+import {
+  centerCropToMultiple,
+  cropImage,
+  dmCrop,
+  fitToMultiple,
+  reflectPad,
+  SIZE_POLICIES,
+  topLeftCropToMultiple,
+} from "../../src/image/fit-to-multiple.js";
+import { createImage, type Image, imagesToTensor, imageToTensor, tensorToImages } from "../../src/image/image.js";
+import {
+  RESAMPLE_KERNELS,
+  type ResampleFilter,
+  resampleWeights,
+  resizeImage,
+  resizePlanes,
+} from "../../src/image/resize-image.js";
 
 const run = { seed: 4321, numRuns: 150 };
 const side = fc.integer({ min: 1, max: 40 });

@@ -2,14 +2,19 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, DataError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
-import { differenceMap, psnr } from "../../src/image/compare-images.js";
-import { centerCropToMultiple, cropImage, dmCrop } from "../../src/image/crop-image.js";
-import { fitToMultiple, reflectPad } from "../../src/image/fit-to-multiple.js";
-import { BLACK, createImage, imageFromRgba, WHITE } from "../../src/image/image.js";
-import { imagesToTensor, imageToTensor, tensorToImage, tensorToImages } from "../../src/image/image-tensor.js";
-import { makeGrid, sideBySide } from "../../src/image/make-grid.js";
-import { resizeImage } from "../../src/image/resize-image.js";
-import { resizePlanes } from "../../src/image/resize-planes.js";
+import { differenceMap, makeGrid, psnr, sideBySide } from "../../src/image/compare-images.js";
+import { centerCropToMultiple, cropImage, dmCrop, fitToMultiple, reflectPad } from "../../src/image/fit-to-multiple.js";
+import {
+  BLACK,
+  createImage,
+  imageFromRgba,
+  imagesToTensor,
+  imageToTensor,
+  tensorToImage,
+  tensorToImages,
+  WHITE,
+} from "../../src/image/image.js";
+import { resizeImage, resizePlanes } from "../../src/image/resize-image.js";
 
 const red = createImage(2, 1, [255, 0, 0]);
 const blue = createImage(1, 2, [0, 0, 255]);

@@ -2,9 +2,8 @@
 import { expect, test } from "vitest";
 import { Tensor } from "../../src/graph/tensor.js";
 import { psnr } from "../../src/image/compare-images.js";
-import { dmCrop } from "../../src/image/crop-image.js";
-import { createImage, type Image } from "../../src/image/image.js";
-import { imageToTensor, type Rounding, tensorToImages } from "../../src/image/image-tensor.js";
+import { dmCrop } from "../../src/image/fit-to-multiple.js";
+import { createImage, type Image, imageToTensor, type Rounding, tensorToImages } from "../../src/image/image.js";
 import { goldenImages } from "./golden-image.js";
 
 interface CropCase {

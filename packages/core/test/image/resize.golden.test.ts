@@ -1,8 +1,6 @@
 /** Every kernel, larger and smaller, against Pillow: 8-bit results byte for byte, float results to the last bit of float32. */
 import { expect, test } from "vitest";
-import type { ResampleFilter } from "../../src/image/resize-image.js";
-import { resizeImage } from "../../src/image/resize-image.js";
-import { resizePlanes } from "../../src/image/resize-planes.js";
+import { type ResampleFilter, resizeImage, resizePlanes } from "../../src/image/resize-image.js";
 import { goldenImages } from "./golden-image.js";
 
 const golden = await goldenImages<{

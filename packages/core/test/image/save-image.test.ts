@@ -9,8 +9,7 @@ import { createRandom } from "../../src/graph/random.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { psnr } from "../../src/image/compare-images.js";
 import { decodeImage } from "../../src/image/decode-image.node.js";
-import { createImage, type Image } from "../../src/image/image.js";
-import { imagesToTensor, imageToTensor } from "../../src/image/image-tensor.js";
+import { createImage, type Image, imagesToTensor, imageToTensor } from "../../src/image/image.js";
 import { type SaveImageOptions, saveImage } from "../../src/image/save-image.node.js";
 
 const root = mkdtempSync(join(tmpdir(), "dcae-save-"));

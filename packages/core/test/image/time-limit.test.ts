@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/errors.js";
 import { decodeImage } from "../../src/image/decode-image.node.js";
 import { createImage } from "../../src/image/image.js";
-import { limitWork, withinTime } from "../../src/image/limit-work.js";
 import { encodeImage } from "../../src/image/save-image.node.js";
+import { limitWork, withinTime } from "../../src/image/sharp.node.js";
 
 const svg = (content: string, size = 4) =>
   new TextEncoder().encode(`<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}">${content}</svg>`);

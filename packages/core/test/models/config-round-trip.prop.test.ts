@@ -9,8 +9,7 @@ import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { readModelConfig, toModelConfigFile } from "../../src/models/model-description.js";
 import { modelParameters } from "../../src/models/model-programs.js";
-import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/kl-config.js";
-import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
+import { parseKlConfig, resolveSdVaeConfig, toKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { anyBlock, anyDcAeConfig, anyStage, anyTinyConfig } from "../support/arbitrary-config.js";
 import { weightsOfPlan } from "../support/memory-weights.js";
 

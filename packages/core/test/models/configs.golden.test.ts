@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { PRESETS } from "../../src/models/families.js";
-import { getPreset } from "../../src/models/find-preset.js";
-import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/kl-config.js";
+import { getPreset } from "../../src/models/model-description.js";
+import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { goldenInfo, goldenNamesOf, goldenPath, goldenSnapshots, officialConfigOf } from "../support/golden.js";
 import { architectureOf, manifest } from "../support/manifest.js";
 

@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { planWeights, type WeightPlan } from "../../src/checkpoint/names/weight-plan.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
-import { getPreset } from "../../src/models/find-preset.js";
+import { getPreset } from "../../src/models/model-description.js";
 import { countParameters, modelParameters } from "../../src/models/model-programs.js";
-import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
+import { parseKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { goldenInfo, goldenNamesOf } from "../support/golden.js";
 import { manifest, manifestTensors, tensorLine } from "../support/manifest.js";
 

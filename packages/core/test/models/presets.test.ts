@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { PRESETS } from "../../src/models/families.js";
-import { findPreset, getPreset, presetHubId } from "../../src/models/find-preset.js";
+import { findPreset, getPreset, presetHubId } from "../../src/models/model-description.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { readTinyConfig } from "../../src/models/tiny/tiny-config.js";
 

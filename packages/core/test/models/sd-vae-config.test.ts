@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
-import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
-import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
+import { parseKlConfig, resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { errorOf } from "../support/error-of.js";
 
 describe("SD-VAE", () => {

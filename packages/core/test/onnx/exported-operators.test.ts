@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as ort from "onnxruntime-web";
 import { expect, test } from "vitest";
+import { writeOnnx } from "../../src/autoencoders/export-onnx.node.js";
 import {
   add,
   createProgram,
@@ -18,7 +19,6 @@ import {
 } from "../../src/graph/index.js";
 import { toHalfPrecision } from "../../src/graph/rewrite/half-precision.js";
 import { lowerProgram } from "../../src/onnx/index.js";
-import { writeOnnx } from "../../src/onnx/write-model.node.js";
 import { createEngine } from "../../src/runtime/index.js";
 import { relativeError } from "../support/compare.js";
 import { memoryWeights } from "../support/memory-weights.js";

@@ -15,7 +15,7 @@ import {
 } from "../../src/graph/index.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { getPreset, sdVaeDecode } from "../../src/models/index.js";
-import type { SdVaePreset } from "../../src/models/sd-vae/sd-vae-presets.js";
+import type { SdVaePreset } from "../../src/models/sd-vae/sd-vae-family.js";
 
 const preset = (name: string) => getPreset(name) as DcAePreset;
 const outputs = (program: Program) => [...program.outputs.values()];

@@ -6,8 +6,8 @@ import * as ort from "onnxruntime-web";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AutoencoderDC, AutoencoderKL } from "../../src/autoencoders/pretrained.browser.js";
 import { ConfigError } from "../../src/errors.js";
+import type { OrtModule } from "../../src/runtime/create-engine.browser.js";
 import { createEngine } from "../../src/runtime/index.browser.js";
-import type { OrtModule } from "../../src/runtime/web-session-host.js";
 import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
 import { callOf, goldenPath, loadGolden, tensorOf } from "../support/golden.js";
 

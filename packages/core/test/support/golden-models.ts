@@ -4,7 +4,7 @@ import { Autoencoder, type EncodePictureOptions } from "../../src/autoencoders/a
 import type { Tensor } from "../../src/graph/tensor.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import type { DiagonalGaussian } from "../../src/models/latent.js";
-import { parseKlConfig } from "../../src/models/sd-vae/kl-config.js";
+import { parseKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import type { Engine } from "../../src/runtime/index.js";
 import { expectClose, MODEL_TOLERANCE } from "./compare.js";
 import { type GoldenCall, type GoldenCase, goldenNamesOf, loadGolden, officialConfigOf, tensorOf } from "./golden.js";

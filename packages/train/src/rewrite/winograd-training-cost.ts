@@ -23,7 +23,7 @@ export interface FormCosts {
   readonly fixed: number;
 }
 
-/** Small ones are of batches of small pictures, which are transformed by products (winograd-small.ts in core). */
+/** Small ones are of batches of small pictures, which are transformed by products (graph/rewrite/winograd.ts in core). */
 export type FormName = "direct" | "tiles of 2" | "tiles of 4" | "small tiles of 2" | "small tiles of 4";
 
 export const FORM_COSTS: Readonly<Record<FormName, FormCosts>> = {

@@ -11,7 +11,7 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink } from "n
 import { dirname, join, relative, resolve } from "node:path";
 import { getHFHubCachePath } from "@huggingface/hub";
 import { writeFileAtomic } from "../atomic-file.node.js";
-import { errorCode } from "../file-error.node.js";
+import { errorCode } from "../file-source.node.js";
 import { removeLeftovers, temporaryName } from "../temporary-name.node.js";
 import { isCommitHash } from "./hub-id.js";
 

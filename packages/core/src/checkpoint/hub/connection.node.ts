@@ -5,8 +5,8 @@
 
 import { HubApiError, InvalidApiResponseFormatError } from "@huggingface/hub";
 import { CheckpointError, DcaeError, errorMessage } from "../../errors.js";
-import { errorCode } from "../file-error.node.js";
-import { guardFetch } from "./guarded-fetch.js";
+import { errorCode } from "../file-source.node.js";
+import { guardFetch } from "./hub-id.js";
 
 /** What the hub says about a repository; those with many thousands of files take a few megabytes. */
 const MAX_ANSWER_BYTES = 32 * 2 ** 20;

@@ -19,7 +19,6 @@ import { openSafetensors } from "../safetensors/reader.js";
 import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "../safetensors/shards.js";
 import { openTorch } from "../torch/torch-file.js";
 import type { Weights } from "../weights.js";
-import { guardFetch } from "./guarded-fetch.js";
 import {
   checkHubUrl,
   checkRevision,
@@ -27,6 +26,7 @@ import {
   checkToken,
   DEFAULT_HUB_URL,
   DEFAULT_REVISION,
+  guardFetch,
   isModelId,
 } from "./hub-id.js";
 

@@ -5,7 +5,7 @@ import { DataError, DcaeError } from "../../errors.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { writeFileAtomic } from "../atomic-file.node.js";
 import { openFileSource } from "../file-source.node.js";
-import { bytesOfTensor } from "../tensor-bytes.js";
+import { bytesOfTensor } from "../weights.js";
 import { decodeNpy, encodeNpyHeader } from "./npy.js";
 
 /**

@@ -11,7 +11,7 @@ import { DataError } from "../../errors.js";
 import { byteSize, type DType } from "../../graph/dtype.js";
 import { sizeOf, type Tensor } from "../../graph/tensor.js";
 import { refuseGitLfsPointer } from "../json-text.js";
-import { bytesOfTensor, tensorFromBytes } from "../tensor-bytes.js";
+import { bytesOfTensor, tensorFromBytes } from "../weights.js";
 
 export interface NpyHeader {
   readonly dtype: DType;

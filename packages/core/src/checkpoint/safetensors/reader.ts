@@ -21,8 +21,7 @@ import {
   refuseGitLfsPointer,
   startsGitLfsPointer,
 } from "../json-text.js";
-import { tensorFromBytes } from "../tensor-bytes.js";
-import type { WeightEntry, Weights } from "../weights.js";
+import { tensorFromBytes, type WeightEntry, type Weights } from "../weights.js";
 
 const rows = [
   ["BOOL", "bool"],

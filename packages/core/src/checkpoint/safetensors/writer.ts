@@ -9,7 +9,7 @@ import { CheckpointError, ShapeError } from "../../errors.js";
 import { byteSize, type DType } from "../../graph/dtype.js";
 import { sizeOf, type Tensor } from "../../graph/tensor.js";
 import { quoted } from "../json-text.js";
-import { bytesOfTensor } from "../tensor-bytes.js";
+import { bytesOfTensor } from "../weights.js";
 import { dtypeToSafetensors, LENGTH_FIELD_BYTES, MAX_HEADER_BYTES } from "./reader.js";
 
 /** A named array that a writer asks for when its turn comes. A `WeightEntry` is one. */

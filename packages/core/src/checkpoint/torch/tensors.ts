@@ -8,8 +8,7 @@ import { byteSize, type DType, storageView } from "../../graph/dtype.js";
 import { rowMajorStrides, sizeOf, Tensor } from "../../graph/tensor.js";
 import type { ByteSource } from "../byte-source.js";
 import { quoted } from "../json-text.js";
-import { tensorFromBytes } from "../tensor-bytes.js";
-import type { WeightEntry } from "../weights.js";
+import { tensorFromBytes, type WeightEntry } from "../weights.js";
 import {
   type PickleDict,
   type PickleGlobal,

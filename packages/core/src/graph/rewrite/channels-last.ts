@@ -1,7 +1,7 @@
 /**
  * Graph to graph: 3x3 convolutions in Winograd's form, with channels last or first, whichever the program lets be cheap.
  *
- * Channels last is the faster form (winograd-channels-last.ts) as long as what lies between convolutions can follow. Group norms
+ * Channels last is the faster form as long as what lies between convolutions can follow. Group norms
  * can't: around them every convolution would be transposed twice, and a decode with SD-VAE at 256x256 took 2.3 s instead of 1.6
  * on one core. Such programs get the form with channels first, where tiles of 6 gain nothing over tiles of 4.
  */

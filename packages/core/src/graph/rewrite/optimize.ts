@@ -23,7 +23,7 @@ import { type ChooseWinograd, isUpsampled } from "./winograd.js";
 import { chooseWinograd, kronecker, type Matrix } from "./winograd-matrices.js";
 
 export interface OptimizeOptions {
-  /** Which convolutions take Winograd's form (default: the measured cost model of winograd-cost.ts). */
+  /** Which convolutions take Winograd's form (default: `chooseWinograd`, a measured model of costs). */
   readonly chooseWinograd?: ChooseWinograd | undefined;
 }
 

@@ -43,7 +43,7 @@ export function toInt8(program: Program, ranges: ActivationRanges): Program {
 //
 // Post-training static quantization: weights as int8 with one scale per output channel (symmetric), inputs and outputs of each
 // convolution as uint8 with one scale and zero point per tensor, from ranges that were observed on a few pictures
-// (observe-ranges.ts). Sums are taken in 32-bit integers. Everything between convolutions stays in float32: norms, attention,
+// (`withRanges`). Sums are taken in 32-bit integers. Everything between convolutions stays in float32: norms, attention,
 // activations, and the residual sum, whose errors would add up over the blocks.
 
 /** Smallest and largest value that a tensor took. */

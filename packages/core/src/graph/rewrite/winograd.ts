@@ -69,7 +69,7 @@ export function isUpsampled(x: Value, { top, left, bottom, right }: Padding2d): 
 }
 
 // A 3x3 convolution as Winograd's F(m x m, 3x3), written in ordinary ops: the form with channels first, for weights that change
-// with every run, as in training. Inference has a faster one (winograd-channels-last.ts).
+// with every run, as in training. Inference has a faster one (channels-last.ts).
 //
 // Of the n^2 = (m+2)^2 points of a tile each becomes one matrix product over channels, so an output costs n^2/m^2 products
 // (2.25 for m = 4) instead of 9. What decides is the cost of getting into and out of the domain of the products; this form
@@ -85,7 +85,7 @@ export function isUpsampled(x: Value, { top, left, bottom, right }: Padding2d): 
 // - the filter transform is a constant expression of the weight, which the runtime evaluates once, when it loads the
 //   program, and keeps instead of the weight.
 //
-// Batches of small pictures take yet another form (winograd-small.ts).
+// Batches of small pictures take yet another form, below.
 //
 // Nearest-neighbor upsampling in front of the convolution disappears into the input transform: an n x n window of the
 // upsampled picture holds only (n/2+1) x (n/2+1) different pixels, at stride m/2.

@@ -6,7 +6,7 @@
  * Source: Microsoft's documentation of BITMAPFILEHEADER, BITMAPINFOHEADER, BITMAPV4HEADER and "Bitmap Compression".
  */
 import { DataError } from "../../errors.js";
-import { checkPictureSize, endsEarly, type RawPicture } from "./raw-picture.js";
+import { checkPictureSize, endsEarly, type RawPicture } from "../image.js";
 
 const FILE_HEADER = 14;
 const [PLAIN, RUNS_8, RUNS_4, MASKS, ALPHA_MASKS] = [0, 1, 2, 3, 6] as const;

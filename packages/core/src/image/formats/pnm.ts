@@ -4,7 +4,7 @@
  * Samples of another maximum than 255 are scaled to it and rounded, as Pillow does. Source: Netpbm's pbm(5), pgm(5), ppm(5).
  */
 import { DataError } from "../../errors.js";
-import { checkPictureSize, endsEarly, type RawPicture } from "./raw-picture.js";
+import { checkPictureSize, endsEarly, type RawPicture } from "../image.js";
 
 const isSpace = (byte: number | undefined) => byte === 32 || (byte !== undefined && byte >= 9 && byte <= 13);
 const isDigit = (byte: number | undefined) => byte !== undefined && byte >= 48 && byte <= 57;

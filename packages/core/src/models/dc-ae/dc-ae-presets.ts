@@ -1,7 +1,219 @@
-/** The published DC-AE models, as data (dcae.md section 4). */
-import type { PresetBase, PublishedEvaluation } from "../family.js";
-import { ARCHITECTURES, type Architecture, type ArchitectureId } from "./architectures.js";
-import type { DcAeConfig } from "./dc-ae-config.js";
+/**
+ * The published DC-AE models, as data (dcae.md section 4), with the numbers published or counted for them. Several presets share one
+ * architecture and differ in their weights only.
+ */
+
+import type { ActName, BlockSpec, NormName } from "../../blocks/block-spec.js";
+import type { Gmacs, PresetBase, PublishedEvaluation } from "../family.js";
+import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
+
+export interface Architecture {
+  readonly config: DcAeConfig;
+  /** Learnable values. */
+  readonly parameters: { readonly encoder: number; readonly decoder: number; readonly total: number };
+  /** By picture side in pixels. */
+  readonly gmacs: Readonly<Record<256 | 512 | 1024, Gmacs>>;
+}
+
+const RES: BlockSpec = { type: "ResBlock" };
+const EVIT: BlockSpec = { type: "EViTGLU", scales: [] };
+const EVIT_S5: BlockSpec = { type: "EViTGLU", scales: [5] };
+
+const WIDTHS = [128, 256, 512, 512, 1024, 1024];
+
+/** `count` entries: the first three are `shallow`, the others `deep`. */
+function split<Item>(count: number, shallow: Item, deep: Item): Item[] {
+  return Array.from({ length: count }, (_, stage) => (stage < 3 ? shallow : deep));
+}
+
+interface EncoderOptions {
+  readonly widthList: readonly number[];
+  readonly depthList: readonly number[];
+  readonly deepBlock: BlockSpec;
+  readonly downsampleBlockType?: DcAeEncoderConfig["downsampleBlockType"];
+  readonly outBlockType?: DcAeEncoderConfig["outBlockType"];
+  readonly outShortcut?: DcAeEncoderConfig["outShortcut"];
+}
+
+function encoder(options: EncoderOptions): DcAeEncoderConfig {
+  const { widthList, depthList, deepBlock } = options;
+  const stages = widthList.length;
+  return {
+    widthList,
+    depthList,
+    blockType: split(stages, RES, deepBlock),
+    norm: split<NormName>(stages, "trms2d", "trms2d"),
+    act: split<ActName>(stages, "silu", "silu"),
+    downsampleBlockType: options.downsampleBlockType ?? "ConvPixelUnshuffle",
+    downsampleShortcut: "averaging",
+    outNorm: null,
+    outAct: null,
+    outBlockType: options.outBlockType ?? "ConvLayer",
+    outShortcut: options.outShortcut === undefined ? "averaging" : options.outShortcut,
+  };
+}
+
+interface DecoderOptions {
+  readonly widthList: readonly number[];
+  readonly depthList: readonly number[];
+  readonly deepBlock: BlockSpec;
+  readonly shallowNorm?: NormName;
+  readonly shallowAct?: ActName;
+  readonly upsampleBlockType?: DcAeDecoderConfig["upsampleBlockType"];
+  readonly inBlockType?: DcAeDecoderConfig["inBlockType"];
+  readonly inShortcut?: DcAeDecoderConfig["inShortcut"];
+  readonly outAct: ActName;
+}
+
+function decoder(options: DecoderOptions): DcAeDecoderConfig {
+  const { widthList, depthList, deepBlock } = options;
+  const stages = widthList.length;
+  return {
+    inBlockType: options.inBlockType ?? "ConvLayer",
+    inShortcut: options.inShortcut === undefined ? "duplicating" : options.inShortcut,
+    widthList,
+    depthList,
+    blockType: split(stages, RES, deepBlock),
+    norm: split<NormName>(stages, options.shallowNorm ?? "trms2d", "trms2d"),
+    act: split<ActName>(stages, options.shallowAct ?? "silu", "silu"),
+    upsampleBlockType: options.upsampleBlockType ?? "ConvPixelShuffle",
+    upsampleShortcut: "duplicating",
+    outNorm: "trms2d",
+    outAct: options.outAct,
+  };
+}
+
+function config(latentChannels: number, encode: DcAeEncoderConfig, decode: DcAeDecoderConfig): DcAeConfig {
+  return { inChannels: 3, latentChannels, headDim: 32, encoder: encode, decoder: decode };
+}
+
+/** The 1.0 family for ImageNet ("in") and mixed data ("mix"): deeper models add stages of width 2048. */
+function inOrMix(latentChannels: number, extraWidths: readonly number[]): DcAeConfig {
+  const widthList = [...WIDTHS, ...extraWidths];
+  const extraDepths = extraWidths.map(() => 2);
+  return config(
+    latentChannels,
+    encoder({ widthList, depthList: [0, 4, 8, 2, 2, 2, ...extraDepths], deepBlock: EVIT }),
+    decoder({
+      widthList,
+      depthList: [0, 5, 10, 2, 2, 2, ...extraDepths],
+      deepBlock: EVIT,
+      shallowNorm: "bn2d",
+      shallowAct: "relu",
+      outAct: "relu",
+    }),
+  );
+}
+
+const sanaEncoder = encoder({
+  widthList: WIDTHS,
+  depthList: [2, 2, 2, 3, 3, 3],
+  deepBlock: EVIT_S5,
+  downsampleBlockType: "Conv",
+});
+
+/** 1.1 and 1.5: residual blocks only, no shortcuts around the latent; 1.5 has adaptive latent channels. */
+function residualOnly(extraWidths: readonly number[], adaptive: boolean): DcAeConfig {
+  const shared = {
+    widthList: [...WIDTHS, ...extraWidths],
+    depthList: [0, 5, 10, 4, 4, 4, ...extraWidths.map(() => 4)],
+    deepBlock: RES,
+  };
+  return config(
+    128,
+    encoder({ ...shared, outShortcut: null, outBlockType: adaptive ? "AdaptiveOutputConvLayer" : "ConvLayer" }),
+    decoder({
+      ...shared,
+      inShortcut: null,
+      inBlockType: adaptive ? "AdaptiveInputConvLayer" : "ConvLayer",
+      outAct: "silu",
+    }),
+  );
+}
+
+const f32c128Facts = {
+  parameters: { encoder: 228_609_408, decoder: 295_000_332, total: 523_609_740 },
+  gmacs: {
+    256: { encode: 342.6, decode: 370.2 },
+    512: { encode: 1370.6, decode: 1480.7 },
+    1024: { encode: 5482.3, decode: 5922.6 },
+  },
+} as const;
+
+export const ARCHITECTURES = {
+  "f32c32-in": {
+    config: inOrMix(32, []),
+    parameters: { encoder: 123_172_384, decoder: 200_184_076, total: 323_356_460 },
+    gmacs: {
+      256: { encode: 260.7, decode: 346.2 },
+      512: { encode: 1042.7, decode: 1384.7 },
+      1024: { encode: 4170.9, decode: 5538.9 },
+    },
+  },
+  "f64c128-in": {
+    config: inOrMix(128, [2048]),
+    parameters: { encoder: 264_550_528, decoder: 412_345_612, total: 676_896_140 },
+    gmacs: {
+      256: { encode: 263.2, decode: 349.6 },
+      512: { encode: 1052.6, decode: 1398.3 },
+      1024: { encode: 4210.6, decode: 5593.1 },
+    },
+  },
+  "f128c512-in": {
+    config: inOrMix(512, [2048, 2048]),
+    parameters: { encoder: 415_661_056, decoder: 705_021_196, total: 1_120_682_252 },
+    gmacs: {
+      256: { encode: 263.8, decode: 350.7 },
+      512: { encode: 1055.4, decode: 1402.8 },
+      1024: { encode: 4221.6, decode: 5611.4 },
+    },
+  },
+  "f32c32-sana": {
+    config: config(
+      32,
+      sanaEncoder,
+      decoder({
+        widthList: WIDTHS,
+        depthList: [3, 3, 3, 3, 3, 3],
+        deepBlock: EVIT_S5,
+        upsampleBlockType: "InterpolateConv",
+        outAct: "relu",
+      }),
+    ),
+    parameters: { encoder: 153_027_104, decoder: 159_223_171, total: 312_250_275 },
+    gmacs: {
+      256: { encode: 161.9, decode: 261.5 },
+      512: { encode: 647.4, decode: 1046.1 },
+      1024: { encode: 2589.8, decode: 4184.3 },
+    },
+  },
+  "f32c32-lite": {
+    config: config(
+      32,
+      sanaEncoder,
+      decoder({ widthList: WIDTHS, depthList: [0, 3, 5, 4, 4, 4], deepBlock: RES, outAct: "silu" }),
+    ),
+    parameters: { encoder: 153_027_104, decoder: 268_154_124, total: 421_181_228 },
+    gmacs: {
+      256: { encode: 161.9, decode: 234.8 },
+      512: { encode: 647.4, decode: 939.3 },
+      1024: { encode: 2589.8, decode: 3757.1 },
+    },
+  },
+  "f32c128-1.1": { config: residualOnly([], false), ...f32c128Facts },
+  "f32c128-1.5": { config: residualOnly([], true), ...f32c128Facts },
+  "f64c128-1.5": {
+    config: residualOnly([1024], true),
+    parameters: { encoder: 306_478_720, decoder: 408_262_924, total: 714_741_644 },
+    gmacs: {
+      256: { encode: 343.9, decode: 371.9 },
+      512: { encode: 1375.8, decode: 1487.7 },
+      1024: { encode: 5503.2, decode: 5950.7 },
+    },
+  },
+} as const satisfies Readonly<Record<string, Architecture>>;
+
+export type ArchitectureId = keyof typeof ARCHITECTURES;
 
 export interface DcAePreset extends PresetBase {
   readonly kind: "dc-ae";

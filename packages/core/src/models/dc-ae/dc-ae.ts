@@ -4,8 +4,14 @@
  * Stages are numbered from the full resolution (0) to the deepest. The encoder runs them upwards, each stage's blocks
  * first and its down-sampling last; the decoder runs them downwards, each stage's up-sampling first.
  */
-import { decoderProjectIn, decoderProjectOut, encoderProjectIn, encoderProjectOut } from "../../blocks/projection.js";
-import { downsampleBlock, upsampleBlock } from "../../blocks/resample.js";
+import {
+  decoderProjectIn,
+  decoderProjectOut,
+  downsampleBlock,
+  encoderProjectIn,
+  encoderProjectOut,
+  upsampleBlock,
+} from "../../blocks/resample.js";
 import { stageBlock } from "../../blocks/stage-block.js";
 import { shapeError } from "../../graph/infer/rule.js";
 import type { Scope } from "../../graph/scope.js";

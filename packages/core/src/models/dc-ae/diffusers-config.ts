@@ -9,8 +9,15 @@
 import { z } from "zod";
 import { type ActName, type BlockSpec, formatBlockType, type NormName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
-import { type ConfigIssue, quote, throwConfigIssues, zodIssues } from "../config-issues.js";
-import { diffusersActName, modelKeys, parseDiffusersAct } from "../diffusers-json.js";
+import {
+  type ConfigIssue,
+  diffusersActName,
+  modelKeys,
+  parseDiffusersAct,
+  quote,
+  throwConfigIssues,
+  zodIssues,
+} from "../config-issues.js";
 import { buildDcAeConfig, type DcAeConfig, type DcAeDecoderConfig, type DcAeEncoderConfig } from "./dc-ae-config.js";
 
 /** Fields under their names in the file; entries keep their index. */

@@ -3,8 +3,7 @@
  *
  * Parameters have the names of diffusers. The encoder gives moments, [mean, logvar] on the channel axis.
  */
-import { activation } from "../../blocks/activation.js";
-import { conv, fanInUniform } from "../../blocks/conv.js";
+import { activation, conv, fanInUniform } from "../../blocks/layers.js";
 import { type Dim, shapeSize } from "../../graph/dim.js";
 import { groupNorm, softmaxAttention } from "../../graph/ops/composites.js";
 import { add } from "../../graph/ops/elementwise.js";

@@ -8,8 +8,14 @@ import { z } from "zod";
 import { ACT_NAMES, type ActName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
 import { Tensor } from "../../graph/tensor.js";
-import { quote, throwConfigIssues, zodIssues } from "../config-issues.js";
-import { diffusersActName, modelKeys, parseDiffusersAct } from "../diffusers-json.js";
+import {
+  diffusersActName,
+  modelKeys,
+  parseDiffusersAct,
+  quote,
+  throwConfigIssues,
+  zodIssues,
+} from "../config-issues.js";
 import type { LatentScaling } from "../family.js";
 
 /** Blocks that follow each other at one resolution. */

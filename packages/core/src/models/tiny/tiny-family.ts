@@ -1,7 +1,6 @@
 /** Tiny autoencoders (TAESD and its relatives, diffusers' AutoencoderTiny) as a row of the families, with the published ones. */
 import type { Tensor } from "../../graph/tensor.js";
-import { blendedTiles } from "../blended-tiles.js";
-import type { AutoencoderFamily, PresetBase } from "../family.js";
+import { type AutoencoderFamily, blendedTiles, type PresetBase } from "../family.js";
 import { POINT } from "../latent.js";
 import { tinyDecode, tinyEncode } from "./tiny.js";
 import {

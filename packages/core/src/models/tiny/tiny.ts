@@ -5,8 +5,7 @@
  * Parameters have the names of diffusers: `encoder.layers.N...`, `decoder.layers.N...`, N counting every layer of a flat sequence,
  * those without parameters too. The networks compute on pictures in [0, 1]; here they take and give [-1, 1], as all families do.
  */
-import { activation } from "../../blocks/activation.js";
-import { conv } from "../../blocks/conv.js";
+import { activation, conv } from "../../blocks/layers.js";
 import { ConfigError } from "../../errors.js";
 import { groupNorm } from "../../graph/ops/composites.js";
 import { add, div, mul, relu, sub, tanh } from "../../graph/ops/elementwise.js";

@@ -1,13 +1,68 @@
-/**
- * Normalizations over channels (dcae.md 1.3), keyed by their official names. All have eps 1e-5, weight and bias.
- */
+/** What blocks are made of: convolutions (dcae.md 1.5), norms (1.3) and activations (1.4), by their official names. */
+
 import { shapeSize } from "../graph/dim.js";
-import { layerNorm, rmsNorm } from "../graph/ops/composites.js";
-import { add, channelAffine, div, mul, reduceMean, sqrt, square, sub } from "../graph/ops/elementwise.js";
+import { gelu, geluTanh, layerNorm, leakyRelu, rmsNorm, silu } from "../graph/ops/composites.js";
+import {
+  add,
+  channelAffine,
+  div,
+  hardSwish,
+  mish,
+  mul,
+  reduceMean,
+  relu,
+  relu6,
+  sqrt,
+  square,
+  sub,
+} from "../graph/ops/elementwise.js";
 import { reshape } from "../graph/ops/layout.js";
+import { conv2d } from "../graph/ops/linear.js";
 import { ONES, type Scope } from "../graph/scope.js";
-import type { Value } from "../graph/value.js";
-import type { NormName } from "./block-spec.js";
+import type { Initializer, Padding2d, Value } from "../graph/value.js";
+import type { ActName, NormName } from "./block-spec.js";
+
+export interface ConvOptions {
+  readonly outChannels: number;
+  /** Odd side length (default 3). */
+  readonly kernel?: number;
+  readonly stride?: number;
+  /** Default: kernel / 2 rounded down, on all sides. */
+  readonly padding?: Padding2d;
+  readonly groups?: number;
+  /** Default true. */
+  readonly bias?: boolean;
+}
+
+/** PyTorch's default for convolutions and linear layers: uniform in +-1/sqrt(fan in). */
+export function fanInUniform(fanIn: number): Initializer {
+  return { kind: "uniform", bound: 1 / Math.sqrt(fanIn) };
+}
+
+/** Convolution of x [N, C, H, W] with parameters `weight` [O, C/groups, k, k] and `bias` [O] of `scope`. */
+export function conv(scope: Scope, x: Value, options: ConvOptions): Value {
+  const { outChannels, kernel = 3, stride = 1, groups = 1, bias = true } = options;
+  const inChannels = (x.shape[1] as number) / groups;
+  const init = fanInUniform(inChannels * kernel * kernel);
+  const weight = scope.parameter("weight", [outChannels, inChannels, kernel, kernel], { init });
+  return conv2d(x, weight, {
+    stride,
+    groups,
+    padding: options.padding ?? Math.floor(kernel / 2),
+    bias: bias ? scope.parameter("bias", [outChannels], { init }) : undefined,
+  });
+}
+
+export interface ConvLayerOptions extends ConvOptions {
+  readonly norm?: NormName | null;
+  readonly act?: ActName | null;
+}
+
+/** conv -> norm? -> act?, with parameters below `conv` and `norm`. */
+export function convLayer(scope: Scope, x: Value, options: ConvLayerOptions): Value {
+  const y = norm(scope.at("norm"), conv(scope.at("conv"), x, options), options.norm ?? null);
+  return activation(y, options.act ?? null);
+}
 
 const EPS = 1e-5;
 /** Share of the batch's statistics in the running ones. */
@@ -68,4 +123,21 @@ const norms: Readonly<Record<NormName, Norm>> = {
 export function norm(scope: Scope, x: Value, name: NormName | null): Value {
   const channels = x.shape[1];
   return name === null ? x : norms[name](scope, x, channels as number);
+}
+
+const activations: Readonly<Record<ActName, (x: Value) => Value>> = {
+  relu,
+  relu6,
+  hswish: hardSwish,
+  silu,
+  gelu: geluTanh,
+  gelu_erf: gelu,
+  mish,
+  linear: (x) => x,
+  lrelu: (x) => leakyRelu(x, 0.2),
+};
+
+/** Activation `name` of x; null is the identity. */
+export function activation(x: Value, name: ActName | null): Value {
+  return name === null ? x : activations[name](x);
 }

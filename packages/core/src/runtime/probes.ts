@@ -1,16 +1,10 @@
-/**
- * Asks ONNX Runtime for the blocked layout of its CPU kernels (onnx/blocked-layout.ts): how many channels a block has here, and
- * whether convolutions written in it are right.
- *
- * The layout is the runtime's own affair: it depends on the processor, and another version may do without. So nothing is taken
- * for granted; where the answer isn't the expected one, models keep to ONNX's own operators.
- */
-import { input } from "../graph/ops/elementwise.js";
-import { conv2d } from "../graph/ops/linear.js";
+/** What a runtime can do, found out by running small models on the CPU. */
+import { constant, input } from "../graph/ops/elementwise.js";
+import { conv2d, qlinearConv2d } from "../graph/ops/linear.js";
 import { createProgram } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import { lowerProgram } from "../onnx/lower-program.js";
-import { runOnce } from "./run-once.js";
+import { encodeModel, type OnnxModel } from "../onnx/model-proto.js";
 import type { SessionHost } from "./session-host.js";
 
 const CHANNELS = 16;
@@ -80,5 +74,44 @@ export async function probeBlockSize(host: SessionHost): Promise<number | undefi
   } catch {
     // A runtime that doesn't know the operators refuses the model: that is the answer.
     return undefined;
+  }
+}
+
+// Asks ONNX Runtime whether its convolutions of 8 bits are exact on this processor.
+//
+// x64 processors without VNNI multiply uint8 by int8 with an instruction that adds pairs of products in 16 bits, where large
+// values overflow and are clamped. The runtime has an exact form for them, which takes twice the time of VNNI's, so that it is
+// asked for only where it is needed.
+
+/** Of input and weight; two of their products exceed 16 bits. */
+const [INPUT, WEIGHT] = [255, 127];
+const OUTPUT_SCALE = 4096;
+const EXACT = Math.round((CHANNELS * INPUT * WEIGHT) / OUTPUT_SCALE);
+
+/** Whether sums of the largest products come out right without asking for precision. */
+export async function probeExactInt8(host: SessionHost): Promise<boolean> {
+  const weight = new Tensor("int8", new Int8Array(CHANNELS * CHANNELS).fill(WEIGHT), [CHANNELS, CHANNELS, 1, 1]);
+  const scales = Tensor.float32(new Float32Array(CHANNELS).fill(1), [CHANNELS]);
+  const y = qlinearConv2d(input("x", [1, CHANNELS, 1, 1], "uint8"), constant(weight), constant(scales), {
+    input: { scale: 1, zeroPoint: 0 },
+    output: { scale: OUTPUT_SCALE, zeroPoint: 0 },
+  });
+  const model = lowerProgram(createProgram("int8 probe", { y }), () => "input");
+  const x = new Tensor("uint8", new Uint8Array(CHANNELS).fill(INPUT), [1, CHANNELS, 1, 1]);
+  const result = await runOnce(host, model, { x });
+  return (result.data as Uint8Array).every((value) => value === EXACT);
+}
+
+/** The model's output "y". */
+async function runOnce(host: SessionHost, model: OnnxModel, inputs: Readonly<Record<string, Tensor>>): Promise<Tensor> {
+  const session = await host.createSession(encodeModel(model), {
+    device: "cpu",
+    threads: 1,
+    externalBuffers: new Map(),
+  });
+  try {
+    return (await session.run(new Map(Object.entries(inputs)))).get("y") as Tensor;
+  } finally {
+    await session.release();
   }
 }

@@ -1,7 +1,10 @@
-/** Saves a model as a folder in either published layout. */
-import { join } from "node:path";
+/** Checkpoints of autoencoders on disk: opening one, wherever it is, the one that comes with the package, and saving. */
+
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { planWeights, unmapWeights } from "../checkpoint/names/weight-plan.js";
+import { type OpenedModelFiles, openModel, type ResolveModelOptions } from "../checkpoint/open-model.node.js";
 import { writeShardedFiles } from "../checkpoint/safetensors/file.node.js";
 import type { WriteProgress } from "../checkpoint/safetensors/writer.js";
 import type { WeightEntry, Weights } from "../checkpoint/weights.js";
@@ -11,6 +14,52 @@ import { familyOf, type WeightFormat } from "../models/families.js";
 import { CHECKPOINT_FORMATS, type CheckpointFormat, type CheckpointLayout } from "../models/family.js";
 import { checkpointFormats, type ModelDescription, toModelConfigFile } from "../models/model-description.js";
 import { modelParameters } from "../models/model-programs.js";
+import { failClosed } from "../runtime/close-all.js";
+import { type Checkpoint, type CheckpointOptions, checkOpened } from "./pretrained.js";
+
+export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
+  /** Gets what the user should know (a copy from the cache was used without a connection); default: a process warning. */
+  readonly onNotice?: ((notice: string) => void) | undefined;
+}
+
+/** Opens the files and passes on what the user should know. */
+export async function openFiles(idOrPath: string, options: OpenOptions): Promise<OpenedModelFiles> {
+  const { onNotice = (notice) => process.emitWarning(notice) } = options;
+  const opened = await openModel(idOrPath, options);
+  try {
+    if (opened.notice !== undefined) onNotice(opened.notice);
+    return opened;
+  } catch (error) {
+    return failClosed(error, [() => opened.weights.close()]);
+  }
+}
+
+/**
+ * Opens a checkpoint; its arrays are read later, one by one.
+ *
+ * @param idOrPath a repository of the Hugging Face hub ("mit-han-lab/dc-ae-f64c128-in-1.0"), a folder, or a weight file
+ * @throws CheckpointError listing the tensors that lack, are too many or have another shape, or saying which file can't be
+ *   had; ConfigError for unusable configurations and options
+ */
+export async function openCheckpoint(idOrPath: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  return checkOpened(await openFiles(idOrPath, options), options);
+}
+
+// The small autoencoder that the package carries: a DC-AE f32 with 32 channels and 4.6 million parameters, trained by this
+// project (recipe "small-f32" of @dcae/train), for first tries, tests and demos without a network.
+
+/** What the bundled model is called wherever a model can be named. */
+export const BUNDLED_MODEL = "small-f32";
+
+/**
+ * The folder of the bundled model, an official-format checkpoint in float16, as `openCheckpoint` and
+ * `AutoencoderDC.fromPretrained` take it.
+ */
+export function bundledModelPath(): string {
+  // By the package's own name: sources and bundles lie at different depths below it.
+  const manifest = createRequire(import.meta.url).resolve("@dcae/core/package.json");
+  return join(dirname(manifest), "assets", BUNDLED_MODEL);
+}
 
 /** Float types that checkpoints are stored in. */
 export const STORAGE_DTYPES = ["float32", "float16", "bfloat16"] as const;
