@@ -8,6 +8,7 @@ import {
   countParameters,
   FAMILIES,
   familyOf,
+  hasPart,
   type ModelDescription,
   modelParameters,
   type ParameterCounts,
@@ -30,8 +31,8 @@ export interface ModelSummary {
   /** [1, C, H, W] that the following is for. */
   readonly pictureShape: readonly number[];
   readonly latentShape: readonly number[];
-  /** Multiply-accumulates of convolutions and matrix products, per picture. */
-  readonly macs: { readonly encode: number; readonly decode: number };
+  /** Multiply-accumulates of convolutions and matrix products, per picture; null for a half that the checkpoint lacks. */
+  readonly macs: { readonly encode: number | null; readonly decode: number | null };
   /** Under the names of its authors, or those of diffusers where they have none. */
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -46,8 +47,8 @@ export function summarizeModel(model: ModelDescription, [height, width]: Size): 
   }
   const pictureShape = [1, model.config.inChannels, height, width];
   const latentShape = [1, model.config.latentChannels, height / compression, width / compression];
-  const encode = buildEncodeProgram(model, pictureShape);
-  const decode = buildDecodeProgram(model, latentShape);
+  const encode = hasPart(model, "encoder") ? countMacs(buildEncodeProgram(model, pictureShape)) : null;
+  const decode = hasPart(model, "decoder") ? countMacs(buildDecodeProgram(model, latentShape)) : null;
   return {
     kind: model.kind,
     compression,
@@ -58,7 +59,7 @@ export function summarizeModel(model: ModelDescription, [height, width]: Size): 
     parameters: countParameters(modelParameters(model)),
     pictureShape,
     latentShape,
-    macs: { encode: countMacs(encode), decode: countMacs(decode) },
+    macs: { encode, decode },
     config: configValues(model),
   };
 }
@@ -117,7 +118,8 @@ function numbers({ published }: ModelFacts, summary: ModelSummary): Row[] {
   return rows;
 }
 
-function gmacs(macs: number): string {
+function gmacs(macs: number | null): string {
+  if (macs === null) return "not in the checkpoint";
   return macs < 1e8 ? `${formatCount(macs)} MACs` : `${(macs / 1e9).toFixed(1)} GMACs`;
 }
 

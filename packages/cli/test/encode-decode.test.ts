@@ -1,6 +1,7 @@
 /** `dcae encode` and `dcae decode` against the library itself, for every kind of input and output. */
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   type AutoencoderDC,
   type AutoencoderKL,
@@ -337,4 +338,20 @@ test("weights without a config.json, with --config", async () => {
   expect(await failWith(2, ...argv, "--config", "dc-ae")).toContain("--config: unknown preset");
   // Of another family than the weights.
   expect(await failWith(1, ...argv, "--config", at("kl-config.json"))).toContain("the config describes an SD-VAE");
+});
+
+test("the original files of a tiny autoencoder: encode with one half, decode with the other", async () => {
+  const tiny = fileURLToPath(new URL("../../core/test/golden/tiny/taesd_narrow", import.meta.url));
+  await succeed("encode", cat, "-m", `${tiny}_encoder.pth`, "-o", at("tiny.npy"));
+  const latent = await readNpyFile(at("tiny.npy"));
+  expect(latent.shape).toEqual([1, 4, 4, 4]);
+  await succeed("decode", at("tiny.npy"), "-m", `${tiny}_decoder.pth`, "-o", at("tiny.png"));
+  const whole = await loadAutoencoder(tiny, { device: "cpu" });
+  expect((await whole.encodeLatent(await loadImage(cat))).data).toEqual(latent.data);
+  expect((await decodeImage(at("tiny.png"))).data).toEqual(tensorToImage(await whole.decode(latent)).data);
+  await whole.dispose();
+  expect(await failWith(1, "decode", at("tiny.npy"), "-m", `${tiny}_encoder.pth`, "-o", at("no.png"))).toMatch(
+    /no decoder, only an encoder/,
+  );
+  expect(existsSync(at("no.png"))).toBe(false);
 });

@@ -1,6 +1,7 @@
 /** `dcae info`, from a name, a configuration, a checkpoint. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { PRESETS } from "@dcae/core";
 import { describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
@@ -16,8 +17,9 @@ describe("published models, without weights or network", () => {
     expect(info.parameters).toMatchObject({ encoder, decoder, total });
     expect(info.macs.encode / 1e9).toBeCloseTo(preset.gmacs[512].encode, 1);
     expect(info.macs.decode / 1e9).toBeCloseTo(preset.gmacs[512].decode, 1);
-    const [, compression, channels] = /f(\d+)c(\d+)/.exec(name) ?? [name, "8", "4"];
-    expect(info.latentShape).toEqual([1, Number(channels), 512 / Number(compression), 512 / Number(compression)]);
+    const [, named] = /f(\d+)c\d+/.exec(name) ?? [];
+    const side = 512 / Number(named ?? (name === "taesana" ? 32 : 8));
+    expect(info.latentShape).toEqual([1, preset.config.latentChannels, side, side]);
     expect(info).toMatchObject({ name, preset: name, hubId: preset.hubId, scalingFactor: preset.scalingFactor });
   });
 
@@ -74,4 +76,16 @@ test.each([
 
 test("a size that the model can't take", async () => {
   expect(await failWith(2, "info", "dc-ae-f64c128-in-1.0", "--size", "100")).toContain("multiples of 64");
+});
+
+test("one half of a tiny autoencoder, and both", async () => {
+  const tiny = fileURLToPath(new URL("../../core/test/golden/tiny/taesana_narrow", import.meta.url));
+  const half = JSON.parse(await succeed("info", `${tiny}_decoder.pth`, "--json"));
+  expect(half).toMatchObject({ kind: "tiny", compression: 32, latentChannels: 6, parameters: { encoder: 0 } });
+  expect(half.macs.encode).toBeNull();
+  const text = await succeed("info", `${tiny}_encoder.pth`);
+  expect(text).toMatch(/encode .+MACs, decode not in the checkpoint/);
+  const both = JSON.parse(await succeed("info", tiny, "--json"));
+  expect(both.parameters.decoder).toBe(half.parameters.decoder);
+  expect(both.checkpoint).toMatchObject({ format: "taesd", dtypes: ["float16"] });
 });

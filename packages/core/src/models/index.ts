@@ -28,6 +28,7 @@ export {
   FAMILIES,
   familyOf,
   familyOfFormat,
+  hasPart,
   KINDS,
   type Kind,
   type LatentOf,
