@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `dcae` program: `run` with this process's streams and signals. */
 import { createCliIo } from "./cli-io.js";
-import { Interrupted } from "./interrupted.js";
+import { Interrupted } from "./errors.js";
 import { run } from "./run.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

@@ -1,11 +1,11 @@
 /** A model as the functions that commands call, with the options that they were given. */
 import { ConfigError, DataError, type Tensor } from "@dcae/core";
 import { sizeOf } from "@dcae/core/graph";
+import { unlessAborted } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { pictureNoise } from "@dcae/diffusion/internal";
-import { unlessInterrupted } from "./interrupted.js";
+import { UsageError } from "./errors.js";
 import type { Model } from "./options/engine-options.js";
-import { UsageError } from "./usage-error.js";
 
 export interface CodecFlags {
   /** Latents in the scale that diffusion models see. */
@@ -91,7 +91,7 @@ export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal
       return codec.decode(await codec.encode(x, []));
     },
   };
-  const guarded = (work: () => Promise<Tensor>) => unlessInterrupted(refusingPictures(work), signal);
+  const guarded = (work: () => Promise<Tensor>) => unlessAborted(refusingPictures(work), signal);
   return {
     encode: (x, names) => guarded(() => codec.encode(x, names)),
     decode: (latent) => guarded(() => codec.decode(latent)),

@@ -2,10 +2,8 @@
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli-io.js";
 import { COMMANDS } from "./commands/index.js";
-import { Interrupted } from "./interrupted.js";
+import { Interrupted, reportError, USAGE_FAILURE, UsageError } from "./errors.js";
 import { VERSION } from "./package-info.js";
-import { reportError, USAGE_FAILURE } from "./report-error.js";
-import { UsageError } from "./usage-error.js";
 
 /**
  * Runs one command line.

@@ -1,4 +1,5 @@
 /** The program itself, as it is installed: `npm run test:soak` builds it first. */
+
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { SCENE_CLASSES } from "@dcae/train/scenes";

@@ -3,8 +3,7 @@ import { saveImage } from "@dcae/core";
 import { decodeImage } from "@dcae/core/image";
 import { drawScene } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
-import { formatDiagnosis } from "../src/commands/doctor.js";
-import type { Diagnosis } from "../src/diagnose.js";
+import { type Diagnosis, formatDiagnosis } from "../src/commands/doctor.js";
 import { failWith, succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 

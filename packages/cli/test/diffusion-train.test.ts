@@ -1,4 +1,5 @@
 /** `dcae diffusion train`: from latents to a model that samples. */
+
 import {
   cpSync,
   existsSync,
@@ -17,7 +18,7 @@ import { ClassConditionalPipeline, openDenoiser, openLatents } from "@dcae/diffu
 import { readMetrics } from "@dcae/train";
 import { alignLatents, diffusionRecipeNames, loadDiffusionConfig, planDiffusion } from "@dcae/train/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Interrupted } from "../src/interrupted.js";
+import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";

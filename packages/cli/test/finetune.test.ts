@@ -164,7 +164,7 @@ test.each<[readonly string[], string]>([
   [["-m", "dc-ae-f32c32-in-1.0"], "give --data: pictures to fine-tune on"],
   [["-m", "sd-vae-ft-ema", "--data", "synthetic"], "--model sd-vae-ft-ema: is an SD-VAE, not a DC-AE"],
   [["--resume", "--out", folder, "--batch-size", "2"], "--batch-size has no effect on a run that is resumed"],
-  [["--resume", "--out", folder], `--resume: there is no run in ${folder}`],
+  [["--resume", "--out", folder], `--resume: there is no run in ${folder}. Start one with --model.`],
   [["-m", "x", "--data", "synthetic", "--lr", "0"], "Give a positive number."],
 ])("%j is refused", async (argv, message) => {
   expect(await failWith(2, "finetune", ...argv)).toContain(message);

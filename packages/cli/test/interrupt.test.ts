@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { Interrupted } from "../src/interrupted.js";
+import { Interrupted } from "../src/errors.js";
 import { cli } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";

@@ -1,4 +1,5 @@
 /** `dcae latents`: from class folders to a folder that diffusion models train on. */
+
 import {
   cpSync,
   existsSync,
@@ -17,7 +18,7 @@ import { readNpyFile } from "@dcae/core/checkpoint";
 import { loadSharp, PILLOW_DECODE } from "@dcae/core/image";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { Interrupted } from "../src/interrupted.js";
+import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";

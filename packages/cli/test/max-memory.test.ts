@@ -1,10 +1,11 @@
 /** `--max-memory`: refusals that say what would do; loading while the model works. */
+
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createCliIo } from "../src/cli-io.js";
-import type { Item } from "../src/items/item.js";
+import type { Item } from "../src/items/items.js";
 import { processItems } from "../src/items/process-items.js";
 import { parseMemory } from "../src/options/parse-values.js";
 import { failWith, succeed } from "./support/cli.js";

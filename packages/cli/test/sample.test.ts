@@ -1,4 +1,5 @@
 /** `dcae sample` and `dcae denoise`: diffusion models from the command line. */
+
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
@@ -7,7 +8,7 @@ import { createRandom } from "@dcae/core/graph";
 import { decodeImage } from "@dcae/core/image";
 import { ClassConditionalPipeline, SAMPLERS, type SamplerName } from "@dcae/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Interrupted } from "../src/interrupted.js";
+import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeDenoiser } from "./support/tiny-denoisers.js";

@@ -1,4 +1,5 @@
 /** Names from files and command lines reach the terminal without their escape sequences, wherever they are shown. */
+
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";

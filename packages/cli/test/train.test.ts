@@ -1,11 +1,12 @@
 /** `dcae train`: what it shows before it trains, what it leaves, how it stops, goes on and fails. */
+
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { saveImage } from "@dcae/core";
 import { type TrainingConfig, trainingRecipe } from "@dcae/train";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { Interrupted } from "../src/interrupted.js";
+import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
 import { temporaryFolder } from "./support/temporary-folder.js";

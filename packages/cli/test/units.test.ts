@@ -1,17 +1,24 @@
 /** Small parts: numbers, progress, paths, errors. */
+
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createCliIo, createProgressLine, formatStep } from "../src/cli-io.js";
+import {
+  createCliIo,
+  createProgressLine,
+  formatBytes,
+  formatCount,
+  formatPsnr,
+  formatStep,
+  plural,
+} from "../src/cli-io.js";
+import { errorLine } from "../src/errors.js";
 import { openArrayFile, writeArrayFile } from "../src/files/array-file.js";
-import { listFiles } from "../src/files/list-files.js";
-import { outputKind } from "../src/files/output-target.js";
-import { formatBytes, formatCount, formatPsnr, plural } from "../src/format-number.js";
+import { listFiles, outputKind } from "../src/files/paths.js";
 import { parseCount, parsePositiveNumber, parseSeed, parseSize } from "../src/options/parse-values.js";
-import { errorLine } from "../src/report-error.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();

@@ -4,9 +4,9 @@ import { saveCheckpoint } from "@dcae/core/internal";
 import { checkCheckpointFormat } from "@dcae/core/models";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { UsageError } from "../errors.js";
+import { addSaveOptions, formatOption, type SaveFlags, saveOptions } from "../options/codec-options.js";
 import { addHubOptions, type HubFlags, modelOption, openModel } from "../options/model-options.js";
-import { addSaveOptions, formatOption, type SaveFlags, saveOptions } from "../options/save-options.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 interface ConvertFlags extends HubFlags, SaveFlags {

@@ -1,14 +1,14 @@
 /** `dcae decode`: latents to pictures, or to raw tensors. */
+
 import { dirname } from "node:path";
 import { saveImage } from "@dcae/core";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { UsageError } from "../errors.js";
 import { makeFolder, writeArrayFile } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
-import { plural } from "../format-number.js";
-import type { Batch, LoadedItem } from "../items/batches.js";
-import { openItems } from "../items/item.js";
+import { outputKind } from "../files/paths.js";
+import { type Batch, type LoadedItem, openItems } from "../items/items.js";
 import { createFailures, processItems, refuseInputs, resultPaths } from "../items/process-items.js";
 import {
   addScaleOptions,
@@ -19,7 +19,6 @@ import {
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 interface DecodeFlags

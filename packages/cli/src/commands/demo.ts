@@ -3,6 +3,7 @@
  * them with the model that comes along, and shows what was kept. Then it samples new pictures of the same classes with the
  * diffusion model that comes along.
  */
+
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -15,20 +16,18 @@ import {
   tensorToImage,
 } from "@dcae/core";
 import { makeGrid } from "@dcae/core/image";
-import { BUNDLED_MODEL } from "@dcae/core/internal";
+import { BUNDLED_MODEL, unlessAborted } from "@dcae/core/internal";
 import { bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
 import { BUNDLED_DENOISER } from "@dcae/diffusion/internal";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command, Option } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, formatBytes, formatPsnr } from "../cli-io.js";
 import { createCodec } from "../codec.js";
+import { UsageError } from "../errors.js";
 import { makeFolder } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
-import { formatBytes, formatPsnr } from "../format-number.js";
-import { unlessInterrupted } from "../interrupted.js";
+import { outputKind } from "../files/paths.js";
 import { withLoaded } from "../options/engine-options.js";
 import { parseSeed, parseSize, type Size } from "../options/parse-values.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 interface DemoFlags {
@@ -130,7 +129,7 @@ async function sampleScenes(sheet: string, classes: readonly SceneClass[], seed:
       signal: io.signal,
       onStep: ({ step, total }) => io.progress.show({ label: "sample", done: step, total }),
     });
-    const { images } = await unlessInterrupted(sampling, io.signal);
+    const { images } = await unlessAborted(sampling, io.signal);
     await saveImage(makeGrid(images, { columns: SAMPLES }), sheet);
     const what = classes.length === 1 ? "one class" : `${classes.length} classes; a row per class`;
     io.out(`Look at ${sheet}: new pictures, sampled by ${BUNDLED_DENOISER} in ${STEPS} steps, of ${what}.`);

@@ -2,16 +2,16 @@
 import { createEngine, DataError, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
 import { dtypeKind } from "@dcae/core/graph";
+import { unlessAborted } from "@dcae/core/internal";
 import { closeAll } from "@dcae/core/runtime";
 import { openDenoiser } from "@dcae/diffusion";
 import { denoiserSource, loadDenoiser } from "@dcae/diffusion/internal";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { writeArrayFile } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
-import { unlessInterrupted } from "../interrupted.js";
-import { addDenoiserOptions, type DenoiserFlags, denoiserOptions } from "../options/denoiser-options.js";
+import { outputKind } from "../files/paths.js";
 import { addDeviceOptions, type EngineFlags } from "../options/engine-options.js";
+import { addDenoiserOptions, type DenoiserFlags, denoiserOptions } from "../options/sampling-options.js";
 import { addExamples } from "./command-group.js";
 
 interface DenoiseFlags extends DenoiserFlags, EngineFlags {
@@ -58,7 +58,7 @@ async function denoise(flags: DenoiseFlags, io: CliIo): Promise<void> {
     });
     const denoiser = loadDenoiser(engine, opened.weights, opened.description.config);
     io.progress.show({ label: "denoise", done: 0, total: 1 });
-    const y = await unlessInterrupted(denoiser.forward(x, t, labels), io.signal);
+    const y = await unlessAborted(denoiser.forward(x, t, labels), io.signal);
     const [count] = y.shape as readonly [number];
     await writeArrayFile({ path: out, count, tensorName: "prediction" }, (append) => append(y));
     io.out(`${out}: [${y.shape.join(", ")}]`);

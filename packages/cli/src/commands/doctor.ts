@@ -1,9 +1,17 @@
-/** `dcae doctor`: what runs on this machine, why not, and what to install. */
-import { EngineError } from "@dcae/core";
+/** `dcae doctor`: what runs on this machine, why not, and what to install. Nothing here makes a request or loads a model. */
+
+import { readdir, statfs } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
+import { dirname } from "node:path";
+import { DcaeError, type Device, EngineError } from "@dcae/core";
+import { modelCacheFolder } from "@dcae/core/checkpoint";
+import { errorMessage } from "@dcae/core/graph";
+import { loadSharp } from "@dcae/core/image";
+import { INSTALL_HINTS, probeDevice, runtimeVersion } from "@dcae/core/runtime";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
-import { type DeviceDiagnosis, type Diagnosis, diagnose } from "../diagnose.js";
-import { formatBytes, plural } from "../format-number.js";
+import { type CliIo, formatBytes, plural } from "../cli-io.js";
+import { NODE_DEVICES } from "../options/engine-options.js";
+import { NEEDED_NODE, VERSION } from "../package-info.js";
 import { addExamples } from "./command-group.js";
 
 export function doctorCommand(io: CliIo): Command {
@@ -54,4 +62,151 @@ export function formatDiagnosis({ version, node, machine, runtime, pictures, hub
 function formatDevice({ device, works, problem, hint }: DeviceDiagnosis): string {
   if (works) return `  ${device.padEnd(9)} works`;
   return `  ${device.padEnd(9)} no: ${problem}\n${" ".repeat(12)}${hint}`;
+}
+
+interface DeviceDiagnosis {
+  readonly device: Device;
+  readonly works: boolean;
+  readonly problem?: string;
+  /** What to do about the problem. */
+  readonly hint?: string;
+}
+
+export interface Diagnosis {
+  readonly version: string;
+  readonly node: { readonly version: string; readonly needed: string; readonly ok: boolean };
+  readonly machine: {
+    readonly platform: string;
+    readonly arch: string;
+    readonly cores: number;
+    /** What this process may use, also inside of a container. */
+    readonly memoryBytes: number;
+    readonly availableBytes: number;
+  };
+  readonly runtime: {
+    readonly version?: string;
+    readonly problem?: string;
+    readonly devices: readonly DeviceDiagnosis[];
+  };
+  readonly pictures: {
+    readonly sharp?: string;
+    readonly libvips?: string;
+    readonly formats?: readonly string[];
+    readonly problem?: string;
+  };
+  readonly hub: {
+    readonly cache: string;
+    /** Models in the cache. */
+    readonly models: number;
+    /** On the disk of the cache; undefined while the folder doesn't exist. */
+    readonly freeBytes?: number;
+    readonly offline: boolean;
+    readonly endpoint: string;
+    readonly hasToken: boolean;
+  };
+  /** What keeps models from running at all; empty when all is well. */
+  readonly blockers: readonly string[];
+}
+
+async function diagnose(): Promise<Diagnosis> {
+  const node = {
+    version: process.versions.node,
+    needed: NEEDED_NODE,
+    ok: isAtLeast(process.versions.node, NEEDED_NODE),
+  };
+  const runtime = await diagnoseRuntime();
+  const pictures = await diagnosePictures();
+  const cpu = runtime.devices.find(({ device }) => device === "cpu");
+  const blockers = [
+    ...(node.ok ? [] : [`Node ${NEEDED_NODE} or newer is needed`]),
+    ...(cpu?.works === true ? [] : [`ONNX Runtime doesn't run: ${runtime.problem ?? cpu?.problem ?? "no CPU device"}`]),
+    ...(pictures.problem === undefined ? [] : [pictures.problem]),
+  ];
+  return { version: VERSION, node, machine: diagnoseMachine(), runtime, pictures, hub: await diagnoseHub(), blockers };
+}
+
+function isAtLeast(version: string, needed: string): boolean {
+  const [have, want] = [version, needed].map((text) => text.split(".").map(Number)) as [number[], number[]];
+  for (const [i, part] of want.entries()) {
+    if (have[i] !== part) return (have[i] ?? 0) > part;
+  }
+  return true;
+}
+
+function diagnoseMachine(): Diagnosis["machine"] {
+  // A container's limit; without one it is 0 or larger than the machine's memory.
+  const limit = process.constrainedMemory();
+  const memoryBytes = limit > 0 ? Math.min(totalmem(), limit) : totalmem();
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    cores: availableParallelism(),
+    memoryBytes,
+    availableBytes: Math.min(process.availableMemory(), memoryBytes),
+  };
+}
+
+async function diagnoseRuntime(): Promise<Diagnosis["runtime"]> {
+  let version: string;
+  try {
+    version = await runtimeVersion();
+  } catch (error) {
+    return { problem: errorMessage(error), devices: [] };
+  }
+  const devices: DeviceDiagnosis[] = [];
+  for (const device of NODE_DEVICES) {
+    const problem = await probeDevice(device);
+    devices.push(
+      problem === undefined
+        ? { device, works: true }
+        : { device, works: false, problem: shorten(problem), hint: INSTALL_HINTS[device] },
+    );
+  }
+  return { version, devices };
+}
+
+/** ONNX Runtime's messages begin with the place in its source and the condition that failed. */
+function shorten(problem: string): string {
+  return problem
+    .trim()
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/^\/.* was false\. /, "");
+}
+
+/** Formats that are supported, by libvips' names for them. */
+const PICTURE_FORMATS: Readonly<Record<string, string>> = {
+  gif: "GIF",
+  heif: "AVIF",
+  jpeg: "JPEG",
+  png: "PNG",
+  svg: "SVG",
+  tiff: "TIFF",
+  webp: "WebP",
+};
+
+async function diagnosePictures(): Promise<Diagnosis["pictures"]> {
+  try {
+    const { versions, format } = await loadSharp();
+    const formats = Object.values(format).filter(({ id, input }) => input.buffer && id in PICTURE_FORMATS);
+    const names = formats.map(({ id }) => PICTURE_FORMATS[id] as string).sort();
+    return { sharp: versions.sharp ?? "?", libvips: versions.vips, formats: names };
+  } catch (error) {
+    const hint = error instanceof DcaeError && error.hint !== undefined ? `. ${error.hint}` : "";
+    return { problem: `${errorMessage(error)}${hint}` };
+  }
+}
+
+async function diagnoseHub(): Promise<Diagnosis["hub"]> {
+  const cache = dirname(modelCacheFolder("any/model"));
+  const names = await readdir(cache).catch(() => undefined);
+  const space = names === undefined ? undefined : await statfs(cache).catch(() => undefined);
+  const { HF_HUB_OFFLINE = "", HF_ENDPOINT, HF_TOKEN = "" } = process.env;
+  return {
+    cache,
+    models: names?.filter((name) => name.startsWith("models--")).length ?? 0,
+    ...(space === undefined ? {} : { freeBytes: space.bavail * space.bsize }),
+    offline: /^(1|true|yes|on)$/i.test(HF_HUB_OFFLINE),
+    endpoint: HF_ENDPOINT || "https://huggingface.co",
+    hasToken: HF_TOKEN !== "",
+  };
 }

@@ -1,14 +1,14 @@
 /** `dcae encode`: pictures, or raw tensors, to latents. */
+
 import { dirname } from "node:path";
 import { writeNpyFile } from "@dcae/core/checkpoint";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { UsageError } from "../errors.js";
 import { arrayFormatOf, makeFolder, writeArrayFile } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
-import { plural } from "../format-number.js";
-import type { Batch, LoadedItem } from "../items/batches.js";
-import { openItems } from "../items/item.js";
+import { outputKind } from "../files/paths.js";
+import { type Batch, type LoadedItem, openItems } from "../items/items.js";
 import { createFailures, processItems, refuseInputs, resultPaths } from "../items/process-items.js";
 import {
   addPictureOptions,
@@ -21,7 +21,6 @@ import {
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount, parseSeed } from "../options/parse-values.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 /** Decoded pictures that were not clamped overshoot [-1, 1] a little; values beyond this are from another range. */

@@ -1,4 +1,5 @@
 /** `dcae export`: encoder and decoder as ONNX files that other programs run. */
+
 import { join } from "node:path";
 import type { ExportProgress } from "@dcae/core/internal";
 import { Command, Option } from "commander";

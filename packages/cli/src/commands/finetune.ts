@@ -1,17 +1,18 @@
 /** `dcae finetune`: parts of a trained model, on pictures of one's own. Builds a training and carries it out as `dcae train`. */
+
 import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { rethrowAs } from "@dcae/core/graph";
 import { describePreset, findPreset, requireFamily } from "@dcae/core/models";
-import { type DcAeDescription, finetuneConfig, type TrainingConfig } from "@dcae/train";
+import { type DcAeDescription, finetuneConfig, loadTrainingConfig, type TrainingConfig } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
+import { UsageError } from "../errors.js";
 import { addHubOptions, type HubFlags, modelSource, openModel } from "../options/model-options.js";
 import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
-import { applyFlags, type ChosenTraining, loadRun, parseSources } from "../training/choose-training.js";
+import { applyFlags, type Chosen, fileOfRun, parseSources } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 /** What makes the training; a run that is resumed has it already. */
@@ -89,7 +90,7 @@ function parseNames(text: string): string[] {
     .filter((name) => name !== "");
 }
 
-async function chooseFinetuning(flags: FinetuneFlags, io: CliIo): Promise<ChosenTraining> {
+async function chooseFinetuning(flags: FinetuneFlags, io: CliIo): Promise<Chosen<TrainingConfig>> {
   const { model, out, resume } = flags;
   if (model !== undefined) {
     const config = await makeTraining(model, flags, io);
@@ -101,7 +102,11 @@ async function chooseFinetuning(flags: FinetuneFlags, io: CliIo): Promise<Chosen
   const { train, size, batchSize, accumulate, steps, lr, gan, config, revision, subfolder } = flags;
   const making = { train, size, batchSize, accumulate, steps, lr, gan, config, revision, subfolder };
   const useless = Object.entries(making).find(([, value]) => value !== undefined)?.[0];
-  if (useless === undefined) return { config: await applyFlags(await loadRun(out), flags), directory: out };
+  if (useless === undefined)
+    return {
+      config: await applyFlags(await loadTrainingConfig(await fileOfRun(out, "--model")), flags),
+      directory: out,
+    };
   const option = useless.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new UsageError(`--${option} has no effect on a run that is resumed`, {
     hint: "Values that may change can be given by --set, as in --set phases.finetune.steps=8000.",

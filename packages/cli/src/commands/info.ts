@@ -1,15 +1,29 @@
-/** `dcae info`: what a model is, without running it. */
+/** `dcae info`: what a model is without running it: sizes, shapes, work. */
+
 import { stat } from "node:fs/promises";
-import { byteSize, sizeOf } from "@dcae/core/graph";
+import { byteSize, countMacs, sizeOf } from "@dcae/core/graph";
 import type { Checkpoint } from "@dcae/core/internal";
-import { describePreset, findPreset, type ModelDescription } from "@dcae/core/models";
+import {
+  buildDecodeProgram,
+  buildEncodeProgram,
+  compressionOf,
+  configValues,
+  countParameters,
+  describePreset,
+  FAMILIES,
+  familyOf,
+  findPreset,
+  hasPart,
+  type ModelDescription,
+  modelParameters,
+  type ParameterCounts,
+  type PublishedEvaluation,
+} from "@dcae/core/models";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
-import { readConfigFile } from "../files/read-config-file.js";
-import { formatModel, summarizeModel } from "../model-summary.js";
-import { addHubOptions, type HubFlags, openModel } from "../options/model-options.js";
+import { type CliIo, formatBytes, formatCount } from "../cli-io.js";
+import { UsageError } from "../errors.js";
+import { addHubOptions, type HubFlags, openModel, readConfigFile } from "../options/model-options.js";
 import { parseSize, type Size } from "../options/parse-values.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 interface InfoFlags extends HubFlags {
@@ -18,7 +32,7 @@ interface InfoFlags extends HubFlags {
 }
 
 /** What is known about a model besides its configuration. */
-export interface CheckpointFacts {
+interface CheckpointFacts {
   readonly format: Checkpoint["format"];
   readonly tensors: number;
   readonly bytes: number;
@@ -85,4 +99,117 @@ function isConfigFile(path: string): boolean {
 
 function kebabCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+interface ModelSummary {
+  readonly kind: ModelDescription["kind"];
+  readonly compression: number;
+  readonly latentChannels: number;
+  /** Whether fewer latent channels can be asked for. */
+  readonly adaptive: boolean;
+  readonly scalingFactor: number | null;
+  readonly shiftFactor: number | null;
+  readonly parameters: ParameterCounts;
+  /** [1, C, H, W] that the following is for. */
+  readonly pictureShape: readonly number[];
+  readonly latentShape: readonly number[];
+  /** Multiply-accumulates of convolutions and matrix products, per picture; null for a half that the checkpoint lacks. */
+  readonly macs: { readonly encode: number | null; readonly decode: number | null };
+  /** Under the names of its authors, or those of diffusers where they have none. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** @throws UsageError when the size isn't a multiple of the compression */
+function summarizeModel(model: ModelDescription, [height, width]: Size): ModelSummary {
+  const compression = compressionOf(model);
+  if (height % compression !== 0 || width % compression !== 0) {
+    throw new UsageError(
+      `--size ${width}x${height}: sides must be multiples of ${compression}, the model's compression`,
+    );
+  }
+  const pictureShape = [1, model.config.inChannels, height, width];
+  const latentShape = [1, model.config.latentChannels, height / compression, width / compression];
+  const encode = hasPart(model, "encoder") ? countMacs(buildEncodeProgram(model, pictureShape)) : null;
+  const decode = hasPart(model, "decoder") ? countMacs(buildDecodeProgram(model, latentShape)) : null;
+  return {
+    kind: model.kind,
+    compression,
+    latentChannels: model.config.latentChannels,
+    adaptive: familyOf(model).isAdaptive(model.config).encoder,
+    scalingFactor: model.scalingFactor,
+    shiftFactor: model.shiftFactor,
+    parameters: countParameters(modelParameters(model)),
+    pictureShape,
+    latentShape,
+    macs: { encode, decode },
+    config: configValues(model),
+  };
+}
+
+// The text of `dcae info`.
+
+interface ModelFacts {
+  readonly name: string;
+  readonly preset?: string | undefined;
+  readonly hubId?: string | null | undefined;
+  readonly published?: PublishedEvaluation | undefined;
+  readonly checkpoint?: CheckpointFacts | undefined;
+}
+
+type Row = readonly [label: string, value: string];
+
+function formatModel(facts: ModelFacts, summary: ModelSummary): string {
+  const rows = [...identity(facts, summary), ...numbers(facts, summary)];
+  const width = Math.max(...rows.map(([label]) => label.length));
+  const lines = rows.map(([label, value]) => `${label.padEnd(width)}  ${value}`);
+  return [facts.name, ...lines, "config", ...configLines(summary.config)].join("\n");
+}
+
+function identity(
+  { name, preset, hubId, checkpoint }: ModelFacts,
+  { kind, scalingFactor, shiftFactor }: ModelSummary,
+): Row[] {
+  const rows: Row[] = [["kind", `${FAMILIES[kind].label} (${FAMILIES[kind].className})`]];
+  if (preset !== undefined && preset !== name) rows.push(["published model", preset]);
+  if (typeof hubId === "string" && hubId !== name) rows.push(["on the hub", hubId]);
+  if (checkpoint !== undefined) {
+    const { format, tensors, bytes, dtypes } = checkpoint;
+    rows.push(["checkpoint", `${format} format, ${tensors} tensors, ${formatBytes(bytes)}, ${dtypes.join(" and ")}`]);
+  }
+  rows.push(["scaling factor", scalingFactor === null ? "not published" : String(scalingFactor)]);
+  if (shiftFactor !== null) rows.push(["shift factor", String(shiftFactor)]);
+  return rows;
+}
+
+function numbers({ published }: ModelFacts, summary: ModelSummary): Row[] {
+  const { compression, latentChannels, adaptive, parameters, pictureShape, latentShape, macs } = summary;
+  const { encoder, decoder, other, total } = parameters;
+  const [height, width] = pictureShape.slice(2);
+  const rows: Row[] = [
+    ["compression", `${compression}x${compression} pixels to ${latentChannels} channels${adaptive ? " or fewer" : ""}`],
+    ["encoder", `${formatCount(encoder)} parameters`],
+    ["decoder", `${formatCount(decoder)} parameters`],
+    ["total", `${formatCount(total)} parameters${other === 0 ? "" : `, ${other} of them around the latent`}`],
+    [`at ${width}x${height}`, `latent [${latentShape.join(", ")}]`],
+    ["", `encode ${gmacs(macs.encode)}, decode ${gmacs(macs.decode)}`],
+  ];
+  if (published !== undefined) {
+    const { dataset, resolution, psnr, rFid } = published;
+    rows.push(["published", `PSNR ${psnr}, rFID ${rFid} (${dataset}, ${resolution}x${resolution})`]);
+  }
+  return rows;
+}
+
+function gmacs(macs: number | null): string {
+  if (macs === null) return "not in the checkpoint";
+  return macs < 1e8 ? `${formatCount(macs)} MACs` : `${(macs / 1e9).toFixed(1)} GMACs`;
+}
+
+/** Values on one line each; objects indented. */
+function configLines(config: Readonly<Record<string, unknown>>, indent = "  "): string[] {
+  return Object.entries(config).flatMap(([key, value]) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? [`${indent}${key}`, ...configLines(value as Record<string, unknown>, `${indent}  `)]
+      : [`${indent}${key} ${JSON.stringify(value)}`],
+  );
 }

@@ -4,13 +4,11 @@ import { initialWeights } from "@dcae/core/checkpoint";
 import { saveCheckpoint } from "@dcae/core/internal";
 import { countParameters, describePreset, type ModelDescription, modelParameters } from "@dcae/core/models";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
-import { readConfigFile } from "../files/read-config-file.js";
-import { formatCount } from "../format-number.js";
-import { presetOf } from "../options/model-options.js";
+import { type CliIo, formatCount } from "../cli-io.js";
+import { UsageError } from "../errors.js";
+import { addSaveOptions, defaultFormat, type SaveFlags, saveOptions } from "../options/codec-options.js";
+import { presetOf, readConfigFile } from "../options/model-options.js";
 import { parseSeed } from "../options/parse-values.js";
-import { addSaveOptions, defaultFormat, type SaveFlags, saveOptions } from "../options/save-options.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 interface InitFlags extends SaveFlags {
@@ -61,7 +59,7 @@ async function chooseModel({ preset, config }: InitFlags): Promise<ModelDescript
 }
 
 /** Writes a fresh checkpoint; gives the number of its learnable values. */
-export async function initCheckpoint(
+async function initCheckpoint(
   model: ModelDescription,
   seed: bigint,
   out: string,

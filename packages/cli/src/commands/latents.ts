@@ -5,16 +5,13 @@ import { type LatentLayout, pictureFolder, type WrittenLatents, writeLatents } f
 import { type LatentManifest, latentCount, shardCount } from "@dcae/diffusion/internal";
 import { scenePictures } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, formatCount, plural } from "../cli-io.js";
 import { checkModelFlags } from "../codec.js";
-import { noteLeftOut } from "../files/list-files.js";
-import { outputKind } from "../files/output-target.js";
-import { formatCount, plural } from "../format-number.js";
+import { errorLine, UsageError } from "../errors.js";
+import { noteLeftOut, outputKind } from "../files/paths.js";
 import { addEngineOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { type Part, parseCount, parseNumber, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
-import { errorLine } from "../report-error.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 /** What `--data` means procedural scenes. */

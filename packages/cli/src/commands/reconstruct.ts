@@ -1,17 +1,16 @@
 /** `dcae reconstruct`: pictures through the autoencoder and back, with what was lost. */
+
 import { dirname, join } from "node:path";
 import { psnr, saveImage, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { sideBySide } from "@dcae/core/image";
 import { dtypeOfForm } from "@dcae/core/runtime";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, formatPsnr, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { makeFolder } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
-import { formatPsnr, plural } from "../format-number.js";
-import type { Batch } from "../items/batches.js";
-import { openItems } from "../items/item.js";
+import { outputKind } from "../files/paths.js";
+import { type Batch, openItems } from "../items/items.js";
 import { createFailures, type Failures, processItems, resultPaths } from "../items/process-items.js";
 import {
   addPictureOptions,
@@ -32,7 +31,7 @@ import { addHubOptions, type ModelFlags, modelOption } from "../options/model-op
 import { parseCount } from "../options/parse-values.js";
 import { addExamples } from "./command-group.js";
 
-export interface ReconstructFlags
+interface ReconstructFlags
   extends ModelFlags,
     EngineFlags,
     PictureFlags,
@@ -42,7 +41,7 @@ export interface ReconstructFlags
   readonly json?: boolean;
 }
 
-export interface Reconstructed {
+interface Reconstructed {
   readonly source: string;
   readonly reconstruction: string;
   readonly sideBySide: string;
@@ -89,17 +88,10 @@ export function reconstructCommand(io: CliIo): Command {
       command: "dcae reconstruct photos/ -m ./dc-ae-f32c32 --size 256 --batch-size 8 -o out/",
     },
   ]);
-  return command.action(async (inputs: string[], flags: ReconstructFlags) => {
-    await reconstruct(inputs, flags, io);
-  });
+  return command.action((inputs: string[], flags: ReconstructFlags) => reconstruct(inputs, flags, io));
 }
 
-/** Does the command's work; the results are also returned. */
-export async function reconstruct(
-  inputs: readonly string[],
-  flags: ReconstructFlags,
-  io: CliIo,
-): Promise<Reconstructed[]> {
+async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, io: CliIo): Promise<void> {
   checkCodecFlags(flags);
   const { out } = flags;
   await outputKind(out, ["folder"]);
@@ -160,7 +152,6 @@ export async function reconstruct(
     if (flags.json === true) io.out(report);
     else summarize(results, flags, out, io);
     failures.finish(items.length);
-    return results;
   } finally {
     await close();
   }

@@ -1,27 +1,29 @@
 /** `dcae sample`: class labels to pictures, with a diffusion model. */
+
 import { extname, join } from "node:path";
 import { type Image, saveImage, type Tensor, tensorToImages } from "@dcae/core";
 import { makeGrid } from "@dcae/core/image";
+import { unlessAborted } from "@dcae/core/internal";
 import type { ClassConditionalPipeline, GenerateOptions } from "@dcae/diffusion";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
+import { UsageError } from "../errors.js";
 import { makeFolder, writeArrayFile } from "../files/array-file.js";
-import { type OutputKind, outputKind } from "../files/output-target.js";
-import { plural } from "../format-number.js";
-import { unlessInterrupted } from "../interrupted.js";
-import { addDenoiserOptions, type DenoiserFlags } from "../options/denoiser-options.js";
+import { type OutputKind, outputKind } from "../files/paths.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
 import { parseCount, parseNames } from "../options/parse-values.js";
 import {
   addDecoderOptions,
+  addDenoiserOptions,
   addSamplingOptions,
   checkSamplingFlags,
+  type DenoiserFlags,
+  labelsOf,
+  pipelineLabel,
   type SamplingFlags,
   samplingOptions,
+  withPipeline,
 } from "../options/sampling-options.js";
-import { labelsOf, pipelineLabel } from "../sampling/choose-labels.js";
-import { withPipeline } from "../sampling/with-pipeline.js";
-import { UsageError } from "../usage-error.js";
 import { addExamples } from "./command-group.js";
 
 interface SampleFlags extends DenoiserFlags, EngineFlags, SamplingFlags {
@@ -102,7 +104,7 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
     const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
     const labels = repeated.map(({ label }) => pipelineLabel(pipeline.description, label));
     const texts = repeated.map(({ name }) => name);
-    const latents = await unlessInterrupted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
+    const latents = await unlessAborted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
     if (kind === "array") await saveLatents(out, latents);
     else await savePictures(await decodeAll(pipeline, latents, io), texts, kind, flags);
     return texts;
@@ -131,7 +133,7 @@ async function decodeAll(pipeline: ClassConditionalPipeline, latents: Tensor, io
   const images: Image[] = [];
   for (let i = 0; i < total; i++) {
     io.progress.show({ label: "decode", done: i, total });
-    const decoded = await unlessInterrupted(pipeline.decode(latents.slice([{ start: i, stop: i + 1 }])), io.signal);
+    const decoded = await unlessAborted(pipeline.decode(latents.slice([{ start: i, stop: i + 1 }])), io.signal);
     images.push(...tensorToImages(decoded));
   }
   return images;

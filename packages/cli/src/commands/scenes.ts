@@ -11,7 +11,7 @@ import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { makeFolder } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
+import { outputKind } from "../files/paths.js";
 import { parseCount, parseListOf, parseSeed, parseSize, type Size } from "../options/parse-values.js";
 import { addExamples } from "./command-group.js";
 
@@ -107,9 +107,7 @@ const START = Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72
  * @returns undefined when there is no such file
  * @throws DataError when it can't be read or isn't a PNG file
  */
-export async function readPngSize(
-  path: string,
-): Promise<{ readonly width: number; readonly height: number } | undefined> {
+async function readPngSize(path: string): Promise<{ readonly width: number; readonly height: number } | undefined> {
   const header = Buffer.alloc(START.length + 8);
   try {
     const file = await open(path, "r");

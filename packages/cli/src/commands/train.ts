@@ -3,7 +3,7 @@ import { type DataSourceConfig, type TrainingConfig, trainingRecipes } from "@dc
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { cacheDirOption, offlineOption } from "../options/model-options.js";
-import { choosePhases, chooseTraining } from "../training/choose-training.js";
+import { choosePhases, chooseTraining, timeOf } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
 import { addExamples } from "./command-group.js";
@@ -56,7 +56,7 @@ function listRecipes({ json }: TrainFlags, io: CliIo): void {
     return;
   }
   const entries = trainingRecipes().map(({ name, about, ...recipe }) =>
-    [name, `  ${about}`, `  needs ${needsOf(recipe).join(", ") || "nothing"}`, timeOf(recipe)].join("\n"),
+    [name, `  ${about}`, `  needs ${needsOf(recipe).join(", ") || "nothing"}`, ...timeOf(recipe)].join("\n"),
   );
   io.out(entries.join("\n\n"));
 }
@@ -70,11 +70,4 @@ function needsOf(recipe: Pick<TrainingConfig, "data" | "init" | "perceptual" | "
     ...(init === null ? [] : [`the model ${init}`]),
     ...(perceptual === "none" ? [] : ["the weights of LPIPS"]),
   ];
-}
-
-function timeOf({ expectedTime, results }: Pick<TrainingConfig, "expectedTime" | "results">): string {
-  const time = `  time: ${expectedTime ?? "not measured"}`;
-  if (results === null) return time;
-  const metrics = Object.entries(results.metrics).map(([name, value]) => `${name} ${value}`);
-  return `${time}\n  results: ${metrics.join(", ")} (${results.on})`;
 }

@@ -3,6 +3,7 @@
  * the forms that `dcae diffusion train` takes.
  * Averages of the weights aren't kept, which published timings leave out too.
  */
+
 import { totalmem } from "node:os";
 import { EngineError, Tensor } from "@dcae/core";
 import { countMacs, createRandom, sizeOf } from "@dcae/core/graph";
@@ -18,7 +19,7 @@ import {
 } from "@dcae/diffusion";
 import { benchmarkWeights, buildDenoiseProgram, dropLabels, latentShape, tokenCount } from "@dcae/diffusion/internal";
 import { completeWeights, createTrainingState, estimateMemory, gradientStep, stepProgram } from "@dcae/train";
-import { formatBytes } from "../format-number.js";
+import { formatBytes } from "../cli-io.js";
 
 export interface TrainingBench {
   readonly size: SizeName;

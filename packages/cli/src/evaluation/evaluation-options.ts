@@ -11,18 +11,18 @@ import {
   resolveProtocol,
 } from "@dcae/eval";
 import { type Command, Option } from "commander";
+import { UsageError } from "../errors.js";
 import { skipErrorsOption } from "../options/codec-options.js";
-import { addDenoiserFileOptions } from "../options/denoiser-options.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
 import type { HubFlags } from "../options/model-options.js";
 import { parseCount, parseNames, parseSize, parseWhole, type Size } from "../options/parse-values.js";
 import {
   addDecoderOptions,
+  addDenoiserFileOptions,
   addSamplingOptions,
   checkSamplingFlags,
   type SamplingFlags,
 } from "../options/sampling-options.js";
-import { UsageError } from "../usage-error.js";
 import { addResultFolderOptions, type ResultFolderFlags } from "./evaluation-run.js";
 
 export interface NetworkFlags {

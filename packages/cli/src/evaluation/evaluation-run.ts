@@ -2,6 +2,7 @@
  * The folder of an evaluation: result.json and report.html when it is done, and until then the parts that are finished,
  * from which the same command line goes on after it was stopped or killed.
  */
+
 import { basename, extname, join, resolve } from "node:path";
 import { DataError } from "@dcae/core";
 import { errorAs } from "@dcae/core/graph";
@@ -21,11 +22,10 @@ import {
   writeResult,
 } from "@dcae/eval";
 import type { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, formatCount } from "../cli-io.js";
+import { UsageError } from "../errors.js";
 import { makeFolder } from "../files/array-file.js";
-import { outputKind } from "../files/output-target.js";
-import { formatCount } from "../format-number.js";
-import { UsageError } from "../usage-error.js";
+import { outputKind } from "../files/paths.js";
 
 export interface ResultFolderFlags {
   readonly out?: string;

@@ -1,8 +1,13 @@
-/** The pictures of an evaluation: a folder with its subfolders, or an archive in ADM's layout. */
+/** The pictures of an evaluation: a folder with its subfolders, an archive in ADM's layout, or the samples of a diffusion model. */
+
 import { stat } from "node:fs/promises";
-import { DataError, type Image } from "@dcae/core";
+import { DataError, type Image, tensorToImages } from "@dcae/core";
+import { weightsFingerprint } from "@dcae/core/checkpoint";
+import { createRandom } from "@dcae/core/graph";
+import type { ClassConditionalPipeline, SampleOptions } from "@dcae/diffusion";
 import {
   folderSource,
+  generatedSource,
   npzSource,
   openReference,
   type PictureSource,
@@ -11,10 +16,11 @@ import {
   type Shard,
 } from "@dcae/eval";
 import type { CliIo } from "../cli-io.js";
-import { noteLeftOut } from "../files/list-files.js";
-import { UsageError } from "../usage-error.js";
+import { UsageError } from "../errors.js";
+import { noteLeftOut } from "../files/paths.js";
+import { pipelineLabel } from "../options/sampling-options.js";
 
-export interface OpenPicturesOptions {
+interface OpenPicturesOptions {
   /** The option or argument that the path comes from, for messages. */
   readonly option: string;
   readonly limit?: number | undefined;
@@ -69,7 +75,7 @@ export async function openPictures(
 
 // Keeps some pictures of a source while they are read, for a report, so that samples aren't made twice.
 
-export interface KeptPictures {
+interface KeptPictures {
   /** Gives the same pictures as the source. */
   readonly source: PictureSource;
   /** The pictures, in order; those that weren't read (an earlier run had done them) are read now. */
@@ -107,4 +113,59 @@ export function keepPictures(source: PictureSource, positions: readonly number[]
       return images;
     },
   };
+}
+
+// Samples, made while they are read. Classes are uniform random ones and picture i gets its noise from (seed, i), as in the
+// published evaluations, so that a run goes on where it was stopped.
+
+export interface SampledSourceOptions {
+  readonly count: number;
+  /** Classes to draw from; null for a model without classes. */
+  readonly classes: readonly number[] | null;
+  readonly sampling: SampleOptions;
+  readonly batchSize: number;
+  readonly protocol: Pick<Protocol, "rounding">;
+  /** What else decides the pictures: device and precision. */
+  readonly settings: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** The classes of all pictures, by the seed. */
+export function drawClasses(count: number, classes: readonly number[] | null, seed: number | bigint): number[] {
+  if (classes === null) return new Array<number>(count).fill(0);
+  const draws = createRandom(seed, "classes").uniform(new Float32Array(count), 0, classes.length);
+  return Array.from(draws, (draw) => classes[Math.min(Math.floor(draw), classes.length - 1)] as number);
+}
+
+/** The pipeline stays the caller's. */
+export async function sampledSource(
+  pipeline: ClassConditionalPipeline,
+  { count, classes, sampling, batchSize, protocol, settings, signal }: SampledSourceOptions,
+): Promise<PictureSource> {
+  const { seed = 0 } = sampling;
+  const labels = drawClasses(count, classes, seed);
+  const { weights, decoder } = pipeline;
+  const fingerprints = [await weightsFingerprint(weights)];
+  if (decoder?.weights !== undefined) fingerprints.push(await weightsFingerprint(decoder.weights));
+  const facts = { ...sampling, seed: String(seed), count, classes, batchSize, rounding: protocol.rounding, settings };
+
+  async function* generate(start: number) {
+    // Whole batches as from the beginning: some samplers couple the pictures of a batch.
+    for (let first = start - (start % batchSize); first < count; first += batchSize) {
+      const part = labels.slice(first, first + batchSize).map((label) => pipelineLabel(pipeline.description, label));
+      const latents = await pipeline.sampleLatents({ ...sampling, labels: part, offset: first, batchSize, signal });
+      for (const i of part.keys()) {
+        if (first + i < start) continue;
+        // One by one, which bounds the memory.
+        yield tensorToImages(await pipeline.decode(latents.slice([{ start: i, stop: i + 1 }])), protocol);
+      }
+    }
+  }
+
+  return generatedSource({
+    name: `samples of ${pipeline.name}`,
+    count,
+    fingerprint: [...fingerprints, JSON.stringify(facts)].join(" "),
+    generate,
+  });
 }

@@ -20,7 +20,7 @@ import {
   writeFileAtomic,
 } from "@dcae/core/checkpoint";
 import { byteSize, type DType, sizeOf } from "@dcae/core/graph";
-import { UsageError } from "../usage-error.js";
+import { UsageError } from "../errors.js";
 
 // What a file is, by the ending of its name.
 

@@ -10,9 +10,8 @@ import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, ShapeError, type Tensor } from "@dcae/core";
 import type { CliIo } from "../cli-io.js";
-import { errorLine } from "../report-error.js";
-import { type Batch, type LoadedItem, loadBatches, type PictureFit, withSource } from "./batches.js";
-import type { Item } from "./item.js";
+import { errorLine } from "../errors.js";
+import { type Batch, type Item, type LoadedItem, loadBatches, type PictureFit, withSource } from "./items.js";
 
 // Items that couldn't be read: each is named when it happens and counted at the end.
 

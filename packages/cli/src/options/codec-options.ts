@@ -1,6 +1,10 @@
-/** Options that several commands have about what goes through a model. */
+/** Options that several commands have about what goes through a model, and about checkpoints that are written. */
+import type { SaveOptions } from "@dcae/core";
 import { SIZE_POLICIES, type SizePolicy } from "@dcae/core/image";
+import { STORAGE_DTYPES, type StorageDType } from "@dcae/core/internal";
+import { CHECKPOINT_FORMATS, type CheckpointFormat, checkpointFormats, type ModelDescription } from "@dcae/core/models";
 import { type Command, Option } from "commander";
+import type { CliIo } from "../cli-io.js";
 import { parseCount, parseMemory, parseNumber, parsePositiveNumber, parseSize, type Size } from "./parse-values.js";
 
 export interface PictureFlags {
@@ -59,4 +63,44 @@ export function maxMemoryOption(): Option {
     "--max-memory <size>",
     "memory that the process may take, as in 4GB: larger pictures run in tiles, with the same result (DC-AE, on the CPU)",
   ).argParser(parseMemory);
+}
+
+// Checkpoints that are written.
+
+export interface SaveFlags {
+  readonly format?: CheckpointFormat;
+  readonly dtype?: StorageDType;
+  readonly overwrite?: boolean;
+}
+
+/** Adds --format, --dtype and --overwrite. */
+export function addSaveOptions(command: Command, format: Option = formatOption()): Command {
+  return command
+    .addOption(format)
+    .addOption(new Option("--dtype <type>", "type that weights are stored in").choices([...STORAGE_DTYPES]))
+    .option("--overwrite", "replace a folder that isn't empty (files other than the checkpoint's stay)");
+}
+
+export function formatOption(): Option {
+  return new Option(
+    "--format <format>",
+    "layout: the authors' or that of the diffusers library (default: official for DC-AE, diffusers for others)",
+  ).choices([...CHECKPOINT_FORMATS]);
+}
+
+/** The format that a model is saved in when none is asked for. */
+export function defaultFormat({ kind }: ModelDescription): CheckpointFormat {
+  return checkpointFormats(kind)[0] as CheckpointFormat;
+}
+
+/** Options for `saveCheckpoint`. */
+export function saveOptions({ format, dtype, overwrite }: SaveFlags, io: CliIo): SaveOptions {
+  return {
+    format,
+    dtype,
+    overwrite,
+    signal: io.signal,
+    onProgress: ({ name, writtenBytes, totalBytes }) =>
+      io.progress.show({ label: "write", done: writtenBytes, total: totalBytes, unit: "bytes", detail: name }),
+  };
 }

@@ -10,7 +10,7 @@ import {
 } from "@dcae/core";
 import { errorAs, rethrowAs } from "@dcae/core/graph";
 import { isPictureName } from "@dcae/core/image";
-import { chooseModelForm, type ModelForm } from "@dcae/core/internal";
+import { chooseModelForm, type ModelForm, unlessAborted } from "@dcae/core/internal";
 import {
   COMPUTE_DTYPES,
   type ComputeDType,
@@ -23,9 +23,8 @@ import {
 import { calibrationScenes } from "@dcae/train/scenes";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { type ListedFile, listFiles } from "../files/list-files.js";
-import { unlessInterrupted } from "../interrupted.js";
-import { UsageError } from "../usage-error.js";
+import { UsageError } from "../errors.js";
+import { type ListedFile, listFiles } from "../files/paths.js";
 import { type ModelFlags, modelSource, openOptions } from "./model-options.js";
 import { parseCount } from "./parse-values.js";
 
@@ -38,7 +37,7 @@ export interface DeviceFlags {
 }
 
 /** What decides the form of a model; only `parseForm` and `parseModelForm` know what goes together. */
-export interface FormFlags extends Pick<DeviceFlags, "device"> {
+interface FormFlags extends Pick<DeviceFlags, "device"> {
   readonly dtype: ComputeDType;
   readonly optimize?: boolean;
   /** Pictures, or folders of them. */
@@ -149,7 +148,7 @@ export function parseForm({ device, dtype, optimize = false }: Omit<FormFlags, "
  *
  * @throws UsageError for flags that contradict each other
  */
-export async function parseModelForm(flags: FormFlags, io: CliIo): Promise<ModelForm> {
+async function parseModelForm(flags: FormFlags, io: CliIo): Promise<ModelForm> {
   const { device, dtype, optimize = false, calibration } = flags;
   // Pictures are only read once the flags make sense.
   const observed = dtype === "int8" || calibration !== undefined ? { calibration: { pictures: [] } } : {};
@@ -219,7 +218,7 @@ export async function withLoaded<T>(
 ): Promise<T> {
   const loading = load();
   try {
-    return await work(await unlessInterrupted(loading, io.signal));
+    return await work(await unlessAborted(loading, io.signal));
   } finally {
     io.progress.clear();
     const disposed = loading.then(

@@ -1,13 +1,24 @@
-/** The options that choose a model, and opening it. */
+/** The options that choose a model, configurations from files, and opening it. */
+
 import { stat } from "node:fs/promises";
-import { bundledModelPath, DataError } from "@dcae/core";
+import { bundledModelPath, CheckpointError, ConfigError, DataError } from "@dcae/core";
+import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";
 import { rethrowAs } from "@dcae/core/graph";
 import { BUNDLED_MODEL, type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
-import { findPreset, getPreset, type Preset, presetHubId } from "@dcae/core/models";
+import {
+  type DcAeConfig,
+  findPreset,
+  getPreset,
+  type ModelDescription,
+  type Preset,
+  parseOfficialConfig,
+  presetHubId,
+  readModelConfig,
+  resolveDcAeConfig,
+} from "@dcae/core/models";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
-import { readConfigFile } from "../files/read-config-file.js";
-import { UsageError } from "../usage-error.js";
+import { UsageError } from "../errors.js";
 
 export interface HubFlags {
   readonly config?: string;
@@ -120,5 +131,49 @@ export async function openModel(model: string, flags: HubFlags, io: CliIo): Prom
     return await openCheckpoint(await modelSource(model, flags), await openOptions(flags, io));
   } finally {
     io.progress.clear();
+  }
+}
+
+// A configuration from a JSON file in any of the known forms.
+
+/** Configurations have a few kilobytes. */
+const MAX_BYTES = 4_000_000;
+
+/**
+ * Reads a configuration: a config.json of either published format, or a bare DC-AE configuration with the official
+ * constructor's names (`latent_channels`, `encoder: { width_list: [...] }`) or those of `@dcae/core` (`latentChannels`...).
+ *
+ * @throws DataError when the file can't be read, ConfigError naming what is wrong in it
+ */
+export async function readConfigFile(path: string): Promise<ModelDescription> {
+  const json = await readObject(path);
+  if ("_class_name" in json || "model_name" in json || "config" in json) return readModelConfig(json, path);
+  const config = isCamelCase(json) ? resolve(json, path) : parseOfficialConfig(json, path);
+  return { kind: "dc-ae", config, scalingFactor: null, shiftFactor: null };
+}
+
+async function readObject(path: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    return parseModelConfig(await readSmallFile(path, MAX_BYTES), path);
+  } catch (error) {
+    // The reader speaks of checkpoints; for a configuration the same lines are data errors.
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new DataError(error.message, { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) });
+  }
+}
+
+function isCamelCase(json: Readonly<Record<string, unknown>>): boolean {
+  const keys = [json, json.encoder, json.decoder].flatMap((part) =>
+    typeof part === "object" && part !== null ? Object.keys(part) : [],
+  );
+  return keys.some((key) => /[a-z][A-Z]/.test(key));
+}
+
+function resolve(json: Readonly<Record<string, unknown>>, path: string): DcAeConfig {
+  try {
+    return resolveDcAeConfig(json);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(`${path}: ${error.message}`, { cause: error });
   }
 }

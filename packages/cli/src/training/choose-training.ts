@@ -1,4 +1,4 @@
-/** The training that a command line means: a recipe or a file, with what its options replace. */
+/** The training that a command line means: a recipe, a file, or that of a run, with what its options replace. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { rethrowAs } from "@dcae/core/graph";
@@ -10,41 +10,62 @@ import {
   type TrainingConfig,
   trainingFile,
 } from "@dcae/train";
-import { UsageError } from "../usage-error.js";
+import { UsageError } from "../errors.js";
 import type { TrainingFlags } from "./training-options.js";
 
-export interface ChosenTraining {
-  readonly config: TrainingConfig;
+/** A training, and where it runs. */
+export interface Chosen<Config> {
+  readonly config: Config;
   /** Folder of the run. */
   readonly directory: string;
+}
+
+/** Which training is meant, of any kind. */
+export interface RunFlags {
+  readonly config?: string;
+  readonly out?: string;
+  readonly resume?: boolean;
 }
 
 /**
  * The training of `--config`; without it that of the run which is resumed.
  *
- * @throws UsageError when neither is given
+ * @param command that lists the recipes, as in "dcae train"
+ * @param load gives the training of a recipe's name or of a file
+ * @throws UsageError when neither is given, or there is no run
  */
-export async function chooseTraining(flags: TrainingFlags & { readonly config?: string }): Promise<ChosenTraining> {
-  const { config: name, out, resume } = flags;
+export async function chooseRun<Config extends { readonly name: string }>(
+  { config: name, out, resume }: RunFlags,
+  command: string,
+  load: (nameOrPath: string) => Promise<Config>,
+): Promise<Chosen<Config>> {
   if (name !== undefined) {
-    const config = await applyFlags(await loadTrainingConfig(name), flags);
+    const config = await load(name);
     return { config, directory: out ?? join("runs", config.name) };
   }
   if (resume !== true || out === undefined) {
     throw new UsageError("give --config, a recipe or a JSON file (or --resume and the --out of a run)", {
-      hint: "`dcae train --list` shows the recipes.",
+      hint: `\`${command} --list\` shows the recipes.`,
     });
   }
-  return { config: await applyFlags(await loadRun(out), flags), directory: out };
+  return { config: await load(await fileOfRun(out, "--config")), directory: out };
 }
 
-/** What the run in `directory` was started as. @throws UsageError when there is none */
-export async function loadRun(directory: string): Promise<TrainingConfig> {
+/**
+ * Where the run in a folder keeps its training.
+ *
+ * @param start the option that begins a run
+ * @throws UsageError when there is none
+ */
+export async function fileOfRun(directory: string, start: string): Promise<string> {
   const path = trainingFile(directory);
-  if ((await stat(path).catch(() => undefined)) === undefined) {
-    throw new UsageError(`--resume: there is no run in ${directory}`, { hint: "Start one with --config." });
-  }
-  return loadTrainingConfig(path);
+  if ((await stat(path).catch(() => undefined)) !== undefined) return path;
+  throw new UsageError(`--resume: there is no run in ${directory}`, { hint: `Start one with ${start}.` });
+}
+
+/** The training of an autoencoder that flags mean. */
+export function chooseTraining(flags: TrainingFlags & RunFlags): Promise<Chosen<TrainingConfig>> {
+  return chooseRun(flags, "dcae train", async (from) => applyFlags(await loadTrainingConfig(from), flags));
 }
 
 /** The training with the options' values in place of its own. */
@@ -110,4 +131,12 @@ export function choosePhases({ name, phases }: TrainingConfig, texts: readonly s
     }),
   );
   return phases.map(({ name: own }) => own).filter((own) => wanted.has(own));
+}
+
+/** What a list of recipes says about the time that one takes, and what came out. */
+export function timeOf({ expectedTime, results }: Pick<TrainingConfig, "expectedTime" | "results">): string[] {
+  const time = `  time: ${expectedTime ?? "not measured"}`;
+  if (results === null) return [time];
+  const metrics = Object.entries(results.metrics).map(([name, value]) => `${name} ${value}`);
+  return [time, `  results: ${metrics.join(", ")} (${results.on})`];
 }

@@ -1,20 +1,41 @@
-/** Carries out a training: says what will train, trains, says what came out. */
-import { formatPlan, type PhaseResult, planTraining, trainAutoencoder } from "@dcae/train";
-import type { CliIo } from "../cli-io.js";
-import { formatCount } from "../format-number.js";
+/** Carries out a training: says what will train (`--dry-run` stops there), trains, says what came out. */
+import type { Engine } from "@dcae/core";
+import {
+  autoencoderStages,
+  describeModel,
+  formatDuration,
+  formatPlan,
+  formatProgress,
+  inspectTraining,
+  type MeasuredUpdate,
+  measureUpdate,
+  optimizesFor,
+  type PhasePlan,
+  type PhaseResult,
+  type ProgressState,
+  planTraining,
+  type TrainingConfig,
+  type TrainingProgress,
+  trainAutoencoder,
+} from "@dcae/train";
+import { type CliIo, formatCount } from "../cli-io.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
-import type { ChosenTraining } from "./choose-training.js";
-import { dryRun } from "./dry-run.js";
-import { checkEngineFlags, describeEngine, openTrainingEngine, takesOptimized } from "./training-engine.js";
-import type { TrainingFlags } from "./training-options.js";
-import { trainingProgress } from "./training-progress.js";
+import type { Chosen, RunFlags } from "./choose-training.js";
+import {
+  checkEngineFlags,
+  describeEngine,
+  openTrainingEngine,
+  type TrainingEngineFlags,
+  type TrainingFlags,
+  takesOptimized,
+} from "./training-options.js";
 
 /**
  * @param phases names, all if undefined
  * @throws the reason of `io.signal` when a signal stopped the run, after it was saved
  */
 export async function runTraining(
-  { config, directory }: ChosenTraining,
+  { config, directory }: Chosen<TrainingConfig>,
   phases: readonly string[] | undefined,
   flags: TrainingFlags,
   io: CliIo,
@@ -24,38 +45,22 @@ export async function runTraining(
   if (flags.dryRun === true) return dryRun({ config, directory }, plans, flags, io);
   io.note(`${config.name}, in ${directory}`);
   for (const plan of plans) io.note(formatPlan(plan));
-  const engine = await openTrainingEngine(flags);
-  const onAbort = () => io.note("dcae: stopping after this update; again to stop at once, without saving");
-  io.signal.addEventListener("abort", onAbort, { once: true });
-  let results: PhaseResult[];
-  try {
-    const computedBy = describeEngine(engine, flags);
-    io.note(`engine: ${computedBy}`);
-    results = await trainAutoencoder({
+  const results = await withTrainingEngine(flags, io, async (run) =>
+    trainAutoencoder({
+      ...run,
       config,
       directory,
-      engine,
-      computedBy,
       phases,
       open: await openOptions(hubFlags(flags), io),
-      resume: flags.resume ?? false,
-      signal: io.signal,
       progress: ({ name }) => trainingProgress(name, io),
-      onMessage: (text) => io.note(text),
-    });
-  } finally {
-    io.signal.removeEventListener("abort", onAbort);
-    io.progress.clear();
-    await engine.dispose();
-  }
+    }),
+  );
   if (flags.json === true) {
     io.out(JSON.stringify({ training: config.name, directory, phases: results }, undefined, 2));
   } else {
-    for (const result of results) io.out(formatResult(result));
+    for (const result of results) io.out(`${result.phase}: ${formatOutcome(result, "score")}`);
   }
-  if (!io.signal.aborted) return;
-  io.note(`dcae: go on with \`dcae train --resume --out ${directory}\``);
-  throw io.signal.reason;
+  endStopped("dcae train", directory, io);
 }
 
 /** How the hub is asked; what is asked for stands in the training. */
@@ -63,8 +68,130 @@ function hubFlags({ offline, cacheDir }: TrainingFlags): HubFlags {
   return { ...(offline === undefined ? {} : { offline }), ...(cacheDir === undefined ? {} : { cacheDir }) };
 }
 
-function formatResult({ phase, status, step, checkpoint, model, best }: PhaseResult): string {
-  const at = `${phase}: ${status} after update ${formatCount(step)}`;
-  if (status === "stopped") return `${at}, saved as ${checkpoint ?? "nothing: it had not begun"}`;
-  return `${at}, model in ${model}${best === null ? "" : `, best score ${best.score.toPrecision(5)} at update ${formatCount(best.step)}`}`;
+// What trainings of all kinds have in common.
+
+interface TrainingRun {
+  readonly engine: Engine;
+  /** What decides the last bits of a run beside its settings. */
+  readonly computedBy: string;
+  readonly resume: boolean;
+  readonly signal: AbortSignal;
+  readonly onMessage: (text: string) => void;
+}
+
+/** Starts the engine that the flags ask for, lets `train` use it, and frees it; a signal stops after the update. */
+export async function withTrainingEngine<T>(
+  flags: TrainingEngineFlags & Pick<RunFlags, "resume">,
+  io: CliIo,
+  train: (run: TrainingRun) => Promise<T>,
+): Promise<T> {
+  const engine = await openTrainingEngine(flags);
+  const onAbort = () => io.note("dcae: stopping after this update; again to stop at once, without saving");
+  io.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const computedBy = describeEngine(engine, flags);
+    io.note(`engine: ${computedBy}`);
+    const { resume = false } = flags;
+    return await train({ engine, computedBy, resume, signal: io.signal, onMessage: (text) => io.note(text) });
+  } finally {
+    io.signal.removeEventListener("abort", onAbort);
+    io.progress.clear();
+    await engine.dispose();
+  }
+}
+
+/** @param measured what the best model was chosen by */
+export function formatOutcome(
+  { status, step, checkpoint, model, best }: Pick<PhaseResult, "status" | "step" | "checkpoint" | "model" | "best">,
+  measured: "score" | "loss",
+): string {
+  const at = `${status} after update ${formatCount(step)}`;
+  if (model === undefined) return `${at}, saved as ${checkpoint ?? "nothing: it had not begun"}`;
+  const chosen = best && `, best ${measured} ${best.score.toPrecision(5)} at update ${formatCount(best.step)}`;
+  return `${at}, model in ${model}${chosen ?? ""}`;
+}
+
+/**
+ * The end of a command whose training was stopped, once all is said.
+ *
+ * @throws the reason of `io.signal`
+ */
+export function endStopped(command: string, directory: string, io: CliIo): void {
+  if (!io.signal.aborted) return;
+  io.note(`dcae: go on with \`${command} --resume --out ${directory}\``);
+  throw io.signal.reason;
+}
+
+// `--dry-run`: the plan, with what it needs, and the time of an update where it can be tried out.
+
+/** The time of a run in words. */
+export function formatMeasured(measured: MeasuredUpdate, steps: number): string {
+  if ("reason" in measured) return `time not measured: ${measured.reason}`;
+  const seconds = measured.seconds < 0.1 ? measured.seconds.toPrecision(1) : measured.seconds.toPrecision(2);
+  const all = formatDuration(measured.seconds * steps);
+  return `time, measured here: ${Number(seconds)} s for an update, ${all} for all, beside reading data and evaluations`;
+}
+
+async function measurePhases(
+  config: TrainingConfig,
+  plans: readonly PhasePlan[],
+  flags: TrainingFlags,
+): Promise<MeasuredUpdate[]> {
+  const engine = await openTrainingEngine(flags);
+  try {
+    const model = describeModel(config).config;
+    const measured: MeasuredUpdate[] = [];
+    for (const phase of config.phases.filter(({ name }) => plans.some((plan) => plan.name === name))) {
+      const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
+      const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase));
+      measured.push(await measureUpdate(engine, stages, phase.accumulate));
+    }
+    return measured;
+  } finally {
+    await engine.dispose();
+  }
+}
+
+/** @throws for data, weights and checkpoints that are there and can't be used; what isn't there is named in the plan */
+async function dryRun(
+  { config, directory }: Chosen<TrainingConfig>,
+  plans: readonly PhasePlan[],
+  flags: TrainingFlags,
+  io: CliIo,
+): Promise<void> {
+  const needs = await inspectTraining(config);
+  const measured = await measurePhases(config, plans, flags);
+  if (flags.json === true) {
+    const phases = plans.map((plan, i) => ({ ...plan, measured: measured[i] }));
+    return io.out(JSON.stringify({ training: config.name, directory, ...needs, phases }, undefined, 2));
+  }
+  const { found, missing, assumed } = needs;
+  plans.forEach((plan, i) => {
+    io.out(`${formatPlan(plan)}\n  ${formatMeasured(measured[i] as MeasuredUpdate, plan.steps)}`);
+  });
+  for (const text of found) io.out(text);
+  for (const text of assumed) io.out(`taken for granted: ${text}`);
+  for (const text of missing) io.out(`missing: ${text}`);
+}
+
+// How a run goes: the progress line of a terminal, and a line per minute where stderr is none (a log file).
+
+const MILLISECONDS_BETWEEN_LINES = 60_000;
+
+/** @param now milliseconds */
+export function trainingProgress(label: string, io: CliIo, now: () => number = Date.now): TrainingProgress {
+  let last = now();
+  return {
+    show(state: ProgressState) {
+      if (io.progress.isVisible) {
+        io.progress.showText(formatProgress(label, state), state.step === state.steps);
+        return;
+      }
+      const time = now();
+      if (time - last < MILLISECONDS_BETWEEN_LINES) return;
+      last = time;
+      io.note(formatProgress(label, state));
+    },
+    clear: () => io.progress.clear(),
+  };
 }

@@ -1,6 +1,12 @@
-/** The options that trainings share: where to compute, what to show, how to go on. */
+/** The options that trainings share: where to compute, what to show, how to go on; and the engine that they ask for. */
+
+import { availableParallelism } from "node:os";
+import { createEngine, type Device, type Engine } from "@dcae/core";
+import { createTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from "@dcae/train/tfjs";
 import { type Command, Option } from "commander";
-import { THREADS_HELP } from "../options/engine-options.js";
+import { plural } from "../cli-io.js";
+import { UsageError } from "../errors.js";
+import { NODE_DEVICES, THREADS_HELP } from "../options/engine-options.js";
 import { parseCount } from "../options/parse-values.js";
 
 export const TRAINING_ENGINES = ["onnx", "tfjs"] as const;
@@ -71,4 +77,50 @@ export function addTrainingOptions(command: Command): Command {
     .option("--set <key=value...>", "replace values of the training, as in phases.phase1.steps=500 or data.flip=true")
     .option("--dry-run", "show what would train, for how long and in how much memory, and stop")
     .option("--json", "print the result as JSON");
+}
+
+// The engine.
+
+const DEVICES: Readonly<Record<TrainingEngineFlags["engine"], readonly string[]>> = {
+  onnx: ["auto", ...NODE_DEVICES],
+  tfjs: ["auto", ...TFJS_BACKENDS],
+};
+
+/** @throws UsageError for a device that the engine doesn't have, and for options without effect */
+export function checkEngineFlags({ engine, device, threads, dtype }: TrainingEngineFlags): void {
+  if (!DEVICES[engine].includes(device)) {
+    throw new UsageError(`--device ${device}: the ${engine} engine has no such device`, {
+      hint: `Use one of ${DEVICES[engine].join(", ")}.`,
+    });
+  }
+  if (engine === "tfjs" && threads !== undefined) {
+    throw new UsageError("--threads has no effect on the tfjs engine");
+  }
+  if (dtype !== "float32") {
+    throw new UsageError(`--dtype ${dtype}: training computes in float32`, {
+      hint:
+        dtype === "int8"
+          ? "Steps of 8 bits are too coarse for gradients; use int8 with the trained model."
+          : "ONNX Runtime only converts float16 back and forth on a CPU, TensorFlow.js has no such tensors, and for GPUs " +
+            "nobody has built it yet.",
+    });
+  }
+}
+
+/** Whether that engine takes programs in the form that is faster on a CPU. */
+export function takesOptimized({ engine, device }: TrainingEngineFlags): boolean {
+  return engine === "onnx" && (device === "cpu" || device === "auto");
+}
+
+/** What decides the last bits of a run beside its settings. */
+export function describeEngine({ name }: Engine, { engine, threads }: TrainingEngineFlags): string {
+  if (engine === "tfjs") return name;
+  return `${name}, ${plural(threads ?? availableParallelism(), "thread")}`;
+}
+
+/** @throws EngineError when it doesn't start here; it says what to install */
+export function openTrainingEngine({ engine, device, threads }: TrainingEngineFlags): Promise<Engine> {
+  if (engine === "tfjs") return createTfjsEngine({ backend: device as TfjsBackend | "auto" });
+  const options = { device: device as Device | "auto" };
+  return createEngine(threads === undefined ? options : { ...options, threads });
 }

@@ -14,7 +14,7 @@ import {
 import { calibrationScenes, drawScene } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { prepareOutFile } from "../../files/output-target.js";
+import { prepareOutFile } from "../../files/paths.js";
 import { NODE_DEVICES } from "../../options/engine-options.js";
 import { parseCount, parseCounts, parseListOf } from "../../options/parse-values.js";
 import { addExamples } from "../command-group.js";

@@ -7,10 +7,10 @@ import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { benchDiffusion, DIFFUSION_PARTS, type DiffusionPart } from "../../diffusion-bench/bench-diffusion.js";
 import { formatDiffusionBench } from "../../diffusion-bench/format-diffusion-bench.js";
-import { prepareOutFile } from "../../files/output-target.js";
+import { UsageError } from "../../errors.js";
+import { prepareOutFile } from "../../files/paths.js";
 import { NODE_DEVICES } from "../../options/engine-options.js";
 import { parseCount, parseListOf } from "../../options/parse-values.js";
-import { UsageError } from "../../usage-error.js";
 import { addExamples } from "../command-group.js";
 
 interface BenchDiffusionFlags {

@@ -1,12 +1,49 @@
 /** `dcae diffusion train`: a class-conditional diffusion model from a folder of latents. */
-import { diffusionRecipeNames, loadDiffusionConfig } from "@dcae/train/diffusion";
+
+import { loadAutoencoder } from "@dcae/core";
+import { rethrowAs } from "@dcae/core/graph";
+import { objectiveOf } from "@dcae/diffusion";
+import { applySettings, type MeasuredUpdate, measureUpdate } from "@dcae/train";
+import {
+  type DiffusionConfig,
+  type DiffusionPlan,
+  denoiserStages,
+  diffusionRecipeNames,
+  loadDiffusionConfig,
+  parseDiffusionConfig,
+  planDiffusion,
+  trainDiffusion,
+} from "@dcae/train/diffusion";
 import { Command } from "commander";
-import type { CliIo } from "../../cli-io.js";
-import { chooseDiffusion } from "../../training/choose-diffusion.js";
-import { addDiffusionOptions, type DiffusionFlags } from "../../training/diffusion-options.js";
-import { runDiffusion } from "../../training/run-diffusion.js";
-import { checkEngineFlags } from "../../training/training-engine.js";
+import { type CliIo, formatBytes, formatCount } from "../../cli-io.js";
+import { UsageError } from "../../errors.js";
+import { hubOptions, modelSource } from "../../options/model-options.js";
+import { type Chosen, chooseRun, type RunFlags, timeOf } from "../../training/choose-training.js";
+import {
+  endStopped,
+  formatMeasured,
+  formatOutcome,
+  trainingProgress,
+  withTrainingEngine,
+} from "../../training/run-training.js";
+import {
+  addTrainingEngineOptions,
+  checkEngineFlags,
+  openTrainingEngine,
+  type TrainingEngineFlags,
+} from "../../training/training-options.js";
 import { addExamples } from "../command-group.js";
+
+interface DiffusionFlags extends RunFlags, TrainingEngineFlags {
+  readonly data?: string;
+  readonly validation?: string;
+  readonly autoencoder?: string;
+  readonly set?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly list?: boolean;
+  readonly showConfig?: boolean;
+  readonly json?: boolean;
+}
 
 export function diffusionTrainCommand(io: CliIo): Command {
   const command = new Command("train")
@@ -16,7 +53,19 @@ export function diffusionTrainCommand(io: CliIo): Command {
         "curves, sheets of samples, checkpoints, and a model that `dcae sample` loads. Ctrl-C saves and stops; --resume goes\n" +
         "on with the same bits.",
     );
-  addDiffusionOptions(command);
+  command
+    .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
+    .option("--data <dir>", "folder of latents, as `dcae latents` writes it, in place of the training's")
+    .option("--validation <dir>", "folder of latents to evaluate on (default: some of those that it trains on)")
+    .option("--autoencoder <model>", "what decodes samples (default: the one that the latents name)")
+    .option("-o, --out <dir>", "folder of the run (default: runs/ and the training's name)")
+    .option("--resume", "go on with what the folder holds");
+  addTrainingEngineOptions(command)
+    .option("--set <key=value...>", "replace values of the training, as in steps=500 samples.guidance=2")
+    .option("--dry-run", "show what would train, how large it is and in how much memory, and stop")
+    .option("--list", "list the recipes, and stop")
+    .option("--show-config", "print the training as JSON with all of its values, and stop")
+    .option("--json", "print the result as JSON");
   addExamples(command, [
     {
       does: "a published size on latents of your pictures",
@@ -32,7 +81,9 @@ export function diffusionTrainCommand(io: CliIo): Command {
   return command.action(async (flags: DiffusionFlags) => {
     checkEngineFlags(flags);
     if (flags.list === true) return listRecipes(flags, io);
-    const chosen = await chooseDiffusion(flags);
+    const chosen = await chooseRun(flags, "dcae diffusion train", async (from) =>
+      replace(await loadDiffusionConfig(from), flags),
+    );
     if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
     return runDiffusion(chosen, flags, io);
   });
@@ -41,20 +92,90 @@ export function diffusionTrainCommand(io: CliIo): Command {
 async function listRecipes({ json }: DiffusionFlags, io: CliIo): Promise<void> {
   const recipes = await Promise.all(diffusionRecipeNames().map(loadDiffusionConfig));
   if (json === true) return io.out(JSON.stringify(recipes, undefined, 2));
-  const entries = recipes.map(({ name, about, data, expectedTime, results }) =>
-    [
-      name,
-      `  ${about}`,
-      `  needs latents in ${data.path}`,
-      `  time: ${expectedTime ?? "not measured"}`,
-      ...(results === null
-        ? []
-        : [
-            `  results: ${Object.entries(results.metrics)
-              .map(([key, value]) => `${key} ${value}`)
-              .join(", ")} (${results.on})`,
-          ]),
-    ].join("\n"),
+  const entries = recipes.map((recipe) =>
+    [recipe.name, `  ${recipe.about}`, `  needs latents in ${recipe.data.path}`, ...timeOf(recipe)].join("\n"),
   );
   io.out(entries.join("\n\n"));
+}
+
+/** The training with the options' values in place of its own. */
+function replace(
+  config: DiffusionConfig,
+  { data, validation, autoencoder, set = [] }: DiffusionFlags,
+): DiffusionConfig {
+  const changed = {
+    ...config,
+    ...(autoencoder === undefined ? {} : { autoencoder }),
+    data: {
+      ...config.data,
+      // Held-out latents belong to the data that they were held out of.
+      ...(data === undefined ? {} : { path: data, validation: null }),
+      ...(validation === undefined ? {} : { validation }),
+    },
+  };
+  return rethrowAs(UsageError, "--set: ", () => parseDiffusionConfig(applySettings(changed, set), "settings"));
+}
+
+/** A plan as lines of text. */
+function formatDiffusionPlan(plan: DiffusionPlan): string {
+  const { name, arch, objective, parameters, tokens, gmacs, steps, latentsPerUpdate, epochs, assumptions, memory } =
+    plan;
+  const passes = epochs === null ? "" : `, ${epochs.toPrecision(3)} passes over the data`;
+  return [
+    `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
+    `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
+    `  learning rate: ${plan.learningRate}`,
+    `  memory of tensors, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
+      `activations ${formatBytes(memory.activations)})`,
+    ...assumptions.map((assumption) => `  ${assumption}`),
+  ].join("\n");
+}
+
+/** What an update takes on the engine that the flags name. */
+async function measure(
+  config: DiffusionConfig,
+  { network }: DiffusionPlan,
+  flags: DiffusionFlags,
+): Promise<MeasuredUpdate> {
+  const engine = await openTrainingEngine(flags);
+  try {
+    return await measureUpdate(engine, denoiserStages(network, objectiveOf(network.recipe), config), config.accumulate);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+/** @throws the reason of `io.signal` when a signal stopped the run, after it was saved */
+async function runDiffusion(
+  { config, directory }: Chosen<DiffusionConfig>,
+  flags: DiffusionFlags,
+  io: CliIo,
+): Promise<void> {
+  const { json = false } = flags;
+  const plan = await planDiffusion(config);
+  if (flags.dryRun === true) {
+    const measured = await measure(config, plan, flags);
+    if (json) return io.out(JSON.stringify({ directory, ...plan, measured }, undefined, 2));
+    return io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
+  }
+  io.note(`${config.name}, in ${directory}`);
+  io.note(formatDiffusionPlan(plan));
+  const result = await withTrainingEngine(flags, io, (run) =>
+    trainDiffusion({
+      ...run,
+      config,
+      directory,
+      loadDecoder: (source) => loadDecoder(source, flags, io),
+      progress: trainingProgress(config.name, io),
+    }),
+  );
+  const outcome = { training: config.name, directory, ...result };
+  io.out(json ? JSON.stringify(outcome, undefined, 2) : formatOutcome(result, "loss"));
+  endStopped("dcae diffusion train", directory, io);
+}
+
+/** On the CPU with as many threads as training: samples are a small part of a run. */
+async function loadDecoder(source: string, { threads }: DiffusionFlags, io: CliIo) {
+  const options = { ...hubOptions({}, io), device: "cpu" as const, ...(threads === undefined ? {} : { threads }) };
+  return loadAutoencoder(await modelSource(source, {}), options);
 }

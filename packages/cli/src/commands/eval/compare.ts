@@ -1,4 +1,5 @@
 /** `dcae eval compare`: results side by side, where that means something. */
+
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "@dcae/core";
@@ -12,8 +13,7 @@ import {
   stringifyResult,
 } from "@dcae/eval";
 import { Command } from "commander";
-import type { CliIo } from "../../cli-io.js";
-import { plural } from "../../format-number.js";
+import { type CliIo, plural } from "../../cli-io.js";
 import { addExamples } from "../command-group.js";
 
 interface EvalCompareFlags {

@@ -25,13 +25,16 @@ import {
   slugOf,
   withResultFolder,
 } from "../../evaluation/evaluation-run.js";
-import { findReference, keepPictures, openPictures, spreadPositions } from "../../evaluation/pictures.js";
-import { sampledSource } from "../../evaluation/sampled-source.js";
+import {
+  findReference,
+  keepPictures,
+  openPictures,
+  sampledSource,
+  spreadPositions,
+} from "../../evaluation/pictures.js";
 import { describeForm, withEngine } from "../../options/engine-options.js";
 import { parseListOf } from "../../options/parse-values.js";
-import { samplingOptions } from "../../options/sampling-options.js";
-import { labelsOf } from "../../sampling/choose-labels.js";
-import { withPipeline } from "../../sampling/with-pipeline.js";
+import { labelsOf, samplingOptions, withPipeline } from "../../options/sampling-options.js";
 import { addExamples } from "../command-group.js";
 
 export function evalGenerationCommand(io: CliIo): Command {

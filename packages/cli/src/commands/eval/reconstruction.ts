@@ -160,11 +160,11 @@ function measure(
 
 // A loaded autoencoder as what an evaluation judges, with the options that change its pictures.
 
-export type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> &
+type ReconstructorFlags = Pick<CodecFlags, "latentChannels" | "tiled"> &
   Pick<EngineFlags, "calibration"> & { readonly model: string };
 
 /** The model stays the caller's. */
-export async function modelReconstructor(
+async function modelReconstructor(
   model: Model,
   form: ModelForm,
   flags: ReconstructorFlags,
