@@ -29,8 +29,9 @@ export function sourceConfig(configUrl: string, test: ViteUserConfig["test"] = {
     root: fileURLToPath(new URL(".", configUrl)),
     resolve: {
       alias: [
-        { find: /^@dcae\/([a-z]+)$/, replacement: `${packages}$1/src/index.ts` },
-        { find: /^@dcae\/([a-z]+)\/([a-z]+)$/, replacement: `${packages}$1/src/$2/index.ts` },
+        { find: /^@dcae\/test-support\/([a-z-]+)$/, replacement: `${packages}test-support/src/$1.ts` },
+        { find: /^@dcae\/([a-z-]+)$/, replacement: `${packages}$1/src/index.ts` },
+        { find: /^@dcae\/([a-z-]+)\/([a-z-]+)$/, replacement: `${packages}$1/src/$2/index.ts` },
       ],
     },
     test: {

@@ -5,10 +5,10 @@
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import ts from "typescript";
-import { fail, packages, root } from "./workspace.mjs";
+import { fail, publishedPackages, root } from "./workspace.mjs";
 
 /** Every entry of every package, by what users import, with its source. */
-const entries = packages().flatMap(({ folder, manifest }) =>
+const entries = publishedPackages().flatMap(({ folder, manifest }) =>
   Object.entries(manifest.exports).flatMap(([subpath, target]) =>
     sourcesOf(target).map(({ condition, built }) => ({
       path: manifest.name + subpath.slice(1),

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { resultsFolder } from "./test-results.mjs";
-import { packages, pnpm, root, run, turbo } from "./workspace.mjs";
+import { packages, pnpm, publishedPackages, root, run, turbo } from "./workspace.mjs";
 
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const outcome = {};
@@ -29,7 +29,7 @@ check("build with declarations", () => turbo("build", "--filter=./packages/*", "
 // What is checked is what would be published: the packed file, not the working tree.
 const packed = mkdtempSync(join(tmpdir(), "dcae-pack-"));
 try {
-  for (const { name, folder, manifest } of packages()) {
+  for (const { name, folder, manifest } of publishedPackages()) {
     const target = join(packed, name);
     mkdirSync(target);
     check(`pack ${name}`, () => pnpm(["pack", "--pack-destination", target], folder));

@@ -56,6 +56,11 @@ export function packages() {
     .map((entry) => ({ ...entry, manifest: JSON.parse(readFileSync(join(entry.folder, "package.json"), "utf8")) }));
 }
 
+/** Those that users get. */
+export function publishedPackages() {
+  return packages().filter(({ manifest }) => !manifest.private);
+}
+
 export function fail(message) {
   console.error(message);
   process.exit(1);

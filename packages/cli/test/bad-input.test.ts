@@ -3,10 +3,10 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFil
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { openSafetensorsFile, tensorEntries, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

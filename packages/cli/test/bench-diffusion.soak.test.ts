@@ -1,10 +1,10 @@
 /** `dcae bench diffusion`: a small size on short latents; ratios, tables, JSON. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import { succeed } from "./support/cli.js";
 import type { DiffusionBenchResult } from "./support/diffusion-bench.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const quick = ["--iterations", "1", "--threads", "1", "--latents", "dc-ae-f64c128-512,dc-ae-f128c512-512"];

@@ -1,9 +1,9 @@
 /** `dcae bench autoencoder`: measured results; the yardstick alone is 400 billion operations. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

@@ -2,11 +2,11 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { SCENE_CLASSES } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { VERSION } from "../src/package-info.js";
 import { builtCli } from "./support/built-cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

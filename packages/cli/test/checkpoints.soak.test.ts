@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { getPreset } from "@dcae/core";
 import { openSafetensorsFile } from "@dcae/core/checkpoint";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import { succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

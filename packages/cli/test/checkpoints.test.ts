@@ -5,10 +5,10 @@ import { type AutoencoderDC, loadAutoencoder, Tensor } from "@dcae/core";
 import { initialWeights, openSafetensorsFile } from "@dcae/core/checkpoint";
 import { openCheckpoint } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

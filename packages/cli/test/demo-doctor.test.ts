@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { saveImage } from "@dcae/core";
 import { decodeImage } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { drawScene } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { type Diagnosis, formatDiagnosis } from "../src/commands/doctor.js";
 import { failWith, succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cropImage, decodeImage } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

@@ -2,11 +2,11 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { builtCli } from "./support/built-cli.js";
 import { killAndResume } from "./support/kill-and-resume.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeLatents, TINY_DIFFUSION, writeDiffusion } from "./support/tiny-diffusion.js";
 import { makeModel } from "./support/tiny-models.js";
 

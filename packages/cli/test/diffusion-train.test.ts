@@ -15,13 +15,13 @@ import { join } from "node:path";
 import { openSafetensorsFile, readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { decodeImage, makeGrid } from "@dcae/core/image";
 import { ClassConditionalPipeline, openDenoiser, openLatents } from "@dcae/diffusion";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { readMetrics } from "@dcae/train";
 import { alignLatents, diffusionRecipeNames, loadDiffusionConfig, planDiffusion } from "@dcae/train/diffusion";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeLatents, writeDiffusion } from "./support/tiny-diffusion.js";
 import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 

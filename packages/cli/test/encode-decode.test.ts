@@ -21,10 +21,10 @@ import {
 } from "@dcae/core/checkpoint";
 import { createRandom } from "@dcae/core/graph";
 import { decodeImage } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { ADAPTIVE_CONFIG, makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openSafetensorsFile, readNpyFile } from "@dcae/core/checkpoint";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

@@ -1,11 +1,11 @@
 /** Models by their id on the hub: a server on this machine answers in its place. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type LocalHub, startLocalHub } from "@dcae/test-support/local-hub";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { type LocalHub, startLocalHub } from "../../core/test/support/local-hub.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PRESETS } from "@dcae/core";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { ADAPTIVE_CONFIG, makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

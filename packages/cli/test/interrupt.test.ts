@@ -1,11 +1,11 @@
 /** Ctrl-C: the command stops at once, leaves nothing half-written, and says 130 (SIGTERM: 143). */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

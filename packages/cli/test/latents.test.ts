@@ -17,11 +17,11 @@ import { AutoencoderDC, createImage, loadImage, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
 import { loadSharp, PILLOW_DECODE } from "@dcae/core/image";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

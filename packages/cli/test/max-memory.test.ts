@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createCliIo } from "../src/cli-io.js";
 import type { Item } from "../src/items/items.js";
@@ -10,7 +11,6 @@ import { processItems } from "../src/items/process-items.js";
 import { parseMemory } from "../src/options/parse-values.js";
 import { failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { type AutoencoderDC, loadAutoencoder, loadImage, psnr, tensorToImage } from "@dcae/core";
 import { decodeImage, sideBySide } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { ADAPTIVE_CONFIG, makeModel, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

@@ -7,10 +7,10 @@ import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { createRandom } from "@dcae/core/graph";
 import { decodeImage } from "@dcae/core/image";
 import { ClassConditionalPipeline, SAMPLERS, type SamplerName } from "@dcae/diffusion";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeDenoiser } from "./support/tiny-denoisers.js";
 import { makeModel } from "./support/tiny-models.js";
 

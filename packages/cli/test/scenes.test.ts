@@ -3,10 +3,10 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { createImage, saveImage } from "@dcae/core";
 import { decodeImage } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { drawScene, SCENE_CLASSES } from "@dcae/train/scenes";
 import { expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { tensorEntries, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { printable } from "@dcae/core/internal";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { createCliIo } from "../src/cli-io.js";
 import { cli } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { makeModel } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();

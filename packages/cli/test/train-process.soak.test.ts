@@ -4,9 +4,9 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { killAndResume } from "./support/kill-and-resume.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { TINY_TRAINING, writeTraining } from "./support/tiny-training.js";
 
 const bin = fileURLToPath(new URL("../dist/bin.js", import.meta.url));

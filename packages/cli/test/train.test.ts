@@ -4,12 +4,12 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { saveImage } from "@dcae/core";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { type TrainingConfig, trainingRecipe } from "@dcae/train";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 import { TINY_TRAINING, writeTraining } from "./support/tiny-training.js";
 
 const folder = temporaryFolder();

@@ -4,6 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -19,7 +20,6 @@ import { errorLine } from "../src/errors.js";
 import { openArrayFile, writeArrayFile } from "../src/files/array-file.js";
 import { listFiles, outputKind } from "../src/files/paths.js";
 import { parseCount, parsePositiveNumber, parseSeed, parseSize } from "../src/options/parse-values.js";
-import { temporaryFolder } from "./support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);

@@ -2,10 +2,10 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readResult } from "@dcae/eval";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { builtCli } from "../support/built-cli.js";
 import { makePicture } from "../support/pictures.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { makeModel } from "../support/tiny-models.js";
 
 const folder = temporaryFolder();

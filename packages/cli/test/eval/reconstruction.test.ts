@@ -2,10 +2,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, trunc
 import { join } from "node:path";
 import { DataError } from "@dcae/core";
 import { readResult } from "@dcae/eval";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { cli, failWith, succeed } from "../support/cli.js";
 import { makePicture } from "../support/pictures.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { ADAPTIVE_CONFIG, makeModel, TINY_KL_CONFIG } from "../support/tiny-models.js";
 
 const folder = temporaryFolder();

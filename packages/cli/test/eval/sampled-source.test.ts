@@ -1,9 +1,9 @@
 import type { Image } from "@dcae/core";
 import { ClassConditionalPipeline } from "@dcae/diffusion";
 import type { PictureSource } from "@dcae/eval";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { drawClasses, type SampledSourceOptions, sampledSource } from "../../src/evaluation/pictures.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { makeDenoiser } from "../support/tiny-denoisers.js";
 import { makeModel } from "../support/tiny-models.js";
 

@@ -3,11 +3,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { readResult, readStatistics, writeNpz, writeResult } from "@dcae/eval";
+import { writeNetworks } from "@dcae/test-support/network-weights";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
-import { writeNetworks } from "../../../eval/test/support/network-weights.js";
 import { cli, failWith, succeed } from "../support/cli.js";
 import { makePicture } from "../support/pictures.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { makeDenoiser } from "../support/tiny-denoisers.js";
 import { makeModel } from "../support/tiny-models.js";
 

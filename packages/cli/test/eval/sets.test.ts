@@ -1,9 +1,9 @@
 /** Commands about sets of pictures: what is refused before any network runs. */
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
 import { decodingSettings } from "../../src/commands/eval/generation.js";
 import { failWith } from "../support/cli.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

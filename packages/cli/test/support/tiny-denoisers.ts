@@ -1,8 +1,8 @@
 /** Diffusion models of a few thousand parameters, for latents of `TINY_CONFIG` at 16 pixels. */
 import { join } from "node:path";
-import { initialWeights, type WeightEntry } from "@dcae/core/checkpoint";
-import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
+import { initialWeights } from "@dcae/core/checkpoint";
 import { denoiserParameters, parseOfficialDenoiser, saveDenoiser } from "@dcae/diffusion";
+import { noisyWeights } from "@dcae/test-support/weights";
 
 export interface TinyDenoiser {
   readonly arch?: "uvit" | "dit" | "sana_cls";
@@ -41,15 +41,7 @@ export async function makeDenoiser(folder: string, name: string, options: TinyDe
   });
   const path = join(folder, name);
   const description = { config, recipe, classes, autoencoder, scalingFactor, shiftFactor };
-  const fresh = initialWeights(denoiserParameters(config), 3);
-  const entries = noisy ? new Map([...fresh.entries].map(([key, entry]) => [key, withNoise(entry)])) : fresh.entries;
-  await saveDenoiser(path, description, { ...fresh, entries });
+  const specs = denoiserParameters(config);
+  await saveDenoiser(path, description, noisy ? noisyWeights(specs) : initialWeights(specs, 3));
   return path;
-}
-
-function withNoise(entry: WeightEntry): WeightEntry {
-  const { name, shape } = entry;
-  if (name === "pos_embed") return entry;
-  const values = createRandom(7, name).normal(new Float32Array(sizeOf(shape)), shape.length === 1 ? 0.5 : 0, 0.2);
-  return { ...entry, read: async () => Tensor.float32(values, shape) };
 }

@@ -1,18 +1,14 @@
 /** Tiles give the whole picture's result for configurations that nobody published: any depths, blocks, norms and sizes. */
+import { useEngine } from "@dcae/test-support/engine";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { type ExactPlan, exactPlans } from "../../src/autoencoders/exact-tiling-plan.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { anyDcAeConfig } from "../support/arbitrary-config.js";
 import { tiledErrors } from "../support/tiled-error.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const cells = fc.integer({ min: 1, max: 5 });
 

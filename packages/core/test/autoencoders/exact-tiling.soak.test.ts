@@ -1,21 +1,17 @@
 /** Tiles with halos give the whole picture's result: every preset's architecture at tiny widths, every kind of division. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { describe, expect, test } from "vitest";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import { ARCHITECTURES } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { samplePlans } from "../support/sample-plans.js";
 import { tiledErrors } from "../support/tiled-error.js";
 import { tinyConfig } from "../support/tiny-config.js";
 
 const TOLERANCE = 1e-5;
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1, optimize: false });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine({ optimize: false });
 
 describe.each(Object.entries(ARCHITECTURES))("%s", (_, { config }) => {
   const small = tinyConfig(config);

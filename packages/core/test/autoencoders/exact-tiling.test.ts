@@ -1,5 +1,6 @@
 /** Tiles with halos give the whole picture's result: architectures at tiny widths, and plans of the real ones. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { describe, expect, test } from "vitest";
 import { MEMORY_MARGIN, planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
@@ -7,7 +8,6 @@ import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-a
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import type { ConfigOf } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/index.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { errorOf } from "../support/error-of.js";
 import { plansOf, predictMemory, samplePlans } from "../support/sample-plans.js";
 import { tiledErrors } from "../support/tiled-error.js";
@@ -16,11 +16,7 @@ import { tinyConfig } from "../support/tiny-config.js";
 const TOLERANCE = 1e-5;
 const SOME = ["dc-ae-f32c32-in-1.0", "dc-ae-f64c128-in-1.0"];
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1, optimize: false });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine({ optimize: false });
 
 // Every architecture and every kind of division: exact-tiling.soak.test.ts.
 describe.each(SOME)("%s", (name) => {

@@ -1,15 +1,15 @@
 /** Exported ONNX files, run by ONNX Runtime as a stranger would: by path, at sizes that the export never saw. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { callOf, dcAeCases } from "@dcae/test-support/golden-dcae";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import * as ortWeb from "onnxruntime-web";
 import { afterEach, describe, expect, test } from "vitest";
 import { loadAutoencoder } from "../../src/autoencoders/index.js";
 import { DataError } from "../../src/errors.js";
 import { sizeOf, Tensor } from "../../src/graph/index.js";
-import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
-import { callOf, goldenInfo, goldenPath, loadGolden, tensorOf } from "../support/golden.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const models: { dispose(): Promise<void> }[] = [];
@@ -20,7 +20,7 @@ afterEach(async () => {
 let exports = 0;
 
 async function exportGolden(name: string, options: { readonly dtype?: "float16" } = {}) {
-  const model = await loadAutoencoder(goldenPath(name), { device: "cpu", threads: 1 });
+  const model = await loadAutoencoder(dcAeCases.path(name), { device: "cpu", threads: 1 });
   models.push(model);
   const path = join(folder, `${name}-${exports++}`);
   return { path, parts: await model.export(path, options), model };
@@ -40,24 +40,24 @@ describe.each(["ae_f32_in", "ae_f32_sana", "ae_f32_lite"])("%s", (name) => {
     const { path, parts } = await exportGolden(`${name}_diffusers`);
     expect(parts.map(({ part }) => part)).toEqual(["encoder", "decoder"]);
     expect(readdirSync(path).sort()).toEqual(["decoder.onnx", "encoder.onnx", "export.json"]);
-    const golden = await loadGolden(name);
+    const golden = await dcAeCases.load(name);
     expect(golden.calls.length).toBeGreaterThan(0);
     for (const call of golden.calls) {
       const [file, input] = call.method === "encode" ? ["encoder.onnx", "x"] : ["decoder.onnx", "latent"];
-      const y = await runFile(join(path, file as string), input as string, tensorOf(golden, call.in[0] as string));
-      expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
+      const y = await runFile(join(path, file as string), input as string, golden.tensor(call.in[0] as string));
+      expectClose(y, golden.tensor(call.out), MODEL_TOLERANCE);
     }
   });
 });
 
 test("weights beyond the limit lie beside the model, and are found from there", async () => {
-  const model = await loadAutoencoder(goldenPath("ae_f32_sana_diffusers"), { device: "cpu", threads: 1 });
+  const model = await loadAutoencoder(dcAeCases.path("ae_f32_sana_diffusers"), { device: "cpu", threads: 1 });
   models.push(model);
   const path = join(folder, "external");
   const [encoder] = await model.export(path, { parts: ["encoder"], maxInlineBytes: 0 });
   expect(encoder?.files).toEqual(["encoder.onnx_data", "encoder.onnx"]);
   expect(readdirSync(path).sort()).toEqual(["encoder.onnx", "encoder.onnx_data", "export.json"]);
-  const golden = await loadGolden("ae_f32_sana");
+  const golden = await dcAeCases.load("ae_f32_sana");
   const { x, y } = callOf(golden, "encode");
   expectClose(await runFile(join(path, "encoder.onnx"), "x", x), y, MODEL_TOLERANCE);
 });
@@ -66,7 +66,7 @@ test("onnxruntime-web runs the exported file", async () => {
   const { path } = await exportGolden("ae_f64_in_diffusers");
   ortWeb.env.wasm.numThreads = 1;
   const session = await ortWeb.InferenceSession.create(readFileSync(join(path, "decoder.onnx")));
-  const golden = await loadGolden("ae_f64_in");
+  const golden = await dcAeCases.load("ae_f64_in");
   const { x: z, y } = callOf(golden, "decode");
   const { picture } = await session.run({ latent: new ortWeb.Tensor("float32", z.toFloat32(), [...z.shape]) });
   if (picture === undefined) throw new Error("no output");
@@ -75,7 +75,7 @@ test("onnxruntime-web runs the exported file", async () => {
 
 test("SD-VAE exports moments", async () => {
   const { path } = await exportGolden("kl_f8_hub_old_names");
-  const golden = await loadGolden("kl_f8");
+  const golden = await dcAeCases.load("kl_f8");
   const { x, y } = callOf(golden, "kl_moments");
   expectClose(await runFile(join(path, "encoder.onnx"), "x", x), y, MODEL_TOLERANCE);
 });
@@ -102,7 +102,7 @@ describe("float16", () => {
     async (name) => {
       const half = await exportGolden(name, { dtype: "float16" });
       const weights = (path: string) => readFileSync(join(path, "encoder.onnx")).byteLength;
-      const full = readFileSync(goldenPath(`${name}/diffusion_pytorch_model.safetensors`)).byteLength;
+      const full = readFileSync(dcAeCases.path(`${name}/diffusion_pytorch_model.safetensors`)).byteLength;
       expect(weights(half.path)).toBeLessThan(full);
       for (const { difference } of half.parts) {
         expect(difference).toBeGreaterThan(0);
@@ -115,13 +115,13 @@ describe("float16", () => {
 test("the metadata says what the file is", async () => {
   const { path } = await exportGolden("ae_f128_in_diffusers");
   const summary = JSON.parse(readFileSync(join(path, "export.json"), "utf8"));
-  const compression = `${goldenInfo("ae_f128_in").spatial_compression_ratio}`;
+  const compression = `${dcAeCases.info("ae_f128_in").spatial_compression_ratio}`;
   expect(summary).toMatchObject({ kind: "dc-ae", compression, opset: 20, dtype: "float32" });
 });
 
 test("an occupied folder is left alone", async () => {
-  const model = await loadAutoencoder(goldenPath("ae_f128_in_diffusers"), { device: "cpu", threads: 1 });
+  const model = await loadAutoencoder(dcAeCases.path("ae_f128_in_diffusers"), { device: "cpu", threads: 1 });
   models.push(model);
-  await expect(model.export(goldenPath("ae_f128_in_diffusers"))).rejects.toBeInstanceOf(DataError);
-  expect(existsSync(goldenPath("ae_f128_in_diffusers/encoder.onnx"))).toBe(false);
+  await expect(model.export(dcAeCases.path("ae_f128_in_diffusers"))).rejects.toBeInstanceOf(DataError);
+  expect(existsSync(dcAeCases.path("ae_f128_in_diffusers/encoder.onnx"))).toBe(false);
 });

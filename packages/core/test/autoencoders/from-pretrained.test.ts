@@ -10,14 +10,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { expectClose, MODEL_TOLERANCE, relativeError } from "@dcae/test-support/compare";
+import { callOf, dcAeCases, dcAeSnapshots } from "@dcae/test-support/golden-dcae";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, test } from "vitest";
 import { AutoencoderDC, AutoencoderKL, loadAutoencoder, openCheckpoint } from "../../src/autoencoders/index.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { CheckpointError, ConfigError, DataError, type DcaeError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
-import { expectClose, MODEL_TOLERANCE, relativeError } from "../support/compare.js";
-import { callOf, goldenPath, goldenSnapshots, loadGolden, tensorOf } from "../support/golden.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { writeGoldenCheckpoint } from "../support/write-golden-checkpoint.js";
 
 const folder = temporaryFolder();
@@ -41,24 +41,24 @@ async function failure(promise: Promise<unknown>): Promise<DcaeError> {
   );
 }
 
-describe.each(goldenSnapshots())("%s", (name) => {
+describe.each(dcAeSnapshots())("%s", (name) => {
   test("official and diffusers checkpoints give the golden outputs", async () => {
-    const golden = await loadGolden(name);
+    const golden = await dcAeCases.load(name);
     const official = await writeGoldenCheckpoint(name, folder);
-    for (const path of [official, goldenPath(`${name}_diffusers`)]) {
+    for (const path of [official, dcAeCases.path(`${name}_diffusers`)]) {
       const model = track(await AutoencoderDC.fromPretrained(path, options));
       for (const call of golden.calls) {
-        const x = tensorOf(golden, call.in[0] as string);
+        const x = golden.tensor(call.in[0] as string);
         const y = call.method === "encode" ? await model.encode(x) : await model.decode(x);
-        expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
+        expectClose(y, golden.tensor(call.out), MODEL_TOLERANCE);
       }
     }
   });
 
   test("saving in either format loads again with the same outputs", async () => {
-    const golden = await loadGolden(name);
+    const golden = await dcAeCases.load(name);
     const { x } = callOf(golden, "encode");
-    const original = track(await AutoencoderDC.fromPretrained(goldenPath(`${name}_diffusers`), options));
+    const original = track(await AutoencoderDC.fromPretrained(dcAeCases.path(`${name}_diffusers`), options));
     const expected = await original.encode(x);
     for (const format of ["official", "diffusers"] as const) {
       const path = join(folder, `${name}-${format}`);
@@ -72,15 +72,15 @@ describe.each(goldenSnapshots())("%s", (name) => {
 
 describe("AutoencoderKL", () => {
   test("the hub layout with attention names of 2022", async () => {
-    const golden = await loadGolden("kl_f8");
-    const model = track(await AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));
+    const golden = await dcAeCases.load("kl_f8");
+    const model = track(await AutoencoderKL.fromPretrained(dcAeCases.path("kl_f8_hub_old_names"), options));
     const { x, y } = callOf(golden, "kl_mode");
     expectClose((await model.encode(x)).mean, y, MODEL_TOLERANCE);
     expect(model.scalingFactor).toBe(0.18215);
   });
 
   test("factor and shift of its latents, given instead of the published ones", async () => {
-    const path = goldenPath("kl_f8_hub_old_names");
+    const path = dcAeCases.path("kl_f8_hub_old_names");
     const model = track(await AutoencoderKL.fromPretrained(path, { ...options, scalingFactor: 2, shiftFactor: -0.5 }));
     expect([model.scalingFactor, model.shiftFactor]).toEqual([2, -0.5]);
     const wrong = await failure(AutoencoderKL.fromPretrained(path, { ...options, shiftFactor: Number.NaN }));
@@ -89,28 +89,28 @@ describe("AutoencoderKL", () => {
   });
 
   test("seeded samples repeat, and differ between seeds", async () => {
-    const golden = await loadGolden("kl_f8");
-    const model = track(await AutoencoderKL.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));
+    const golden = await dcAeCases.load("kl_f8");
+    const model = track(await AutoencoderKL.fromPretrained(dcAeCases.path("kl_f8_hub_old_names"), options));
     const posterior = await model.encode(callOf(golden, "kl_mode").x);
     expect(posterior.sample(3).data).toEqual(posterior.sample(3).data);
     expect(posterior.sample(3).data).not.toEqual(posterior.sample(4).data);
   });
 
   test("each class refuses the other's checkpoints", async () => {
-    const wrong = await failure(AutoencoderDC.fromPretrained(goldenPath("kl_f8_hub_old_names"), options));
+    const wrong = await failure(AutoencoderDC.fromPretrained(dcAeCases.path("kl_f8_hub_old_names"), options));
     expect(wrong).toBeInstanceOf(ConfigError);
     expect(wrong.hint).toContain("AutoencoderKL.fromPretrained");
-    const other = await failure(AutoencoderKL.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    const other = await failure(AutoencoderKL.fromPretrained(dcAeCases.path("ae_f32_in_diffusers"), options));
     expect(other.hint).toContain("AutoencoderDC.fromPretrained");
-    expect(track(await loadAutoencoder(goldenPath("kl_f8_hub_old_names"), options)).kind).toBe("sd-vae");
+    expect(track(await loadAutoencoder(dcAeCases.path("kl_f8_hub_old_names"), options)).kind).toBe("sd-vae");
   });
 });
 
 describe("a checkpoint that doesn't fit is refused", () => {
   test("weights of one family with the config of another", async () => {
     const path = join(folder, "mixed");
-    cpSync(goldenPath("ae_f32_in_diffusers"), path, { recursive: true });
-    cpSync(goldenPath("ae_f32_sana_diffusers/config.json"), join(path, "config.json"));
+    cpSync(dcAeCases.path("ae_f32_in_diffusers"), path, { recursive: true });
+    cpSync(dcAeCases.path("ae_f32_sana_diffusers/config.json"), join(path, "config.json"));
     const error = await failure(AutoencoderDC.fromPretrained(path, options));
     expect(error).toBeInstanceOf(CheckpointError);
     expect(error.message).toMatch(/missing|unexpected|but must be/);
@@ -164,7 +164,7 @@ describe("a checkpoint that doesn't fit is refused", () => {
     // The last bytes of the file belong to some float tensor.
     bytes.writeFloatLE(Number.NaN, bytes.length - 4);
     writeFileSync(file, bytes);
-    const golden = await loadGolden("ae_f4_dim32");
+    const golden = await dcAeCases.load("ae_f4_dim32");
     const model = track(await AutoencoderDC.fromPretrained(path, options));
     const run = async () => model.decode(await model.encode(callOf(golden, "encode").x));
     const error = await failure(run());
@@ -175,13 +175,13 @@ describe("a checkpoint that doesn't fit is refused", () => {
 
 describe("options and inputs", () => {
   test("a snapshot of the hub's cache, which consists of links, loads like a folder", async () => {
-    const golden = await loadGolden("ae_f32_lite");
+    const golden = await dcAeCases.load("ae_f32_lite");
     const [blobs, snapshot] = [join(folder, "blobs"), join(folder, "snapshots", "0123")];
     mkdirSync(blobs);
     mkdirSync(snapshot, { recursive: true });
     const files = { "config.json": "aa", "diffusion_pytorch_model.safetensors": "bb" };
     for (const [name, blob] of Object.entries(files)) {
-      cpSync(goldenPath(`ae_f32_lite_diffusers/${name}`), join(blobs, blob));
+      cpSync(dcAeCases.path(`ae_f32_lite_diffusers/${name}`), join(blobs, blob));
       symlinkSync(join("..", "..", "blobs", blob), join(snapshot, name));
     }
     const model = track(await AutoencoderDC.fromPretrained(snapshot, options));
@@ -190,9 +190,9 @@ describe("options and inputs", () => {
   });
 
   test("float16 compute differs from float32 by rounding only", async () => {
-    const golden = await loadGolden("ae_f64_in");
+    const golden = await dcAeCases.load("ae_f64_in");
     const model = track(
-      await AutoencoderDC.fromPretrained(goldenPath("ae_f64_in_diffusers"), { ...options, dtype: "float16" }),
+      await AutoencoderDC.fromPretrained(dcAeCases.path("ae_f64_in_diffusers"), { ...options, dtype: "float16" }),
     );
     const { x, y } = callOf(golden, "encode");
     const error = relativeError(await model.encode(x), y);
@@ -207,8 +207,8 @@ describe("options and inputs", () => {
     ["bfloat16", "official"],
     ["bfloat16", "diffusers"],
   ] as const)("weights stored as %s in the %s layout load as the values they hold", async (dtype, format) => {
-    const { x, y } = callOf(await loadGolden("ae_f32_in"), "encode");
-    const original = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    const { x, y } = callOf(await dcAeCases.load("ae_f32_in"), "encode");
+    const original = track(await AutoencoderDC.fromPretrained(dcAeCases.path("ae_f32_in_diffusers"), options));
     const narrow = join(folder, `stored-${dtype}-${format}`);
     await original.savePretrained(narrow, { dtype, format });
     const stored = track(await AutoencoderDC.fromPretrained(narrow, options));
@@ -224,7 +224,7 @@ describe("options and inputs", () => {
   });
 
   test("an existing folder isn't overwritten unless asked, and failures leave nothing behind", async () => {
-    const model = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    const model = track(await AutoencoderDC.fromPretrained(dcAeCases.path("ae_f32_in_diffusers"), options));
     const path = join(folder, "occupied");
     mkdirSync(path);
     writeFileSync(join(path, "note.txt"), "mine");
@@ -236,7 +236,7 @@ describe("options and inputs", () => {
   });
 
   test("wrong inputs say what the model takes", async () => {
-    const model = track(await AutoencoderDC.fromPretrained(goldenPath("ae_f32_in_diffusers"), options));
+    const model = track(await AutoencoderDC.fromPretrained(dcAeCases.path("ae_f32_in_diffusers"), options));
     const { compression: f, config } = model;
     const { inChannels, latentChannels } = config;
     const shape = [1, inChannels, f, f];
@@ -251,7 +251,7 @@ describe("options and inputs", () => {
   });
 
   test("scaled latents, batches, single pictures and size policies", async () => {
-    const golden = await loadGolden("ae_f4_dim32");
+    const golden = await dcAeCases.load("ae_f4_dim32");
     const path = await writeGoldenCheckpoint("ae_f4_dim32", join(folder, "scaled"));
     const model = track(await AutoencoderDC.fromPretrained(path, options));
     const { x } = callOf(golden, "encode");

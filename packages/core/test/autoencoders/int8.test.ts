@@ -1,8 +1,10 @@
 /** The shipped model with 8 bits: what it costs in quality, what is kept, what is refused. */
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { relativeError } from "@dcae/test-support/compare";
+import { drawScene } from "@dcae/test-support/scenes";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { drawScene } from "../../../train/src/scenes/index.js";
 import {
   AutoencoderDC,
   buildEncodeProgram,
@@ -15,8 +17,6 @@ import { ConfigError, EngineError } from "../../src/errors.js";
 import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
 import { imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
 import { createEngine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const SIZE = 128;

@@ -7,6 +7,7 @@ import { copyFile, mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LoadOptions, saveCheckpoint } from "../../src/autoencoders/index.js";
@@ -15,7 +16,6 @@ import { Tensor } from "../../src/graph/index.js";
 import type { DcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { describePreset, getPreset, modelParameters } from "../../src/models/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 /** f32c32 with half its widths: 80 million weights, so that Node and what the C library keeps don't decide the ratio. */
 const WIDTH_DIVISOR = 2;

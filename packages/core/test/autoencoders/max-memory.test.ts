@@ -1,4 +1,5 @@
 /** The option maxMemory of the model: batches, equality, refusal. */
+import { relativeError } from "@dcae/test-support/compare";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/exact-tiling.js";
 import { MEMORY_MARGIN } from "../../src/autoencoders/exact-tiling-plan.js";
@@ -6,7 +7,6 @@ import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/a
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
 import { createEngine, type Engine, type OnnxEngine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
 import { errorOf } from "../support/error-of.js";
 import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";

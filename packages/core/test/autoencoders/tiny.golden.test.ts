@@ -2,15 +2,15 @@
 import { copyFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expectClose } from "@dcae/test-support/compare";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, test } from "vitest";
 import { AutoencoderDC, AutoencoderTiny, exportOnnx, loadAutoencoder } from "../../src/autoencoders/index.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { CheckpointError, ConfigError, type DcaeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/models/model-programs.js";
-import { expectClose } from "../support/compare.js";
 import { samplePlans } from "../support/sample-plans.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { tiledErrors } from "../support/tiled-error.js";
 
 const golden = fileURLToPath(new URL("../golden/tiny/", import.meta.url));

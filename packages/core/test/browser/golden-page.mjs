@@ -2,6 +2,7 @@
 // by URL, must give the golden outputs on WebAssembly.
 // biome-ignore lint/style/noRestrictedImports: core by its own name, so that its exports are what is tested
 import { AutoencoderDC } from "@dcae/core";
+// biome-ignore lint/style/noRestrictedImports: for the same reason
 import { bytesSource, openSafetensors } from "@dcae/core/checkpoint";
 import * as ort from "onnxruntime-web/wasm";
 

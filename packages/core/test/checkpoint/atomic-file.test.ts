@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { writeDirectoryAtomic, writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
 import { fileError } from "../../src/checkpoint/file-source.node.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
 const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,3 +1,4 @@
+import { type LocalHub, type LocalHubOptions, startLocalHub } from "@dcae/test-support/local-hub";
 import { afterEach, describe, expect, it } from "vitest";
 import { type FetchModelOptions, fetchModel } from "../../src/checkpoint/hub/fetch-model.js";
 import type { DownloadProgress } from "../../src/checkpoint/opened-model.js";
@@ -5,7 +6,6 @@ import { planShards } from "../../src/checkpoint/safetensors/shards.js";
 import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
-import { type LocalHub, type LocalHubOptions, startLocalHub } from "../support/local-hub.js";
 
 const id = "mit-han-lab/tiny";
 const commit = "0123456789abcdef0123456789abcdef01234567";

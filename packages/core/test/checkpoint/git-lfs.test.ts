@@ -1,6 +1,7 @@
 /** A pointer of Git LFS in place of a file: every reader says so. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import { openFileSource } from "../../src/checkpoint/file-source.node.js";
 import { readNpyFile } from "../../src/checkpoint/npy/npy-file.node.js";
@@ -8,7 +9,6 @@ import { openModel, openTorchFile } from "../../src/checkpoint/open-model.node.j
 import { openSafetensorsFile, openShardedFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { readZipDirectory } from "../../src/checkpoint/zip-directory.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0a".repeat(32)}\nsize 337150168\n`;

@@ -13,6 +13,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { type LocalHub, type LocalHubOptions, startLocalHub } from "@dcae/test-support/local-hub";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openModel, type ResolveModelOptions, resolveModelFiles } from "../../src/checkpoint/open-model.node.js";
 import type { DownloadProgress } from "../../src/checkpoint/opened-model.js";
@@ -20,8 +22,6 @@ import { planShards } from "../../src/checkpoint/safetensors/shards.js";
 import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError, ConfigError, type DcaeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
-import { type LocalHub, type LocalHubOptions, startLocalHub } from "../support/local-hub.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
 const id = "mit-han-lab/tiny";

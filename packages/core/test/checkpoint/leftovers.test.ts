@@ -2,10 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, it } from "vitest";
 import { writeDirectoryAtomic, writeFileAtomic } from "../../src/checkpoint/atomic-file.node.js";
 import { replacedName, temporaryName, temporaryStem } from "../../src/checkpoint/temporary-name.node.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
 let count = 0;

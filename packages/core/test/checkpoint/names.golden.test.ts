@@ -1,4 +1,6 @@
 /** The values of the reference's models, moved between formats in both directions. */
+
+import { type DcAeCase, dcAeCases, dcAeSnapshots, officialConfigOf } from "@dcae/test-support/golden-dcae";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recognizeFormat } from "../../src/checkpoint/names/infer-model.js";
 import { checkWeights, mapWeights, planWeights, unmapWeights } from "../../src/checkpoint/names/weight-plan.js";
@@ -9,7 +11,6 @@ import type { ParameterSpec } from "../../src/graph/value.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { modelParameters } from "../../src/models/model-programs.js";
 import { parseKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
-import { type GoldenCase, goldenPath, goldenSnapshots, loadGolden, officialConfigOf } from "../support/golden.js";
 import { readAll } from "../support/memory-weights.js";
 
 function expectSame(actual: ReadonlyMap<string, Tensor>, expected: ReadonlyMap<string, Tensor>): void {
@@ -21,12 +22,12 @@ function expectSame(actual: ReadonlyMap<string, Tensor>, expected: ReadonlyMap<s
   }
 }
 
-describe.each(goldenSnapshots())("%s", (name) => {
-  let golden: GoldenCase;
+describe.each(dcAeSnapshots())("%s", (name) => {
+  let golden: DcAeCase;
   let file: Weights;
   beforeAll(async () => {
-    golden = await loadGolden(name);
-    file = await openSafetensorsFile(goldenPath(`${name}_diffusers/diffusion_pytorch_model.safetensors`));
+    golden = await dcAeCases.load(name);
+    file = await openSafetensorsFile(dcAeCases.path(`${name}_diffusers/diffusion_pytorch_model.safetensors`));
   });
   afterAll(() => file.close());
   const specs = () => {
@@ -65,18 +66,18 @@ describe.each(goldenSnapshots())("%s", (name) => {
 });
 
 describe("kl_f8", () => {
-  const specsOf = (golden: GoldenCase) =>
+  const specsOf = (golden: DcAeCase) =>
     modelParameters({ kind: "sd-vae", config: parseKlConfig(golden.config).config });
 
   test("current names are the model's own", async () => {
-    const golden = await loadGolden("kl_f8");
+    const golden = await dcAeCases.load("kl_f8");
     expect(recognizeFormat(golden.weights.entries.keys())).toBe("kl-diffusers");
     checkWeights(planWeights(specsOf(golden), "kl-diffusers"), golden.weights);
   });
 
   test("attention names of 2022, in both directions", async () => {
-    const golden = await loadGolden("kl_f8");
-    const file = await openSafetensorsFile(goldenPath("kl_f8_hub_old_names/diffusion_pytorch_model.safetensors"));
+    const golden = await dcAeCases.load("kl_f8");
+    const file = await openSafetensorsFile(dcAeCases.path("kl_f8_hub_old_names/diffusion_pytorch_model.safetensors"));
     expect(recognizeFormat(file.entries.keys())).toBe("kl-diffusers-old");
     const plan = planWeights(specsOf(golden), "kl-diffusers-old");
     checkWeights(plan, file);
@@ -86,7 +87,7 @@ describe("kl_f8", () => {
   });
 
   test("names of the original code, there and back", async () => {
-    const golden = await loadGolden("kl_f8");
+    const golden = await dcAeCases.load("kl_f8");
     const plan = planWeights(specsOf(golden), "kl-ldm");
     const ldm = unmapWeights(golden.weights, plan);
     expect(recognizeFormat(ldm.entries.keys())).toBe("kl-ldm");

@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, it } from "vitest";
 import { decodeNpy, encodeNpy } from "../../src/checkpoint/npy/npy.js";
 import { readNpyFile, writeNpyFile } from "../../src/checkpoint/npy/npy-file.node.js";
 import { DataError } from "../../src/errors.js";
 import type { NestedNumbers } from "../../src/graph/tensor.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const goldenPath = (name: string) => fileURLToPath(new URL(`../golden/checkpoint/${name}.npy`, import.meta.url));
 const folder = temporaryFolder();

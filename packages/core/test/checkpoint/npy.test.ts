@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeNpy, encodeNpy, encodeNpyHeader, parseNpyHeader } from "../../src/checkpoint/npy/npy.js";
@@ -8,7 +9,6 @@ import { tensorFromBytes } from "../../src/checkpoint/weights.js";
 import { DataError } from "../../src/errors.js";
 import { byteSize, DTYPES, type DType } from "../../src/graph/dtype.js";
 import { sizeOf, Tensor } from "../../src/graph/tensor.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const withoutNumpy: readonly DType[] = ["bfloat16", "float8_e4m3fn", "float8_e5m2"];

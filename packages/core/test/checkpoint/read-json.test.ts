@@ -1,10 +1,10 @@
 /** JSON files of users and strangers: what can't be read is refused in the caller's kind of error, with the hint. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import { readJson } from "../../src/checkpoint/file-source.node.js";
 import { CheckpointError, ConfigError, DataError } from "../../src/errors.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const path = join(folder, "config.json");

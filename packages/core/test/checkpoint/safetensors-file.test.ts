@@ -9,6 +9,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { blobSource, bytesSource } from "../../src/checkpoint/byte-source.js";
 import { openFileSource } from "../../src/checkpoint/file-source.node.js";
@@ -24,7 +25,6 @@ import { findNonFinite } from "../../src/checkpoint/weights.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { rawSafetensors } from "../support/raw-safetensors.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const weights = (): WritableEntry[] =>

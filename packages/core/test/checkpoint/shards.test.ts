@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -12,7 +13,6 @@ import { tensorEntries, type WritableEntry } from "../../src/checkpoint/safetens
 import { CheckpointError, ConfigError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { errorOf } from "../support/error-of.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
 /** Four arrays of 40 bytes each. */

@@ -1,5 +1,7 @@
 /** Every composite is its body, in every form that its row in the table gives it. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
+import { describe, expect, test } from "vitest";
 import {
   add,
   averagingShortcut,
@@ -36,15 +38,9 @@ import {
 import { channelsLastWinograd } from "../../src/graph/rewrite/channels-last.js";
 import { toHalfPrecision } from "../../src/graph/rewrite/half-precision.js";
 import { lowerProgram } from "../../src/onnx/index.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { evaluate } from "../support/evaluate.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1, optimize: false });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine({ optimize: false });
 
 const SHAPE = [2, 4, 6, 8] as const;
 const [x, w, b] = [input("x", SHAPE), input("w", [4]), input("b", [4])];

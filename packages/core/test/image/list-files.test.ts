@@ -1,11 +1,11 @@
 /** Which files of a folder are pictures, and which are nobody's: links, hidden files, macOS's, class folders. */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/errors.js";
 import { listClassFolders, listFiles, listPictures } from "../../src/image/list-files.node.js";
 import { describeLeftOut, isPictureName, PICTURE_ENDINGS } from "../../src/image/picture-name.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

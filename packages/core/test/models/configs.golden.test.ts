@@ -1,12 +1,12 @@
 /** Configurations of the golden cases and of every published model, in both formats. */
 import { readFileSync } from "node:fs";
+import { dcAeCases, dcAeNames, dcAeSnapshots, officialConfigOf } from "@dcae/test-support/golden-dcae";
 import { describe, expect, test } from "vitest";
 import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/diffusers-config.js";
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { PRESETS } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/model-description.js";
 import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
-import { goldenInfo, goldenNamesOf, goldenPath, goldenSnapshots, officialConfigOf } from "../support/golden.js";
 import { architectureOf, manifest } from "../support/manifest.js";
 
 /** Keys of a file that describe the model: what the reference lists in `diffusers_config`. */
@@ -16,11 +16,11 @@ function described(file: Readonly<Record<string, unknown>>): Record<string, unkn
 }
 
 function readJson(path: string): Record<string, unknown> {
-  return JSON.parse(readFileSync(goldenPath(path), "utf8"));
+  return JSON.parse(readFileSync(dcAeCases.path(path), "utf8"));
 }
 
-describe.each(goldenNamesOf("autoencoder"))("%s", (name) => {
-  const golden = goldenInfo(name);
+describe.each(dcAeNames("autoencoder"))("%s", (name) => {
+  const golden = dcAeCases.info(name);
   const official = officialConfigOf(golden);
   const config = parseOfficialConfig(official);
 
@@ -34,11 +34,11 @@ describe.each(goldenNamesOf("autoencoder"))("%s", (name) => {
   });
 });
 
-describe.each(goldenSnapshots())("%s_diffusers", (name) => {
+describe.each(dcAeSnapshots())("%s_diffusers", (name) => {
   test("config.json, written by the library, reads as the official configuration", () => {
     const file = readJson(`${name}_diffusers/config.json`);
     const parsed = parseDiffusersConfig(file);
-    expect(parsed.config).toEqual(parseOfficialConfig(officialConfigOf(goldenInfo(name))));
+    expect(parsed.config).toEqual(parseOfficialConfig(officialConfigOf(dcAeCases.info(name))));
     expect(parsed.scalingFactor).toBe(file.scaling_factor);
     const { _diffusers_version, ...rest } = file;
     expect(toDiffusersConfig(parsed.config, parsed.scalingFactor)).toEqual(rest);
@@ -81,7 +81,7 @@ describe("SD-VAE", () => {
   test("a config.json of 2022 has the default scaling factor", () => {
     const file = readJson("kl_f8_hub_old_names/config.json");
     expect(file).not.toHaveProperty("scaling_factor");
-    expect(parseKlConfig(file).config).toEqual(parseKlConfig(goldenInfo("kl_f8").config).config);
+    expect(parseKlConfig(file).config).toEqual(parseKlConfig(dcAeCases.info("kl_f8").config).config);
     expect(parseKlConfig(file).scalingFactor).toBe(0.18215);
   });
 });

@@ -1,11 +1,12 @@
 /** Names, shapes and counts of every parameter of every published model, in every format. */
+
+import { dcAeCases, dcAeNames } from "@dcae/test-support/golden-dcae";
 import { describe, expect, test } from "vitest";
 import { planWeights, type WeightPlan } from "../../src/checkpoint/names/weight-plan.js";
 import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { getPreset } from "../../src/models/model-description.js";
 import { countParameters, modelParameters } from "../../src/models/model-programs.js";
 import { parseKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
-import { goldenInfo, goldenNamesOf } from "../support/golden.js";
 import { manifest, manifestTensors, tensorLine } from "../support/manifest.js";
 
 function planLines(plan: WeightPlan): string[] {
@@ -56,12 +57,12 @@ describe("SD-VAE", () => {
     expect(countParameters(specs)).toEqual({ encoder, decoder, other: quant_conv + post_quant_conv, total });
   });
 
-  test.each(goldenNamesOf("name_map"))("names of the original code, row by row: %s", (name) => {
-    const { name_map: rows, same_model_as: other } = goldenInfo(name) as unknown as {
+  test.each(dcAeNames("name_map"))("names of the original code, row by row: %s", (name) => {
+    const { name_map: rows, same_model_as: other } = dcAeCases.info(name) as unknown as {
       readonly name_map: readonly (readonly [string, string, string | null])[];
       readonly same_model_as: string;
     };
-    const { config } = parseKlConfig(goldenInfo(other).config);
+    const { config } = parseKlConfig(dcAeCases.info(other).config);
     const plan = planWeights(modelParameters({ kind: "sd-vae", config }), "kl-ldm");
     expect(plan).toHaveLength(rows.length);
     const targets = new Map(plan.map(({ spec, pieces }) => [spec.name, { spec, piece: pieces[0] }]));

@@ -1,6 +1,8 @@
 /** Convolutions in the runtime's blocked layout against the reference kernels, and when they take it. */
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import {
   add,
@@ -18,15 +20,10 @@ import {
   ZEROS,
 } from "../../src/graph/index.js";
 import { lowerProgram } from "../../src/onnx/index.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
+import { createEngine } from "../../src/runtime/index.js";
 import { evaluate } from "../support/evaluate.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const random = (seed: number, shape: readonly number[]) =>
   Tensor.float32(createRandom(seed, 5).uniform(new Float32Array(sizeOf(shape)), -1, 1), shape);

@@ -1,6 +1,8 @@
 /** Operators that composites become in exported files run in onnxruntime-web too, whose kernels are fewer than Node's. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { relativeError } from "@dcae/test-support/compare";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import * as ort from "onnxruntime-web";
 import { expect, test } from "vitest";
 import { writeOnnx } from "../../src/autoencoders/export-onnx.node.js";
@@ -20,9 +22,7 @@ import {
 import { toHalfPrecision } from "../../src/graph/rewrite/half-precision.js";
 import { lowerProgram } from "../../src/onnx/index.js";
 import { createEngine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
 import { memoryWeights } from "../support/memory-weights.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const [TOKENS, WIDTH] = [5, 8] as const;

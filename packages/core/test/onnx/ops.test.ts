@@ -1,23 +1,19 @@
 /** Every op on ONNX Runtime against the reference kernels, at fixed and at random shapes. */
+import { relativeError } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as g from "../../src/graph/index.js";
 import { lowerProgram } from "../../src/onnx/lower-program.js";
 import { encodeModel } from "../../src/onnx/model-proto.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { createWorkerSessionHost } from "../../src/runtime/worker-session-host.node.js";
-import { relativeError } from "../support/compare.js";
 import { evaluate } from "../support/evaluate.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
 
 const { Tensor, input } = g;
 type Value = g.Value;
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 function random(shape: readonly number[], low = -2, high = 2): g.Tensor<"float32"> {
   const data = new Float32Array(g.sizeOf(shape));

@@ -1,15 +1,11 @@
 /** Slices that make up a whole become one Split; all others stay slices. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
+import { expect, test } from "vitest";
 import { concat, createProgram, input, slice, Tensor, type Value } from "../../src/graph/index.js";
 import { lowerProgram } from "../../src/onnx/index.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const x = input("x", [2, 6]);
 const lowered = (outputs: Record<string, Value>) =>

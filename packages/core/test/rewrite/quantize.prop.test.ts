@@ -1,16 +1,12 @@
 /** Convolutions of 8 bits against float64: the error stays within what the step sizes allow. */
+import { useEngine } from "@dcae/test-support/engine";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as g from "../../src/graph/index.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
 import { evaluate } from "../support/evaluate.js";
 import { memoryWeights } from "../support/memory-weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const WIDTH = 6;
 const HEIGHT = 5;

@@ -1,6 +1,8 @@
 /** Every rewrite computes what the plain graph computes, at any size. */
+import { relativeError } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { averagingShortcut, duplicatingShortcut } from "../../src/blocks/index.js";
 import {
   add,
@@ -32,15 +34,9 @@ import { channelsLastWinograd } from "../../src/graph/rewrite/channels-last.js";
 import { cpuComposites, fastShuffles, foldAffine, splitUpsampling } from "../../src/graph/rewrite/optimize.js";
 import { toWinograd } from "../../src/graph/rewrite/winograd.js";
 import type { WinogradTile } from "../../src/graph/rewrite/winograd-matrices.js";
-import { createEngine, type Engine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
 import { randomWeights } from "../support/random-weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1, optimize: false });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine({ optimize: false });
 
 function random(shape: readonly number[], name: string): Tensor {
   const data = new Float32Array(shape.reduce((a, b) => a * b, 1));

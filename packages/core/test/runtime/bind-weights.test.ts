@@ -1,5 +1,6 @@
 /** Weights of which some lie in a file as they are and some don't: ONNX Runtime takes one kind of external data or the other. */
 import { basename, dirname, join } from "node:path";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
@@ -7,7 +8,6 @@ import type { Weights } from "../../src/checkpoint/weights.js";
 import * as g from "../../src/graph/index.js";
 import { bindWeights } from "../../src/runtime/bind-weights.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const { Tensor } = g;
 const path = join(temporaryFolder(), "mixed.safetensors");

@@ -1,25 +1,22 @@
 /** The engine's contract: inputs are checked, failures are explained, the caller's event loop stays free. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
+import { beforeAll, describe, expect, test } from "vitest";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { CheckpointError, ConfigError, EngineError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";
 import { bindWeights } from "../../src/runtime/bind-weights.js";
-import { createEngine, type Engine, type LoadedProgram, probeDevice } from "../../src/runtime/index.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
+import { createEngine, type LoadedProgram, probeDevice } from "../../src/runtime/index.js";
 
 const { Tensor } = g;
 const folder = temporaryFolder();
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 function weightsOf(tensors: Readonly<Record<string, g.Tensor>>): Weights {
   const entries = Object.entries(tensors).map(([name, tensor]) => {

@@ -1,9 +1,9 @@
 /** Exact convolutions of 8 bits are asked for where the probe shows that they are needed, and nowhere else. */
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
 import * as g from "../../src/graph/index.js";
 import { OnnxEngine } from "../../src/runtime/index.js";
 import type { SessionHost, SessionOptions } from "../../src/runtime/session-host.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
 
 /** A host whose sums of 16 products of 255 and 127 are `sum`. */
 function hostWith(sum: number): { readonly host: SessionHost; readonly asked: SessionOptions[] } {

@@ -1,6 +1,8 @@
 /** What programs compute from their weights, kept in a folder: same results, nothing stale, nothing damaged. */
 import { readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { relativeError } from "@dcae/test-support/compare";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
@@ -8,8 +10,6 @@ import type { Weights } from "../../src/checkpoint/weights.js";
 import { ConfigError, DataError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const cache = join(folder, "cache");

@@ -1,15 +1,12 @@
 /** State that an engine keeps between runs. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
+import { expect, test } from "vitest";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { add, createProgram, div, input, mul, parameter, reduceSum, Tensor, ZEROS } from "../../src/graph/index.js";
-import { createEngine, type Engine, type EngineState } from "../../src/runtime/index.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
+import type { Engine, EngineState } from "../../src/runtime/index.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const held = (name: string, shape: readonly number[] = [2]) =>
   parameter({ name, shape, dtype: "float32", init: ZEROS, trainable: true });

@@ -1,13 +1,13 @@
 /** Transformed weights pass through temporary files, and nothing of them stays. */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { relativeError } from "@dcae/test-support/compare";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CheckpointError, DataError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
-import { relativeError } from "../support/compare.js";
 import { randomWeights } from "../support/random-weights.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = join(temporaryFolder(), "tmp");
 const before = process.env.TMPDIR;

@@ -2,14 +2,14 @@
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { callOf, dcAeCases } from "@dcae/test-support/golden-dcae";
 import * as ort from "onnxruntime-web";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AutoencoderDC, AutoencoderKL } from "../../src/autoencoders/pretrained.browser.js";
 import { ConfigError } from "../../src/errors.js";
 import type { OrtModule } from "../../src/runtime/create-engine.browser.js";
 import { createEngine } from "../../src/runtime/index.browser.js";
-import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
-import { callOf, goldenPath, loadGolden, tensorOf } from "../support/golden.js";
 
 const module = ort as unknown as OrtModule;
 let server: Server;
@@ -17,7 +17,7 @@ let base: string;
 beforeAll(async () => {
   ort.env.wasm.numThreads = 1;
   server = createServer((request, response) => {
-    readFile(goldenPath((request.url ?? "/").slice(1))).then(
+    readFile(dcAeCases.path((request.url ?? "/").slice(1))).then(
       (bytes) => response.end(bytes),
       () => response.writeHead(404).end(),
     );
@@ -34,11 +34,11 @@ test.each([
   ["ae_f32_sana_diffusers", "ae_f32_sana"],
 ])("%s by URL", async (folder, name) => {
   const model = await AutoencoderDC.fromPretrained(`${base}/${folder}`, { device: "wasm", ort: module });
-  const golden = await loadGolden(name);
+  const golden = await dcAeCases.load(name);
   for (const call of golden.calls) {
-    const x = tensorOf(golden, call.in[0] as string);
+    const x = golden.tensor(call.in[0] as string);
     const y = call.method === "encode" ? await model.encode(x) : await model.decode(x);
-    expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
+    expectClose(y, golden.tensor(call.out), MODEL_TOLERANCE);
   }
   await model.dispose();
 });
@@ -46,7 +46,7 @@ test.each([
 test("AutoencoderKL by URL, and the wrong class", async () => {
   const url = `${base}/kl_f8_hub_old_names`;
   const model = await AutoencoderKL.fromPretrained(url, { device: "wasm", ort: module });
-  const golden = await loadGolden("kl_f8");
+  const golden = await dcAeCases.load("kl_f8");
   const { x, y } = callOf(golden, "kl_mode");
   expectClose((await model.encode(x)).mean, y, MODEL_TOLERANCE);
   await model.dispose();

@@ -1,4 +1,5 @@
 /** The worker thread's end: what was asked of it fails, what is asked of the next one doesn't. */
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { afterEach, expect, test } from "vitest";
 import { EngineError } from "../../src/errors.js";
 import { add, input } from "../../src/graph/ops/elementwise.js";
@@ -7,7 +8,6 @@ import { createEngine } from "../../src/runtime/index.js";
 import { OnnxEngine } from "../../src/runtime/onnx-engine.js";
 import type { SessionHost } from "../../src/runtime/session-host.js";
 import { createWorkerSessionHost } from "../../src/runtime/worker-session-host.node.js";
-import { NO_WEIGHTS } from "../support/run-graph.js";
 
 const FAILING = new URL("../support/failing-worker.mjs", import.meta.url);
 const options = () => ({ device: "cpu" as const, externalBuffers: new Map() });

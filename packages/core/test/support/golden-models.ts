@@ -1,4 +1,6 @@
 /** The tiny full autoencoders of the reference, plain and tiled. */
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { type DcAeCase, dcAeCases, dcAeNames, type GoldenCall, officialConfigOf } from "@dcae/test-support/golden-dcae";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Autoencoder, type EncodePictureOptions } from "../../src/autoencoders/autoencoder.js";
 import type { Tensor } from "../../src/graph/tensor.js";
@@ -6,22 +8,20 @@ import { parseOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import type { DiagonalGaussian } from "../../src/models/latent.js";
 import { parseKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import type { Engine } from "../../src/runtime/index.js";
-import { expectClose, MODEL_TOLERANCE } from "./compare.js";
-import { type GoldenCall, type GoldenCase, goldenNamesOf, loadGolden, officialConfigOf, tensorOf } from "./golden.js";
 import { createRewritingEngine, type Rewrites } from "./rewrite-engines.js";
 
-function dcModel(golden: GoldenCase, engine: Engine): Autoencoder<"dc-ae"> {
+function dcModel(golden: DcAeCase, engine: Engine): Autoencoder<"dc-ae"> {
   const { name, weights } = golden;
   const config = parseOfficialConfig(officialConfigOf(golden));
   const description = { kind: "dc-ae", config, scalingFactor: null, shiftFactor: null } as const;
   return new Autoencoder({ name, description, weights, engine });
 }
 
-function klModel({ name, config, weights }: GoldenCase, engine: Engine): Autoencoder<"sd-vae"> {
+function klModel({ name, config, weights }: DcAeCase, engine: Engine): Autoencoder<"sd-vae"> {
   return new Autoencoder({ name, description: { kind: "sd-vae", ...parseKlConfig(config) }, weights, engine });
 }
 
-export const autoencoderNames = goldenNamesOf("autoencoder");
+export const autoencoderNames = dcAeNames("autoencoder");
 
 /** Each case of the reference on an engine of each form: encode and decode, whole and tiled. */
 export function describeGoldenModels(forms: readonly Rewrites[]): void {
@@ -34,22 +34,22 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
 
     describe.each(autoencoderNames)("%s", (name) => {
       test("encode and decode", async () => {
-        const golden = await loadGolden(name);
+        const golden = await dcAeCases.load(name);
         const model = dcModel(golden, engine);
         expect(model.compression).toBe(golden.spatial_compression_ratio);
         for (const call of golden.calls) {
-          const x = tensorOf(golden, call.in[0] as string);
+          const x = golden.tensor(call.in[0] as string);
           const channels = call.args?.latent_channels;
           const options: EncodePictureOptions = channels === undefined ? {} : { latentChannels: channels };
           const y = call.method === "encode" ? await model.encode(x, options) : await model.decode(x);
-          expectClose(y, tensorOf(golden, call.out), MODEL_TOLERANCE);
+          expectClose(y, golden.tensor(call.out), MODEL_TOLERANCE);
         }
       });
     });
 
-    test.each(goldenNamesOf("tiling", "autoencoder_dc"))("%s", async (name) => {
-      const golden = await loadGolden(name);
-      const model = dcModel(await loadGolden(golden.weights_from as string), engine);
+    test.each(dcAeNames("tiling", "autoencoder_dc"))("%s", async (name) => {
+      const golden = await dcAeCases.load(name);
+      const model = dcModel(await dcAeCases.load(golden.weights_from as string), engine);
       const args = golden.args as Readonly<Record<string, number>>;
       const tiling = {
         tile: [args.tile_sample_min_height as number, args.tile_sample_min_width as number],
@@ -63,13 +63,13 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
       expect(golden.calls.length).toBeGreaterThan(0);
       for (const call of golden.calls) {
         const run = methods[call.method] as (x: Tensor) => Promise<Tensor>;
-        expectClose(await run(tensorOf(golden, call.in[0] as string)), tensorOf(golden, call.out), MODEL_TOLERANCE);
+        expectClose(await run(golden.tensor(call.in[0] as string)), golden.tensor(call.out), MODEL_TOLERANCE);
       }
     });
 
     describe("AutoencoderKL", () => {
-      const run = async (model: Autoencoder<"sd-vae">, call: GoldenCall, golden: GoldenCase): Promise<Tensor> => {
-        const [x, noise] = call.in.map((name) => tensorOf(golden, name)) as [Tensor, Tensor];
+      const run = async (model: Autoencoder<"sd-vae">, call: GoldenCall, golden: DcAeCase): Promise<Tensor> => {
+        const [x, noise] = call.in.map((name) => golden.tensor(name)) as [Tensor, Tensor];
         const methods: Readonly<Record<string, () => Promise<Tensor>>> = {
           kl_mode: async () => (await model.encode(x)).mode(),
           kl_std: async () => (await model.encode(x)).std,
@@ -86,30 +86,30 @@ export function describeGoldenModels(forms: readonly Rewrites[]): void {
         expectClose(logVariance, expected.slice([undefined, { start: channels }]), MODEL_TOLERANCE);
       };
 
-      test.each(goldenNamesOf("autoencoder_kl"))("%s", async (name) => {
-        const golden = await loadGolden(name);
+      test.each(dcAeNames("autoencoder_kl"))("%s", async (name) => {
+        const golden = await dcAeCases.load(name);
         const model = klModel(golden, engine);
         for (const call of golden.calls) {
-          const expected = tensorOf(golden, call.out);
+          const expected = golden.tensor(call.out);
           if (call.method !== "kl_moments") {
             expectClose(await run(model, call, golden), expected, MODEL_TOLERANCE);
             continue;
           }
-          expectMoments(await model.encode(tensorOf(golden, call.in[0] as string)), expected);
+          expectMoments(await model.encode(golden.tensor(call.in[0] as string)), expected);
         }
       });
 
       // The tiles' sizes and overlap follow from the model's configuration, as in the reference.
-      test.each(goldenNamesOf("tiling", "autoencoder_kl"))("%s", async (name) => {
-        const golden = await loadGolden(name);
-        const model = klModel(await loadGolden(golden.weights_from as string), engine);
+      test.each(dcAeNames("tiling", "autoencoder_kl"))("%s", async (name) => {
+        const golden = await dcAeCases.load(name);
+        const model = klModel(await dcAeCases.load(golden.weights_from as string), engine);
         expect(golden.calls.length).toBeGreaterThan(0);
         for (const {
           method,
           in: [key],
           out,
         } of golden.calls) {
-          const [x, expected] = [tensorOf(golden, key as string), tensorOf(golden, out)];
+          const [x, expected] = [golden.tensor(key as string), golden.tensor(out)];
           if (method === "tiled_encode") expectMoments(await model.encode(x, { tiling: true }), expected);
           else expectClose(await model.decode(x, { tiling: true }), expected, MODEL_TOLERANCE);
         }

@@ -1,9 +1,9 @@
 /** A plan's result against the whole program's. */
+import { relativeError } from "@dcae/test-support/compare";
 import { runExact } from "../../src/autoencoders/exact-tiling.js";
 import type { ExactPlan } from "../../src/autoencoders/exact-tiling-plan.js";
 import { createRandom, type Program, Tensor } from "../../src/graph/index.js";
 import type { Engine } from "../../src/runtime/index.js";
-import { relativeError } from "./compare.js";
 import { randomWeights } from "./random-weights.js";
 
 function randomInput(program: Program): Tensor {

@@ -1,15 +1,11 @@
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { runGraph } from "@dcae/test-support/run-graph";
+import { describe, expect, it } from "vitest";
 import { positionEmbedding, timeEmbedding, timeFrequencies, unpatchify } from "../../src/denoisers/layers.js";
-import { expectGolden } from "../support/compare.js";
 import { loadGolden } from "../support/golden.js";
-import { runGraph } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(async () => engine.dispose());
+const engine = useEngine();
 
 describe("embeddings", () => {
   /**
@@ -23,7 +19,7 @@ describe("embeddings", () => {
       Object.fromEntries(dims.map((dim) => [`d${dim}`, timeEmbedding(t, dim)])),
     );
     const times = golden.tensor("in.t").toFloat32();
-    const { abs, rel } = golden.tolerance;
+    const { atol, rtol } = golden.tolerance;
     for (const dim of dims) {
       const expected = golden.tensor(`out.temb.${dim}`);
       const actual = outputs[`d${dim}`]!;
@@ -34,7 +30,7 @@ describe("embeddings", () => {
       for (let i = 0; i < b.length; i++) {
         const frequency = frequencies[(i % dim) % frequencies.length]!;
         const ulp = 2 ** (Math.floor(Math.log2(frequency)) - 23);
-        const [error, tolerance] = [Math.abs(a[i]! - b[i]!), abs + rel * Math.abs(b[i]!)];
+        const [error, tolerance] = [Math.abs(a[i]! - b[i]!), atol + rtol * Math.abs(b[i]!)];
         expect(error).toBeLessThanOrEqual(tolerance + times[Math.floor(i / dim)]! * ulp);
         if (error > tolerance) moved++;
       }

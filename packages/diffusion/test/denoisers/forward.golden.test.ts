@@ -1,20 +1,17 @@
 import { silu as siluOf, type Tensor, type Value } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BLOCK_TOLERANCE, expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { runGraph } from "@dcae/test-support/run-graph";
+import { describe, expect, it } from "vitest";
 import { denoise } from "../../src/denoisers/denoise.js";
 import { ditBlock } from "../../src/denoisers/dit.js";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { sanaBlock } from "../../src/denoisers/sana-cls.js";
 import { uvitBlock } from "../../src/denoisers/uvit.js";
-import { BLOCK_TOLERANCE, expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
-import { runGraph } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(async () => engine.dispose());
+const engine = useEngine();
 
 const parse = ({ config }: GoldenCase) => parseOfficialDenoiser(config.arch, config.model).config;
 

@@ -1,18 +1,16 @@
 /** Published sizes end to end, with generated weights. Those that need more than 1 GB of weights are left out. */
+
 import { sizeOf } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { describe, expect, it } from "vitest";
 import { buildDenoiseProgram, denoiserParameters } from "../../src/denoisers/denoise.js";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
-import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
 import { hashParameter, hashWeights } from "../support/hash-weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 2 });
-});
-afterAll(async () => engine.dispose());
+const engine = useEngine({ threads: 2 });
 
 const small = goldenNames("preset").filter((name) => {
   const { arch, model } = goldenInfo(name).config;

@@ -1,20 +1,16 @@
 import { mul, reduceSum, type Scope, Tensor, topologicalOrder, type Value } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { GRADIENT_FORMS, parameterGradients } from "@dcae/test-support/gradients";
+import { runGraph } from "@dcae/test-support/run-graph";
+import { describe, expect, it } from "vitest";
 import { denoise } from "../../src/denoisers/denoise.js";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { diffusionLoss, objectiveOf } from "../../src/objectives/diffusion-loss.js";
 import { logitNormalIndex } from "../../src/objectives/regression.js";
-import { expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
-import { GRADIENT_FORMS, parameterGradients } from "../support/gradients.js";
-import { runGraph } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(async () => engine.dispose());
+const engine = useEngine();
 
 /** The trainable parameters that a loss depends on. */
 function trainable(loss: Value): Map<string, Value> {

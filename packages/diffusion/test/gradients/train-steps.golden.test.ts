@@ -1,11 +1,12 @@
 import { Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
+import { expectClose } from "@dcae/test-support/compare";
+import { expectGolden } from "@dcae/test-support/golden";
+import { completeWeights, createTrainingState, gradientStep, stepProgram } from "@dcae/test-support/gradients";
 import { describe, expect, it } from "vitest";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { objectiveOf, trainingLoss } from "../../src/objectives/diffusion-loss.js";
-import { expectClose, expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
-import { completeWeights, createTrainingState, gradientStep, stepProgram } from "../support/gradients.js";
 
 /** The key part of a bias has a true gradient of zero, so Adam turns rounding noise into steps: only the rest counts. */
 function withoutKeyBias(name: string, values: Float32Array): Float32Array {

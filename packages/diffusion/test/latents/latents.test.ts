@@ -12,13 +12,13 @@ import { join } from "node:path";
 import { ConfigError, DataError } from "@dcae/core";
 import { encodeNpy, openSafetensorsFile } from "@dcae/core/checkpoint";
 import { createRandom, Tensor } from "@dcae/core/graph";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LatentDataset } from "../../src/latents/latent-dataset.js";
 import type { LatentItem, LatentManifest } from "../../src/latents/latent-manifest.js";
 import { openLatents as open, writeLatentStatistics } from "../../src/latents/open-latents.node.js";
 import { skippedPictures } from "../../src/latents/skipped-pictures.node.js";
 import { type EncodeItems, type UnitProgress, writeUnits } from "../../src/latents/write-units.node.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const root = temporaryFolder();
 let folders = 0;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ConfigError, createImage, DataError, loadImage, ShapeError, saveImage, type Tensor } from "@dcae/core";
 import { PILLOW_DECODE } from "@dcae/core/image";
 import type { Autoencoder } from "@dcae/core/internal";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   openLatents,
@@ -12,7 +13,6 @@ import {
   type WriteLatentsOptions,
   writeLatents,
 } from "../../src/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { tinyAutoencoder } from "../support/tiny-models.js";
 
 const root = temporaryFolder();

@@ -1,6 +1,9 @@
 import { Tensor, type Value } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { runGraph } from "@dcae/test-support/run-graph";
+import { describe, expect, it } from "vitest";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { diffusionInputs, diffusionLoss, objectiveOf } from "../../src/objectives/diffusion-loss.js";
 import { type GaussianDiffusionOptions, gaussianDiffusion } from "../../src/objectives/gaussian-diffusion.js";
@@ -13,15 +16,9 @@ import {
 } from "../../src/objectives/regression.js";
 import { INTERPOLANTS } from "../../src/schedules/flow-schedule.js";
 import { gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
-import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, goldenNames, loadGolden } from "../support/golden.js";
-import { runGraph } from "../support/run-graph.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(async () => engine.dispose());
+const engine = useEngine();
 
 /** The times of a case in the unit of its objective. */
 function timesOf(golden: GoldenCase): Float64Array {

@@ -1,9 +1,9 @@
 /** Denoisers in float16: every one loads and computes nearly what it computes in float32. */
 import { createRandom, Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
+import { relativeError } from "@dcae/test-support/compare";
 import { expect, it } from "vitest";
 import { loadDenoiser } from "../../src/pipeline/forward-pass.js";
-import { relativeError } from "../support/compare.js";
 import { tinyDescription, tinyWeights } from "../support/tiny-models.js";
 
 /** float16 has 11 bits; errors of a few layers add up. */

@@ -4,14 +4,14 @@ import { AutoencoderDC, CheckpointError, ConfigError } from "@dcae/core";
 import { openSafetensorsFile, tensorEntries, type WeightEntry, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
+import { expectClose } from "@dcae/test-support/compare";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, it } from "vitest";
 import { denoiserParameters } from "../../src/denoisers/denoise.js";
 import { ClassConditionalPipeline } from "../../src/pipeline/class-conditional-pipeline.node.js";
 import type { DenoiserDescription } from "../../src/pipeline/denoiser-checkpoint.js";
 import { openDenoiser, saveDenoiser } from "../../src/pipeline/open-denoiser.node.js";
 import { SAMPLERS } from "../../src/pipeline/sampler-choice.js";
-import { expectClose } from "../support/compare.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { tinyAutoencoder, tinyDescription, tinyWeights } from "../support/tiny-models.js";
 
 const root = temporaryFolder();

@@ -1,18 +1,15 @@
 /** Denoisers in files of `torch.save`, as the original codes write them: loaded without executing anything, and computed. */
+
 import { existsSync, rmSync } from "node:fs";
 import { CheckpointError } from "@dcae/core";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { expect, it } from "vitest";
 import { loadDenoiser } from "../../src/pipeline/forward-pass.js";
 import { openDenoiser } from "../../src/pipeline/open-denoiser.node.js";
-import { expectClose, MODEL_TOLERANCE } from "../support/compare.js";
 import { goldenPath, loadGolden } from "../support/golden.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 it.each([
   // A training checkpoint: another network under "model", the averaged one under "ema", an optimizer, argparse's Namespace.

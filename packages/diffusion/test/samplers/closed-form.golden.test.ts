@@ -1,4 +1,6 @@
 import { sizeOf, Tensor } from "@dcae/core/graph";
+import { expectClose } from "@dcae/test-support/compare";
+import { expectGolden } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { ddim, ddpm, gaussianPrediction } from "../../src/samplers/ddpm.js";
 import { dopri5 } from "../../src/samplers/dopri5.js";
@@ -18,7 +20,6 @@ import { INTERPOLANTS, type InterpolantName, interpolant } from "../../src/sched
 import { type BetaSchedule, gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
 import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { closedForm, recordedNoise, withShape } from "../support/closed-form.js";
-import { expectClose, expectGolden } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
 
 /** The model, and the times at which it was asked (repeats of one time count once). */

@@ -1,7 +1,8 @@
+import { expectClose } from "@dcae/test-support/compare";
+import { expectGolden } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { fastOrders, plannedSteps, timeGrid } from "../../src/samplers/dpm-solver.js";
 import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
-import { expectClose, expectGolden } from "../support/compare.js";
 import { loadGolden } from "../support/golden.js";
 
 const schedule = noiseSchedule("vp_dpmsolver");

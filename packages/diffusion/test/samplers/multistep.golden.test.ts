@@ -1,4 +1,5 @@
 import { Tensor } from "@dcae/core/graph";
+import { expectGolden } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import type { Model, Sampler, SamplerStep } from "../../src/samplers/sampler.js";
 import {
@@ -12,7 +13,6 @@ import { uniSampler, uniSde } from "../../src/samplers/uni-sampler.js";
 import { gaussianSchedule } from "../../src/schedules/gaussian-schedule.js";
 import { noiseSchedule } from "../../src/schedules/noise-schedule.js";
 import { closedForm, recordedNoise, withShape } from "../support/closed-form.js";
-import { expectGolden } from "../support/compare.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 
 const defined = (options: Record<string, unknown>) =>

@@ -1,6 +1,9 @@
 import { Tensor } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Engine } from "@dcae/core/runtime";
+import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { describe, expect, it } from "vitest";
 import { buildDenoiseProgram } from "../../src/denoisers/denoise.js";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
 import { ddpm } from "../../src/samplers/ddpm.js";
@@ -10,14 +13,9 @@ import { euler, heun, midpoint, rk4, sde } from "../../src/samplers/flow.js";
 import { type ForwardPass, guidedModel, guideHalves } from "../../src/samplers/guidance.js";
 import type { Sampler, SamplerStep } from "../../src/samplers/sampler.js";
 import { recordedNoise } from "../support/closed-form.js";
-import { expectClose, expectGolden, MODEL_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenNames, loadGolden } from "../support/golden.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(async () => engine.dispose());
+const engine = useEngine();
 
 /** A forward pass that loads one program per batch size. */
 function forwardOf(golden: GoldenCase): ForwardPass {

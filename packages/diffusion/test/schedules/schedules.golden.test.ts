@@ -1,3 +1,5 @@
+import { expectClose, SCHEDULE_TOLERANCE } from "@dcae/test-support/compare";
+import { expectGolden } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { INTERPOLANTS, interpolant, sanaSchedule } from "../../src/schedules/flow-schedule.js";
 import {
@@ -8,7 +10,6 @@ import {
   respacedSteps,
 } from "../../src/schedules/gaussian-schedule.js";
 import { NOISE_SCHEDULES, type NoiseSchedule, noiseSchedule } from "../../src/schedules/noise-schedule.js";
-import { expectClose, expectGolden, SCHEDULE_TOLERANCE } from "../support/compare.js";
 import { type GoldenCase, goldenInfo, loadGolden } from "../support/golden.js";
 
 /** Both the project's tolerance and the case's own. */
@@ -68,8 +69,7 @@ describe("noise prediction", () => {
   it("has the reference's tables", async () => {
     const golden = await loadGolden("schedule_uvit");
     const { betas, cumAlphas, cumBetas } = noisePredictionSchedule();
-    const double = { abs: 1e-12, rel: 1e-9 };
-    const strict: GoldenCase = { ...golden, tolerance: double };
+    const strict: GoldenCase = { ...golden, tolerance: { atol: 1e-12, rtol: 1e-9, overrides: {} } };
     expectBoth(strict, "out.betas", betas);
     expectBoth(strict, "out.cum_alphas", cumAlphas);
     expectBoth(strict, "out.cum_betas", cumBetas);

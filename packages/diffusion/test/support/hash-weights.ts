@@ -2,6 +2,7 @@
 import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
 import { type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
 import { initializeParameter } from "@dcae/core/models";
+import { mixBits } from "@dcae/test-support/hash-fill";
 
 function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
@@ -26,11 +27,7 @@ export function hashParameter(spec: ParameterSpec, salt: string): Tensor {
   const f = Math.fround;
   const [scale32, values] = [f(scale), new Float32Array(sizeOf(spec.shape))];
   for (let i = 0; i < values.length; i++) {
-    let x = (Math.imul(i, 2654435761 | 0) + start) >>> 0;
-    x = Math.imul(x ^ (x >>> 16), 2246822519 | 0);
-    x = Math.imul(x ^ (x >>> 13), 3266489917 | 0);
-    x ^= x >>> 16;
-    const u = f(((x >>> 0) / 2 ** 32) * 2 - 1);
+    const u = f((mixBits(Math.imul(i, 2654435761 | 0) + start) / 2 ** 32) * 2 - 1);
     values[i] = offset + f(scale32 * u);
   }
   return Tensor.float32(values, spec.shape);

@@ -1,27 +1,11 @@
 /** Models that are small enough for tests, with weights that follow from a seed. */
 
-import { initialWeights, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
-import { createRandom, type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
+import { initialWeights, type Weights } from "@dcae/core/checkpoint";
 import { Autoencoder } from "@dcae/core/internal";
 import { modelParameters, resolveDcAeConfig } from "@dcae/core/models";
 import { createEngine } from "@dcae/core/runtime";
+import { noisyWeights } from "@dcae/test-support/weights";
 import { type DenoiserDescription, denoiserParameters, parseOfficialDenoiser } from "../../src/index.js";
-
-/** Weights that are nowhere zero: a fresh DiT would predict zeros. */
-export function noisyWeights(specs: readonly ParameterSpec[]): Weights {
-  const entries = specs.map((spec): [string, WeightEntry] => {
-    const { name, dtype, shape } = spec;
-    const read = async () =>
-      spec.init.kind === "computed"
-        ? Tensor.float32(spec.init.values(), shape)
-        : Tensor.float32(
-            createRandom(7, name).normal(new Float32Array(sizeOf(shape)), shape.length === 1 ? 0.5 : 0, 0.2),
-            shape,
-          );
-    return [name, { name, dtype, shape, read }];
-  });
-  return { source: "noisy weights", entries: new Map(entries), close: async () => {} };
-}
 
 export function tinyDescription(arch: string, changes: Readonly<Record<string, unknown>> = {}): DenoiserDescription {
   const width = arch === "sana_cls" ? { attention_head_dim: 8 } : { num_heads: 2 };

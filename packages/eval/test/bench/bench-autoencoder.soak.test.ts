@@ -3,14 +3,14 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { countMacs, Tensor } from "@dcae/core/graph";
 import { imageToTensor } from "@dcae/core/image";
+import { calibrationScenes, drawScene, type SceneClass } from "@dcae/test-support/scenes";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
-import { calibrationScenes, drawScene, type SceneClass } from "../../../train/src/scenes/index.js";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import type { BenchQuality } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
 import { prepareCheckpoint } from "../../src/bench/prepare-models.node.js";
 import { buildPart } from "../../src/bench/run-bench-case.node.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { saveTinyModel, tinyModel } from "../support/tiny-model.js";
 
 const folder = temporaryFolder();

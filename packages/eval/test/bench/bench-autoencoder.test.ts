@@ -2,13 +2,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Tensor } from "@dcae/core/graph";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import { benchCases } from "../../src/bench/bench-cases.js";
 import { summarizeTimes } from "../../src/bench/bench-result.js";
 import type { BenchTask } from "../../src/bench/run-bench-case.node.js";
 import { runIsolated } from "../../src/bench/run-bench-case.node.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

@@ -3,17 +3,17 @@ import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { DataError, Tensor } from "@dcae/core";
 import { encodeNpyHeader, readNpyFile } from "@dcae/core/checkpoint";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it, vi } from "vitest";
 import { openNpz } from "../../src/files/npz-reader.node.js";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
 import { npzSource } from "../../src/sources/npz-source.node.js";
 import { readStatistics } from "../../src/statistics/statistics-file.node.js";
 import { goldenJson, goldenPath } from "../support/golden.js";
-import { formulaImage } from "../support/hash-fill.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
-const expected = goldenJson("npz_samples.json");
+const expected = goldenJson("npz_samples");
 
 /** An archive of one deflated member, whose directory says that it has `size` bytes. */
 function zipOf(file: string, deflated: Uint8Array, size: number, array = "a"): string {

@@ -1,15 +1,16 @@
+import { expectGolden, type GoldenCase } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { frechetDistance } from "../../src/metrics/frechet-distance.js";
 import type { FeatureStatistics } from "../../src/statistics/feature-accumulator.js";
 import { createFeatureAccumulator } from "../../src/statistics/feature-accumulator.js";
-import { expectGolden, type GoldenCase, goldenNames, loadGolden, tensorOf, valuesOf } from "../support/golden.js";
+import { goldenNames, loadGolden } from "../support/golden.js";
 
 function statisticsOf(golden: GoldenCase, set: 1 | 2): FeatureStatistics {
   return {
     name: `set ${set}`,
     count: undefined,
-    mean: tensorOf(golden, `in.mu${set}`).data as Float64Array,
-    covariance: tensorOf(golden, `in.sigma${set}`).data as Float64Array,
+    mean: golden.tensor(`in.mu${set}`).data as Float64Array,
+    covariance: golden.tensor(`in.sigma${set}`).data as Float64Array,
     stored: "float64",
   };
 }
@@ -24,7 +25,7 @@ describe("Frechet distance", () => {
     for (const algorithm of ["fid_sqrtm", "fid_eig", "fid_symmetric"]) {
       expectGolden(golden, `out.${algorithm}`, [distance]);
     }
-    const [expected] = valuesOf(golden, "out.fid_symmetric");
+    const [expected] = golden.values("out.fid_symmetric");
     // Much closer than the tolerance: no squares are rooted on the way.
     expect(Math.abs(distance - (expected as number))).toBeLessThanOrEqual(1e-6 * (expected as number) + 1e-6);
     const warned = warnings.some((text) => text.includes("rank"));
@@ -67,7 +68,7 @@ describe("statistics that can't be used", () => {
 describe("feature statistics", () => {
   it("fid_stats", async () => {
     const golden = await loadGolden("fid_stats");
-    const features = tensorOf(golden, "in.features");
+    const features = golden.tensor("in.features");
     const accumulator = createFeatureAccumulator(features.shape[1] as number);
     accumulator.add(features.toFloat32());
     const { mean, covariance } = accumulator.statistics("features");
@@ -75,7 +76,7 @@ describe("feature statistics", () => {
       expectGolden(golden, `out.mu${version}`, mean);
       expectGolden(golden, `out.sigma${version}`, covariance);
     }
-    const exact = valuesOf(golden, "out.sigma_np");
+    const exact = golden.values("out.sigma_np");
     const worst = covariance.reduce((most, value, i) => Math.max(most, Math.abs(value - (exact[i] as number))), 0);
     expect(worst).toBeLessThan(1e-12 * Math.max(1, ...exact.map(Math.abs)));
   });

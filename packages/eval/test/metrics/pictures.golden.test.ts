@@ -1,15 +1,16 @@
 import { createImage, psnr } from "@dcae/core";
 import { dmCrop } from "@dcae/core/image";
+import { expectGolden } from "@dcae/test-support/golden";
+import { formulaImage } from "@dcae/test-support/hash-fill";
 import { describe, expect, it } from "vitest";
 import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim, ssimMap } from "../../src/metrics/ssim.js";
-import { expectGolden, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
-import { formulaImage } from "../support/hash-fill.js";
+import { goldenNames, loadGolden } from "../support/golden.js";
 
 describe.each(goldenNames("psnr_ssim"))("%s", (name) => {
   it("PSNR, SSIM with both borders, and the map of the first picture", async () => {
     const golden = await loadGolden(name);
-    const [reference, prediction] = [tensorOf(golden, "in.ref"), tensorOf(golden, "in.pred")];
+    const [reference, prediction] = [golden.tensor("in.ref"), golden.tensor("in.pred")];
     const [count, channels, height, width] = reference.shape as [number, number, number, number];
     // Float cases hold values of 0 to 1.
     const item = (tensor: typeof reference, n: number) => tensor.row(n).cast("float64").data as Float64Array;
@@ -43,7 +44,7 @@ describe("8-bit pictures", () => {
   it("interleaved channels give the same values, and core's PSNR agrees", async () => {
     const [name] = goldenNames("psnr_ssim", ({ uint8 }) => uint8 === true) as [string];
     const golden = await loadGolden(name);
-    const tensors = [tensorOf(golden, "in.ref"), tensorOf(golden, "in.pred")] as const;
+    const tensors = [golden.tensor("in.ref"), golden.tensor("in.pred")] as const;
     const [, channels, height, width] = tensors[0].shape as [number, number, number, number];
     const [a, b] = tensors.map((tensor) =>
       createImage(width, height, tensor.row(0).transpose([1, 2, 0]).data as Uint8Array),
@@ -68,7 +69,7 @@ describe("dm_crop", () => {
     const golden = await loadGolden("dm_crop");
     for (const { name, h, w, seed, size } of golden.config.cases) {
       const cropped = dmCrop(formulaImage(w, h, seed), size);
-      const expected = tensorOf(golden, `out.${name}`).transpose([1, 2, 0]);
+      const expected = golden.tensor(`out.${name}`).transpose([1, 2, 0]);
       expect(expected.shape, name).toEqual([cropped.height, cropped.width, 3]);
       const pixels = expected.data as Uint8Array;
       const worst = cropped.data.reduce((most, value, i) => Math.max(most, Math.abs(value - (pixels[i] as number))), 0);

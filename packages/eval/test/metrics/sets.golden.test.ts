@@ -1,23 +1,24 @@
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden, type GoldenCase } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { cmmd } from "../../src/metrics/cmmd.js";
 import { inceptionScore, numpyPermutation } from "../../src/metrics/inception-score.js";
 import { neighborAccuracy } from "../../src/metrics/neighbor-accuracy.js";
 import type { VectorSet } from "../../src/metrics/pairwise.js";
 import { neighborRadii, precisionRecall } from "../../src/metrics/precision-recall.js";
-import { useEngine } from "../support/engine.js";
-import { expectGolden, type GoldenCase, goldenNames, loadGolden, tensorOf, valuesOf } from "../support/golden.js";
+import { goldenNames, loadGolden } from "../support/golden.js";
 
 const engine = useEngine();
 
 function setOf(golden: GoldenCase, key: string): VectorSet {
-  const tensor = tensorOf(golden, key);
+  const tensor = golden.tensor(key);
   return { data: tensor.toFloat32(), dimensions: tensor.shape[1] as number };
 }
 
 describe("inception score", () => {
   it("equals the reference, shuffled, in order and in parts of fixed size", async () => {
     const golden = await loadGolden("inception_score");
-    const logits = tensorOf(golden, "in.logits");
+    const logits = golden.tensor("in.logits");
     const [count, classes] = logits.shape as [number, number];
     const { splits, rng_seed: seed, split_size: size } = golden.config;
     expectGolden(golden, "out.permutation", numpyPermutation(count, seed));
@@ -46,14 +47,14 @@ describe("precision and recall", () => {
   it("equals the reference", async () => {
     const golden = await loadGolden("precision_recall");
     const [reference, generated] = [setOf(golden, "in.ref"), setOf(golden, "in.gen")];
-    const options = { engine: engine.current, k: golden.config.k };
+    const options = { engine, k: golden.config.k };
     expectGolden(golden, "out.radii_sq_ref", await neighborRadii(reference, options));
     expectGolden(golden, "out.radii_sq_gen", await neighborRadii(generated, options));
     const { precision, recall } = await precisionRecall(reference, generated, options);
     // Counts of images, so the float32 numbers of the reference are met exactly, however it computes distances.
     for (const prefix of ["", "cdist_"]) {
       expect([precision, recall].map(Math.fround)).toEqual(
-        ["precision", "recall"].map((key) => valuesOf(golden, `out.${prefix}${key}`)[0]),
+        ["precision", "recall"].map((key) => golden.values(`out.${prefix}${key}`)[0]),
       );
     }
   });
@@ -61,7 +62,7 @@ describe("precision and recall", () => {
   it("works across several blocks", async () => {
     // 1500 rows are two blocks; points on a line, so that the fourth smallest distance is known.
     const data = Float32Array.from({ length: 1500 }, (_, i) => i / 8);
-    const radii = await neighborRadii({ data, dimensions: 1 }, { engine: engine.current });
+    const radii = await neighborRadii({ data, dimensions: 1 }, { engine: engine });
     expect(radii[700]).toBe(4 / 64);
     expect(radii[0]).toBe(9 / 64);
     expect(radii[1499]).toBe(9 / 64);
@@ -69,18 +70,18 @@ describe("precision and recall", () => {
 
   it("says when there are too few images", async () => {
     const three = { data: new Float32Array(6), dimensions: 2 };
-    await expect(neighborRadii(three, { engine: engine.current })).rejects.toThrow(/3 images have no 3 neighbors/);
+    await expect(neighborRadii(three, { engine: engine })).rejects.toThrow(/3 images have no 3 neighbors/);
   });
 });
 
 describe("CMMD", () => {
   it.each(goldenNames("cmmd"))("equals the reference in float64 (%s)", async (name) => {
     const golden = await loadGolden(name);
-    const { value, count } = await cmmd(setOf(golden, "in.x"), setOf(golden, "in.y"), { engine: engine.current });
-    const [ofX, ofY] = ["in.x", "in.y"].map((key) => tensorOf(golden, key).shape[0]) as [number, number];
+    const { value, count } = await cmmd(setOf(golden, "in.x"), setOf(golden, "in.y"), { engine: engine });
+    const [ofX, ofY] = ["in.x", "in.y"].map((key) => golden.tensor(key).shape[0]) as [number, number];
     expect(count).toBe(Math.min(ofX, ofY));
     expectGolden(golden, "out.cmmd_f64", [value]);
-    expect(value / (valuesOf(golden, "out.cmmd_f64")[0] as number)).toBeCloseTo(1, 6);
+    expect(value / (golden.values("out.cmmd_f64")[0] as number)).toBeCloseTo(1, 6);
     expectGolden(golden, "out.cmmd", [value]);
     expectGolden(golden, "out.cmmd_port", [value]);
   });
@@ -88,17 +89,17 @@ describe("CMMD", () => {
   it("is 0 for a set and itself", async () => {
     const golden = await loadGolden("cmmd_unit");
     const x = setOf(golden, "in.x");
-    expect((await cmmd(x, x, { engine: engine.current })).value).toBe(0);
+    expect((await cmmd(x, x, { engine: engine })).value).toBe(0);
   });
 });
 
 describe("accuracy of nearest neighbors", () => {
   it("equals the reference", async () => {
     const golden = await loadGolden("self_knn");
-    const labels = valuesOf(golden, "in.labels");
+    const labels = golden.values("in.labels");
     const { k, temperature } = golden.config;
     const accuracy = await neighborAccuracy(setOf(golden, "in.features"), labels, {
-      engine: engine.current,
+      engine,
       k,
       temperature,
     });

@@ -1,10 +1,12 @@
 import { createImage, type Tensor } from "@dcae/core";
 import { createProgram, createScope } from "@dcae/core/graph";
+import { useEngine } from "@dcae/test-support/engine";
+import { expectGolden } from "@dcae/test-support/golden";
+import { runProgram } from "@dcae/test-support/run-graph";
 import { describe, expect, it } from "vitest";
 import { CLIP_VIT_L14_336, clipInput, clipProgram, clipVision } from "../../src/networks/clip-vision.js";
 import { pictureInput, picturesToTensor } from "../../src/networks/pictures.js";
-import { runOnce, useEngine } from "../support/engine.js";
-import { expectGolden, goldenJson, goldenNames, loadGolden, tensorOf } from "../support/golden.js";
+import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 
 const engine = useEngine();
 
@@ -21,7 +23,7 @@ describe("the CLIP image tower", () => {
       imageSize: arch.image_size,
       patchSize: arch.patch_size,
     };
-    const planar = tensorOf(golden, "in.image");
+    const planar = golden.tensor("in.image");
     const [count, , height, width] = planar.shape as [number, number, number, number];
     const images = Array.from({ length: count }, (_, n) =>
       createImage(width, height, planar.row(n).transpose([1, 2, 0]).data as Uint8Array),
@@ -29,7 +31,7 @@ describe("the CLIP image tower", () => {
     const { resized, x } = clipInput(pictureInput("pictures", count, height, width), config);
     const { hidden, projected, embedding } = clipVision(createScope(), x, config);
     const program = createProgram("clip", { resized, hidden, projected, embedding });
-    const results = await runOnce(engine.current, program, { pictures: picturesToTensor(images) }, golden.weights);
+    const results = await runProgram(engine, program, { pictures: picturesToTensor(images) }, golden.weights);
     const values = (key: string) => (results[key] as Tensor).toFloat32();
     expectGolden(golden, "out.resized", values("resized"));
     expectGolden(golden, "out.hidden_last", values("hidden"));
@@ -40,7 +42,7 @@ describe("the CLIP image tower", () => {
   it("asks for the tensors of the published file", () => {
     const program = clipProgram(1, 256, 256, CLIP_VIT_L14_336);
     const asked = [...program.parameters.values()].map(({ name, shape }) => `${name} ${shape}`).sort();
-    const { tensors } = goldenJson("manifest_clip_vit_l14_336_vision.json");
+    const { tensors } = goldenJson("manifest_clip_vit_l14_336_vision");
     expect(asked).toEqual(
       tensors.map((entry: { name: string; shape: number[] }) => `${entry.name} ${entry.shape}`).sort(),
     );

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { tensorEntries, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   findNetwork,
@@ -11,7 +12,6 @@ import {
 } from "../../src/networks/find-network.node.js";
 import { NETWORK_FILES } from "../../src/networks/network-files.js";
 import { goldenJson } from "../support/golden.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const nowhere = { XDG_CACHE_HOME: join(folder, "cache") };
@@ -31,7 +31,7 @@ beforeAll(async () => {
     "features.10.weight": Tensor.full([2], 3),
     "classifier.1.weight": Tensor.full([2], 4),
   });
-  const sums = goldenJson("manifest_lpips_alex.json")["sum_of_published_lin_weights_v0.1"] as number[];
+  const sums = goldenJson("manifest_lpips_alex")["sum_of_published_lin_weights_v0.1"] as number[];
   lin = await write(
     "lin.safetensors",
     Object.fromEntries(sums.map((sum, i) => [`lin${i}.model.1.weight`, Tensor.full([1, 1, 1, 1], sum)])),

@@ -1,8 +1,8 @@
+import { formulaImage, hashFill, hashUniform } from "@dcae/test-support/hash-fill";
 import { describe, expect, it } from "vitest";
 import { goldenJson } from "../support/golden.js";
-import { formulaImage, hashFill, hashUniform } from "../support/hash-fill.js";
 
-const check = goldenJson("hashfill_check.json");
+const check = goldenJson("hashfill_check");
 
 describe("closed-form weights", () => {
   it("reproduces the uniform numbers", () => {

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { formatResult, formatSeconds } from "../../src/report/format-result.js";
 import { histogram, html, writeReport } from "../../src/report/render-report.js";
 import { type EvaluationResult, thisMachine } from "../../src/results/evaluation-result.js";
 import { chooseExamples } from "../../src/runners/pick-examples.js";
-import { formulaImage } from "../support/hash-fill.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const result: EvaluationResult = {

@@ -2,13 +2,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DataError, DcaeError } from "@dcae/core";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, it } from "vitest";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { formatComparison, formatResult } from "../../src/report/format-result.js";
 import { compareResults } from "../../src/results/compare-results.js";
 import { type EvaluationResult, thisMachine } from "../../src/results/evaluation-result.js";
 import { readResult, stringifyResult, writeResult } from "../../src/results/result-file.node.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const path = join(folder, "result.json");

@@ -1,6 +1,10 @@
 /** Evaluation of sets with the FID network at full size. */
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
+import { useEngine } from "@dcae/test-support/engine";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { writeNetworks } from "@dcae/test-support/network-weights";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openNpz } from "../../src/files/npz-reader.node.js";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
@@ -12,11 +16,7 @@ import { openReference } from "../../src/runners/open-reference.node.js";
 import { folderSource } from "../../src/sources/folder-source.node.js";
 import { memorySource } from "../../src/sources/picture-source.js";
 import { mergeStatistics, readStatistics } from "../../src/statistics/statistics-file.node.js";
-import { useEngine } from "../support/engine.js";
-import { formulaImage } from "../support/hash-fill.js";
-import { writeNetworks } from "../support/network-weights.js";
 import { formulaPictures, writePictures } from "../support/picture-folder.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const engine = useEngine();
 const folder = temporaryFolder();
@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 
 async function run(changes: Partial<GenerationOptions> = {}) {
-  return evaluateGeneration({ samples, protocol, engine: engine.current, weights, batchSize: 4, ...changes });
+  return evaluateGeneration({ samples, protocol, engine, weights, batchSize: 4, ...changes });
 }
 
 async function statistics(name: string, changes: Partial<Parameters<typeof computeStatistics>[0]> = {}) {
@@ -43,7 +43,7 @@ async function statistics(name: string, changes: Partial<Parameters<typeof compu
   const result = await computeStatistics({
     source,
     protocol,
-    engine: engine.current,
+    engine,
     weights,
     batchSize: 4,
     out,

@@ -1,6 +1,10 @@
 /** Evaluation of sets: what is computed, what is named instead. The rest, with many runs of the full network: generation.soak.test.ts. */
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
+import { useEngine } from "@dcae/test-support/engine";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { writeNetworks } from "@dcae/test-support/network-weights";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
@@ -8,11 +12,7 @@ import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { evaluateGeneration, type GenerationOptions } from "../../src/runners/evaluate-generation.node.js";
 import { openReference } from "../../src/runners/open-reference.node.js";
 import { memorySource } from "../../src/sources/picture-source.js";
-import { useEngine } from "../support/engine.js";
-import { formulaImage } from "../support/hash-fill.js";
-import { writeNetworks } from "../support/network-weights.js";
 import { formulaPictures, writePictures } from "../support/picture-folder.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const engine = useEngine();
 const folder = temporaryFolder();
@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 
 async function run(changes: Partial<GenerationOptions> = {}) {
-  return evaluateGeneration({ samples, protocol, engine: engine.current, weights, batchSize: 4, ...changes });
+  return evaluateGeneration({ samples, protocol, engine, weights, batchSize: 4, ...changes });
 }
 
 describe("evaluateGeneration", () => {

@@ -2,6 +2,10 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
 import { decodeImage } from "@dcae/core/image";
+import { useEngine } from "@dcae/test-support/engine";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { writeNetworks } from "@dcae/test-support/network-weights";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
 import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim } from "../../src/metrics/ssim.js";
@@ -12,11 +16,7 @@ import { evaluateReconstruction, type ReconstructionOptions } from "../../src/ru
 import { makeExamples } from "../../src/runners/pick-examples.js";
 import type { Reconstructor } from "../../src/runners/reconstructor.js";
 import { folderSource } from "../../src/sources/folder-source.node.js";
-import { useEngine } from "../support/engine.js";
-import { formulaImage } from "../support/hash-fill.js";
-import { withoutNetworks, writeNetworks } from "../support/network-weights.js";
 import { formulaPictures, writePictures } from "../support/picture-folder.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const engine = useEngine();
 const folder = temporaryFolder();
@@ -48,13 +48,16 @@ function dimmer(factor: number): Reconstructor & { readonly batches: number[] } 
   };
 }
 
+/** Options under which no network is found. */
+const withoutNetworks = { environment: { XDG_CACHE_HOME: join(folder, "no-cache") } };
+
 async function run(changes: Partial<ReconstructionOptions> = {}) {
   return evaluateReconstruction({
     source: await folderSource(photos, { protocol }),
     model: dimmer(0.9),
     protocol,
-    engine: engine.current,
-    weights: withoutNetworks(folder),
+    engine,
+    weights: withoutNetworks,
     ...changes,
   });
 }

@@ -1,13 +1,13 @@
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { folderSource } from "../../src/sources/folder-source.node.js";
 import { generatedSource, readAhead, shardBounds } from "../../src/sources/picture-source.js";
-import { formulaImage } from "../support/hash-fill.js";
 import { writePictures } from "../support/picture-folder.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 

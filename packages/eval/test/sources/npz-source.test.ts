@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Image, Tensor } from "@dcae/core";
+import { formulaImage } from "@dcae/test-support/hash-fill";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { openNpz } from "../../src/files/npz-reader.node.js";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
@@ -10,9 +12,7 @@ import { npzSource, writePictures } from "../../src/sources/npz-source.node.js";
 import type { PictureSource } from "../../src/sources/picture-source.js";
 import { memorySource } from "../../src/sources/picture-source.js";
 import { goldenJson, goldenPath } from "../support/golden.js";
-import { formulaImage } from "../support/hash-fill.js";
 import { formulaPictures, writePictures as writeFiles } from "../support/picture-folder.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const folder = temporaryFolder();
 const images = Array.from({ length: 40 }, (_, seed) => formulaImage(9, 7, seed));
@@ -43,7 +43,7 @@ describe("pictures in archives", () => {
   });
 
   it("are read from NumPy's files", async () => {
-    const { arr_0 } = goldenJson("npz_samples.json");
+    const { arr_0 } = goldenJson("npz_samples");
     const source = await npzSource(goldenPath("npz_adm_style.npz"));
     expect((await collect(source)).map(({ image }) => image)).toEqual(
       (arr_0.formula_seeds as number[]).map((seed) => formulaImage(arr_0.shape[2], arr_0.shape[1], seed)),

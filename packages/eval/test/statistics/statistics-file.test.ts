@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { DataError, Tensor } from "@dcae/core";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { writeNpz } from "../../src/files/npz-writer.node.js";
 import { PROTOCOLS } from "../../src/protocols/protocol.js";
 import { createFeatureAccumulator } from "../../src/statistics/feature-accumulator.js";
 import { mergeStatistics, readStatistics, writeStatistics } from "../../src/statistics/statistics-file.node.js";
-import { goldenPath, loadGolden, tensorOf } from "../support/golden.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
+import { goldenPath, loadGolden } from "../support/golden.js";
 
 const folder = temporaryFolder();
 const info = {
@@ -127,7 +127,7 @@ describe("readStatistics", () => {
   it("refuses shapes that don't belong together", async () => {
     const golden = await loadGolden("frechet_well");
     const path = join(folder, "shapes.npz");
-    await writeNpz(path, { mu: tensorOf(golden, "in.mu1"), sigma: tensorOf(golden, "in.sigma1").slice([{ stop: 3 }]) });
+    await writeNpz(path, { mu: golden.tensor("in.mu1"), sigma: golden.tensor("in.sigma1").slice([{ stop: 3 }]) });
     await expect(readStatistics(path)).rejects.toThrow(/"sigma" is float64 \[3, \d+\], expected float64/);
   });
 

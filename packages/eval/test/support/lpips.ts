@@ -2,7 +2,7 @@
 import type { Tensor } from "@dcae/core";
 import { mul, sub, type Value } from "@dcae/core/graph";
 import type { LpipsOptions } from "@dcae/core/nets";
-import type { GoldenCase } from "./golden.js";
+import type { GoldenCase } from "@dcae/test-support/golden";
 
 export function optionsOf({ config }: GoldenCase): Required<LpipsOptions> {
   const widths =

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Image, saveImage } from "@dcae/core";
-import { formulaImage } from "./hash-fill.js";
+import { formulaImage } from "@dcae/test-support/hash-fill";
 
 /** Writes pictures as PNG under their names. */
 export async function writePictures(folder: string, pictures: Readonly<Record<string, Image>>): Promise<string> {

@@ -5,23 +5,16 @@
 import { abs, createScope, input, reduceMean, sub, type Tensor, type Value } from "@dcae/core/graph";
 import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
+import { expectClose, GRADIENT_TOLERANCE } from "@dcae/test-support/compare";
+import { buildGoldenBlock } from "@dcae/test-support/golden-blocks";
+import { type DcAeCase, dcAeCases, officialConfigOf } from "@dcae/test-support/golden-dcae";
+import { runValues } from "@dcae/test-support/run-graph";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  type GoldenCase,
-  goldenInfo,
-  goldenNames,
-  loadGolden,
-  officialConfigOf,
-  tensorOf,
-} from "../../../core/test/support/golden.js";
-import { buildGoldenBlock } from "../../../core/test/support/golden-blocks.js";
 import { type GradientOptions, gradients } from "../../src/autodiff/index.js";
 import { optimizeForward } from "../../src/rewrite/index.js";
-import { expectClose, GRADIENT_TOLERANCE } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { runValues } from "../support/run-values.js";
 
-const names = goldenNames().filter((name) => "grad" in goldenInfo(name));
+const names = dcAeCases.names((info) => "grad" in info);
 
 const engines = new Map<string, Engine>();
 beforeAll(async () => {
@@ -29,14 +22,14 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([...engines.values()].map((engine) => engine.dispose())));
 
-function forwardOf(golden: GoldenCase): ReturnType<typeof buildGoldenBlock> {
+function forwardOf(golden: DcAeCase): ReturnType<typeof buildGoldenBlock> {
   if (golden.kind !== "dcae") return buildGoldenBlock(golden);
   const config = parseOfficialConfig(officialConfigOf(golden));
   return (scope, x) => dcAeDecode(scope, dcAeEncode(scope, x, config), config);
 }
 
 test("there are blocks and whole autoencoders with gradients", () => {
-  expect(new Set(names.map((name) => goldenInfo(name).group))).toEqual(new Set(["autoencoder", "block"]));
+  expect(new Set(names.map((name) => dcAeCases.info(name).group))).toEqual(new Set(["autoencoder", "block"]));
 });
 
 interface Form extends GradientOptions {
@@ -56,10 +49,10 @@ const CASES: readonly (readonly [engine: string, form: string, Form])[] = [
 
 describe.each(names)("%s", (name) => {
   test.each(CASES)("gradients on %s, %s", async (engineName, _, form) => {
-    const golden = await loadGolden(name);
+    const golden = await dcAeCases.load(name);
     const scope = createScope({ training: golden.mode === "train" });
     const [inputName] = golden.grad!.wrt;
-    const [x, target] = [tensorOf(golden, inputName), tensorOf(golden, golden.grad!.target)];
+    const [x, target] = [golden.tensor(inputName), golden.tensor(golden.grad!.target)];
     const xValue = input("x", x.shape);
     const y = forwardOf(golden)(scope, xValue);
     const loss = form.of(reduceMean(abs(sub(y, input("target", target.shape)))));
@@ -73,10 +66,10 @@ describe.each(names)("%s", (name) => {
     const values = gradients(loss, wrt, form);
     const outputs = Object.fromEntries(values.map((value, i) => [`gradient${i}`, value]));
     const results = await runValues(engines.get(engineName)!, { loss, ...outputs }, { x, target }, golden.weights);
-    expectClose(results.loss as Tensor, tensorOf(golden, "out.loss"), GRADIENT_TOLERANCE);
-    expectClose(results.gradient0 as Tensor, tensorOf(golden, `grad.${inputName}`), GRADIENT_TOLERANCE, inputName);
+    expectClose(results.loss as Tensor, golden.tensor("out.loss"), GRADIENT_TOLERANCE);
+    expectClose(results.gradient0 as Tensor, golden.tensor(`grad.${inputName}`), GRADIENT_TOLERANCE, inputName);
     weightNames.forEach((key, i) => {
-      const expected = tensorOf(golden, `grad.w.${key}`);
+      const expected = golden.tensor(`grad.w.${key}`);
       expectClose(results[`gradient${i + 1}`] as Tensor, expected, GRADIENT_TOLERANCE, key);
     });
   });

@@ -26,18 +26,14 @@ import {
   type Value,
   type ValueOf,
 } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expectClose } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { runValues } from "@dcae/test-support/run-graph";
+import { describe, expect, test } from "vitest";
 import { type GradientForms, type GradientOptions, gradients } from "../../src/autodiff/index.js";
 import { optimizeForward } from "../../src/rewrite/index.js";
-import { expectClose } from "../support/compare.js";
-import { runValues } from "../support/run-values.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const SHAPE = [2, 3, 4, 5] as const;
 const [x, w, b, c] = [input("x", SHAPE), input("w", [3]), input("b", [3]), input("c", SHAPE)];

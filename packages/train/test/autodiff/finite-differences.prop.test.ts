@@ -18,18 +18,14 @@ import {
   Tensor,
   type Value,
 } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
+import { useEngine } from "@dcae/test-support/engine";
+import { runValues } from "@dcae/test-support/run-graph";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type GradientOptions, gradients, NON_DIFFERENTIABLE } from "../../src/autodiff/index.js";
 import { type OpCase, opCases, type Sizes } from "../support/op-cases.js";
-import { runValues } from "../support/run-values.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const sizes: fc.Arbitrary<Sizes> = fc.record({
   n: fc.integer({ min: 1, max: 3 }),

@@ -14,9 +14,9 @@ import {
   type Value,
 } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
+import { runValues } from "@dcae/test-support/run-graph";
 import { expect, test } from "vitest";
 import { backpropagate, gradients } from "../../src/autodiff/index.js";
-import { runValues } from "../support/run-values.js";
 
 function threeLayers(): { loss: Value; weights: Value[]; forward: Set<Value> } {
   const scope = createScope();

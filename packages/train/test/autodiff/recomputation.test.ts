@@ -14,12 +14,12 @@ import {
   type Value,
 } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
+import { relativeError } from "@dcae/test-support/compare";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
 import { programMemory } from "../../../core/src/runtime/program-memory.js";
 import { chooseCheckpoints, cutPoints, gradients, recomputation } from "../../src/autodiff/index.js";
 import { completeWeights } from "../../src/step/index.js";
-import { relativeError } from "../support/compare.js";
-import { NO_WEIGHTS } from "../support/weights.js";
 
 function stack(
   blocks: number,

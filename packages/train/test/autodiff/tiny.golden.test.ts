@@ -6,12 +6,12 @@ import { createScope, input, mul, reduceSum, type Tensor, type Value } from "@dc
 import { openCheckpoint } from "@dcae/core/internal";
 import { tinyDecode, tinyEncode } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
+import { expectClose } from "@dcae/test-support/compare";
+import { runValues } from "@dcae/test-support/run-graph";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/index.js";
 import { forwardForm, gradientForms } from "../../src/step/index.js";
-import { expectClose } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { runValues } from "../support/run-values.js";
 
 const folder = fileURLToPath(new URL("../../../core/test/golden/tiny/", import.meta.url));
 const SNAPSHOT = "_diffusers";

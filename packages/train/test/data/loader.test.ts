@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createImage, imageToTensor } from "@dcae/core";
 import { cropImage, encodeImage, resizeImage } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -15,9 +16,8 @@ import {
   sceneSource,
 } from "../../src/index.js";
 import { drawScene } from "../../src/scenes/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 let pictures: RecipeSource;
 let spoiled: RecipeSource;
 

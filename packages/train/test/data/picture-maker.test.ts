@@ -3,11 +3,11 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ConfigError, EngineError } from "@dcae/core";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, expect, test } from "vitest";
 import { createPictureMaker } from "../../src/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 const view = { size: 1, corner: null, flip: false };
 const scene = (seed: number) => ({ kind: "scene" as const, seed });
 

@@ -3,6 +3,7 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createImage } from "@dcae/core";
 import { encodeImage } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   createPictureLoader,
@@ -13,10 +14,9 @@ import {
   shardSource,
 } from "../../src/index.js";
 import { tarArchive, tarMember } from "../support/tar.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { zipArchive } from "../support/zip.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
 /** One color per source, to tell them apart in a batch. */
 const colored = (red: number) => encodeImage(createImage(12, 12, [red, 0, 0]), "png");

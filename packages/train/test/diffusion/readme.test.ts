@@ -3,10 +3,10 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as core from "@dcae/core";
 import * as diffusion from "@dcae/diffusion";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import * as trainDiffusion from "../../src/diffusion/index.js";
 import { drawScene } from "../../src/scenes/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
 const MODULES = new Map<string, unknown>([
   ["@dcae/core", core],
@@ -45,7 +45,7 @@ async function programWith(word: string, replacements: Readonly<Record<string, s
   ) => Promise<void>;
 }
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 
 test("a diffusion training from a program", async () => {
   const photos = join(folder, "photos");

@@ -2,6 +2,7 @@
 import { appendFile, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadSharp } from "@dcae/core/image";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
 import {
   crc32c,
@@ -17,9 +18,8 @@ import {
   saveCurves,
 } from "../../src/index.js";
 import { niceTicks } from "../../src/logging/curves.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("CRC-32C", () => {

@@ -16,16 +16,16 @@ import {
   ZEROS,
 } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
+import { expectWithin } from "@dcae/test-support/compare";
+import { runValues } from "@dcae/test-support/run-graph";
+import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/index.js";
 import { overlayScope } from "../../src/graph/overlay-scope.js";
 import { chainUpdates } from "../../src/graph/substitute.js";
 import { adaptiveWeight, discriminatorLoss, ganGate, generatorLoss, l1Loss, patchGan } from "../../src/losses/index.js";
-import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenJson, goldenNames, loadTrainingCase } from "../support/golden.js";
-import { runValues } from "../support/run-values.js";
-import { memoryWeights } from "../support/weights.js";
+import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 
 describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   let engine: Engine;
@@ -38,7 +38,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     new Map([...scope.parameters.values()].map((spec) => [spec.name, scope.parameter(spec.name, spec.shape)]));
 
   test.each(goldenNames("gan_losses"))("%s", async (name) => {
-    const { config, tolerance, tensor } = await loadTrainingCase(name);
+    const { config, tolerance, tensor } = await loadGolden(name);
     const real = tensor("in.logits_real");
     const [r, f] = [input("r", real.shape), input("f", real.shape)];
     const [hinge, vanilla, g] = [
@@ -85,7 +85,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
   describe.each(goldenNames("patchgan"))("%s", (name) => {
     test("logits, running statistics, losses and gradients", async () => {
-      const { config, tolerance, tensor, below } = await loadTrainingCase(name);
+      const { config, tolerance, tensor, below } = await loadGolden(name);
       const options = { width: config.ndf, layers: config.n_layers };
       const shape = tensor("in.real").shape;
       const [real, fake] = [input("real", shape), input("fake", shape)];
@@ -129,7 +129,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   });
 
   test.each(goldenNames("adaptive_weight"))("%s", async (caseName) => {
-    const { config, tolerance, tensor, below } = await loadTrainingCase(caseName);
+    const { config, tolerance, tensor, below } = await loadGolden(caseName);
     const [hidden, target] = [input("hidden", tensor("in.hidden").shape), input("target", tensor("in.target").shape)];
     const trained = (name: string) =>
       parameter({ name, shape: tensor(`w.${name}`).shape, dtype: "float32", init: ZEROS, trainable: true });

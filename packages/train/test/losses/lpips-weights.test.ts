@@ -1,10 +1,10 @@
 /** Loading the published LPIPS files: names, checks, and what to do when they aren't there. */
 import { Tensor } from "@dcae/core/graph";
 import { lpipsWeights } from "@dcae/core/nets";
+import { memoryWeights } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
 import { openLpipsWeights } from "../../src/index.js";
 import { goldenJson } from "../support/golden.js";
-import { memoryWeights } from "../support/weights.js";
 
 const manifest = goldenJson("manifest_lpips_vgg16");
 const listed = manifest.tensors as { name: string; shape: number[]; torchvision?: string }[];

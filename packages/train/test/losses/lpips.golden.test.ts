@@ -12,16 +12,18 @@ import {
   Tensor,
   type Value,
 } from "@dcae/core/graph";
+import { imagesToTensor } from "@dcae/core/image";
 import { type LpipsNorm, lpips } from "@dcae/core/nets";
 import type { Engine } from "@dcae/core/runtime";
+import { expectWithin } from "@dcae/test-support/compare";
+import type { RawConfig } from "@dcae/test-support/golden";
+import { formulaImage, hashFilledWeights, type ManifestEntry } from "@dcae/test-support/hash-fill";
+import { runValues } from "@dcae/test-support/run-graph";
+import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/index.js";
-import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenJson, goldenNames, loadTrainingCase, type RawConfig } from "../support/golden.js";
-import { formulaImages, hashFill } from "../support/hash-fill.js";
-import { runValues } from "../support/run-values.js";
-import { memoryWeights } from "../support/weights.js";
+import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 
 describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   let engine: Engine;
@@ -46,12 +48,14 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   /** The trunk's last two stages have one width, of which the cases name one. */
   const widthsOf = ({ widths }: RawConfig) => [...widths, widths.at(-1)];
   const normOf = ({ impl }: RawConfig) => (impl === "torchmetrics" ? "official-evaluation" : "lpips");
+  const pictures = (seeds: readonly number[], height: number, width: number) =>
+    imagesToTensor(seeds.map((seed) => formulaImage(width, height, seed)));
   const isHashFilled = (name: string) => goldenJson(name).config.hashfill === true;
   const names = goldenNames("lpips_distance");
 
   describe.each(names.filter((name) => !isHashFilled(name)))("%s", (name) => {
     test("distance, terms and gradient", async () => {
-      const { config, tolerance, tensor, below } = await loadTrainingCase(name);
+      const { config, tolerance, tensor, below } = await loadGolden(name);
       const img0 = tensor("in.img0");
       const { values } = graph(img0.shape, widthsOf(config), normOf(config), config.normalize === true);
       const images = { img0, img1: tensor("in.img1") };
@@ -63,16 +67,15 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   });
 
   test.each(names.filter(isHashFilled))("%s", async (name) => {
-    const { config, tolerance, tensor } = await loadTrainingCase(name);
+    const { config, tolerance, tensor } = await loadGolden(name);
     const { h, w, seeds0, seeds1 } = config.formula_image;
     const { scope, values } = graph([seeds0.length, 3, h, w], widthsOf(config), normOf(config));
-    const manifest = goldenJson("manifest_lpips_vgg16").tensors as { k: number; name: string; shape: number[] }[];
+    const manifest = goldenJson("manifest_lpips_vgg16").tensors as ManifestEntry[];
     expect(manifest.map(({ name, shape }) => `${name} ${shape}`).sort()).toEqual(
       [...scope.parameters.values()].map(({ name, shape }) => `${name} ${shape}`).sort(),
     );
-    const weights = memoryWeights(manifest.map(({ k, name, shape }) => [name, hashFill(k, name, shape)] as const));
-    const images = { img0: formulaImages(seeds0, h, w), img1: formulaImages(seeds1, h, w) };
-    const results = await runValues(engine, values, images, weights);
+    const images = { img0: pictures(seeds0, h, w), img1: pictures(seeds1, h, w) };
+    const results = await runValues(engine, values, images, hashFilledWeights(manifest));
     expectWithin(results.distance!, tensor("out.distance"), tolerance, "distance");
     expectWithin(results.perLayer!, tensor("out.per_layer"), tolerance, "terms");
     const crop = { stop: config.grad_crop };
@@ -97,7 +100,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
       const value = name.endsWith("bias") ? -100 : 0.1;
       return [name, Tensor.full(shape, value)] as const;
     });
-    const images = { x: formulaImages([3], 16, 16) };
+    const images = { x: pictures([3], 16, 16) };
     const results = await runValues(engine, { distance, gradient: gradient! }, images, memoryWeights(tensors));
     expect(results.distance!.toNested()).toEqual([0]);
     expect([...results.gradient!.toFloat32()].every((v) => v === 0)).toBe(true);

@@ -1,12 +1,12 @@
 /** Updates of CAME on matrices, convolutions and vectors against the reference; what it refuses. */
 import { createProgram, input, parameter, Tensor, type Value, ZEROS } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
+import { expectWithin, relativeError } from "@dcae/test-support/compare";
+import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CameOptions, came, type NamedValue } from "../../src/optimizer/index.js";
-import { expectWithin, relativeError } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenNames, loadTrainingCase } from "../support/golden.js";
-import { memoryWeights, NO_WEIGHTS } from "../support/weights.js";
+import { goldenNames, loadGolden } from "../support/golden.js";
 
 const weight = (name: string, shape: readonly number[]): NamedValue => ({
   name,
@@ -44,7 +44,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   }
 
   test.each(goldenNames("came", "diffusion"))("%s", async (name) => {
-    const { config, tolerance, tensor } = await loadTrainingCase(name, "diffusion");
+    const { config, tolerance, tensor } = await loadGolden(name, "diffusion");
     const numbers = Array.from({ length: config.n_params }, (_, i) => i);
     const initial = new Map(numbers.map((i) => [`p${i}`, tensor(`in.p${i}`)]));
     expect(config.steps).toBeGreaterThan(0);

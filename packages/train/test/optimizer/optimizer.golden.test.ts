@@ -1,6 +1,9 @@
 /** Schedules, and trajectories of AdamW with clipping and averages, against the reference. */
 import { add, cast, createProgram, input, parameter, Tensor, type Value, ZEROS } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
+import { expectClose, expectWithin } from "@dcae/test-support/compare";
+import type { RawConfig } from "@dcae/test-support/golden";
+import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   adamW,
@@ -10,10 +13,8 @@ import {
   scheduleEnd,
   stateParameter,
 } from "../../src/optimizer/index.js";
-import { expectClose, expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenJson, goldenNames, loadTrainingCase, type RawConfig } from "../support/golden.js";
-import { memoryWeights, NO_WEIGHTS } from "../support/weights.js";
+import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 
 describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   let engine: Engine;
@@ -58,7 +59,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
   describe("lr_schedules", () => {
     test.each(Object.keys(goldenJson("lr_schedules").config.schedules))("%s", async (name) => {
-      const golden = await loadTrainingCase("lr_schedules");
+      const golden = await loadGolden("lr_schedules");
       const config = golden.config.schedules[name];
       const step = stateParameter("step", [], "int32");
       const rate = learningRate(scheduleOf(config), cast(step, "float32"));
@@ -84,7 +85,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     };
 
     test.each(Object.entries(rates))("%s", async (name, schedule) => {
-      const { config, tensor } = await loadTrainingCase("lr_schedules", "diffusion");
+      const { config, tensor } = await loadGolden("lr_schedules", "diffusion");
       const step = input("step", []);
       const rate = learningRate(schedule(config), step);
       const program = await engine.load(createProgram(name, { rate }), NO_WEIGHTS);
@@ -95,7 +96,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     });
 
     test("ema_decay, by what an average of 0 takes of a 1", async () => {
-      const { config, tensor } = await loadTrainingCase("lr_schedules", "diffusion");
+      const { config, tensor } = await loadGolden("lr_schedules", "diffusion");
       const weight = { name: "one", value: input("one", []) };
       const options = { decay: config.ema_decay, warmupSteps: config.ema_warmup };
       const [[name, average]] = [...emaUpdates([weight], input("count", []), options)] as [[string, Value]];
@@ -120,7 +121,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
   describe.each(goldenNames("adamw_trajectory"))("%s", (name) => {
     test("trajectory", async () => {
-      const { config, tolerance, tensor, below } = await loadTrainingCase(name);
+      const { config, tolerance, tensor, below } = await loadGolden(name);
       const names = config.param_order as string[];
       const initial = below("in.param.");
       const weights = names.map((key) => {

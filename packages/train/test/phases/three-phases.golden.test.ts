@@ -2,6 +2,10 @@
 import { createProgram, createScope, input, type Program, Tensor } from "@dcae/core/graph";
 import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
+import type { Tolerance } from "@dcae/test-support/compare";
+import { expectWithin } from "@dcae/test-support/compare";
+import type { RawConfig } from "@dcae/test-support/golden";
+import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   adversarialStep,
@@ -18,14 +22,12 @@ import {
   stateProgram,
   stepProgram,
 } from "../../src/index.js";
-import { expectWithin } from "../support/compare.js";
 import { ENGINES } from "../support/engines.js";
-import { goldenNames, loadTrainingCase, type RawConfig, type Tolerance } from "../support/golden.js";
-import { memoryWeights } from "../support/weights.js";
+import { goldenNames, loadGolden } from "../support/golden.js";
 
 const [CASE] = goldenNames("train_phases") as [string];
 
-const golden = await loadTrainingCase(CASE);
+const golden = await loadGolden(CASE);
 
 const optimizer = (name: string, config: RawConfig): OptimizerOptions => ({
   name,

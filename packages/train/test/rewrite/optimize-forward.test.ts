@@ -12,8 +12,10 @@ import {
   topologicalOrder,
   type Value,
 } from "@dcae/core/graph";
-import { createEngine, type Engine } from "@dcae/core/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expectClose, GRADIENT_TOLERANCE } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
+import { expect, test } from "vitest";
 import {
   type AdversarialOptions,
   adversarialStep,
@@ -28,14 +30,8 @@ import {
   stateProgram,
   stepProgram,
 } from "../../src/index.js";
-import { expectClose, GRADIENT_TOLERANCE } from "../support/compare.js";
-import { NO_WEIGHTS } from "../support/weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const IMAGES = [2, 3, 16, 16] as const;
 

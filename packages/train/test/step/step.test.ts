@@ -1,8 +1,11 @@
 /** Steps as programs: accumulation, averages, alternating GAN updates, fresh state. */
 import { conv, norm } from "@dcae/core/blocks";
 import { createRandom, input, reduceMean, type Scope, sizeOf, square, sub, Tensor, type Value } from "@dcae/core/graph";
-import { createEngine, type Engine, type EngineState, type LoadedProgram } from "@dcae/core/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { EngineState, LoadedProgram } from "@dcae/core/runtime";
+import { expectClose } from "@dcae/test-support/compare";
+import { useEngine } from "@dcae/test-support/engine";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
+import { expect, test } from "vitest";
 import {
   type AdversarialOptions,
   accumulationPrograms,
@@ -16,14 +19,8 @@ import {
   stepProgram,
   type TrainingObjective,
 } from "../../src/index.js";
-import { expectClose } from "../support/compare.js";
-import { NO_WEIGHTS } from "../support/weights.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const IMAGES = [2, 3, 16, 16] as const;
 

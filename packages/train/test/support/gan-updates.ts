@@ -1,6 +1,7 @@
 /** The first updates of a tiny adversarial training, stage by stage as a run makes them. */
 import type { Engine } from "@dcae/core";
 import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
+import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect } from "vitest";
 import {
   autoencoderStages,
@@ -12,7 +13,6 @@ import {
 } from "../../src/index.js";
 import { loadStages } from "../../src/trainer/update-stage.js";
 import { TINY_PHASES, tinyTraining } from "./tiny-training.js";
-import { NO_WEIGHTS } from "./weights.js";
 
 const UPDATES = 4;
 

@@ -1,13 +1,13 @@
 /** Every op's value and gradient on the pure backends of TensorFlow.js against ONNX Runtime, with the cases of finite differences. */
 import { createRandom, input, mul, OP_NAMES, type OpName, reduceSum, sizeOf, Tensor } from "@dcae/core/graph";
 import { createEngine, type Engine } from "@dcae/core/runtime";
+import { relativeError } from "@dcae/test-support/compare";
+import { runValues } from "@dcae/test-support/run-graph";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gradients } from "../../src/autodiff/index.js";
 import { createTfjsEngine } from "../../src/tfjs/index.js";
-import { relativeError } from "../support/compare.js";
 import { opCases, type Sizes } from "../support/op-cases.js";
-import { runValues } from "../support/run-values.js";
 
 let onnx: Engine;
 /** All of them: tfjs has one current backend, so the tests of one are done before the next starts. */

@@ -17,12 +17,12 @@ import {
   ZEROS,
 } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
+import { expectClose } from "@dcae/test-support/compare";
+import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { completeWeights, createTrainingState, gradientStep, stepProgram } from "../../src/index.js";
 import { createTfjsEngine, type TfjsEngine } from "../../src/tfjs/index.js";
-import { expectClose } from "../support/compare.js";
-import { memoryWeights, NO_WEIGHTS } from "../support/weights.js";
 
 let engine: TfjsEngine;
 beforeAll(async () => {

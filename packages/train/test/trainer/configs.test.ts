@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { add, createProgram, input, mul, parameter, reshape } from "@dcae/core/graph";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
 import {
   describeModel,
@@ -17,10 +18,9 @@ import {
   trainingRecipe,
   trainingRecipes,
 } from "../../src/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 
 describe("recipes", () => {
   test("have names of their own, a command, and no results that nobody measured", () => {

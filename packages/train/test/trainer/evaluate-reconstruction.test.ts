@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createEngine, type Engine, saveImage } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import { modelParameters } from "@dcae/core/models";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   createTrainingState,
@@ -17,10 +18,9 @@ import {
 } from "../../src/index.js";
 import { drawScene } from "../../src/scenes/index.js";
 import { shareOut } from "../../src/trainer/evaluate-reconstruction.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { tinyTraining } from "../support/tiny-training.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 const model = describeModel(tinyTraining());
 const weights = initialWeights(modelParameters(model), 0);
 let engine: Engine;

@@ -1,13 +1,9 @@
 /** When the adversarial losses set in: every combination of schedule, start, accumulation and phase, over four updates. */
-import { createEngine, type Engine } from "@dcae/core";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { describe, test } from "vitest";
 import { expectGates } from "../support/gan-updates.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 describe.each([1, 2, 3] as const)("phase %i", (phase) => {
   describe.each(["both", "alternate"] as const)("%s", (schedule) => {

@@ -1,13 +1,9 @@
 /** When the adversarial losses set in, over four updates of phase 3; all phases and more starts are in the soak test. */
-import { createEngine, type Engine } from "@dcae/core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { describe, expect, test } from "vitest";
 import { expectGates, ganUpdates } from "../support/gan-updates.js";
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 describe.each(["both", "alternate"] as const)("%s", (schedule) => {
   test.each([1, 2])("start 3, %i batches per update", async (accumulate) => {

@@ -4,15 +4,15 @@ import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createRandom } from "@dcae/core/graph";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { openCheckpointFolder, readMetrics } from "../../src/index.js";
 import { bundleSources } from "../support/bundle-sources.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, statePath } from "../support/train.js";
 
 const STEPS = 24;
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 // Threads make the pictures here, unlike in the tests of the sources.
 const config = JSON.stringify(
   tinyTraining([{ ...TINY_PHASES.one, steps: STEPS, checkpointEvery: 1, keep: 2, evaluateEvery: 10 }], {

@@ -2,8 +2,9 @@
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { createEngine, type Engine } from "@dcae/core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
+import { describe, expect, test } from "vitest";
 import {
   openCheckpointFolder,
   readMetrics,
@@ -12,16 +13,11 @@ import {
   type TrainingConfig,
   TrainingError,
 } from "../../src/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, statePath, train } from "../support/train.js";
 
-const folder = await temporaryFolder();
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const folder = temporaryFolder();
+const engine = useEngine();
 
 const begin = (name: string, config?: TrainingConfig, more?: Partial<TrainAutoencoderOptions>) =>
   train(engine, join(folder, name), config, more);

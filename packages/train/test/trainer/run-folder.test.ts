@@ -3,10 +3,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { createEngine, DataError, type Engine } from "@dcae/core";
+import { DataError } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import { modelParameters } from "@dcae/core/models";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
+import { describe, expect, test } from "vitest";
 import {
   autoencoderStages,
   describeModel,
@@ -17,17 +19,12 @@ import {
   withClosing,
 } from "../../src/index.js";
 import { lockRun } from "../../src/trainer/run-lock.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, train } from "../support/train.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const engine = useEngine();
 
 const config = tinyTraining([{ ...TINY_PHASES.one, steps: 4 }]);
 const phase = config.phases[0]!;

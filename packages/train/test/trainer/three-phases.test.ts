@@ -1,23 +1,20 @@
 /** The three phases of a tiny training: what they change, write and refuse. */
 import { cp, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AutoencoderDC, createEngine, type Engine, Tensor } from "@dcae/core";
+import { AutoencoderDC, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import { createScope, input, sizeOf } from "@dcae/core/graph";
 import { openCheckpoint } from "@dcae/core/internal";
 import { lpips } from "@dcae/core/nets";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { useEngine } from "@dcae/test-support/engine";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
+import { beforeAll, expect, test } from "vitest";
 import { readMetrics, type TrainAutoencoderOptions, type TrainingConfig } from "../../src/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 import { TINY_MODEL, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, tensorBytes, train } from "../support/train.js";
 
-const folder = await temporaryFolder();
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ device: "cpu", threads: 1 });
-});
-afterAll(() => engine.dispose());
+const folder = temporaryFolder();
+const engine = useEngine();
 
 const begin = (name: string, config?: TrainingConfig, more?: Partial<TrainAutoencoderOptions>) =>
   train(engine, join(folder, name), config, more);

@@ -1,4 +1,4 @@
-/** A folder for one test file, removed at the end. */
+/** A folder for one test file, removed when its tests are done. To be called at the top level of the file. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

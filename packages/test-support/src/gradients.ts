@@ -1,10 +1,13 @@
 /**
- * Gradients of graph functions, for tests only: the package itself doesn't know the autodiff, which lies above it.
- * The source is imported by path, so that the published package has no dependency on it, not even for development.
+ * Gradients and training steps for the tests of packages below train, which don't know it: the sources of train stand here, so that
+ * no published package depends on it, not even for development.
  */
 import type { Value } from "@dcae/core/graph";
-import { type GradientOptions, gradients } from "../../../train/src/autodiff/index.js";
-import { gradientForms } from "../../../train/src/step/index.js";
+import { type GradientOptions, gradients } from "@dcae/train/autodiff";
+import { gradientForms } from "@dcae/train/step";
+
+export { completeWeights, createTrainingState, gradientStep, stepProgram } from "@dcae/train/step";
+export { gradients };
 
 /** d loss / d each parameter of the map, as outputs named `grad.<parameter>`. */
 export function parameterGradients(
@@ -22,6 +25,3 @@ export const GRADIENT_FORMS: readonly (readonly [string, GradientOptions])[] = [
   ["op by op", {}],
   ["in the CPU's forms", gradientForms(true)],
 ];
-
-/** Training steps, for tests only, for the same reason. */
-export { completeWeights, createTrainingState, gradientStep, stepProgram } from "../../../train/src/step/index.js";

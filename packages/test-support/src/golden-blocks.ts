@@ -1,6 +1,4 @@
 /** Builds the graph function of a golden block case from the reference's constructor arguments. */
-
-import { parseBlockType } from "../../src/blocks/block-spec.js";
 import {
   activation,
   averagingShortcut,
@@ -16,9 +14,11 @@ import {
   norm,
   stageBlock,
   upsampleBlock,
-} from "../../src/blocks/index.js";
-import { pixelShuffle, pixelUnshuffle, type Scope, upsampleNearest2d, type Value } from "../../src/graph/index.js";
-import type { GoldenCase, RawConfig } from "./golden.js";
+} from "@dcae/core/blocks";
+import { pixelShuffle, pixelUnshuffle, type Scope, upsampleNearest2d, type Value } from "@dcae/core/graph";
+import { parseBlockType } from "../../core/src/blocks/block-spec.js";
+import type { RawConfig } from "./golden.js";
+import type { DcAeCase } from "./golden-dcae.js";
 
 type Forward = (scope: Scope, x: Value) => Value;
 
@@ -66,11 +66,11 @@ const builders: Readonly<Record<string, (config: RawConfig, headDim: number) => 
 /** Moving elements and taking means of powers of two is exact. */
 const exactKinds = ["pixel_shuffle", "pixel_unshuffle", "nearest_upsample", "shortcut_down", "shortcut_up"];
 
-export function isExact({ kind }: GoldenCase): boolean {
+export function isExact({ kind }: DcAeCase): boolean {
   return exactKinds.includes(kind);
 }
 
-export function buildGoldenBlock({ kind, config, head_dim }: GoldenCase): Forward {
+export function buildGoldenBlock({ kind, config, head_dim }: DcAeCase): Forward {
   const builder = builders[kind];
   if (builder === undefined) throw new Error(`no builder for golden kind ${kind}`);
   return builder(config, head_dim ?? 32);

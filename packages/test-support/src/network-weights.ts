@@ -1,9 +1,17 @@
 /** Closed-form weights of the metric networks as files, so that runners find them as they would find published ones. */
 import { join } from "node:path";
-import type { Tensor } from "@dcae/core";
 import { tensorEntries, type Weights, writeSafetensorsFile } from "@dcae/core/checkpoint";
-import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
-import { hashFilledWeights } from "./hash-fill.js";
+import type { Tensor } from "@dcae/core/graph";
+import type { FindNetworkOptions } from "@dcae/eval";
+import { goldenFolder } from "./golden.js";
+import { hashFilledWeights, type ManifestEntry } from "./hash-fill.js";
+
+const cases = goldenFolder(new URL("../../eval/test/golden/", import.meta.url));
+
+/** The weights of a network whose manifest is among the golden cases of eval. */
+export function networkWeights(manifest: string): Weights {
+  return hashFilledWeights(cases.json(manifest).tensors as readonly ManifestEntry[], manifest);
+}
 
 async function write(path: string, weights: Weights, keep: (name: string) => boolean): Promise<string> {
   const tensors: [string, Tensor][] = [];
@@ -14,23 +22,15 @@ async function write(path: string, weights: Weights, keep: (name: string) => boo
 
 /** Options under which the FID network and LPIPS (AlexNet) are found, and nothing else is. */
 export async function writeNetworks(folder: string): Promise<FindNetworkOptions> {
-  const alex = hashFilledWeights("manifest_lpips_alex.json");
+  const alex = networkWeights("manifest_lpips_alex");
+  const inception = networkWeights("manifest_inception_fid");
   return {
     files: {
-      DCAE_INCEPTION: await write(
-        join(folder, "inception.safetensors"),
-        hashFilledWeights("manifest_inception_fid.json"),
-        () => true,
-      ),
+      DCAE_INCEPTION: await write(join(folder, "inception.safetensors"), inception, () => true),
       DCAE_ALEXNET: await write(join(folder, "alexnet.safetensors"), alex, (name) => name.startsWith("net.")),
       DCAE_LPIPS_ALEX: await write(join(folder, "lpips.safetensors"), alex, (name) => name.startsWith("lin")),
     },
     verify: "skip",
     environment: { XDG_CACHE_HOME: join(folder, "no-cache") },
   };
-}
-
-/** Options under which no network is found. */
-export function withoutNetworks(folder: string): FindNetworkOptions {
-  return { environment: { XDG_CACHE_HOME: join(folder, "no-cache") } };
 }
