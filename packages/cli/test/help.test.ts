@@ -1,11 +1,35 @@
 /** What every command has in common: help with examples, one-line errors, exit statuses. */
+import { Command } from "commander";
 import { describe, expect, test } from "vitest";
+import { createCliIo } from "../src/cli-io.js";
+import { COMMANDS } from "../src/commands/index.js";
 import { VERSION } from "../src/package-info.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { COMMAND_TREE } from "./support/command-tree.js";
 
 const paths = COMMAND_TREE.map(({ path }) => path);
 const names = paths.filter((path) => !path.includes(" "));
+
+/** The command that takes a command line, without running it. */
+async function commandOf(line: string): Promise<string | undefined> {
+  // As a shell has it: words, quoted ones too, and where the output goes.
+  const argv = [...line.replace(/ > \S+$/, "").matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare);
+  const program = new Command("dcae");
+  for (const create of COMMANDS) program.addCommand(create(createCliIo({ stdout: () => {}, stderr: () => {} })));
+  let taken: string | undefined;
+  const prepare = (command: Command, path: string) => {
+    command.exitOverride().configureOutput({ outputError: () => {} });
+    if (path !== "" && command.commands.length === 0) {
+      command.action(() => {
+        taken = path;
+      });
+    }
+    for (const child of command.commands) prepare(child, `${path} ${child.name()}`.trimStart());
+  };
+  prepare(program, "");
+  await program.parseAsync(argv as string[], { from: "user" });
+  return taken;
+}
 
 test("--help lists every command, on stdout", async () => {
   const help = await succeed("--help");
@@ -29,6 +53,21 @@ describe.each(paths)("%s", (path) => {
     expect(help).toContain(`Usage: dcae ${path}`);
     expect(help).toMatch(new RegExp(`Examples:\\n  # .+\\n  \\$ dcae ${path} ?`));
     expect(await succeed(...words.slice(0, -1), "help", words.at(-1) as string)).toBe(help);
+  });
+
+  test("its description breaks lines between sentences only: terminals wrap the rest", async () => {
+    const { command } = COMMAND_TREE.find((entry) => entry.path === path) as (typeof COMMAND_TREE)[number];
+    for (const line of command.description().split("\n")) expect(line).toMatch(/[.)]$/);
+  });
+
+  test("its examples are command lines that it takes", async () => {
+    const help = await succeed(...words, "--help");
+    const examples = [...help.matchAll(/^ {2}\$ dcae (.*)$/gm)].map(([, line]) => line as string);
+    for (const line of examples) expect(await commandOf(line)).toMatch(new RegExp(`^${path}( |$)`));
+  });
+
+  test("defaults are words, not code", async () => {
+    expect(await succeed(...words, "--help")).not.toMatch(/default: [[{]/);
   });
 
   test("an unknown option is one line, and a usage failure", async () => {

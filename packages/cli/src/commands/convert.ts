@@ -19,12 +19,12 @@ export function convertCommand(io: CliIo): Command {
   const command = new Command("convert")
     .summary("a checkpoint in another layout or dtype")
     .description(
-      "Writes a checkpoint in the layout of its authors (official) or of the diffusers library. Values stay as they are\n" +
+      "Writes a checkpoint in the layout of its authors (official) or of the diffusers library. Values stay as they are " +
         "unless --dtype is given. Only one array at a time is in memory.",
     )
     .addOption(modelOption("--from <model>"))
     .requiredOption("--to <dir>", "folder of the new checkpoint");
-  addHubOptions(addSaveOptions(command, formatOption().makeOptionMandatory()));
+  addHubOptions(addSaveOptions(command, formatOption("").makeOptionMandatory()));
   command.option("--json", "print the result as JSON");
   addExamples(command, [
     {

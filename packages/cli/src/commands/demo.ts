@@ -48,8 +48,8 @@ export function demoCommand(io: CliIo): Command {
   const command = new Command("demo")
     .summary("pictures to latents and back, and new pictures, with the models that come along")
     .description(
-      "Draws a picture of every class, encodes and decodes them with the small model that comes with dcae, and writes the\n" +
-        "originals above their reconstructions; then samples new pictures with the small diffusion model. Needs no network\n" +
+      "Draws a picture of every class, encodes and decodes them with the small model that comes with dcae, and writes the " +
+        "originals above their reconstructions; then samples new pictures with the small diffusion model. Needs no network " +
         "and no files.",
     )
     .requiredOption("-o, --out <dir>", "folder for the pictures; those of an earlier demo are replaced")

@@ -30,7 +30,7 @@ export function denoiseCommand(io: CliIo): Command {
   addDenoiserOptions(command)
     .requiredOption("--x <file>", ".npy with noisy latents [N,C,S,S], in the scale that the model works in")
     .requiredOption("--t <file>", ".npy with the model time of each, [N] (0 to 1000, for flow models 0 to 1)")
-    .option("--labels <file>", ".npy with the class of each, integers [N]; the class behind the last one means none")
+    .option("--labels <file>", ".npy with the class of each, integers [N]; one past the last class means none")
     .requiredOption("-o, --out <file>", ".npy or .safetensors file: [N,C,S,S], or [N,2C,S,S] with a learned variance");
   addDeviceOptions(command);
   addExamples(command, [

@@ -18,7 +18,7 @@ export function doctorCommand(io: CliIo): Command {
   const command = new Command("doctor")
     .summary("what runs on this machine")
     .description(
-      "Looks at Node, ONNX Runtime and its devices, picture support, memory and the hub's cache, and says what to install\n" +
+      "Looks at Node, ONNX Runtime and its devices, picture support, memory and the hub's cache, and says what to install " +
         "for what doesn't work. Exits with 1 when models can't run at all. Makes no request.",
     )
     .option("--json", "print JSON");

@@ -23,8 +23,8 @@ export function exportCommand(io: CliIo): Command {
   const command = new Command("export")
     .summary("ONNX files with dynamic batch, height and width")
     .description(
-      "Writes encoder.onnx (x to latent; an SD-VAE: to moments) and decoder.onnx (latent to picture) with dynamic batch,\n" +
-        "height and width, and export.json. Large weights go to a .onnx_data file beside the model. Every file is loaded\n" +
+      "Writes encoder.onnx (x to latent; an SD-VAE: to moments) and decoder.onnx (latent to picture) with dynamic batch, " +
+        "height and width, and export.json. Large weights go to a .onnx_data file beside the model. Every file is loaded " +
         "again and compared with the model at several sizes before it gets its name.",
     )
     .addOption(modelOption())

@@ -8,7 +8,7 @@ import { type DcAeDescription, finetuneConfig, loadTrainingConfig, type Training
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
-import { addHubOptions, type HubFlags, modelSource, openModel } from "../options/model-options.js";
+import { addHubOptions, type HubFlags, modelOption, modelSource, openModel } from "../options/model-options.js";
 import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
 import { applyFlags, type Chosen, fileOfRun, parseSources } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
@@ -38,10 +38,7 @@ export function finetuneCommand(io: CliIo): Command {
       "Trains chosen parameters of a checkpoint further, by default the decoder, so that latents stay what they are.\n" +
         "It makes a training of one phase, and everything else is as in `dcae train`.",
     )
-    .option(
-      "-m, --model <model>",
-      "repository of the Hugging Face hub, folder, weight file, or name of a published model or of the one that comes with dcae",
-    )
+    .addOption(modelOption().makeOptionMandatory(false))
     .option(
       "--train <names>",
       'what trains: places of official names, separated by commas, "*" for anything (default: decoder)',

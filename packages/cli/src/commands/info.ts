@@ -51,7 +51,10 @@ export function infoCommand(io: CliIo): Command {
       "Shows configuration, parameters per part, latent shape and multiply-accumulates (MACs) of a model.\n" +
         "The name of a published model needs neither weights nor network.",
     )
-    .argument("<model>", "published model, folder, weight file, config.json, or repository of the hub (is downloaded)")
+    .argument(
+      "<model>",
+      "published model, folder, weight file, config.json, or repository of the hub (it is downloaded)",
+    )
     .option("--size <n|WxH>", "picture size that latent shape and MACs are for (default: 512)", parseSize);
   addHubOptions(command).option("--json", "print JSON");
   addExamples(command, [

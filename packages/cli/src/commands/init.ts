@@ -23,7 +23,7 @@ export function initCommand(io: CliIo): Command {
   const command = new Command("init")
     .summary("a fresh checkpoint with random weights")
     .description(
-      "Writes a checkpoint with random weights, initialized as the reference does: the start of a training run, or a model\n" +
+      "Writes a checkpoint with random weights, initialized as the reference does: the start of a training run, or a model " +
         "of the right shape to try things with. The same seed gives the same weights, in either format.",
     )
     .option("--preset <name>", "the architecture of a published model")

@@ -61,10 +61,10 @@ export function latentsCommand(io: CliIo): Command {
     .option("--flips", "also the latents of the mirrored pictures")
     .option(
       "--scaling-factor <x|measure>",
-      "instead of the model's factor; measure: 1 / RMS of the latents of 256 of the pictures",
+      "of (z - shift) * factor, instead of the model's; measure: 1 / RMS of the shifted latents of 256 of the pictures",
       parseScale,
     )
-    .option("--shift-factor <x>", "subtract this before scaling, instead of what the model says", parseNumber)
+    .option("--shift-factor <x>", "of (z - shift) * factor, instead of the model's", parseNumber)
     .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
     .option("--count <n>", `with --data ${SYNTHETIC}: number of scenes`, parseCount)
     .option("--seed <n>", "of the scenes, and of the noise of an SD-VAE (default: 0)", parseSeed)

@@ -67,9 +67,9 @@ export function reconstructCommand(io: CliIo): Command {
   const command = new Command("reconstruct")
     .summary("pictures through the autoencoder and back")
     .description(
-      "Encodes and decodes pictures. For each NAME it writes NAME-reconstruction.png and NAME-side-by-side.png (original\n" +
+      "Encodes and decodes pictures. For each NAME it writes NAME-reconstruction.png and NAME-side-by-side.png (original " +
         "left, reconstruction right), and report.json with the PSNR of each picture and the mean.\n" +
-        "With another --dtype than float32, pictures are also reconstructed in float32, and what the type costs is told.\n" +
+        "With another --dtype than float32, pictures are also reconstructed in float32, and what the type costs is shown.\n" +
         "Folders are searched for pictures, with their subfolders.",
     )
     .argument("<pictures...>", "pictures, or folders of pictures")

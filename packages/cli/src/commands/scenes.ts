@@ -28,8 +28,8 @@ export function scenesCommand(io: CliIo): Command {
   const command = new Command("scenes")
     .summary("draw a data set of procedural pictures")
     .description(
-      "Draws pictures with the procedural painters, one folder per class, as `train`, `latents` and `eval` read them. The same\n" +
-        "seed gives the same pictures on every machine. Pictures that are there already are kept, so that an interrupted run\n" +
+      "Draws pictures with the procedural painters, one folder per class, as `train`, `latents` and `eval` read them. The same " +
+        "seed gives the same pictures on every machine. Pictures that are there already are kept, so that an interrupted run " +
         "goes on where it stopped; those of another size are refused.",
     )
     .requiredOption("-o, --out <dir>", "folder of the data set")

@@ -19,8 +19,8 @@ export function trainCommand(io: CliIo): Command {
   const command = new Command("train")
     .summary("an autoencoder from pictures, in phases")
     .description(
-      "Trains a DC-AE as a recipe or a JSON file says: phase 1 (low resolution, everything), phase 2 (high resolution, the\n" +
-        "middle), phase 3 (low resolution, decoder head, with a GAN). Each phase leaves metrics, curves, pictures, checkpoints\n" +
+      "Trains a DC-AE as a recipe or a JSON file says: phase 1 (low resolution, everything), phase 2 (high resolution, the " +
+        "middle), phase 3 (low resolution, decoder head, with a GAN). Each phase leaves metrics, curves, pictures, checkpoints " +
         "and a model that all commands load. Ctrl-C saves and stops; --resume goes on with the same bits.",
     )
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")

@@ -35,10 +35,10 @@ export function addScaleOptions(command: Command, scaledHelp: string): Command {
     .option("--scaled", scaledHelp)
     .option(
       "--scaling-factor <x>",
-      "with --scaled: multiply by this instead of the model's factor",
+      "with --scaled, which is (z - shift) * factor: this factor instead of the model's",
       parsePositiveNumber,
     )
-    .option("--shift-factor <x>", "with --scaled: subtract this first instead of the model's", parseNumber);
+    .option("--shift-factor <x>", "with --scaled: this shift instead of the model's", parseNumber);
 }
 
 export function skipErrorsOption(): Option {
@@ -61,7 +61,7 @@ export function tiledOption(): Option {
 export function maxMemoryOption(): Option {
   return new Option(
     "--max-memory <size>",
-    "memory that the process may take, as in 4GB: larger pictures run in tiles, with the same result (DC-AE, on the CPU)",
+    "memory that the process may take, as in 4GB: larger pictures run in tiles, where the model allows them, with the same result (on the CPU)",
   ).argParser(parseMemory);
 }
 
@@ -81,11 +81,10 @@ export function addSaveOptions(command: Command, format: Option = formatOption()
     .option("--overwrite", "replace a folder that isn't empty (files other than the checkpoint's stay)");
 }
 
-export function formatOption(): Option {
-  return new Option(
-    "--format <format>",
-    "layout: the authors' or that of the diffusers library (default: official for DC-AE, diffusers for others)",
-  ).choices([...CHECKPOINT_FORMATS]);
+/** @param preset what is taken where it isn't given */
+export function formatOption(preset = " (default: official for DC-AE, diffusers for others)"): Option {
+  const help = `layout: the authors' or that of the diffusers library${preset}`;
+  return new Option("--format <format>", help).choices([...CHECKPOINT_FORMATS]);
 }
 
 /** The format that a model is saved in when none is asked for. */

@@ -71,15 +71,15 @@ export function addAutoencoderOptions(command: Command): Command {
       new Option(
         "--dtype <type>",
         "type that is computed in; int8 is for DC-AE on a CPU: faster than --optimize, with a quarter of the weights' memory, " +
-          "for an error that reconstruct tells",
+          "at a loss of quality that `dcae reconstruct` shows",
       )
         .choices([...COMPUTE_DTYPES])
         .default("float32"),
     )
     .option(
       "--calibration <paths...>",
-      "with --dtype int8: pictures, or folders of them, that the ranges of its values are observed on, scaled and cut to " +
-        "256x256 (default: four drawn scenes)",
+      "with --dtype int8: pictures, or folders of them, on which the ranges of values are observed; they are scaled and cut " +
+        "to 256x256 (default: four drawn scenes)",
     )
     .addOption(threadsOption())
     .addOption(optimizeOption())
@@ -116,7 +116,7 @@ function deviceOption(): Option {
 }
 
 /** Threads that work on one operator wait for the slowest of them. */
-export const THREADS_HELP = "(default: all cores; where other programs use the cores, 1 may take half the time)";
+export const THREADS_HELP = "(default: all cores; where other programs keep them busy, 1 can be twice as fast)";
 
 function threadsOption(): Option {
   return new Option("--threads <n>", `CPU threads ${THREADS_HELP}`).argParser(parseCount);

@@ -107,7 +107,9 @@ export function addSamplingOptions(command: Command): Command {
     )
     .option("--guidance-channels <n>", "how many of the first channels are guided (default: all)", parseCount)
     .addOption(
-      new Option("--sampler <name>", "default: the one that the model was published with").choices([...SAMPLERS]),
+      new Option("--sampler <name>", "how steps are taken (default: as the model was published)").choices([
+        ...SAMPLERS,
+      ]),
     )
     .option("--steps <n>", "steps of the sampler (default: the sampler's own)", parseCount)
     .option("--seed <n>", "of the noise (default: 0)", parseSeed);
@@ -118,10 +120,10 @@ export function addDecoderOptions(command: Command): Command {
     .option("--autoencoder <model>", "decodes with this one instead of the model's own")
     .option(
       "--scaling-factor <x>",
-      "what latents were multiplied by, instead of the model's factor",
+      "of the latents, (z - shift) * factor: this factor instead of the model's",
       parsePositiveNumber,
     )
-    .option("--shift-factor <x>", "what was subtracted from latents before, instead of the model's", parseNumber);
+    .option("--shift-factor <x>", "of the latents: this shift instead of the model's", parseNumber);
 }
 
 /** @throws UsageError for options without effect */

@@ -52,7 +52,7 @@ export function addTrainingEngineOptions(command: Command): Command {
     )
     .option("--threads <n>", `CPU threads of ONNX Runtime ${THREADS_HELP}`, parseCount)
     .addOption(
-      new Option("--dtype <type>", "type that is computed in: float32, there is no other yet")
+      new Option("--dtype <type>", "type that is computed in; all but float32 are refused, with the reason")
         .choices([...DTYPES])
         .default("float32"),
     );

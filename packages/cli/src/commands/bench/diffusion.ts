@@ -15,7 +15,7 @@ import { addExamples } from "../command-group.js";
 
 interface BenchDiffusionFlags {
   readonly latents?: LatentName[];
-  readonly parts: DiffusionPart[];
+  readonly parts?: DiffusionPart[];
   readonly batchSize: number;
   readonly device: Device | "auto";
   readonly threads?: number;
@@ -32,7 +32,7 @@ export function benchDiffusionCommand(io: CliIo): Command {
   const command = new Command("diffusion")
     .summary("diffusion models on latents of different compression")
     .description(
-      "Times one denoising step and one training step of diffusion models at full size with random weights, on latents of\n" +
+      "Times one denoising step and one training step of diffusion models at full size with random weights, on latents of " +
         "SD-VAE-f8 and of DC-AE f32, f64 and f128 of the same picture size, and says how much the compression brings.",
     )
     .argument("[denoisers...]", `of ${SIZE_NAMES.join(", ")} (default: uvit-h)`)
@@ -41,7 +41,7 @@ export function benchDiffusionCommand(io: CliIo): Command {
       `of ${LATENT_NAMES.join(", ")}; ratios are against the first`,
       parseListOf(LATENT_NAMES),
     )
-    .option("--parts <list>", "denoise, train or both", parseListOf(DIFFUSION_PARTS), [...DIFFUSION_PARTS])
+    .option("--parts <list>", "denoise, train or both (default: both)", parseListOf(DIFFUSION_PARTS))
     .option("--batch-size <n>", "latents per step", parseCount, 1)
     .addOption(new Option("--device <name>", "where to compute").choices(["auto", ...NODE_DEVICES]).default("cpu"))
     .option("--threads <n>", "CPU threads (default: all cores)", parseCount)
@@ -60,7 +60,16 @@ export function benchDiffusionCommand(io: CliIo): Command {
 }
 
 async function bench(names: readonly string[], flags: BenchDiffusionFlags, io: CliIo): Promise<void> {
-  const { latents = BENCH_LATENTS, parts, batchSize: batch, device, threads, warmup, iterations, json } = flags;
+  const {
+    latents = BENCH_LATENTS,
+    parts = DIFFUSION_PARTS,
+    batchSize: batch,
+    device,
+    threads,
+    warmup,
+    iterations,
+    json,
+  } = flags;
   const denoisers = names.length === 0 ? (["uvit-h"] as const) : names.map(sizeOf);
   const out = flags.out === undefined ? undefined : await prepareOutFile(flags.out, ".json");
   const engine = await createEngine({ device, ...(threads === undefined ? {} : { threads }) });

@@ -49,8 +49,8 @@ export function diffusionTrainCommand(io: CliIo): Command {
   const command = new Command("train")
     .summary("a diffusion model from a folder of latents")
     .description(
-      "Trains UViT, DiT, USiT, SiT or SANA-cls as a recipe or a JSON file says, on latents with labels. A run leaves metrics,\n" +
-        "curves, sheets of samples, checkpoints, and a model that `dcae sample` loads. Ctrl-C saves and stops; --resume goes\n" +
+      "Trains UViT, DiT, USiT, SiT or SANA-cls as a recipe or a JSON file says, on latents with labels. A run leaves metrics, " +
+        "curves, sheets of samples, checkpoints, and a model that `dcae sample` loads. Ctrl-C saves and stops; --resume goes " +
         "on with the same bits.",
     );
   command
