@@ -1,35 +1,12 @@
 /** What every command has in common: help with examples, one-line errors, exit statuses. */
-import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { createCliIo } from "../src/cli-io.js";
-import { COMMANDS } from "../src/commands/index.js";
 import { VERSION } from "../src/package-info.js";
 import { cli, failWith, succeed } from "./support/cli.js";
+import { commandOf } from "./support/command-of.js";
 import { COMMAND_TREE } from "./support/command-tree.js";
 
 const paths = COMMAND_TREE.map(({ path }) => path);
 const names = paths.filter((path) => !path.includes(" "));
-
-/** The command that takes a command line, without running it. */
-async function commandOf(line: string): Promise<string | undefined> {
-  // As a shell has it: words, quoted ones too, and where the output goes.
-  const argv = [...line.replace(/ > \S+$/, "").matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare);
-  const program = new Command("dcae");
-  for (const create of COMMANDS) program.addCommand(create(createCliIo({ stdout: () => {}, stderr: () => {} })));
-  let taken: string | undefined;
-  const prepare = (command: Command, path: string) => {
-    command.exitOverride().configureOutput({ outputError: () => {} });
-    if (path !== "" && command.commands.length === 0) {
-      command.action(() => {
-        taken = path;
-      });
-    }
-    for (const child of command.commands) prepare(child, `${path} ${child.name()}`.trimStart());
-  };
-  prepare(program, "");
-  await program.parseAsync(argv as string[], { from: "user" });
-  return taken;
-}
 
 test("--help lists every command, on stdout", async () => {
   const help = await succeed("--help");

@@ -1,16 +1,29 @@
 /** The README is the reference: it has a section for every command, which names all of its options, and no others. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { commandOf } from "./support/command-of.js";
 import { COMMAND_TREE } from "./support/command-tree.js";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 // Groups and single commands are of the second level, commands of a group of the third.
 const [common = "", ...sections] = readme.split(/^#{2,3} dcae /m);
 
+const paths = COMMAND_TREE.map(({ path }) => path);
 const flagsIn = (text: string) => new Set(text.match(/--[a-z][a-z0-9-]*/g));
 
 test("every command has a section, in the order of the help", () => {
-  expect(sections.map((section) => section.split("\n")[0])).toEqual(COMMAND_TREE.map(({ path }) => path));
+  expect(sections.map((section) => section.split("\n")[0])).toEqual(paths);
+});
+
+test("every example is a command line", async () => {
+  const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) =>
+    (block as string).replace(/\\\n\s*/g, " "),
+  );
+  const lines = blocks.flatMap((block) =>
+    [...block.matchAll(/^dcae (?!--)(.*?)(?: +# .*)?$/gm)].map(([, line]) => line as string),
+  );
+  expect(lines.length).toBeGreaterThan(paths.length);
+  for (const line of lines) expect(paths).toContain(await commandOf(line));
 });
 
 const sectionOf = (path: string) => sections.find((text) => text.startsWith(`${path}\n`)) ?? "";
