@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { openSafetensorsFile } from "../dist/checkpoint/index.js";
 import { countMacs } from "../dist/graph/index.js";
 import { createEngine, getPreset, Tensor } from "../dist/index.js";
+import { quantile } from "../dist/internal/index.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../dist/models/index.js";
 
 const FORMS = /** @type {const} */ (["plain", "optimized"]);
@@ -100,9 +101,8 @@ const answer = (target) =>
 
 /** @param {number[]} values */
 function summary(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (/** @type {number} */ share) => sorted[Math.round(share * (sorted.length - 1))];
-  return { median: at(0.5), low: at(0.25), high: at(0.75) };
+  const [low, median, high] = [0.25, 0.5, 0.75].map((share) => quantile(values, share));
+  return { median, low, high };
 }
 
 async function main() {

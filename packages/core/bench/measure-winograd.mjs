@@ -14,6 +14,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { conv2d, createProgram, input, optimize, parameter, relu } from "../dist/graph/index.js";
 import { createEngine, Tensor } from "../dist/index.js";
+import { median } from "../dist/internal/index.js";
 
 /** [in channels, out channels] */
 const WIDTHS = [
@@ -42,9 +43,6 @@ function values(size) {
     return state / 2 ** 31;
   });
 }
-
-/** @param {number[]} list */
-const median = (list) => list.sort((a, b) => a - b)[list.length >> 1] ?? Number.NaN;
 
 /** @param {number} inChannels @param {number} outChannels @param {number} side */
 async function measure(inChannels, outChannels, side) {

@@ -27,7 +27,6 @@ export {
   type PrecisionRecallOptions,
   precisionRecall,
 } from "./metrics/precision-recall.js";
-export { psnrOf } from "./metrics/psnr.js";
 export { type SsimOptions, type SsimResult, ssim, ssimProgram } from "./metrics/ssim.js";
 export { CLIP_VIT_L14_336, type ClipVisionConfig, clipProgram, clipVision } from "./networks/clip-vision.js";
 export {

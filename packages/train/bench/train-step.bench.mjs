@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { conv, resBlock } from "@dcae/core/blocks";
 import { createRandom, input, pixelShuffle, Tensor } from "@dcae/core/graph";
+import { median } from "@dcae/core/internal";
 import { resolveDcAeConfig } from "@dcae/core/models";
 import { createEngine } from "@dcae/core/runtime";
 import {
@@ -112,9 +113,6 @@ const answer = (target) =>
     target.once("message", resolve);
     target.once("exit", (code) => reject(new Error(`a benchmark process ended with exit code ${code}`)));
   });
-
-/** @param {number[]} values */
-const median = (values) => /** @type {number} */ ([...values].sort((a, b) => a - b)[values.length >> 1]);
 
 /** @param {string} name @param {number} threads @param {number} rounds */
 async function measure(name, threads, rounds) {

@@ -5,7 +5,7 @@
  * Sums are kept in double precision, so that batches can come in any number, and parts of a data set can be added up.
  */
 import { ConfigError, DataError } from "../errors.js";
-import { Tensor } from "../graph/tensor.js";
+import type { Tensor } from "../graph/tensor.js";
 
 /** Sums over some values, which add up. */
 export interface ValueSums {
@@ -154,13 +154,11 @@ function requireFactor({ factor }: LatentScale, model: string): number {
  */
 export function scaleLatent(latent: Tensor, scale: LatentScale, model: string): Tensor<"float32"> {
   const factor = requireFactor(scale, model);
-  const data = latent.toFloat32().map((value) => (value - scale.shift) * factor);
-  return Tensor.float32(data, latent.shape);
+  return latent.cast("float32").map((value) => (value - scale.shift) * factor);
 }
 
 /** The inverse of `scaleLatent`. */
 export function unscaleLatent(latent: Tensor, scale: LatentScale, model: string): Tensor<"float32"> {
   const factor = requireFactor(scale, model);
-  const data = latent.toFloat32().map((value) => value / factor + scale.shift);
-  return Tensor.float32(data, latent.shape);
+  return latent.cast("float32").map((value) => value / factor + scale.shift);
 }

@@ -1,5 +1,6 @@
 /** The public autoencoder classes for browsers: weights come by fetch, sessions from onnxruntime-web. */
-import { type FetchModelOptions, fetchModel } from "../checkpoint/hub/fetch-model.js";
+import { fetchModel } from "../checkpoint/hub/fetch-model.js";
+import type { FetchModelOptions } from "../checkpoint/opened-model.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Kind } from "../models/families.js";
 import { tinyFromUnitRange, tinyToUnitRange } from "../models/tiny/tiny-config.js";

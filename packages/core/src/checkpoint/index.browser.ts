@@ -1,6 +1,6 @@
 /** Public names of checkpoints that need no file system. */
 export { type ByteSource, blobSource, bytesSource } from "./byte-source.js";
-export { type FetchModelOptions, fetchModel } from "./hub/fetch-model.js";
+export { fetchModel } from "./hub/fetch-model.js";
 export { parseJson } from "./json-text.js";
 export {
   inferModel,
@@ -18,7 +18,7 @@ export {
   type WeightPlan,
 } from "./names/weight-plan.js";
 export { decodeNpy, encodeNpy, encodeNpyHeader, type NpyHeader, parseNpyHeader } from "./npy/npy.js";
-export { type DownloadProgress, type OpenedModel, parseModelConfig } from "./opened-model.js";
+export { type DownloadProgress, type FetchModelOptions, type OpenedModel, parseModelConfig } from "./opened-model.js";
 export { openSafetensors, type SafetensorsFile } from "./safetensors/reader.js";
 export {
   encodeSafetensors,

@@ -24,7 +24,7 @@ import {
 } from "./hub/hub-id.js";
 import {
   CONFIG_FILE,
-  type DownloadProgress,
+  type FetchModelOptions,
   isSafetensors,
   isShardIndex,
   isTorchFile,
@@ -39,30 +39,13 @@ import { MAX_INDEX_BYTES, parseShardIndex } from "./safetensors/shards.js";
 import { openTorch } from "./torch/torch-file.js";
 import type { Weights } from "./weights.js";
 
-export interface ResolveModelOptions {
-  /** Branch, tag or commit on the hub; "main" by default. An error for local paths. */
-  readonly revision?: string | undefined;
-  /** Folder inside of the repository or local folder, as in "vae". */
-  readonly subfolder?: string | undefined;
-  /** Access token of the hub; the environment variable HF_TOKEN by default. */
-  readonly token?: string | undefined;
+export interface ResolveModelOptions extends FetchModelOptions {
   /** Cache folder; HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub by default. */
   readonly cacheDir?: string | undefined;
   /** Makes no requests, and uses what the cache has; HF_HUB_OFFLINE by default. */
   readonly offline?: boolean | undefined;
-  /** Base URL of the hub; HF_ENDPOINT or https://huggingface.co by default. */
-  readonly hubUrl?: string | undefined;
-  /** Called while files are downloaded. */
-  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
   /** How often a broken connection is taken up again; 3 by default. */
   readonly retries?: number | undefined;
-  /** Milliseconds without a byte after which a connection counts as broken; 60,000 by default. */
-  readonly timeout?: number | undefined;
-  /** Replaces the global `fetch`, for proxies. */
-  readonly fetch?: typeof fetch | undefined;
-  /** File names of weights without ending; "model" and "diffusion_pytorch_model" by default. */
-  readonly stems?: readonly string[] | undefined;
 }
 
 export interface ModelFiles {

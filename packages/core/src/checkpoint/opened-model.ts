@@ -32,6 +32,27 @@ export interface DownloadProgress {
   readonly totalBytes: number | undefined;
 }
 
+/** Where a model is, and how it is brought here. */
+export interface FetchModelOptions {
+  /** Branch, tag or commit on the hub; "main" by default. An error for local paths. */
+  readonly revision?: string | undefined;
+  /** Folder inside of the repository or local folder, or below the URL, as in "vae". */
+  readonly subfolder?: string | undefined;
+  /** Access token of the hub; in Node the environment variable HF_TOKEN by default. */
+  readonly token?: string | undefined;
+  /** Base URL of the hub; https://huggingface.co by default, in Node HF_ENDPOINT before it. */
+  readonly hubUrl?: string | undefined;
+  /** Called while files are downloaded. */
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds without a byte after which a connection counts as broken; 60,000 by default. */
+  readonly timeout?: number | undefined;
+  /** Replaces the global `fetch`, for proxies. */
+  readonly fetch?: typeof fetch | undefined;
+  /** File names of weights without ending; "model" and "diffusion_pytorch_model" by default. */
+  readonly stems?: readonly string[] | undefined;
+}
+
 /**
  * Reads the bytes of a `config.json`.
  *

@@ -295,6 +295,19 @@ export class Tensor<D extends DType = DType> {
     return new Tensor(dtype, castData(this, dtype), this.shape);
   }
 
+  /**
+   * `of` each value, in the same shape and dtype; what it gives is rounded as `cast` does.
+   *
+   * @param of gets the value and its position in row-major order; 64-bit integers outside of the safe range lose precision
+   */
+  map(of: (value: number, index: number) => number): Tensor<D> {
+    const isFloat32 = (this.dtype as DType) === "float32";
+    const mapped = isFloat32
+      ? new Tensor("float32", this.toFloat32().map(of), this.shape)
+      : new Tensor("float64", (this.cast("float64").data as Float64Array).map(of), this.shape);
+    return (mapped as Tensor).cast(this.dtype);
+  }
+
   /** Values as float32 (the data itself for float32 tensors). */
   toFloat32(): Float32Array {
     return this.cast("float32").data as Float32Array;

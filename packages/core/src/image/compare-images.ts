@@ -6,9 +6,26 @@ import { ConfigError, ShapeError } from "../errors.js";
 import { createImage, type Image, type Rgb, WHITE } from "./image.js";
 
 /**
- * 10 log10(255^2 / MSE) in decibels, the mean squared error taken over all pixels and channels of one picture.
+ * 10 log10(range^2 / MSE) in decibels; the mean squared error is taken over all samples, which must be those of one picture: the
+ * PSNR of a set is the mean of its pictures' values, not the PSNR of the mean error. Identical samples give Infinity.
  *
- * Identical pictures give Infinity. The PSNR of a set is the mean of its pictures' PSNRs, not the PSNR of the mean error.
+ * @throws ShapeError when lengths differ or there are no samples
+ */
+export function psnrOf(reference: ArrayLike<number>, reconstruction: ArrayLike<number>, range = 255): number {
+  const { length } = reference;
+  if (length === 0 || reconstruction.length !== length) {
+    throw new ShapeError(`psnr: ${length} samples and ${reconstruction.length} samples`);
+  }
+  let sum = 0; // exact for 8 bits: at most 65025 per value
+  for (let i = 0; i < length; i++) {
+    const difference = (reference[i] as number) - (reconstruction[i] as number);
+    sum += difference * difference;
+  }
+  return sum === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10((range * range * length) / sum);
+}
+
+/**
+ * `psnrOf` two pictures, all pixels and channels together.
  *
  * @throws ShapeError when sizes differ
  */
@@ -19,14 +36,7 @@ export function psnr(reference: Image, reconstruction: Image): number {
         `the reconstruction ${reconstruction.width}x${reconstruction.height}`,
     );
   }
-  const a = reference.data;
-  const b = reconstruction.data;
-  let sum = 0; // exact: at most 65025 per value
-  for (let i = 0; i < a.length; i++) {
-    const difference = (a[i] as number) - (b[i] as number);
-    sum += difference * difference;
-  }
-  return sum === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10((255 * 255 * a.length) / sum);
+  return psnrOf(reference.data, reconstruction.data);
 }
 
 /** Colors at equal distances, of steadily rising luminance, so that the map reads in grey too. */

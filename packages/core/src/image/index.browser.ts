@@ -1,6 +1,6 @@
 /** Public names of the image layer that work everywhere: pictures in memory, without files. */
 
-export { differenceMap, type GridOptions, makeGrid, psnr, sideBySide } from "./compare-images.js";
+export { differenceMap, type GridOptions, makeGrid, psnr, psnrOf, sideBySide } from "./compare-images.js";
 export {
   centerCropToMultiple,
   cropImage,

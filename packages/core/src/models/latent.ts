@@ -53,9 +53,9 @@ export function diagonalGaussian(moments: Tensor): DiagonalGaussian {
   const mean = moments.slice([undefined, { stop: channels }]).cast("float32");
   const [low, high] = LOG_VARIANCE_RANGE;
   const shape = mean.shape;
-  const map = (tensor: Tensor, f: (value: number) => number) => Tensor.float32(tensor.toFloat32().map(f), shape);
-  const logVariance = map(moments.slice([undefined, { start: channels }]), (v) => Math.min(Math.max(v, low), high));
-  const std = map(logVariance, (value) => Math.exp(value / 2));
+  const stored = moments.slice([undefined, { start: channels }]).cast("float32");
+  const logVariance = stored.map((value) => Math.min(Math.max(value, low), high));
+  const std = logVariance.map((value) => Math.exp(value / 2));
   return {
     mean,
     logVariance,
@@ -63,12 +63,8 @@ export function diagonalGaussian(moments: Tensor): DiagonalGaussian {
     mode: () => mean,
     sample(noise) {
       const epsilon = typeof noise === "number" ? normalNoise(noise, sizeOf(shape)) : noise.toFloat32();
-      const scale = std.toFloat32();
-      const center = mean.toFloat32();
-      return Tensor.float32(
-        center.map((value, i) => value + (scale[i] as number) * (epsilon[i] as number)),
-        shape,
-      );
+      const scale = std.data;
+      return mean.map((value, i) => value + (scale[i] as number) * (epsilon[i] as number));
     },
     kl() {
       const [center, logs] = [mean.toFloat32(), logVariance.toFloat32()];

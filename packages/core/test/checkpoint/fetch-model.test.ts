@@ -1,7 +1,7 @@
 import { type LocalHub, type LocalHubOptions, startLocalHub } from "@dcae/test-support/local-hub";
 import { afterEach, describe, expect, it } from "vitest";
-import { type FetchModelOptions, fetchModel } from "../../src/checkpoint/hub/fetch-model.js";
-import type { DownloadProgress } from "../../src/checkpoint/opened-model.js";
+import { fetchModel } from "../../src/checkpoint/hub/fetch-model.js";
+import type { DownloadProgress, FetchModelOptions } from "../../src/checkpoint/opened-model.js";
 import { planShards } from "../../src/checkpoint/safetensors/shards.js";
 import { encodeSafetensors, tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";

@@ -462,7 +462,7 @@ describe("one clear line and the next step for", () => {
     const none = await hub({ files: { "config.json": text({}), "pytorch_model.bin": text("") } });
     const error = await failure(resolveWith(none.url));
     expect(error.message).toMatch(/no weights found \(expected model\.safetensors or/);
-    expect(error.hint).toMatch(/pytorch_model\.bin; only safetensors/);
+    expect(error.hint).toMatch(/pytorch_model\.bin: give the path/);
     const two = await hub({ files: { "model.safetensors": weights, "diffusion_pytorch_model.safetensors": weights } });
     expect((await failure(resolveWith(two.url))).message).toMatch(/several checkpoints/);
   });
@@ -655,8 +655,8 @@ describe("local paths, without any request", () => {
   });
 
   it("other files", async () => {
-    const folder = local({ "model.ckpt": text("x") });
-    expect((await failure(resolveModelFiles(join(folder, "model.ckpt"), noNetwork))).message).toMatch(
+    const folder = local({ "model.onnx": text("x") });
+    expect((await failure(resolveModelFiles(join(folder, "model.onnx"), noNetwork))).message).toMatch(
       /not a folder, a \.safetensors file/,
     );
   });

@@ -218,4 +218,19 @@ describe("views", () => {
     expect(() => Tensor.concat([])).toThrow("at least one");
     expect(() => Tensor.concat([Tensor.from(1)])).toThrow(ShapeError);
   });
+
+  it("maps values in the same shape and dtype, whatever the strides", () => {
+    const view = counting(2, 3).transpose();
+    expect(view.map((value, i) => 10 * value + i).toNested()).toEqual([
+      [0, 31],
+      [12, 43],
+      [24, 55],
+    ]);
+    expect(view.toNested()).toEqual(counting(2, 3).transpose().toNested());
+    const half = view.cast("float16").map((value) => value / 3);
+    expect([half.dtype, half.at(2, 1)]).toEqual(["float16", 1.6669921875]);
+    const bytes = view.cast("uint8").map((value) => value + 0.9);
+    expect([bytes.dtype, Array.from(bytes.data, Number)]).toEqual(["uint8", [0, 3, 1, 4, 2, 5]]);
+    expect(Array.from(view.cast("int64").map((value) => -value).data)).toEqual([0n, -3n, -1n, -4n, -2n, -5n]);
+  });
 });

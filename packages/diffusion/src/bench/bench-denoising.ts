@@ -7,6 +7,7 @@
 import { ConfigError } from "@dcae/core";
 import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
 import { countMacs, createRandom, type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
+import { median } from "@dcae/core/internal";
 import type { Engine } from "@dcae/core/runtime";
 import { buildDenoiseProgram, denoiserParameters } from "../denoisers/denoise.js";
 import { tokenCount } from "../denoisers/denoiser-config.js";
@@ -99,13 +100,6 @@ export async function benchDenoising(engine: Engine, options: DenoisingBenchOpti
     }
   }
   return rows;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] as number;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] as number)) / 2;
 }
 
 /** Resolution that all of the given latents share, for tables; undefined where they differ. */

@@ -2,6 +2,7 @@
  * What a throughput run gives, as plain data: the docs site renders it, and two files can be compared. Times are given by their
  * median and spread.
  */
+import { median, quantile } from "@dcae/core/internal";
 import type { ComputeDType, Device } from "@dcae/core/runtime";
 import type { Machine } from "../results/evaluation-result.js";
 
@@ -101,23 +102,14 @@ export interface BenchResult {
   readonly quality?: readonly BenchQuality[];
 }
 
-/** The value below which a share of sorted numbers lies, linearly between neighbors. */
-function quantile(sorted: readonly number[], share: number): number {
-  const position = (sorted.length - 1) * share;
-  const low = Math.floor(position);
-  const [a, b] = [sorted[low] as number, sorted[Math.min(low + 1, sorted.length - 1)] as number];
-  return a + (b - a) * (position - low);
-}
-
 /** @param times at least one, in seconds */
 export function summarizeTimes(times: readonly number[]): BenchTimes {
-  const sorted = [...times].sort((a, b) => a - b);
-  const median = quantile(sorted, 0.5);
+  const middle = median(times);
   return {
-    median,
-    min: sorted[0] as number,
-    max: sorted.at(-1) as number,
-    spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / median,
+    median: middle,
+    min: Math.min(...times),
+    max: Math.max(...times),
+    spread: (quantile(times, 0.75) - quantile(times, 0.25)) / 2 / middle,
     runs: times.length,
   };
 }

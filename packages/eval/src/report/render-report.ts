@@ -8,6 +8,7 @@
 import type { Image } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { differenceMap, encodeImage } from "@dcae/core/image";
+import { quantile } from "@dcae/core/internal";
 import { METRICS, type Metric, type ReconstructionMetric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";
@@ -51,13 +52,12 @@ const HEIGHT = 64;
 
 /** Values that aren't finite are left out. */
 export function histogram(values: readonly number[], format: (value: number) => string): Markup {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  const [low, high] = [sorted[0], sorted.at(-1)];
-  if (low === undefined || high === undefined) return html`<p class="muted">no finite values</p>`;
-  const median = sorted[Math.floor(sorted.length / 2)] as number;
+  const finite = values.filter(Number.isFinite);
+  if (finite.length === 0) return html`<p class="muted">no finite values</p>`;
+  const [low, middle, high] = [0, 0.5, 1].map((share) => quantile(finite, share)) as [number, number, number];
   const counts = new Array<number>(BINS).fill(0);
   const span = high - low;
-  for (const value of sorted) {
+  for (const value of finite) {
     const bin = span === 0 ? 0 : Math.min(Math.floor(((value - low) / span) * BINS), BINS - 1);
     counts[bin] = (counts[bin] as number) + 1;
   }
@@ -67,7 +67,7 @@ export function histogram(values: readonly number[], format: (value: number) => 
     const height = (count / tallest) * HEIGHT;
     return html`<rect x="${i * step}" y="${(HEIGHT - height).toFixed(1)}" width="${step - 1}" height="${height.toFixed(1)}"></rect>`;
   });
-  return html`<svg class="histogram" viewBox="0 0 ${WIDTH} ${HEIGHT + 18}" role="img" aria-label="histogram">${bars}<text x="0" y="${HEIGHT + 14}">${format(low)}</text><text x="${WIDTH / 2}" y="${HEIGHT + 14}" text-anchor="middle">median ${format(median)}</text><text x="${WIDTH}" y="${HEIGHT + 14}" text-anchor="end">${format(high)}</text></svg>`;
+  return html`<svg class="histogram" viewBox="0 0 ${WIDTH} ${HEIGHT + 18}" role="img" aria-label="histogram">${bars}<text x="0" y="${HEIGHT + 14}">${format(low)}</text><text x="${WIDTH / 2}" y="${HEIGHT + 14}" text-anchor="middle">median ${format(middle)}</text><text x="${WIDTH}" y="${HEIGHT + 14}" text-anchor="end">${format(high)}</text></svg>`;
 }
 
 export interface ReportPictures {

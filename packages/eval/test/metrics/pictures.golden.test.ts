@@ -1,9 +1,8 @@
 import { createImage, psnr } from "@dcae/core";
-import { dmCrop } from "@dcae/core/image";
+import { dmCrop, psnrOf } from "@dcae/core/image";
 import { expectGolden } from "@dcae/test-support/golden";
 import { formulaImage } from "@dcae/test-support/hash-fill";
 import { describe, expect, it } from "vitest";
-import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim, ssimMap } from "../../src/metrics/ssim.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 

@@ -1,13 +1,12 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
-import { decodeImage } from "@dcae/core/image";
+import { decodeImage, psnrOf } from "@dcae/core/image";
 import { useEngine } from "@dcae/test-support/engine";
 import { formulaImage } from "@dcae/test-support/hash-fill";
 import { writeNetworks } from "@dcae/test-support/network-weights";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
-import { psnrOf } from "../../src/metrics/psnr.js";
 import { ssim } from "../../src/metrics/ssim.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
 import { resolveProtocol } from "../../src/protocols/protocol.js";

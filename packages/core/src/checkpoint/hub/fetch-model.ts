@@ -6,7 +6,7 @@ import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../../err
 import { bytesSource } from "../byte-source.js";
 import {
   CONFIG_FILE,
-  type DownloadProgress,
+  type FetchModelOptions,
   isSafetensors,
   isShardIndex,
   isTorchFile,
@@ -32,22 +32,6 @@ import {
 
 /** One part in so many of an announced size must have arrived before memory is allocated for all of it. */
 const BELIEVED_PART = 8;
-
-export interface FetchModelOptions {
-  /** Branch, tag or commit on the hub; "main" by default. */
-  readonly revision?: string | undefined;
-  /** Folder inside of the repository or below the URL. */
-  readonly subfolder?: string | undefined;
-  /** Access token of the hub. */
-  readonly token?: string | undefined;
-  readonly hubUrl?: string | undefined;
-  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Milliseconds without a byte after which a connection counts as broken; 60,000 by default. */
-  readonly timeout?: number | undefined;
-  readonly fetch?: typeof fetch | undefined;
-  readonly stems?: readonly string[] | undefined;
-}
 
 /**
  * Loads a checkpoint.

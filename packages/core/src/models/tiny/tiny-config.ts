@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { ACT_NAMES, type ActName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
-import { Tensor } from "../../graph/tensor.js";
+import type { Tensor } from "../../graph/tensor.js";
 import {
   diffusersActName,
   modelKeys,
@@ -233,14 +233,10 @@ export function toTinyConfig(config: TinyConfig, scaling: LatentScaling): Record
 
 /** Latents as values of pictures, in [0, 1]: z / (2 magnitude) + shift, clamped. diffusers' `scale_latents`. */
 export function tinyToUnitRange(latent: Tensor, { latentMagnitude, latentShift }: TinyConfig): Tensor {
-  const values = latent.toFloat32().map((z) => Math.min(Math.max(z / (2 * latentMagnitude) + latentShift, 0), 1));
-  return Tensor.float32(values, latent.shape);
+  return latent.cast("float32").map((z) => Math.min(Math.max(z / (2 * latentMagnitude) + latentShift, 0), 1));
 }
 
 /** The inverse of `tinyToUnitRange`, but for what was clamped. diffusers' `unscale_latents`. */
 export function tinyFromUnitRange(unit: Tensor, { latentMagnitude, latentShift }: TinyConfig): Tensor {
-  return Tensor.float32(
-    unit.toFloat32().map((value) => (value - latentShift) * 2 * latentMagnitude),
-    unit.shape,
-  );
+  return unit.cast("float32").map((value) => (value - latentShift) * 2 * latentMagnitude);
 }
