@@ -153,6 +153,6 @@ export function formatPsnr(value: number): string {
 }
 
 /** "1 picture", "2 pictures". */
-export function plural(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+export function plural(count: number, noun: string, many = `${noun}s`): string {
+  return `${formatCount(count)} ${count === 1 ? noun : many}`;
 }

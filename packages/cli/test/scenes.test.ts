@@ -16,6 +16,9 @@ test("one folder per class, every picture from its own seed", async () => {
   expect(text).toBe(`${out}: 24 pictures of 12 classes, 32x24\n`);
   expect(readdirSync(out).sort()).toEqual([...SCENE_CLASSES].sort());
   expect(readdirSync(join(out, "still-life"))).toEqual(["still-life-00000007.png", "still-life-00000008.png"]);
+  const one = join(folder, "one");
+  const text1 = await succeed("scenes", "-o", one, "--classes", "wall", "--count", "1", "--size", "16");
+  expect(text1).toBe(`${one}: 1 picture of 1 class, 16x16\n`);
   const { data } = await decodeImage(join(out, "still-life", "still-life-00000008.png"));
   expect(data).toEqual(drawScene({ width: 32, height: 24, seed: 8, kind: "still-life" }).data);
 });

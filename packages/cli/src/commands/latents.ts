@@ -5,7 +5,7 @@ import { type LatentLayout, pictureFolder, type WrittenLatents, writeLatents } f
 import { type LatentManifest, latentCount, shardCount } from "@dcae/diffusion/internal";
 import { scenePictures } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
-import { type CliIo, formatCount, plural } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
 import { checkModelFlags } from "../codec.js";
 import { errorLine, UsageError } from "../errors.js";
 import { noteLeftOut, outputKind } from "../files/paths.js";
@@ -167,7 +167,7 @@ function report(
     io.out(JSON.stringify({ ...about, ...written }, undefined, 2));
     return;
   }
-  const parts = `${plural(count, "latent")} of [${shape.join(", ")}] in ${formatCount(classes.length)} classes`;
+  const parts = `${plural(count, "latent")} of [${shape.join(", ")}] in ${plural(classes.length, "class", "classes")}`;
   if (statistics === undefined) {
     const units = shardCount(manifest);
     io.out(`${out}: ${units - missing} of ${plural(units, "part")} are there, of ${parts}`);

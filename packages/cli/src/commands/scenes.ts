@@ -9,7 +9,7 @@ import { DataError, saveImage } from "@dcae/core";
 import { errorCode, fileError } from "@dcae/core/checkpoint";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
 import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
 import { parseCount, parseListOf, parseSeed, parseSize, type Size } from "../options/parse-values.js";
@@ -84,7 +84,7 @@ async function drawScenes(
   io.out(
     json === true
       ? JSON.stringify(summary, undefined, 2)
-      : `${out}: ${total} pictures of ${classes.length} classes, ${width}x${height}${already}`,
+      : `${out}: ${plural(total, "picture")} of ${plural(classes.length, "class", "classes")}, ${width}x${height}${already}`,
   );
 }
 

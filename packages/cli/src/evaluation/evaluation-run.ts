@@ -22,7 +22,7 @@ import {
   writeResult,
 } from "@dcae/eval";
 import type { Command } from "commander";
-import { type CliIo, formatCount } from "../cli-io.js";
+import { type CliIo, formatCount, plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
@@ -179,7 +179,7 @@ export function checkComplete(result: EvaluationResult, { metrics = [], skipErro
   }
   const unusable = pictures.unusable.length + (reference?.unusable ?? 0);
   if (unusable > 0 && skipErrors !== true) {
-    throw new DataError(`${unusable} picture${unusable === 1 ? "" : "s"} could not be used`, {
+    throw new DataError(`${plural(unusable, "picture")} could not be used`, {
       hint: "They are named in the result. --skip-errors accepts that.",
     });
   }

@@ -9,7 +9,7 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, ShapeError, type Tensor } from "@dcae/core";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
 import { errorLine } from "../errors.js";
 import { type Batch, type Item, type LoadedItem, loadBatches, type PictureFit, withSource } from "./items.js";
 
@@ -41,7 +41,7 @@ export function createFailures(io: CliIo, noun: string, tolerated: boolean): Fai
     },
     finish(total) {
       if (list.length === 0) return;
-      const message = `${list.length} of ${total} ${noun}${total === 1 ? "" : "s"} could not be used`;
+      const message = `${list.length} of ${plural(total, noun)} could not be used`;
       if (tolerated && list.length < total) io.note(`dcae: ${message}`);
       else throw new DataError(message, { hint: "See above." });
     },
