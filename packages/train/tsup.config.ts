@@ -4,9 +4,11 @@ import { library } from "../../tsup.shared.js";
 export default library({
   entry: {
     index: "src/index.ts",
+    "step/index": "src/step/index.ts",
     "diffusion/index": "src/diffusion/index.ts",
     "scenes/index": "src/scenes/index.ts",
     "tfjs/index": "src/tfjs/index.ts",
+    "internal/index": "src/internal/index.ts",
     "picture-worker": "src/data/picture-worker.ts",
   },
 });

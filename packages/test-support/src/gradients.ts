@@ -3,8 +3,8 @@
  * no published package depends on it, not even for development.
  */
 import type { Value } from "@dcae/core/graph";
-import { type GradientOptions, gradients } from "@dcae/train/autodiff";
-import { gradientForms } from "@dcae/train/step";
+import { gradientForms } from "@dcae/train/internal";
+import { type GradientOptions, gradients } from "@dcae/train/step";
 
 export { completeWeights, createTrainingState, gradientStep, stepProgram } from "@dcae/train/step";
 export { gradients };

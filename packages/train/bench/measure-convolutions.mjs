@@ -11,10 +11,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { conv2d, createProgram, createRandom, input, mul, parameter, reduceSum, Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
-import { formTerms, gradients, optimizeForward, winogradForm } from "../dist/index.js";
+import { formTerms, optimizeForward, winogradForm } from "../dist/internal/index.js";
+import { gradients } from "../dist/step/index.js";
 
 /** @typedef {import("@dcae/core/graph").ConvSize} ConvSize */
-/** @typedef {import("../dist/index.js").FormName} FormName */
+/** @typedef {import("../dist/internal/index.js").FormName} FormName */
 /** @typedef {{ size: ConvSize, ms: Partial<Record<FormName, number>> }} Row */
 
 const PAIRS = [
@@ -123,7 +124,7 @@ function fitCosts(rows, form) {
     ms[form] === undefined ? [] : [{ terms: formTerms(size, form), ns: ms[form] * 1e6 }],
   );
   if (measured.length === 0) return undefined;
-  let keys = /** @type {(keyof import("../dist/index.js").FormCosts)[]} */ ([
+  let keys = /** @type {(keyof import("../dist/internal/index.js").FormCosts)[]} */ ([
     "mac",
     "input",
     "output",

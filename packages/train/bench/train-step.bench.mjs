@@ -19,21 +19,15 @@ import { createRandom, input, pixelShuffle, Tensor } from "@dcae/core/graph";
 import { median } from "@dcae/core/internal";
 import { resolveDcAeConfig } from "@dcae/core/models";
 import { createEngine } from "@dcae/core/runtime";
-import {
-  autoencoderStages,
-  completeWeights,
-  createTrainingState,
-  gradientStep,
-  l1Loss,
-  stepProgram,
-  trainingRecipe,
-} from "../dist/index.js";
+import { trainingRecipe } from "../dist/index.js";
+import { autoencoderStages, l1Loss } from "../dist/internal/index.js";
+import { completeWeights, createTrainingState, gradientStep, stepProgram } from "../dist/step/index.js";
 
 const FORMS = /** @type {const} */ (["plain", "optimized"]);
 /** The peak is that of the first rounds, the times are those of the others. */
 const WARM_UP = 2;
 
-/** @type {import("../dist/index.js").Objective} */
+/** @type {import("../dist/step/index.js").TrainingObjective} */
 function residualBlocks(scope) {
   const shape = [4, 3, 64, 64];
   const [x, target] = [input("x", shape), input("target", shape)];
@@ -60,7 +54,7 @@ const CASES = {
   stack: (optimize) =>
     stepProgram(
       gradientStep(residualBlocks, () => true, { optimize }),
-      { name: "bench", adamW: { schedule: { kind: "constant", lr: 1e-4 } } },
+      { name: "bench", kind: "adamw", schedule: { kind: "constant", lr: 1e-4 } },
     ),
   "small-f32": (optimize) => recipeStep("small-f32", 0, optimize),
   "small-f32-phase2": (optimize) => recipeStep("small-f32", 2, optimize),

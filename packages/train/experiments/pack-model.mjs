@@ -5,8 +5,8 @@
 import { parseArgs } from "node:util";
 import { loadAutoencoder } from "@dcae/core";
 import { decodeImage, dmCrop, imageToTensor } from "@dcae/core/image";
-import { openCheckpoint, saveCheckpoint } from "@dcae/core/internal";
-import { fileSource, latentStatistics } from "../dist/index.js";
+import { latentStatistics, openCheckpoint, saveCheckpoint } from "@dcae/core/internal";
+import { fileSource } from "../dist/internal/index.js";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

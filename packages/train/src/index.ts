@@ -1,11 +1,28 @@
-/** Training DC-AE: gradients of graphs, losses, optimizers, steps with state, the three phases. */
-export * from "./autodiff/index.js";
-export * from "./configs/index.js";
-export * from "./data/index.js";
-export * from "./logging/index.js";
-export * from "./losses/index.js";
-export * from "./optimizer/index.js";
-export * from "./phases/index.js";
-export * from "./rewrite/index.js";
-export * from "./step/index.js";
-export * from "./trainer/index.js";
+/** Training autoencoders as configurations say, and the loop for any objective. Steps of your own: `@dcae/train/step`. */
+export { type FinetuneOptions, finetuneConfig } from "./configs/finetune-config.js";
+export { loadTrainingConfig, trainingRecipe, trainingRecipes } from "./configs/load-config.js";
+export { overrideConfig } from "./configs/override.js";
+export {
+  parseTrainingConfig,
+  type TrainingConfig,
+  type TrainingConfigInput,
+  type TrainingPhase,
+} from "./configs/schema.js";
+export { type MetricsRow, readMetrics } from "./logging/metrics-log.js";
+export type { ProgressState, TrainingProgress } from "./logging/progress.js";
+export { stateWeights } from "./step/averages.js";
+export type { MemoryEstimate } from "./trainer/estimate-memory.js";
+export {
+  type Evaluation,
+  type FitOptions,
+  type FitResult,
+  fit,
+  type TrainingBatch,
+  type TrainingBatches,
+} from "./trainer/fit.js";
+export { inspectTraining, type TrainingNeeds } from "./trainer/inspect-training.js";
+export { type LpipsFiles, openLpipsWeights } from "./trainer/open-lpips-weights.js";
+export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./trainer/plan-training.js";
+export { type PhaseResult, type TrainAutoencoderOptions, trainAutoencoder } from "./trainer/train-autoencoder.js";
+export { type StopSignals, stopSignals, TrainingError } from "./trainer/training-run.js";
+export type { Metrics, UpdateStage } from "./trainer/update-stage.js";

@@ -1,5 +1,7 @@
 /** `dcae train`: an autoencoder from pictures, through the phases of a recipe or of a file. */
-import { type DataSourceConfig, type TrainingConfig, trainingRecipes } from "@dcae/train";
+
+import { type TrainingConfig, trainingRecipes } from "@dcae/train";
+import type { DataSourceConfig } from "@dcae/train/internal";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { cacheDirOption, offlineOption } from "../options/model-options.js";

@@ -18,7 +18,8 @@ import {
   trainingLoss,
 } from "@dcae/diffusion";
 import { benchmarkWeights, buildDenoiseProgram, dropLabels, latentShape, tokenCount } from "@dcae/diffusion/internal";
-import { completeWeights, createTrainingState, estimateMemory, gradientStep, stepProgram } from "@dcae/train";
+import { estimateMemory } from "@dcae/train/internal";
+import { completeWeights, createTrainingState, gradientStep, stepProgram } from "@dcae/train/step";
 import { formatBytes } from "../cli-io.js";
 
 export interface TrainingBench {
@@ -46,7 +47,7 @@ export async function benchTraining(engine: Engine, bench: TrainingBench): Promi
   const objective = objectiveOf(recipe);
   const program = stepProgram(
     gradientStep(trainingLoss(config, objective, batch), () => true, { optimize: true }),
-    { name: "denoiser", adamW: { schedule: { kind: "constant", lr: 1e-6 } } },
+    { name: "denoiser", kind: "adamw", schedule: { kind: "constant", lr: 1e-6 } },
   );
   const memory = estimateMemory([program]);
   // The runtime's binding answers with a copy of everything that is updated.

@@ -2,14 +2,8 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { rethrowAs } from "@dcae/core/graph";
-import {
-  type DataSourceConfig,
-  detectSource,
-  loadTrainingConfig,
-  overrideConfig,
-  type TrainingConfig,
-  trainingFile,
-} from "@dcae/train";
+import { loadTrainingConfig, overrideConfig, type TrainingConfig } from "@dcae/train";
+import { type DataSourceConfig, detectSource, trainingFile } from "@dcae/train/internal";
 import { UsageError } from "../errors.js";
 import type { TrainingFlags } from "./training-options.js";
 

@@ -1,15 +1,8 @@
 /** Carries out a training: says what will train (`--dry-run` stops there), trains, says what came out. */
 import type { Engine } from "@dcae/core";
 import {
-  autoencoderStages,
-  describeModel,
-  formatDuration,
   formatPlan,
-  formatProgress,
   inspectTraining,
-  type MeasuredUpdate,
-  measureUpdate,
-  optimizesFor,
   type PhasePlan,
   type PhaseResult,
   type ProgressState,
@@ -18,6 +11,15 @@ import {
   type TrainingProgress,
   trainAutoencoder,
 } from "@dcae/train";
+import {
+  autoencoderStages,
+  describeModel,
+  formatDuration,
+  formatProgress,
+  type MeasuredUpdate,
+  measureUpdate,
+  optimizesFor,
+} from "@dcae/train/internal";
 import { type CliIo, formatCount } from "../cli-io.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
 import type { Chosen, RunFlags } from "./choose-training.js";

@@ -40,13 +40,12 @@ describe.each(goldenNames("train_steps"))("%s", (name) => {
     const average = { decay: train.ema_decay, warmupSteps: train.ema_warmup_steps };
     const program = stepProgram(step, {
       name: "denoiser",
-      adamW: {
-        schedule: schedules[train.lr_scheduler as keyof typeof schedules],
-        betas: train.betas,
-        weightDecay: train.weight_decay,
-        noDecay: train.no_wd_keys,
-        clipNorm: train.clip_grad,
-      },
+      kind: "adamw",
+      schedule: schedules[train.lr_scheduler as keyof typeof schedules],
+      betas: train.betas,
+      weightDecay: train.weight_decay,
+      noDecay: train.no_wd_keys,
+      clipNorm: train.clip_grad,
       averages: [average],
     });
     const engine = await createEngine({ device: "cpu", threads: 1 });

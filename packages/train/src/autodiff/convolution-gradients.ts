@@ -36,8 +36,8 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
+import { reverse } from "./adjoints.js";
 import type { GradientForms } from "./gradient-rule.js";
-import { reverse } from "./scatter.js";
 
 type Shape4 = readonly [number, number, number, number];
 

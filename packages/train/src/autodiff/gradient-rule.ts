@@ -20,7 +20,7 @@ export interface GradientForms {
   readonly input: "transposed" | "convolutions";
   /**
    * Whether composites are differentiated "whole" (their column `gradient`) and gradients of parts are joined
-   * (slice-gradients.ts), or everything "by-op".
+   * (`joinSlices` in gradients.ts), or everything "by-op".
    */
   readonly compositions: "whole" | "by-op";
 }

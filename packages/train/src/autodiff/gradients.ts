@@ -8,6 +8,7 @@
 import {
   add,
   compositeRow,
+  concat,
   dtypeKind,
   expand,
   type OpName,
@@ -17,21 +18,23 @@ import {
   shapeToString,
   topologicalOrder,
   type Value,
+  type ValueOf,
 } from "@dcae/core/graph";
-
+import { unslice } from "./adjoints.js";
 import type { GradientForms, GradientRule, InputGradient } from "./gradient-rule.js";
 import { elementwiseGradients } from "./rules/elementwise.js";
 import { layoutGradients } from "./rules/layout.js";
-import { quantizationGradients } from "./rules/quantization.js";
 import { spatialGradients } from "./rules/spatial.js";
-import { joinSlices, type SliceGradient, singleRange } from "./slice-gradients.js";
 
 /** A row per op; a missing one doesn't compile. */
 const rules: { readonly [K in OpName]: GradientRule<K> } = {
   ...elementwiseGradients,
   ...layoutGradients,
   ...spatialGradients,
-  ...quantizationGradients,
+  // Rounding to a grid is constant almost everywhere.
+  quantizeLinear: null,
+  dequantizeLinear: null,
+  qlinearConv2d: null,
   // As a whole where its row has a gradient (`wholeGradient`), otherwise that of its body.
   composite: (_, dy) => [() => dy],
 };
@@ -144,4 +147,46 @@ export function backpropagate(
     });
   }
   return wrt.map((value) => settled(value) ?? expand(scalar(0, value.dtype), value.shape));
+}
+
+/** The gradient of a contiguous range of one axis. */
+interface SliceGradient {
+  readonly axis: number;
+  readonly start: number;
+  readonly gradient: Value;
+}
+
+/** The range that a slice takes, if it is one of a single axis without steps. */
+function singleRange({ attributes }: ValueOf<"slice">, gradient: Value): SliceGradient | undefined {
+  const { axes, starts, steps } = attributes;
+  const [axis, start] = [axes[0], starts[0]];
+  if (axes.length !== 1 || steps[0] !== 1 || axis === undefined || start === undefined) return undefined;
+  return { axis, start, gradient };
+}
+
+/**
+ * The gradient of `value` from those of slices of it. Each on its own is the part amid zeros, and these are added up; parts that cover
+ * the axis are simply joined again.
+ */
+function joinSlices(value: Value, slices: readonly SliceGradient[]): Value {
+  const [{ axis }] = slices as readonly [SliceGradient];
+  const size = value.shape[axis] as number;
+  const ordered = slices.every((slice) => slice.axis === axis)
+    ? [...slices].sort((a, b) => a.start - b.start)
+    : undefined;
+  const ends = ordered?.map(({ start, gradient }) => start + (gradient.shape[axis] as number));
+  const covers = ordered?.every(({ start }, i) => start === (i === 0 ? 0 : ends?.[i - 1])) && ends?.at(-1) === size;
+  if (ordered !== undefined && covers) {
+    return concat(
+      ordered.map(({ gradient }) => gradient),
+      axis,
+    );
+  }
+  return slices
+    .map((slice) =>
+      unslice(slice.gradient, [
+        { axis: slice.axis, start: slice.start, step: 1, size: value.shape[slice.axis] as number },
+      ]),
+    )
+    .reduce((sum, gradient) => add(sum, gradient));
 }

@@ -1,7 +1,9 @@
-/** The learning-rate schedule of a run: what a configuration says in terms of the run's length, as numbers of updates. */
+/** What a configuration says of an optimizer in terms of the length of its run, as the step wants it: its schedule, its state, its averages. */
 import { ConfigError } from "@dcae/core/graph";
-import { type Schedule, scheduleEnd } from "../optimizer/index.js";
-import type { ScheduleConfig } from "./schema.js";
+import { type Schedule, scheduleEnd } from "../optimizer/schedule.js";
+import type { EmaOptions } from "../step/averages.js";
+import type { OptimizerOptions } from "../step/training-step.js";
+import type { OptimizerConfig, ScheduleConfig } from "./schema.js";
 
 /** A number of updates, where shares are those of `steps`. */
 function updatesOf(value: number | string, steps: number): number {
@@ -59,4 +61,27 @@ export function describeSchedule(schedule: Schedule, steps: number): string {
       : []),
   ];
   return [`${lr}${warmup}${decay}`, ...remarks].join("; ");
+}
+
+/**
+ * A training's optimizer as the step wants it: with the name of its state, and the averages that it keeps.
+ *
+ * @param name of its state, as in "autoencoder"
+ * @param steps updates that it makes in all, which the schedule may follow
+ * @param ema averages to keep; null: none
+ */
+export function namedOptimizer(
+  name: string,
+  optimizer: OptimizerConfig,
+  steps: number,
+  ema: EmaOptions | null = null,
+): OptimizerOptions {
+  const schedule = resolveSchedule(optimizer.schedule, steps);
+  return {
+    ...optimizer,
+    kind: optimizer.kind ?? "adamw",
+    schedule,
+    name,
+    averages: ema === null ? [] : [ema],
+  } as OptimizerOptions;
 }

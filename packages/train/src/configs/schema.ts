@@ -3,10 +3,11 @@
  *
  * Defaults are those of training.md: published values where there are any, otherwise its choices.
  */
-import { ConfigError } from "@dcae/core/graph";
 import { z } from "zod";
-import { CROPS } from "../data/index.js";
-import { SCENE_CLASSES } from "../scenes/index.js";
+import { CROPS } from "../data/picture-recipe.js";
+import { OPTIMIZERS, type OptimizerKind } from "../optimizer/optimizers.js";
+import { SCENE_CLASSES } from "../scenes/draw-scene.js";
+import { parseConfig } from "./parse-config.js";
 
 const count = z.int().min(1);
 /** Computed with in float32, whose largest number is 3.4e38. */
@@ -34,7 +35,6 @@ const schedule = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cosine"), lr: rate, maxSteps: count.optional() }),
 ]);
 
-const beta = z.number().min(0).lt(1);
 const everyOptimizer = {
   schedule,
   weightDecay: rate.default(0),
@@ -43,24 +43,30 @@ const everyOptimizer = {
   /** Largest norm of all gradients together; null doesn't clip. */
   clipNorm: z.number().positive().nullable().default(null),
 };
+type EveryOptimizer = z.ZodObject<typeof everyOptimizer>;
+
+/** What configurations mean that name no method. */
+const DEFAULT_OPTIMIZER = "adamw" satisfies OptimizerKind;
+type KindOf<K extends OptimizerKind> = K extends typeof DEFAULT_OPTIMIZER ? { kind?: K | undefined } : { kind: K };
+type SettingsOf<K extends OptimizerKind> = z.ZodObject<(typeof OPTIMIZERS)[K]["settings"]>;
 
 /** An optimizer as data: AdamW unless `kind` says otherwise. */
-export const optimizerSchema = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("adamw").optional(),
-    ...everyOptimizer,
-    betas: z.tuple([beta, beta]).default([0.9, 0.999]),
-    eps: z.number().positive().default(1e-8),
-  }),
-  z.strictObject({
-    kind: z.literal("came"),
-    ...everyOptimizer,
-    betas: z.tuple([beta, beta, beta]).default([0.9, 0.999, 0.9999]),
-    eps: z.tuple([z.number().positive(), z.number().positive()]).default([1e-30, 1e-16]),
-    /** Largest root mean square of an update before its learning rate. */
-    clipThreshold: z.number().positive().default(1),
-  }),
-]);
+export type OptimizerConfig = {
+  [K in OptimizerKind]: KindOf<K> & z.output<EveryOptimizer> & z.output<SettingsOf<K>>;
+}[OptimizerKind];
+type OptimizerInput = {
+  [K in OptimizerKind]: KindOf<K> & z.input<EveryOptimizer> & z.input<SettingsOf<K>>;
+}[OptimizerKind];
+
+const optimizerSchemas = Object.entries(OPTIMIZERS).map(([kind, { settings }]) => {
+  const name = z.literal(kind);
+  return z.strictObject({ kind: kind === DEFAULT_OPTIMIZER ? name.optional() : name, ...everyOptimizer, ...settings });
+});
+// Made of the table's rows, whose types TypeScript can't follow through a list.
+export const optimizerSchema = z.discriminatedUnion("kind", optimizerSchemas as never) as unknown as z.ZodType<
+  OptimizerConfig,
+  OptimizerInput
+>;
 
 /** Averages of the weights. */
 export const emaSchema = z.strictObject({
@@ -211,13 +217,10 @@ export const trainingConfigSchema = z
 export type TrainingConfig = z.output<typeof trainingConfigSchema>;
 /** What may be written: everything with a default can be left out. */
 export type TrainingConfigInput = z.input<typeof trainingConfigSchema>;
-export type OptimizerConfig = z.output<typeof optimizerSchema>;
 export type ScheduleConfig = OptimizerConfig["schedule"];
 export type TrainingPhase = TrainingConfig["phases"][number];
 export type DataConfig = TrainingConfig["data"];
 export type DataSourceConfig = DataConfig["sources"][number];
-
-const MAX_REPORTED = 5;
 
 /**
  * Checks a training and fills in what it leaves out.
@@ -227,13 +230,4 @@ const MAX_REPORTED = 5;
  */
 export function parseTrainingConfig(input: unknown, source = "training config"): TrainingConfig {
   return parseConfig(trainingConfigSchema, input, source);
-}
-
-/** The same for any schema. */
-export function parseConfig<T>(schema: z.ZodType<T>, input: unknown, source: string): T {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "config"}: ${message}`);
-  const more = problems.length > MAX_REPORTED ? `; and ${problems.length - MAX_REPORTED} more` : "";
-  throw new ConfigError(`${source}: ${problems.slice(0, MAX_REPORTED).join("; ")}${more}`);
 }

@@ -13,7 +13,7 @@ import { type Image, imagesToTensor } from "@dcae/core/image";
 import { createPictureMaker, type PictureMaker } from "./picture-maker.js";
 import { type Crop, type PictureView, recipeName } from "./picture-recipe.js";
 import { createPictureSampler, type Sample, type SamplerPosition, startPosition } from "./picture-sampler.js";
-import type { RecipeSource } from "./recipe-source.js";
+import type { RecipeSource } from "./picture-source.js";
 
 export interface WeightedSource {
   readonly source: RecipeSource;

@@ -11,8 +11,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { ConfigError, DataError, EngineError } from "@dcae/core/graph";
 import type { Image } from "@dcae/core/image";
-import { makePicture } from "./make-picture.js";
-import type { PictureRecipe, PictureView } from "./picture-recipe.js";
+import { makePicture, type PictureRecipe, type PictureView } from "./picture-recipe.js";
 
 export interface PictureMaker {
   /** Worker threads; 0 where pictures are made in the calling thread. */

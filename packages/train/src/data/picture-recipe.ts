@@ -1,10 +1,25 @@
 /**
- * Pictures as data: a recipe says where a picture comes from, a view says which pixels of it training sees.
- *
- * Both can be sent to another thread and written to a log, so that sources only list recipes and one function
- * (make-picture.ts) turns them into pixels, wherever it runs.
+ * Pictures as data: a recipe says where a picture comes from, a view says which pixels of it training sees. Both can be sent to another
+ * thread and written to a log, so that sources only list recipes and one function, `makePicture`, reads, decodes, cuts and mirrors,
+ * in a worker thread or in the caller's.
  */
-import type { SceneClass } from "../scenes/draw-scene.js";
+
+import { open } from "node:fs/promises";
+import { createInflateRaw } from "node:zlib";
+import { fileError } from "@dcae/core/checkpoint";
+import { DataError, DcaeError, errorMessage } from "@dcae/core/graph";
+import {
+  createImage,
+  cropImage,
+  decodeImage,
+  dmCrop,
+  type Image,
+  type LazyImage,
+  PILLOW_DECODE,
+  pictureFormat,
+  resizeImage,
+} from "@dcae/core/image";
+import { drawScene, type SceneClass } from "../scenes/draw-scene.js";
 
 export type PictureRecipe =
   /** A picture file. */
@@ -57,4 +72,119 @@ export function recipeName(recipe: PictureRecipe): string {
     case "scene":
       return `scene ${recipe.scene ?? ""} ${recipe.seed}`.replace("  ", " ");
   }
+}
+
+/**
+ * Compressed members may not inflate beyond this: 256 MiB. A megabyte of an archive can claim a thousand, and each thread that makes
+ * pictures reads one such member at a time.
+ */
+const MAX_INFLATED_BYTES = 2 ** 28;
+
+/**
+ * The square of a picture that training sees, RGB, `view.size` on each side.
+ *
+ * Files are decoded as the reference does (Pillow's plain conversion to RGB).
+ *
+ * @throws DataError naming the picture when it can't be read
+ */
+export async function makePicture(recipe: PictureRecipe, view: PictureView): Promise<Image> {
+  const { size } = view;
+  if (recipe.kind === "scene") {
+    const { seed, scene } = recipe;
+    const options = { width: size, height: size, seed };
+    return mirror(drawScene(scene === undefined ? options : { ...options, kind: scene }), view.flip);
+  }
+  const source = recipe.kind === "file" ? recipe.path : memberSource(recipe);
+  return mirror(cut(await decodeImage(source, PILLOW_DECODE), view), view.flip);
+}
+
+type Member = Extract<PictureRecipe, { kind: "member" }>;
+
+function memberSource(member: Member): LazyImage {
+  const { archive, offset, storedSize, compression, size } = member;
+  const isStored = compression === "none";
+  return {
+    name: recipeName(member),
+    size: isStored ? storedSize : storedSize + size,
+    async read() {
+      if (!isStored && size > MAX_INFLATED_BYTES) {
+        throw new DataError(`would inflate to ${size} bytes, the limit is ${MAX_INFLATED_BYTES}`, {
+          hint: "Pictures are compressed already: store them in the archive as they are.",
+        });
+      }
+      const stored = await readRange(archive, offset, storedSize);
+      return isStored ? stored : inflateMember(stored, size);
+    },
+  };
+}
+
+/** Inflates piece by piece, so that what isn't a picture, or more than announced, ends early. */
+async function inflateMember(stored: Uint8Array, size: number): Promise<Uint8Array> {
+  const inflate = createInflateRaw();
+  inflate.end(stored);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const piece of inflate as AsyncIterable<Uint8Array>) {
+      if (length === 0 && pictureFormat(piece) === undefined)
+        throw new DataError("isn't a picture of a kind that is read");
+      length += piece.byteLength;
+      if (length > size) throw new DataError(`has more than the ${size} bytes that the archive announced`);
+      pieces.push(piece);
+    }
+  } catch (error) {
+    if (error instanceof DcaeError) throw error;
+    throw new DataError(`can't be decompressed: ${errorMessage(error)}`, { cause: error });
+  }
+  if (length !== size) throw new DataError(`has ${length} bytes, the archive announced ${size}`);
+  return Buffer.concat(pieces, length);
+}
+
+async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
+  try {
+    const handle = await open(path, "r");
+    try {
+      const bytes = new Uint8Array(length);
+      for (let done = 0; done < length; ) {
+        const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+        if (bytesRead === 0) throw new DataError(`the archive ends at byte ${offset + done}`);
+        done += bytesRead;
+      }
+      return bytes;
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw fileError(error, path, "read");
+  }
+}
+
+/** The view's square. A picture without room for a random one is scaled to it, as by DMCrop. */
+function cut(image: Image, { size, corner, scale = 1 }: PictureView): Image {
+  if (corner === null || image.width < size || image.height < size) return dmCrop(image, size);
+  const scaled = shrink(image, size, scale);
+  const place = (fraction: number, room: number) => Math.floor(fraction * (room + 1));
+  const [x, y] = corner;
+  return cropImage(scaled, place(x, scaled.width - size), place(y, scaled.height - size), size, size);
+}
+
+/** The picture at a scale between "the shorter side is `size`" (0) and its own (1), in equal ratios. */
+function shrink(image: Image, size: number, scale: number): Image {
+  if (scale >= 1) return image;
+  const ratio = (size / Math.min(image.width, image.height)) ** (1 - scale);
+  const side = (length: number) => Math.max(size, Math.round(length * ratio));
+  return resizeImage(image, side(image.width), side(image.height));
+}
+
+function mirror(image: Image, flip: boolean): Image {
+  if (!flip) return image;
+  const { width, height, data } = image;
+  const result = createImage(width, height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (y * width + x) * 3;
+      result.data.set(data.subarray(from, from + 3), (y * width + width - 1 - x) * 3);
+    }
+  }
+  return result;
 }

@@ -1,8 +1,8 @@
 /** The thread that makes pictures for picture-maker.ts: a request in, an image (its bytes moved, not copied) out. */
 import { parentPort } from "node:worker_threads";
 import { DataError, errorMessage } from "@dcae/core/graph";
-import { makePicture } from "./make-picture.js";
 import type { PictureAnswer, PictureRequest } from "./picture-maker.js";
+import { makePicture } from "./picture-recipe.js";
 
 parentPort?.on("message", async ({ id, recipe, view }: PictureRequest) => {
   try {

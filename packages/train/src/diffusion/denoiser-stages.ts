@@ -1,7 +1,7 @@
 /** The update of a diffusion training as a program: loss, gradients, optimizer, averages. */
 import { type Objective, type ParsedDenoiser, trainingLoss } from "@dcae/diffusion";
-import { accumulationPrograms, gradientStep, stepProgram } from "../step/index.js";
-import { namedOptimizer } from "../trainer/named-optimizer.js";
+import { namedOptimizer } from "../configs/run-schedule.js";
+import { accumulationPrograms, gradientStep, stepProgram } from "../step/training-step.js";
 import type { UpdateStage } from "../trainer/update-stage.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 

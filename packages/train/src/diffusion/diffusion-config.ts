@@ -3,10 +3,14 @@
  *
  * Defaults are the published values (diffusion.md section 11) where all published trainings agree.
  */
+import { join } from "node:path";
 import { SAMPLERS, SIZES, type SizeName } from "@dcae/diffusion";
 import { ARCHITECTURE_NAMES } from "@dcae/diffusion/internal";
 import { z } from "zod";
-import { emaSchema, measuredSchema, optimizerSchema, parseConfig } from "../configs/schema.js";
+import { extendConfig, readJsonFile, recipeFile, recipeNames } from "../configs/load-config.js";
+import { parseConfig } from "../configs/parse-config.js";
+import { emaSchema, measuredSchema, optimizerSchema } from "../configs/schema.js";
+import { RECIPE_FOLDER } from "../recipe-folder.js";
 
 const count = z.int().min(1);
 const sizeNames = Object.keys(SIZES) as [SizeName, ...SizeName[]];
@@ -97,4 +101,22 @@ export type DiffusionConfig = z.output<typeof diffusionConfigSchema>;
 /** @throws ConfigError naming each wrong field */
 export function parseDiffusionConfig(value: unknown, source: string): DiffusionConfig {
   return parseConfig(diffusionConfigSchema, value, source);
+}
+
+const FOLDER = join(RECIPE_FOLDER, "diffusion");
+
+/** Names of all recipes, sorted. */
+export function diffusionRecipeNames(): string[] {
+  return recipeNames(FOLDER);
+}
+
+/**
+ * @param nameOrPath what ends in .json is a file, anything else a recipe; a file with `extends` is another training with changes
+ * @throws ConfigError when there is no such recipe, or the file isn't a diffusion training
+ */
+export async function loadDiffusionConfig(nameOrPath: string): Promise<DiffusionConfig> {
+  const pathOf = (name: string) => (/\.json$/i.test(name) ? name : recipeFile(name, "diffusion training", FOLDER));
+  const path = pathOf(nameOrPath);
+  const written = await readJsonFile(path);
+  return parseDiffusionConfig(await extendConfig(written, path, (other) => readJsonFile(pathOf(other))), path);
 }

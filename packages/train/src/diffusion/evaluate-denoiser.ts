@@ -18,10 +18,10 @@ import {
   diffusionLoss,
   sampleLatents,
 } from "@dcae/diffusion/internal";
+import { averagedScope, withAverageNames } from "../step/averages.js";
 import type { Evaluation } from "../trainer/fit.js";
-import { averagedScope, withAverageNames } from "../trainer/state-weights.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
-import { drawEach } from "./latent-batches.js";
+import { drawEach } from "./training-latents.js";
 
 export interface DenoiserEvaluation {
   readonly engine: Engine;

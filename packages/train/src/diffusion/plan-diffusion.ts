@@ -5,9 +5,8 @@ import { buildDenoiseProgram, tokenCount } from "@dcae/diffusion/internal";
 import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
 import { estimateMemory, type MemoryEstimate } from "../trainer/estimate-memory.js";
 import { stagePrograms } from "../trainer/update-stage.js";
-import { checkSamples } from "./check-samples.js";
 import { denoiserStages } from "./denoiser-stages.js";
-import { describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
+import { checkSamples, describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 import { hasTrainingLatents, openTrainingLatents } from "./training-latents.js";
 

@@ -1,7 +1,7 @@
 /** Procedural scenes as the pictures of a folder of latents, drawn when their turn comes. */
 import { imageToTensor } from "@dcae/core";
 import type { PictureSet } from "@dcae/diffusion";
-import { drawScene, SCENE_CLASSES, type SceneClass } from "../scenes/index.js";
+import { drawScene, SCENE_CLASSES, type SceneClass } from "../scenes/draw-scene.js";
 
 /**
  * Scenes of all classes in equal shares, for `writeLatents`: number i is of class i mod 12 and drawn from `seed + i`, as those that

@@ -17,18 +17,16 @@ import {
   saveDenoiser,
 } from "@dcae/diffusion";
 import { checkDenoiserWeights, denoiserSource } from "@dcae/diffusion/internal";
-import type { TrainingProgress } from "../logging/index.js";
+import type { TrainingProgress } from "../logging/progress.js";
+import { stateWeights } from "../step/averages.js";
 import { type FitResult, fit } from "../trainer/fit.js";
 import { runFiles } from "../trainer/run-record.js";
-import { stateWeights } from "../trainer/state-weights.js";
 import { type TrainingRunOptions, writeTrainingFile } from "../trainer/training-run.js";
-import { checkSamples } from "./check-samples.js";
 import { denoiserStages } from "./denoiser-stages.js";
-import { describeNetwork, describeResult } from "./describe-denoiser.js";
+import { checkSamples, describeNetwork, describeResult } from "./describe-denoiser.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 import { denoiserEvaluation } from "./evaluate-denoiser.js";
-import { latentBatches } from "./latent-batches.js";
-import { openTrainingLatents } from "./training-latents.js";
+import { latentBatches, openTrainingLatents } from "./training-latents.js";
 
 export interface TrainDiffusionOptions extends TrainingRunOptions {
   /** A recipe or a file (`loadDiffusionConfig`), or an object (`parseDiffusionConfig`). */

@@ -2,7 +2,10 @@
  * Curves of a run as one SVG: a panel per metric, small multiples with a shared axis of steps. Drawn here, because libraries of charts
  * need a document to draw in, or bring a whole grammar of graphics.
  */
-import type { MetricsRow } from "./metrics-log.js";
+
+import { writeFileAtomic } from "@dcae/core/checkpoint";
+import { loadSharp } from "@dcae/core/image";
+import { type MetricsRow, readMetrics } from "./metrics-log.js";
 
 export interface CurvesOptions {
   /** Metrics to draw, in this order. Default: all numbers of the rows but `step` and `time`. */
@@ -133,4 +136,21 @@ export function drawCurves(rows: readonly MetricsRow[], options: CurvesOptions =
     ...panels,
     "</svg>\n",
   ].join("");
+}
+
+/** Sharp renders SVG at 72 dots per inch; twice that stays readable on dense screens. */
+const DENSITY = 144;
+
+/**
+ * Writes the curves of a metrics log beside it, as SVG and as PNG.
+ *
+ * @param stem path without extension
+ * @throws DataError when files can't be read or written
+ */
+export async function saveCurves(metricsPath: string, stem: string, options: CurvesOptions = {}): Promise<void> {
+  const svg = new TextEncoder().encode(drawCurves(await readMetrics(metricsPath), options));
+  const sharp = await loadSharp();
+  const png = await sharp(svg, { density: DENSITY }).png().toBuffer();
+  await writeFileAtomic(`${stem}.svg`, (file) => file.write(svg));
+  await writeFileAtomic(`${stem}.png`, (file) => file.write(png));
 }

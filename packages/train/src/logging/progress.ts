@@ -1,5 +1,4 @@
-/** The line of a terminal that says how a run goes: bar, steps, speed, time left, losses. */
-import { printableLine } from "@dcae/core/internal";
+/** How a run goes: its speed, the time that is left, and the line that says so. */
 
 export interface ProgressState {
   readonly step: number;
@@ -10,22 +9,14 @@ export interface ProgressState {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** Where a run shows how it goes, as the progress line of a terminal. */
 export interface TrainingProgress {
   show(state: ProgressState): void;
-  /** Removes the line, so that something else can be printed. */
+  /** Removes what is shown, so that something else can be printed. */
   clear(): void;
 }
 
-/** What a terminal must have: `process.stderr` does. */
-export interface ProgressStream {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-  write(text: string): unknown;
-}
-
 const BAR = 20;
-const MAX_UPDATES_PER_SECOND = 10;
-const ERASE_LINE = "\r\u001b[2K";
 
 /** As in 1d 02h, 3h 04m, 5m 06s, 7s. */
 export function formatDuration(seconds: number): string {
@@ -39,6 +30,7 @@ export function formatDuration(seconds: number): string {
 
 const significant = (value: number) => (Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value));
 
+/** Bar, steps, speed, time left, losses, as one line. */
 export function formatProgress(label: string, state: ProgressState): string {
   const { step, steps, imagesPerSecond, secondsLeft, metrics } = state;
   const share = steps === 0 ? 1 : Math.min(step / steps, 1);
@@ -53,28 +45,38 @@ export function formatProgress(label: string, state: ProgressState): string {
   ].join("  ");
 }
 
-/** A progress line on a terminal; where the stream is none, nothing is ever written. */
-export function createProgress(
-  label: string,
-  stream: ProgressStream = process.stderr,
-  now: () => number = Date.now,
-): TrainingProgress {
-  let visible = false;
-  let last = Number.NEGATIVE_INFINITY;
+/** Speed of a run over its last updates. */
+export interface Speed {
+  /** Another update of `images` pictures is done. */
+  tick(images: number): void;
+  /** Null before two updates are done. */
+  readonly imagesPerSecond: number | null;
+  readonly secondsPerStep: number | null;
+}
+
+/** Updates that count: enough to smooth, few enough to follow a machine that becomes busy. */
+const WINDOW = 50;
+
+/** @param now milliseconds */
+export function createSpeed(now: () => number = Date.now): Speed {
+  const ticks: { readonly time: number; readonly images: number }[] = [];
+  const over = (what: (entries: readonly { images: number }[]) => number): number | null => {
+    const [first, last] = [ticks[0], ticks.at(-1)];
+    if (first === undefined || last === undefined || last.time <= first.time) return null;
+    // The first tick only starts the clock.
+    return what(ticks.slice(1)) / ((last.time - first.time) / 1000);
+  };
   return {
-    show(state) {
-      if (stream.isTTY !== true) return;
-      const time = now();
-      if (state.step < state.steps && time - last < 1000 / MAX_UPDATES_PER_SECOND) return;
-      last = time;
-      visible = true;
-      // One column stays free: a full line would wrap on some terminals.
-      const text = printableLine(formatProgress(label, state));
-      stream.write(`${ERASE_LINE}${text.slice(0, Math.max((stream.columns ?? 80) - 1, 0))}`);
+    tick(images) {
+      ticks.push({ time: now(), images });
+      if (ticks.length > WINDOW) ticks.shift();
     },
-    clear() {
-      if (visible) stream.write(ERASE_LINE);
-      visible = false;
+    get imagesPerSecond() {
+      return over((entries) => entries.reduce((sum, { images }) => sum + images, 0));
+    },
+    get secondsPerStep() {
+      const perSecond = over((entries) => entries.length);
+      return perSecond === null ? null : 1 / perSecond;
     },
   };
 }

@@ -6,55 +6,45 @@
  * the second moment is limited to a root mean square of `clipThreshold`; its first moment m is then divided by the root of a second
  * factored moment, that of (u - m)^2: where updates disagree with their average, steps are short.
  *
- * State is named `came.<optimizer>.{step,m,row,column,residual_row,residual_column,v}`, `v` for what isn't a matrix (convolutions
+ * State is named `came.<optimizer>.{m,row,column,residual_row,residual_column,v}.<p>`, `v` for what isn't a matrix (convolutions
  * wider than 1x1, vectors). Its moments start at 0 and aren't corrected for it, as in the reference.
  */
 import { add, div, maximum, mul, reduceMean, reshape, sqrt, sub, type Value } from "@dcae/core/graph";
-import { flat, type NamedValue, stateLike, stateParameter } from "./state-parameter.js";
-import { type CommonOptimizerOptions, type OptimizerStep, updateCounter, updateTerms } from "./update-terms.js";
+import { z } from "zod";
+import { flat, type NamedValue, optimizerRow, stateLike, stateParameter } from "./optimizer-row.js";
 
-export interface CameOptions extends CommonOptimizerOptions {
-  /** Decay of the first moment, of the second, and of that of the residuals. Default (0.9, 0.999, 0.9999). */
-  readonly betas?: readonly [number, number, number];
-  /** Added to squared gradients and to squared residuals. Default (1e-30, 1e-16). */
-  readonly eps?: readonly [number, number];
-  /** Largest root mean square of an update before its learning rate. Default 1. */
-  readonly clipThreshold?: number;
-}
+const beta = z.number().min(0).lt(1);
+const settings = {
+  /** Decay of the first moment, of the second, and of that of the residuals. */
+  betas: z.tuple([beta, beta, beta]).default([0.9, 0.999, 0.9999]),
+  /** Added to squared gradients and to squared residuals. */
+  eps: z.tuple([z.number().positive(), z.number().positive()]).default([1e-30, 1e-16]),
+  /** Largest root mean square of an update before its learning rate. */
+  clipThreshold: z.number().positive().default(1),
+};
+type CameSettings = z.output<z.ZodObject<typeof settings>>;
 
-/**
- * One update of `weights` (in the order of the forward pass) along `gradients` (one for each).
- *
- * @param optimizer names the state, as in "denoiser"
- * @param step its `updateCounter`, where the graph reads that elsewhere too
- */
-export function came(
-  optimizer: string,
-  weights: readonly NamedValue[],
-  gradients: readonly Value[],
-  options: CameOptions,
-  step: Value = updateCounter(optimizer, "came"),
-): OptimizerStep {
-  const terms = updateTerms("came", optimizer, weights, gradients, options, step);
-  const { prefix, next, count, learningRate, gradientNorm, clip } = terms;
-
-  const updates = new Map<string, Value>([[`${prefix}.step`, next]]);
-  weights.forEach((weight, i) => {
-    const { name, value } = weight;
-    const given = gradients[i] as Value;
-    const gradient = clip === undefined ? given : mul(given, clip);
-    const direction = direct(prefix, weight, gradient, options, updates);
-    updates.set(name, reshape(sub(terms.decayed(weight), mul(flat(direction), learningRate)), value.shape));
-  });
-  return { updates, learningRate, gradientNorm, count };
-}
+export const came = optimizerRow({
+  settings,
+  move({ prefix, weights, gradients, clip, learningRate, decayed }, chosen) {
+    const updates = new Map<string, Value>();
+    weights.forEach((weight, i) => {
+      const { name, value } = weight;
+      const given = gradients[i] as Value;
+      const gradient = clip === undefined ? given : mul(given, clip);
+      const direction = direct(prefix, weight, gradient, chosen, updates);
+      updates.set(name, reshape(sub(decayed(weight), mul(flat(direction), learningRate)), value.shape));
+    });
+    return updates;
+  },
+});
 
 /** What a weight moves along, of the weight's shape; the new moments go to `updates`. */
 function direct(
   prefix: string,
   weight: NamedValue,
   gradient: Value,
-  { betas = [0.9, 0.999, 0.9999], eps = [1e-30, 1e-16], clipThreshold = 1 }: CameOptions,
+  { betas, eps, clipThreshold }: CameSettings,
   updates: Map<string, Value>,
 ): Value {
   const { name, value } = weight;

@@ -2,7 +2,7 @@
  * Phase 3: reconstruction and adversarial loss (training.md section 4).
  *
  * One update of the generator, then one of the discriminator on the reconstructions of the updated generator. That second
- * forward pass is the first one with the new weights put in (substitute.ts), so frozen parts are shared, and running
+ * forward pass is the first one with the new weights put in (`substitute`), so frozen parts are shared, and running
  * statistics of trained batch norms move twice. The discriminator runs three times: on y for the generator, on x, on the new
  * y; each pass starts from the running statistics that the one before it left.
  */
@@ -12,15 +12,25 @@ import {
   cast,
   createScope,
   input,
+  mapGraph,
   mul,
   type RootScope,
   type Scope,
   scalar,
   type Value,
 } from "@dcae/core/graph";
-import { backpropagate, gradients, recomputation } from "../autodiff/index.js";
-import { overlayScope } from "../graph/overlay-scope.js";
-import { chainUpdates, substitute } from "../graph/substitute.js";
+import { backpropagate, gradients } from "../autodiff/gradients.js";
+import { recomputation } from "../autodiff/recomputation.js";
+import { forwardForm, gradientForms } from "../step/optimize-forward.js";
+import { overlayScope, type TrainingRule, trainedWeights, trainingScope } from "../step/training-rule.js";
+import {
+  type GradientStep,
+  type GradientStepOptions,
+  type OptimizerOptions,
+  optimizerCounter,
+  optimizerStep,
+  type StateUpdate,
+} from "../step/training-step.js";
 import {
   adaptiveWeight,
   type DiscriminatorLoss,
@@ -29,20 +39,7 @@ import {
   generatorLoss,
   type PatchGanOptions,
   patchGan,
-} from "../losses/index.js";
-import {
-  forwardForm,
-  type GradientStep,
-  type GradientStepOptions,
-  gradientForms,
-  type OptimizerOptions,
-  optimizerCounter,
-  optimizerStep,
-  type StateUpdate,
-  type TrainingRule,
-  trainedWeights,
-  trainingScope,
-} from "../step/index.js";
+} from "./gan.js";
 import { type ReconstructionLoss, type ReconstructionLossOptions, reconstructionLoss } from "./reconstruction.js";
 
 /** Where the parameters of the discriminator are. */
@@ -273,4 +270,37 @@ export function adversarialGradients(
     generator: { ...generator, buffers: new Map([...generator.buffers, ...generator.discriminatorBuffers]) },
     discriminator: { ...discriminator, counter, buffers: new Map([...second.buffers, ...discriminator.buffers]) },
   };
+}
+
+/**
+ * The same functions at other arguments: rebuilds what depends on replaced values and shares the rest, so that what an update can't
+ * have changed (a frozen encoder) isn't computed twice.
+ */
+export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
+  return mapGraph(
+    values,
+    (_value, _inputs, keep) => keep(),
+    (value) => replacements.get(value),
+  );
+}
+
+/**
+ * Updates of two passes over the same state, one after the other: the second reads what the first left.
+ *
+ * @param parameters the state's values in the graph, by name; must hold every name that `first` updates
+ */
+export function chainUpdates(
+  first: ReadonlyMap<string, Value>,
+  second: ReadonlyMap<string, Value>,
+  parameters: ReadonlyMap<string, Value>,
+): Map<string, Value> {
+  const replacements = new Map<Value, Value>();
+  for (const [name, value] of first) {
+    const parameter = parameters.get(name);
+    if (parameter === undefined) throw new ConfigError(`chainUpdates: the graph has no parameter "${name}"`);
+    replacements.set(parameter, value);
+  }
+  const names = [...second.keys()];
+  const values = substitute([...second.values()], replacements);
+  return new Map([...first, ...names.map((name, i) => [name, values[i] as Value] as const)]);
 }

@@ -1,12 +1,13 @@
 /**
- * Which parameters each of the three phases trains, as rules on official names (training.md section 2.1).
+ * Which parameters a phase trains: by the rules of the three phases (training.md section 2.1), or by names that its configuration gives.
  *
  * Phase 1: everything. Phase 2: the middle (encoder head, decoder input, and the deepest stages of both halves). Phase 3: the
  * decoder's head (and its shallowest stages with blocks).
  */
 import { ConfigError } from "@dcae/core/graph";
-import type { DcAeConfig } from "@dcae/core/models";
-import type { TrainingRule } from "../step/index.js";
+import { type DcAeConfig, modelParameters } from "@dcae/core/models";
+import type { TrainingPhase } from "../configs/schema.js";
+import { namePatterns, startsWithAny, type TrainingRule } from "../step/training-rule.js";
 
 export type Phase = 1 | 2 | 3;
 
@@ -54,9 +55,38 @@ export function phasePrefixes(phase: Phase, config: DcAeConfig, options: PhasePa
   return ["decoder.project_out.", ...shallowest.map((stage) => `decoder.stages.${stage}.`)];
 }
 
-/** The rule of a list of beginnings. */
-export function startsWithAny(prefixes: readonly string[]): TrainingRule {
-  return (name) => prefixes.some((prefix) => name.startsWith(prefix));
+type Trains = Pick<TrainingPhase, "trains">;
+
+/** What of the model trains, for readers; "*" is everything. */
+export function trainingPatterns({ trains }: Trains, model: DcAeConfig): string[] {
+  if (trains.kind === "names") return [...trains.names];
+  return phasePrefixes(trains.phase, model, trains).map((prefix) => prefix.replace(/\.$/, "") || "*");
+}
+
+/**
+ * What of the model trains.
+ *
+ * @throws ConfigError for a pattern that no learnable parameter matches
+ */
+export function trainingRule({ trains }: Trains, model: DcAeConfig): TrainingRule {
+  if (trains.kind === "phase") return startsWithAny(phasePrefixes(trains.phase, model, trains));
+  const names = modelParameters({ kind: "dc-ae", config: model }).flatMap(({ name, trainable }) =>
+    trainable ? [name] : [],
+  );
+  for (const pattern of trains.names) {
+    if (names.some(namePatterns([pattern]))) continue;
+    const places = [...new Set(names.map(placeOf))];
+    throw new ConfigError(`trains: "${pattern}" matches no parameter of the model`, {
+      hint: `Its places are ${places.join(", ")}; "*" stands for anything.`,
+    });
+  }
+  return namePatterns(trains.names);
+}
+
+/** The place a parameter belongs to: `decoder.stages.1`, `encoder.project_in`. */
+export function placeOf(name: string): string {
+  const parts = name.split(".");
+  return parts.slice(0, parts[1] === "stages" ? 3 : 2).join(".");
 }
 
 /** Name of the last convolution's weight, which the adaptive weight looks at (training.md section 4). */

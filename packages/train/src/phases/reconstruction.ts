@@ -1,8 +1,7 @@
 /** The reconstruction objective of all phases: L1 and LPIPS (training.md section 3). */
-import { add, input, mul, type Scope, scalar, type Value } from "@dcae/core/graph";
+import { abs, add, input, mul, reduceMean, type Scope, scalar, sub, type Value } from "@dcae/core/graph";
 import { type LpipsOptions, lpipsLoss } from "@dcae/core/nets";
-import { l1Loss } from "../losses/index.js";
-import type { TrainingObjective } from "../step/index.js";
+import type { TrainingObjective } from "../step/training-step.js";
 
 export interface ReconstructionLossOptions {
   /** Picture [N, 3, H, W] to reconstruction of the same shape; official parameter names below the scope. */
@@ -48,4 +47,9 @@ export function reconstructionObjective(options: ReconstructionLossOptions): Tra
     const { l1, lpips, total } = reconstructionLoss(scope, x, options.reconstruct(scope, x), options);
     return { loss: total, metrics: { l1, lpips } };
   };
+}
+
+/** Mean of |x - y| over batch, channels and pixels, a scalar. */
+export function l1Loss(x: Value, y: Value): Value {
+  return reduceMean(abs(sub(x, y)));
 }

@@ -6,8 +6,9 @@
  * IEEE doubles and integer hashes are used, so a seed gives the same bytes on every platform. A scene has the same
  * composition at every size; small sizes leave out the octaves of texture that they can't show.
  */
-import { ConfigError, createRandom, type Random } from "@dcae/core/graph";
-import { createImage, type Image } from "@dcae/core/image";
+
+import { ConfigError, createRandom, type Random, type Tensor } from "@dcae/core/graph";
+import { createImage, type Image, imageToTensor } from "@dcae/core/image";
 import { type Canvas, createCanvas, develop } from "./canvas.js";
 import { city } from "./city.js";
 import { dunes } from "./dunes.js";
@@ -69,4 +70,17 @@ export function drawScene(options: SceneOptions): Image {
   const canvas = createCanvas(width, height);
   painters[kind](canvas, random);
   return develop(canvas, random.nextUint32());
+}
+
+const CALIBRATION_SCENES: readonly SceneClass[] = ["city", "flowers", "page", "mountains"];
+const CALIBRATION_SIZE = 256;
+
+/**
+ * Four pictures with edges, texture, text and plain sky, [1, 3, 256, 256] each: for `calibrate` and the option `calibration` of core,
+ * where no pictures are at hand.
+ */
+export function calibrationScenes(): Tensor[] {
+  return CALIBRATION_SCENES.map((kind, seed) =>
+    imageToTensor(drawScene({ width: CALIBRATION_SIZE, height: CALIBRATION_SIZE, seed, kind })),
+  );
 }

@@ -2,7 +2,7 @@
 import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, noise, octavesFor } from "./noise.js";
-import { columnProfile, coveredFrom, lowestOf } from "./profile.js";
+import { columnProfile, coveredFrom, lowestOf } from "./relief.js";
 import { between, clamp, coverage, hex, lit, mix, pick, smoothstep, tint, vary } from "./shading.js";
 import { paintSky, randomSky, type Sky } from "./sky.js";
 

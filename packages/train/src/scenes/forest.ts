@@ -2,8 +2,7 @@
 import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
 import { fractal, hash, noise, octavesFor } from "./noise.js";
-import { columnProfile } from "./profile.js";
-import { createRelief, relief } from "./relief.js";
+import { columnProfile, createRelief, relief } from "./relief.js";
 import { add, between, blend, clamp, coverage, hex, mix, pick, smoothstep, tint, vary } from "./shading.js";
 
 interface Light {

@@ -1,3 +1,2 @@
 /** Public names of the procedural scenes: pictures without any data. */
-export { calibrationScenes } from "./calibration-scenes.js";
-export { drawScene, SCENE_CLASSES, type SceneClass, type SceneOptions } from "./draw-scene.js";
+export { calibrationScenes, drawScene, SCENE_CLASSES, type SceneClass, type SceneOptions } from "./draw-scene.js";

@@ -2,8 +2,7 @@
 import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint, sample } from "./canvas.js";
 import { fractal, hashUnit, noise, octavesFor, ridges } from "./noise.js";
-import { columnProfile, coveredFrom, lowestOf } from "./profile.js";
-import { createRelief, relief } from "./relief.js";
+import { columnProfile, coveredFrom, createRelief, lowestOf, relief } from "./relief.js";
 import { add, between, blend, clamp, coverage, hex, pick, smoothstep, tint, vary } from "./shading.js";
 import { paintSky, randomSky, type Sky } from "./sky.js";
 

@@ -1,9 +1,11 @@
 /**
- * Height fields with exact slopes, for shading: gradient noise and its derivatives in one evaluation.
- *
- * With `erosion`, finer octaves are damped where the ground is steep already, which leaves sharp crests and smooth
- * valleys as water does (a known trick of procedural terrain).
+ * The shape of the land. Height fields with exact slopes, for shading: gradient noise and its derivatives in one evaluation. With
+ * `erosion`, finer octaves are damped where the ground is steep already, which leaves sharp crests and smooth valleys as water does
+ * (a known trick of procedural terrain). And outlines that depend on x alone, such as crests of mountains: computed once per column,
+ * and used to leave out what nearer layers hide.
  */
+
+import type { Canvas } from "./canvas.js";
 import { mixBits, SPREAD_X, SPREAD_Y, spreadSeed } from "./noise.js";
 
 /** A height and its derivatives along x and y. Written by `relief`. */
@@ -92,4 +94,27 @@ export function relief(
   out.height = height;
   out.slopeX = slopeX;
   out.slopeY = slopeY;
+}
+
+/** The outline's y for each column of pixels. */
+export function columnProfile(canvas: Canvas, outline: (x: number) => number): Float64Array {
+  return Float64Array.from({ length: canvas.width }, (_, column) => outline((column + 0.5) * canvas.pixel));
+}
+
+/** The smallest y (highest point) of an outline. */
+export function lowestOf(profile: Float64Array): number {
+  return profile.reduce((lowest, y) => Math.min(lowest, y), Number.POSITIVE_INFINITY);
+}
+
+/** For each layer (far to near) and column the y below which nearer layers cover it, with a margin for smooth edges. */
+export function coveredFrom(profiles: readonly Float64Array[]): Float64Array[] {
+  const width = profiles[0]?.length ?? 0;
+  let nearest: Float64Array = new Float64Array(width).fill(Number.POSITIVE_INFINITY);
+  const covers: Float64Array[] = [];
+  for (const profile of [...profiles].reverse()) {
+    covers.unshift(nearest.map((y) => y + 0.012));
+    const above = nearest;
+    nearest = profile.map((y, column) => Math.min(y, above[column] as number));
+  }
+  return covers;
 }

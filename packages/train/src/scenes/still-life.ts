@@ -1,9 +1,17 @@
 /** Balls, boxes and cylinders on a table: checkers, wood, marble, stripes and metal, with soft shadows and reflections. */
 import type { Random } from "@dcae/core/graph";
 import { type Canvas, type Color, paint } from "./canvas.js";
-import { type Material, randomMaterial, texture } from "./material.js";
 import { between, clamp, hex, lit, pick, smoothstep, vary } from "./shading.js";
-import { createHit, type Hit, type Solid, trace, type Vector } from "./trace.js";
+import {
+  createHit,
+  type Hit,
+  type Material,
+  randomMaterial,
+  type Solid,
+  texture,
+  trace,
+  type Vector,
+} from "./trace.js";
 
 interface Setting {
   readonly solids: readonly Solid[];

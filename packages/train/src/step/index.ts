@@ -1,16 +1,34 @@
-/** Public names of training steps. */
+/**
+ * Training steps of your own, as graphs and programs: objectives, what of a model trains, gradients, optimizers, state. What trains a
+ * model as a configuration says is in `@dcae/train`.
+ */
+export { type GradientOptions, gradients } from "../autodiff/gradients.js";
+export type { MethodOptions } from "../optimizer/optimizers.js";
+export type { Schedule } from "../optimizer/schedule.js";
 export {
-  forwardForm,
+  type AdversarialOptions,
+  adversarialGradients,
+  adversarialStep,
+  DISCRIMINATOR_SCOPE,
+} from "../phases/adversarial.js";
+export type { DiscriminatorLoss, PatchGanOptions } from "../phases/gan.js";
+export { lastLayerName, type Phase, type PhaseParameterOptions, phasePrefixes } from "../phases/phase-parameters.js";
+export { LPIPS_SCOPE, type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
+export type { EmaOptions } from "./averages.js";
+export type { OptimizeForwardOptions } from "./optimize-forward.js";
+export { namePatterns, startsWithAny, type TrainingRule } from "./training-rule.js";
+export { completeWeights, createTrainingState } from "./training-state.js";
+export {
+  type AccumulationPrograms,
+  accumulationPrograms,
   type GradientStep,
   type GradientStepOptions,
-  gradientForms,
   gradientStep,
   type ObjectiveValue,
+  type OptimizerOptions,
+  optimizerStep,
+  type StateUpdate,
+  stateProgram,
+  stepProgram,
   type TrainingObjective,
-  type TrainingRule,
-  trainedWeights,
-  trainingScope,
-} from "./gradient-step.js";
-export { type OptimizerOptions, optimizerCounter, optimizerStep, type StateUpdate } from "./optimizer-step.js";
-export { type AccumulationPrograms, accumulationPrograms, stateProgram, stepProgram } from "./step-programs.js";
-export { completeWeights, createTrainingState, programParameters, updatedNames } from "./training-state.js";
+} from "./training-step.js";

@@ -28,14 +28,12 @@ import {
   type LoadProgramOptions,
   type NamedTensors,
 } from "@dcae/core/runtime";
-import type { Kernel, Tf, TfTensor } from "./kernel.js";
+import { download, type Kernel, type Tf, type TfTensor, upload } from "./kernel.js";
 import { elementwiseKernels } from "./kernels/elementwise.js";
 import { layoutKernels } from "./kernels/layout.js";
-import { quantizationKernels } from "./kernels/quantization.js";
-import { spatialKernels } from "./kernels/spatial.js";
+import { quantizationKernels, spatialKernels } from "./kernels/spatial.js";
 import { loadTfjs, type TfjsBackend } from "./load-tfjs.js";
 import { createTfjsState, type TfjsState } from "./tfjs-state.js";
-import { download, upload } from "./transfer.js";
 
 /** What needs no kernel: data, and composites, whose bodies are computed. */
 type NoKernel = "input" | "parameter" | "constant" | "composite";

@@ -1,8 +1,7 @@
 /** Engine state as tfjs tensors. */
 import { type DType, EngineError, type Tensor } from "@dcae/core/graph";
 import type { EngineState } from "@dcae/core/runtime";
-import type { Tf, TfTensor } from "./kernel.js";
-import { download, upload } from "./transfer.js";
+import { download, type Tf, type TfTensor, upload } from "./kernel.js";
 
 export interface TfjsState extends EngineState {
   /** The tensor held under that name. */

@@ -1,19 +1,12 @@
 /** A phase of autoencoder training as the programs of its updates: objective, gradients, optimizer. */
 import { ConfigError, type Scope, type Value } from "@dcae/core/graph";
-import { type DcAeConfig, dcAeDecode, dcAeEncode, modelParameters, spatialCompression } from "@dcae/core/models";
+import { type DcAeConfig, dcAeDecode, dcAeEncode, spatialCompression } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
-import { namePatterns } from "../configs/name-patterns.js";
+import { namedOptimizer } from "../configs/run-schedule.js";
 import type { TrainingPhase } from "../configs/schema.js";
-import {
-  type AdversarialOptions,
-  adversarialGradients,
-  adversarialStep,
-  lastLayerName,
-  phasePrefixes,
-  type ReconstructionLossOptions,
-  reconstructionObjective,
-  startsWithAny,
-} from "../phases/index.js";
+import { type AdversarialOptions, adversarialGradients, adversarialStep } from "../phases/adversarial.js";
+import { lastLayerName, trainingRule } from "../phases/phase-parameters.js";
+import { type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
 import {
   accumulationPrograms,
   type GradientStep,
@@ -21,44 +14,8 @@ import {
   type OptimizerOptions,
   stateProgram,
   stepProgram,
-  type TrainingRule,
-} from "../step/index.js";
-import { namedOptimizer } from "./named-optimizer.js";
+} from "../step/training-step.js";
 import type { UpdateStage } from "./update-stage.js";
-
-type Trains = Pick<TrainingPhase, "trains">;
-
-/** What of the model trains, for readers; "*" is everything. */
-export function trainingPatterns({ trains }: Trains, model: DcAeConfig): string[] {
-  if (trains.kind === "names") return [...trains.names];
-  return phasePrefixes(trains.phase, model, trains).map((prefix) => prefix.replace(/\.$/, "") || "*");
-}
-
-/**
- * What of the model trains.
- *
- * @throws ConfigError for a pattern that no learnable parameter matches
- */
-export function trainingRule({ trains }: Trains, model: DcAeConfig): TrainingRule {
-  if (trains.kind === "phase") return startsWithAny(phasePrefixes(trains.phase, model, trains));
-  const names = modelParameters({ kind: "dc-ae", config: model }).flatMap(({ name, trainable }) =>
-    trainable ? [name] : [],
-  );
-  for (const pattern of trains.names) {
-    if (names.some(namePatterns([pattern]))) continue;
-    const places = [...new Set(names.map(placeOf))];
-    throw new ConfigError(`trains: "${pattern}" matches no parameter of the model`, {
-      hint: `Its places are ${places.join(", ")}; "*" stands for anything.`,
-    });
-  }
-  return namePatterns(trains.names);
-}
-
-/** The place a parameter belongs to: `decoder.stages.1`, `encoder.project_in`. */
-export function placeOf(name: string): string {
-  const parts = name.split(".");
-  return parts.slice(0, parts[1] === "stages" ? 3 : 2).join(".");
-}
 
 /** Picture to reconstruction. */
 export function reconstructor(model: DcAeConfig): (scope: Scope, x: Value) => Value {
@@ -142,8 +99,8 @@ export function autoencoderStages(
     optimize,
   };
   if (gan.schedule === "both" && accumulate === 1) {
-    const { metrics, updates } = reported(adversarialStep(adversarial), usesLpips);
-    return [{ run: stateProgram(`${phase.name} step`, metrics, updates) }];
+    const step = reported(adversarialStep(adversarial), usesLpips);
+    return [{ run: stateProgram(`${phase.name} step`, step) }];
   }
   const { generator, discriminator } = adversarialGradients(adversarial, gan.schedule);
   return [

@@ -21,11 +21,10 @@ import {
 import { type Image, makeGrid, psnr, tensorToImages } from "@dcae/core/image";
 import { lpips } from "@dcae/core/nets";
 import type { Engine, EngineState } from "@dcae/core/runtime";
-import { createPictureLoader, type WeightedSource } from "../data/index.js";
-import type { EmaOptions } from "../optimizer/index.js";
-import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/index.js";
+import { createPictureLoader, type WeightedSource } from "../data/picture-loader.js";
+import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/reconstruction.js";
+import { averagedScope, type EmaOptions, withAverageNames } from "../step/averages.js";
 import type { Evaluation } from "./fit.js";
-import { averagedScope, withAverageNames } from "./state-weights.js";
 
 export interface ReconstructionEvaluation {
   readonly engine: Engine;

@@ -8,7 +8,7 @@
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Image } from "@dcae/core/image";
 import { type Engine, type EngineState, type NamedTensors, withClosing } from "@dcae/core/runtime";
-import { createSpeed, type TrainingProgress } from "../logging/index.js";
+import { createSpeed, type TrainingProgress } from "../logging/progress.js";
 import { type CheckpointNotes, checkpointPath } from "./checkpoint.js";
 import { openRun } from "./open-run.js";
 import { runFiles } from "./run-record.js";

@@ -2,9 +2,9 @@
 
 import { DcaeError, errorMessage } from "@dcae/core/graph";
 import type { TrainingConfig } from "../configs/schema.js";
-import { createPictureLoader } from "../data/index.js";
-import { openLpipsWeights } from "../losses/index.js";
+import { createPictureLoader } from "../data/picture-loader.js";
 import { describeUnreadable, openSources, validationSources } from "./open-data.js";
+import { openLpipsWeights } from "./open-lpips-weights.js";
 import { describeModel, exists, openStart } from "./phase-start.js";
 
 export interface TrainingNeeds {

@@ -1,7 +1,7 @@
 /** What one update takes on an engine, tried out on made-up weights and inputs: its time doesn't depend on their values. */
 import { countMacs, createRandom, dtypeKind, type Program, sizeOf, staticShape, Tensor } from "@dcae/core/graph";
 import { type Engine, type NamedTensors, withClosing } from "@dcae/core/runtime";
-import { completeWeights, createTrainingState } from "../step/index.js";
+import { completeWeights, createTrainingState } from "../step/training-state.js";
 import { estimateMemory } from "./estimate-memory.js";
 import { loadStages, stagePrograms, type UpdateStage } from "./update-stage.js";
 

@@ -1,17 +1,19 @@
 /** Pictures as a training's configuration names them. */
-import { ConfigError } from "@dcae/core/graph";
-import { describeLeftOut } from "@dcae/core/image";
+
+import { readdir, stat } from "node:fs/promises";
+import { fileError } from "@dcae/core/checkpoint";
+import { ConfigError, DataError } from "@dcae/core/graph";
+import { describeLeftOut, isPictureName, whyIgnored } from "@dcae/core/image";
 import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import {
   createPictureLoader,
-  fileSource,
   type LoaderPosition,
   type PictureLoader,
-  sceneSource,
-  shardSource,
   type WeightedSource,
-} from "../data/index.js";
-import { SCENE_CLASSES, type SceneClass } from "../scenes/index.js";
+} from "../data/picture-loader.js";
+import { fileSource, sceneSource } from "../data/picture-source.js";
+import { isArchiveName, shardSource } from "../data/shard-source.js";
+import { SCENE_CLASSES, type SceneClass } from "../scenes/draw-scene.js";
 import type { TrainingBatches } from "./fit.js";
 
 /** Far from the seeds of any training: 2^40. */
@@ -111,4 +113,27 @@ export function validationSources({ data, validation }: Pick<TrainingConfig, "da
     return { sources: [{ kind: "scenes", seed: HELD_OUT_SCENES }], what: "scenes that training doesn't see" };
   }
   return { sources: data.sources, what: "the first pictures of the training data (give `validation` to change that)" };
+}
+
+/**
+ * Whether a path holds picture files or shards, for users who name it without saying so: looks at the names at the top of a folder, at the ending of a file.
+ *
+ * @throws DataError when there is nothing, or a folder has both
+ */
+export async function detectSource(path: string): Promise<"folder" | "shards"> {
+  let names: string[];
+  try {
+    if (!(await stat(path)).isDirectory()) {
+      if (isArchiveName(path) || /\.json$/i.test(path)) return "shards";
+      throw new DataError(`${path}: neither a folder of pictures, nor a .tar or .zip shard or the .json index of some`);
+    }
+    names = (await readdir(path)).filter((name) => whyIgnored(name) === undefined);
+  } catch (error) {
+    throw fileError(error, path, "read");
+  }
+  if (!names.some(isArchiveName)) return "folder";
+  if (names.some(isPictureName)) {
+    throw new DataError(`${path}: has both pictures and archives`, { hint: "Put them into folders of their own." });
+  }
+  return "shards";
 }

@@ -1,19 +1,18 @@
 /** A run in its folder: its state on the engine, and what happens to it between the steps of the loop. */
 import { ConfigError } from "@dcae/core/graph";
-import { createTrainingState } from "../step/index.js";
+import { createTrainingState, hashFrozen, restoredWeights, startWeights } from "../step/training-state.js";
 import {
   type CheckpointNotes,
   checkpointPath,
+  newestCheckpoint,
   prepareCheckpoints,
   pruneCheckpoints,
   writeCheckpoint,
 } from "./checkpoint.js";
 import type { FitOptions, TrainingBatch, TrainingBatches } from "./fit.js";
-import { newestCheckpoint } from "./newest-checkpoint.js";
 import { lockRun } from "./run-lock.js";
 import { openRecord, runFiles } from "./run-record.js";
-import { hashFrozen, restoredWeights, startWeights } from "./start-state.js";
-import { TrainingError } from "./training-error.js";
+import { TrainingError } from "./training-run.js";
 import { loadStages, type Metrics, stagePrograms } from "./update-stage.js";
 
 export interface Run {

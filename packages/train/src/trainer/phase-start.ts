@@ -13,7 +13,7 @@ import {
   resolveDcAeConfig,
 } from "@dcae/core/models";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
-import { trainingRule } from "./autoencoder-stages.js";
+import { trainingRule } from "../phases/phase-parameters.js";
 
 /** A DC-AE without its weights. */
 export type DcAeDescription = ModelDescription<"dc-ae">;

@@ -3,7 +3,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeImage, type Image, saveImage } from "@dcae/core/image";
 import { withClosing } from "@dcae/core/runtime";
-import { createEventFile, openMetricsLog, saveCurves } from "../logging/index.js";
+import { saveCurves } from "../logging/curves.js";
+import { createEventFile } from "../logging/event-file.js";
+import { openMetricsLog } from "../logging/metrics-log.js";
 import type { Metrics } from "./update-stage.js";
 
 /** The files of a run. */

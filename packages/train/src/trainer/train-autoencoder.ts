@@ -8,19 +8,20 @@
 import { join } from "node:path";
 import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
-import type { OpenOptions } from "@dcae/core/internal";
-import type { DcAeConfig } from "@dcae/core/models";
+import { type OpenOptions, saveCheckpoint } from "@dcae/core/internal";
+import { type DcAeConfig, type ModelDescription, modelParameters } from "@dcae/core/models";
+import type { EngineState } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
-import type { TrainingProgress } from "../logging/index.js";
-import { openLpipsWeights } from "../losses/index.js";
+import type { TrainingProgress } from "../logging/progress.js";
+import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { autoencoderStages, optimizesFor, reconstructionOptions } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit } from "./fit.js";
 import { describeUnreadable, openBatches, openSources, validationSources } from "./open-data.js";
+import { openLpipsWeights } from "./open-lpips-weights.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
 import { runFiles } from "./run-record.js";
-import { saveTrainedModel } from "./trained-model.js";
 import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
 
 export interface TrainAutoencoderOptions extends TrainingRunOptions {
@@ -159,4 +160,16 @@ export async function trainAutoencoder(options: TrainAutoencoderOptions): Promis
   } finally {
     if (lpips !== options.lpips) await lpips?.close();
   }
+}
+
+/** Writes `config.json` and `model.safetensors`, which core loads; replaces what an earlier moment of the run wrote there. */
+function saveTrainedModel(
+  model: ModelDescription,
+  state: EngineState,
+  weights: Weights,
+  directory: string,
+  ema: EmaOptions | null = null,
+): Promise<void> {
+  const names = modelParameters(model).map(({ name }) => name);
+  return saveCheckpoint(model, stateWeights(names, state, weights, ema), directory, { overwrite: true });
 }

@@ -7,7 +7,7 @@
 import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError, type Program, type Tensor } from "@dcae/core/graph";
 import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
-import type { AccumulationPrograms } from "../step/index.js";
+import type { AccumulationPrograms } from "../step/training-step.js";
 
 export interface UpdateStage {
   readonly run: Program | AccumulationPrograms;

@@ -10,8 +10,8 @@ import { buildGoldenBlock } from "@dcae/test-support/golden-blocks";
 import { type DcAeCase, dcAeCases, officialConfigOf } from "@dcae/test-support/golden-dcae";
 import { runValues } from "@dcae/test-support/run-graph";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type GradientOptions, gradients } from "../../src/autodiff/index.js";
-import { optimizeForward } from "../../src/rewrite/index.js";
+import { type GradientOptions, gradients } from "../../src/autodiff/gradients.js";
+import { optimizeForward } from "../../src/step/optimize-forward.js";
 import { ENGINES } from "../support/engines.js";
 
 const names = dcAeCases.names((info) => "grad" in info);

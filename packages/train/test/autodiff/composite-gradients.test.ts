@@ -30,8 +30,9 @@ import { expectClose } from "@dcae/test-support/compare";
 import { useEngine } from "@dcae/test-support/engine";
 import { runValues } from "@dcae/test-support/run-graph";
 import { describe, expect, test } from "vitest";
-import { type GradientForms, type GradientOptions, gradients } from "../../src/autodiff/index.js";
-import { optimizeForward } from "../../src/rewrite/index.js";
+import type { GradientForms } from "../../src/autodiff/gradient-rule.js";
+import { type GradientOptions, gradients } from "../../src/autodiff/gradients.js";
+import { optimizeForward } from "../../src/step/optimize-forward.js";
 
 const engine = useEngine();
 

@@ -22,7 +22,7 @@ import { useEngine } from "@dcae/test-support/engine";
 import { runValues } from "@dcae/test-support/run-graph";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type GradientOptions, gradients, NON_DIFFERENTIABLE } from "../../src/autodiff/index.js";
+import { type GradientOptions, gradients, NON_DIFFERENTIABLE } from "../../src/autodiff/gradients.js";
 import { type OpCase, opCases, type Sizes } from "../support/op-cases.js";
 
 const engine = useEngine();

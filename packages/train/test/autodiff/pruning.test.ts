@@ -16,7 +16,7 @@ import {
 import { createEngine } from "@dcae/core/runtime";
 import { runValues } from "@dcae/test-support/run-graph";
 import { expect, test } from "vitest";
-import { backpropagate, gradients } from "../../src/autodiff/index.js";
+import { backpropagate, gradients } from "../../src/autodiff/gradients.js";
 
 function threeLayers(): { loss: Value; weights: Value[]; forward: Set<Value> } {
   const scope = createScope();

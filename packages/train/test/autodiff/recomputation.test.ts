@@ -18,8 +18,9 @@ import { relativeError } from "@dcae/test-support/compare";
 import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
 import { programMemory } from "../../../core/src/runtime/program-memory.js";
-import { chooseCheckpoints, cutPoints, gradients, recomputation } from "../../src/autodiff/index.js";
-import { completeWeights } from "../../src/step/index.js";
+import { gradients } from "../../src/autodiff/gradients.js";
+import { chooseCheckpoints, cutPoints, recomputation } from "../../src/autodiff/recomputation.js";
+import { completeWeights } from "../../src/step/training-state.js";
 
 function stack(
   blocks: number,

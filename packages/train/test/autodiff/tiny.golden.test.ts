@@ -9,8 +9,8 @@ import type { Engine } from "@dcae/core/runtime";
 import { expectClose } from "@dcae/test-support/compare";
 import { runValues } from "@dcae/test-support/run-graph";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/index.js";
-import { forwardForm, gradientForms } from "../../src/step/index.js";
+import { gradients } from "../../src/autodiff/gradients.js";
+import { forwardForm, gradientForms } from "../../src/step/optimize-forward.js";
 import { ENGINES } from "../support/engines.js";
 
 const folder = fileURLToPath(new URL("../../../core/test/golden/tiny/", import.meta.url));

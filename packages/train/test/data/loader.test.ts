@@ -6,16 +6,11 @@ import { cropImage, encodeImage, resizeImage } from "@dcae/core/image";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import {
-  createPictureLoader,
-  createPictureSampler,
-  fileSource,
-  makePicture,
-  type PictureLoaderOptions,
-  type RecipeSource,
-  sceneSource,
-} from "../../src/index.js";
-import { drawScene } from "../../src/scenes/index.js";
+import { createPictureLoader, type PictureLoaderOptions } from "../../src/data/picture-loader.js";
+import { makePicture } from "../../src/data/picture-recipe.js";
+import { createPictureSampler } from "../../src/data/picture-sampler.js";
+import { fileSource, type RecipeSource, sceneSource } from "../../src/data/picture-source.js";
+import { drawScene } from "../../src/scenes/draw-scene.js";
 
 const folder = temporaryFolder();
 let pictures: RecipeSource;

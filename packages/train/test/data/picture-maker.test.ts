@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { ConfigError, EngineError } from "@dcae/core";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, expect, test } from "vitest";
-import { createPictureMaker } from "../../src/index.js";
+import { createPictureMaker } from "../../src/data/picture-maker.js";
 
 const folder = temporaryFolder();
 const view = { size: 1, corner: null, flip: false };

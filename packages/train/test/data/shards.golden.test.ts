@@ -9,7 +9,9 @@ import { DataError } from "@dcae/core";
 import { bytesSource } from "@dcae/core/checkpoint";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { makePicture, readShard, readTar, type ShardMember, shardSource } from "../../src/index.js";
+import { makePicture } from "../../src/data/picture-recipe.js";
+import { readShard, type ShardMember, shardSource } from "../../src/data/shard-source.js";
+import { readTar } from "../../src/data/tar-reader.js";
 import { tarArchive, tarMember } from "../support/tar.js";
 
 const GOLDEN = fileURLToPath(new URL("../golden/training/", import.meta.url));

@@ -5,14 +5,11 @@ import { createImage } from "@dcae/core";
 import { encodeImage } from "@dcae/core/image";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
-import {
-  createPictureLoader,
-  detectSource,
-  fileSource,
-  makePicture,
-  openSources,
-  shardSource,
-} from "../../src/index.js";
+import { createPictureLoader } from "../../src/data/picture-loader.js";
+import { makePicture } from "../../src/data/picture-recipe.js";
+import { fileSource } from "../../src/data/picture-source.js";
+import { shardSource } from "../../src/data/shard-source.js";
+import { detectSource, openSources } from "../../src/trainer/open-data.js";
 import { tarArchive, tarMember } from "../support/tar.js";
 import { zipArchive } from "../support/zip.js";
 

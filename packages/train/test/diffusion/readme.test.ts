@@ -6,7 +6,7 @@ import * as diffusion from "@dcae/diffusion";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import * as trainDiffusion from "../../src/diffusion/index.js";
-import { drawScene } from "../../src/scenes/index.js";
+import { drawScene } from "../../src/scenes/draw-scene.js";
 
 const MODULES = new Map<string, unknown>([
   ["@dcae/core", core],

@@ -4,20 +4,10 @@ import { join } from "node:path";
 import { loadSharp } from "@dcae/core/image";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
-import {
-  crc32c,
-  createEventFile,
-  createProgress,
-  createSpeed,
-  drawCurves,
-  formatDuration,
-  formatProgress,
-  maskedCrc32c,
-  openMetricsLog,
-  readMetrics,
-  saveCurves,
-} from "../../src/index.js";
-import { niceTicks } from "../../src/logging/curves.js";
+import { drawCurves, niceTicks, saveCurves } from "../../src/logging/curves.js";
+import { crc32c, createEventFile, maskedCrc32c } from "../../src/logging/event-file.js";
+import { openMetricsLog, readMetrics } from "../../src/logging/metrics-log.js";
+import { createSpeed, formatDuration, formatProgress } from "../../src/logging/progress.js";
 
 const folder = temporaryFolder();
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -139,25 +129,6 @@ describe("progress", () => {
       "phase 1  [#####---------------]  25/100  12.35 images/s  1h 02m left  loss 0.1235",
     );
     expect([5, 65, 90061, 0].map(formatDuration)).toEqual(["5s", "1m 05s", "1d 01h", "0s"]);
-  });
-
-  test("appears on a terminal only, at most ten times per second, and the end always", () => {
-    const run = (isTTY: boolean) => {
-      const written: string[] = [];
-      let time = 0;
-      const progress = createProgress("x", { isTTY, columns: 50, write: (text) => written.push(text) }, () => time);
-      for (let step = 0; step <= 20; step++) {
-        time += 50;
-        progress.show({ ...state, step, steps: 20 });
-      }
-      progress.clear();
-      return written;
-    };
-    expect(run(false)).toEqual([]);
-    const written = run(true);
-    expect(written).toHaveLength(12);
-    expect(Math.max(...written.map((text) => text.length))).toBe(49 + 5);
-    expect(written.at(-2)).toContain("20/20");
   });
 
   test("speed counts what lies between the first and the last tick", () => {

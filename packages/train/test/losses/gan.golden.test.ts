@@ -20,10 +20,11 @@ import { expectWithin } from "@dcae/test-support/compare";
 import { runValues } from "@dcae/test-support/run-graph";
 import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/index.js";
-import { overlayScope } from "../../src/graph/overlay-scope.js";
-import { chainUpdates } from "../../src/graph/substitute.js";
-import { adaptiveWeight, discriminatorLoss, ganGate, generatorLoss, l1Loss, patchGan } from "../../src/losses/index.js";
+import { gradients } from "../../src/autodiff/gradients.js";
+import { chainUpdates } from "../../src/phases/adversarial.js";
+import { adaptiveWeight, discriminatorLoss, ganGate, generatorLoss, patchGan } from "../../src/phases/gan.js";
+import { l1Loss } from "../../src/phases/reconstruction.js";
+import { overlayScope } from "../../src/step/training-rule.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 

@@ -3,7 +3,7 @@ import { Tensor } from "@dcae/core/graph";
 import { lpipsWeights } from "@dcae/core/nets";
 import { memoryWeights } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
-import { openLpipsWeights } from "../../src/index.js";
+import { openLpipsWeights } from "../../src/trainer/open-lpips-weights.js";
 import { goldenJson } from "../support/golden.js";
 
 const manifest = goldenJson("manifest_lpips_vgg16");

@@ -21,7 +21,7 @@ import { formulaImage, hashFilledWeights, type ManifestEntry } from "@dcae/test-
 import { runValues } from "@dcae/test-support/run-graph";
 import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/index.js";
+import { gradients } from "../../src/autodiff/gradients.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 

@@ -1,10 +1,12 @@
 /** Updates of CAME on matrices, convolutions and vectors against the reference; what it refuses. */
-import { createProgram, input, parameter, Tensor, type Value, ZEROS } from "@dcae/core/graph";
+
+import { input, parameter, Tensor, ZEROS } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
 import { expectWithin, relativeError } from "@dcae/test-support/compare";
 import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CameOptions, came, type NamedValue } from "../../src/optimizer/index.js";
+import type { NamedValue } from "../../src/optimizer/optimizer-row.js";
+import { type OptimizerOptions, optimizerStep, stateProgram } from "../../src/step/training-step.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 
@@ -24,12 +26,15 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   async function update(
     initial: ReadonlyMap<string, Tensor>,
     steps: readonly ReadonlyMap<string, Tensor>[],
-    options: CameOptions,
+    options: Omit<Extract<OptimizerOptions, { kind: "came" }>, "kind" | "name">,
   ) {
     const weights = [...initial].map(([name, { shape }]) => weight(name, shape));
     const gradients = weights.map(({ name, value }) => input(`gradient.${name}`, value.shape));
-    const step = came("test", weights, gradients, options);
-    const program = createProgram("step", { norm: step.gradientNorm }, Object.fromEntries(step.updates));
+    const step = optimizerStep(
+      { weights, gradients, buffers: new Map(), metrics: {} },
+      { ...options, kind: "came", name: "test" },
+    );
+    const program = stateProgram("step", step);
     const beginning = [...program.parameters.values()].map(
       ({ name, shape, dtype }) => [name, initial.get(name) ?? Tensor.zeros(shape as number[], dtype)] as const,
     );
@@ -38,7 +43,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
     const norms: number[] = [];
     for (const gradient of steps) {
       const feeds = [...gradient].map(([name, tensor]) => [`gradient.${name}`, tensor] as const);
-      norms.push((await loaded.run(Object.fromEntries(feeds))).norm!.at() as number);
+      norms.push((await loaded.run(Object.fromEntries(feeds))).gradient_norm!.at() as number);
     }
     return { norms, state: await state.readAll() };
   }
@@ -108,5 +113,16 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
 
 test("refuses another number of gradients", () => {
   const schedule = { kind: "constant", lr: 0.1 } as const;
-  expect(() => came("test", [weight("a", [2])], [] as Value[], { schedule })).toThrow("1 weights but 0 gradients");
+  const step = { weights: [weight("a", [2])], gradients: [], buffers: new Map(), metrics: {} };
+  expect(() => optimizerStep(step, { kind: "came", name: "test", schedule })).toThrow("1 weights but 0 gradients");
+});
+
+test("refuses settings out of range, and those of another method", () => {
+  const step = { weights: [weight("a", [2])], gradients: [input("g", [2])], buffers: new Map(), metrics: {} };
+  const schedule = { kind: "constant", lr: 0.1 } as const;
+  const make = (options: object) => () =>
+    optimizerStep(step, { name: "denoiser", schedule, ...options } as unknown as OptimizerOptions);
+  expect(make({ kind: "adamw", betas: [0.9, 1] })).toThrow(/optimizer "denoiser": betas.1: .*<1/);
+  expect(make({ kind: "adamw", clipThreshold: 1 })).toThrow(/optimizer "denoiser": .*clipThreshold/);
+  expect(make({ kind: "came", clipThreshold: 1 })).not.toThrow();
 });

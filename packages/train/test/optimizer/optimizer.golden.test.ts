@@ -1,18 +1,15 @@
 /** Schedules, and trajectories of AdamW with clipping and averages, against the reference. */
+
 import { add, cast, createProgram, input, parameter, Tensor, type Value, ZEROS } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
 import { expectClose, expectWithin } from "@dcae/test-support/compare";
 import type { RawConfig } from "@dcae/test-support/golden";
 import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  adamW,
-  emaUpdates,
-  learningRate,
-  type Schedule,
-  scheduleEnd,
-  stateParameter,
-} from "../../src/optimizer/index.js";
+import { stateParameter } from "../../src/optimizer/optimizer-row.js";
+import { learningRate, type Schedule, scheduleEnd } from "../../src/optimizer/schedule.js";
+import { emaUpdates } from "../../src/step/averages.js";
+import { optimizerStep, stateProgram } from "../../src/step/training-step.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 
@@ -129,18 +126,21 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
         return { name: key, value: parameter({ name: key, shape, dtype: "float32", init: ZEROS, trainable: true }) };
       });
       const gradients = weights.map(({ name: key, value }) => input(`gradient.${key}`, value.shape));
-      const step = adamW("test", weights, gradients, {
-        schedule: scheduleOf({ ...config.scheduler, lr: config.lr }),
-        betas: config.betas,
-        eps: config.eps,
-        weightDecay: config.weight_decay,
-        noDecay: config.no_wd_keys,
-        clipNorm: config.clip_grad,
-      });
-      const after = weights.map(({ name: key }) => ({ name: key, value: step.updates.get(key) as Value }));
-      const averages = emaUpdates(after, step.count, { decay: config.ema_decay, warmupSteps: config.ema_warmup_steps });
-      const updates = Object.fromEntries([...step.updates, ...averages]);
-      const program = createProgram("step", { lr: step.learningRate, norm: step.gradientNorm }, updates);
+      const step = optimizerStep(
+        { weights, gradients, buffers: new Map(), metrics: {} },
+        {
+          name: "test",
+          kind: "adamw",
+          schedule: scheduleOf({ ...config.scheduler, lr: config.lr }),
+          betas: config.betas,
+          eps: config.eps,
+          weightDecay: config.weight_decay,
+          noDecay: config.no_wd_keys,
+          clipNorm: config.clip_grad,
+          averages: [{ decay: config.ema_decay, warmupSteps: config.ema_warmup_steps }],
+        },
+      );
+      const program = stateProgram("step", step);
       const state = await engine.createState(
         memoryWeights(
           [...program.parameters.values()].map(({ name: key, shape, dtype }) => {
@@ -153,7 +153,7 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
       expect(config.steps).toBeGreaterThan(0);
       for (let s = 0; s < config.steps; s++) {
         const feeds = names.map((key) => [`gradient.${key}`, tensor(`in.grad.${key}`).row(s)] as const);
-        const { lr, norm } = await loaded.run(Object.fromEntries(feeds));
+        const { learning_rate: lr, gradient_norm: norm } = await loaded.run(Object.fromEntries(feeds));
         expectClose(lr!, tensor("out.lr").row(s), SCHEDULE_TOLERANCE, `lr ${s}`);
         expectClose(norm!, tensor("out.grad_norm").row(s), 1e-6, `norm ${s}`);
         for (const key of names) {

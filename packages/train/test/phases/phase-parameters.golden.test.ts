@@ -9,14 +9,10 @@ import {
   resolveDcAeConfig,
 } from "@dcae/core/models";
 import { describe, expect, test } from "vitest";
-import {
-  gradientStep,
-  lastLayerName,
-  type Phase,
-  phasePrefixes,
-  reconstructionObjective,
-  startsWithAny,
-} from "../../src/index.js";
+import { lastLayerName, type Phase, phasePrefixes } from "../../src/phases/phase-parameters.js";
+import { reconstructionObjective } from "../../src/phases/reconstruction.js";
+import { startsWithAny } from "../../src/step/training-rule.js";
+import { gradientStep } from "../../src/step/training-step.js";
 import { goldenJson } from "../support/golden.js";
 
 const reference = goldenJson("phase_parameters");

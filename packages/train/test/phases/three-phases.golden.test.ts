@@ -2,26 +2,16 @@
 import { createProgram, createScope, input, type Program, Tensor } from "@dcae/core/graph";
 import { dcAeDecode, dcAeEncode, parseOfficialConfig } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
-import type { Tolerance } from "@dcae/test-support/compare";
-import { expectWithin } from "@dcae/test-support/compare";
+import { expectWithin, type Tolerance } from "@dcae/test-support/compare";
 import type { RawConfig } from "@dcae/test-support/golden";
 import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  adversarialStep,
-  completeWeights,
-  createTrainingState,
-  gradientStep,
-  lastLayerName,
-  type OptimizerOptions,
-  type Phase,
-  phasePrefixes,
-  type ReconstructionLossOptions,
-  reconstructionObjective,
-  startsWithAny,
-  stateProgram,
-  stepProgram,
-} from "../../src/index.js";
+import { adversarialStep } from "../../src/phases/adversarial.js";
+import { lastLayerName, type Phase, phasePrefixes } from "../../src/phases/phase-parameters.js";
+import { type ReconstructionLossOptions, reconstructionObjective } from "../../src/phases/reconstruction.js";
+import { startsWithAny } from "../../src/step/training-rule.js";
+import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
+import { gradientStep, type OptimizerOptions, stateProgram, stepProgram } from "../../src/step/training-step.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 
@@ -31,13 +21,12 @@ const golden = await loadGolden(CASE);
 
 const optimizer = (name: string, config: RawConfig): OptimizerOptions => ({
   name,
-  adamW: {
-    schedule: { kind: "constant", lr: config.lr },
-    betas: config.betas,
-    eps: config.eps,
-    weightDecay: config.weight_decay,
-    noDecay: config.no_wd_keys,
-  },
+  kind: "adamw",
+  schedule: { kind: "constant", lr: config.lr },
+  betas: config.betas,
+  eps: config.eps,
+  weightDecay: config.weight_decay,
+  noDecay: config.no_wd_keys,
 });
 
 function phaseProgram(phase: Phase, images: readonly number[]): Program {
@@ -61,7 +50,7 @@ function phaseProgram(phase: Phase, images: readonly number[]): Program {
     );
   }
   expect(lastLayerName(config)).toBe(golden.config.last_layer);
-  const { metrics, updates } = adversarialStep({
+  const step = adversarialStep({
     ...options,
     trains,
     lastLayer: lastLayerName(config),
@@ -70,7 +59,7 @@ function phaseProgram(phase: Phase, images: readonly number[]): Program {
     generatorOptimizer: optimizer("autoencoder", settings.optim),
     discriminatorOptimizer: optimizer("discriminator", settings.optim_disc),
   });
-  return stateProgram("phase 3", metrics, updates);
+  return stateProgram("phase 3", step);
 }
 
 const PHASES = (golden.config.phases as readonly unknown[]).map((_, i) => `phase${i + 1}`);

@@ -1,4 +1,5 @@
 /** Optimized forward passes make the updates of the plain ones, in every kind of step. */
+
 import { conv, downsampleBlock, gluMbConv, norm, resBlock, upsampleBlock } from "@dcae/core/blocks";
 import {
   add,
@@ -16,20 +17,17 @@ import { expectClose, GRADIENT_TOLERANCE } from "@dcae/test-support/compare";
 import { useEngine } from "@dcae/test-support/engine";
 import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
+import { type AdversarialOptions, adversarialStep } from "../../src/phases/adversarial.js";
+import { reconstructionObjective } from "../../src/phases/reconstruction.js";
+import { type OptimizeForwardOptions, optimizeForward } from "../../src/step/optimize-forward.js";
+import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
 import {
-  type AdversarialOptions,
-  adversarialStep,
-  completeWeights,
-  createTrainingState,
   type GradientStepOptions,
   gradientStep,
-  type OptimizeForwardOptions,
   type OptimizerOptions,
-  optimizeForward,
-  reconstructionObjective,
   stateProgram,
   stepProgram,
-} from "../../src/index.js";
+} from "../../src/step/training-step.js";
 
 const engine = useEngine();
 
@@ -55,7 +53,9 @@ function model(scope: Scope, x: Value): Value {
 const reconstruction = { reconstruct: model, images: IMAGES, lpipsWeight: 0 };
 const optimizer: OptimizerOptions = {
   name: "autoencoder",
-  adamW: { schedule: { kind: "constant", lr: 0.01 }, clipNorm: 0.5 },
+  kind: "adamw",
+  schedule: { kind: "constant", lr: 0.01 },
+  clipNorm: 0.5,
 };
 const EVERYWHERE: OptimizeForwardOptions = { chooseWinograd: () => 4 };
 
@@ -111,12 +111,10 @@ test("an adversarial step", async () => {
     lastLayer: "decoder.out.weight",
     discriminator: { width: 4, layers: 1 },
     generatorOptimizer: optimizer,
-    discriminatorOptimizer: { name: "discriminator", adamW: optimizer.adamW },
+    discriminatorOptimizer: { ...optimizer, name: "discriminator" },
   };
-  const build = (optimize: NonNullable<GradientStepOptions["optimize"]>) => {
-    const { metrics, updates } = adversarialStep({ ...gan, optimize });
-    return stateProgram("gan", metrics, updates);
-  };
+  const build = (optimize: NonNullable<GradientStepOptions["optimize"]>) =>
+    stateProgram("gan", adversarialStep({ ...gan, optimize }));
   const [plain, optimized] = [build(false), build(EVERYWHERE)];
   expect(directConvolutions(optimized)).toBe(0);
   expectSameUpdate(await updateOnce(optimized), await updateOnce(plain));

@@ -1,4 +1,5 @@
 /** Steps as programs: accumulation, averages, alternating GAN updates, fresh state. */
+
 import { conv, norm } from "@dcae/core/blocks";
 import { createRandom, input, reduceMean, type Scope, sizeOf, square, sub, Tensor, type Value } from "@dcae/core/graph";
 import type { EngineState, LoadedProgram } from "@dcae/core/runtime";
@@ -6,19 +7,16 @@ import { expectClose } from "@dcae/test-support/compare";
 import { useEngine } from "@dcae/test-support/engine";
 import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
+import { type AdversarialOptions, adversarialGradients, adversarialStep } from "../../src/phases/adversarial.js";
+import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
 import {
-  type AdversarialOptions,
   accumulationPrograms,
-  adversarialGradients,
-  adversarialStep,
-  completeWeights,
-  createTrainingState,
   gradientStep,
   type OptimizerOptions,
   stateProgram,
   stepProgram,
   type TrainingObjective,
-} from "../../src/index.js";
+} from "../../src/step/training-step.js";
 
 const engine = useEngine();
 
@@ -43,7 +41,10 @@ const objective =
 
 const optimizer: OptimizerOptions = {
   name: "autoencoder",
-  adamW: { schedule: { kind: "constant", lr: 0.01 }, weightDecay: 0.1, clipNorm: 0.5 },
+  kind: "adamw",
+  schedule: { kind: "constant", lr: 0.01 },
+  weightDecay: 0.1,
+  clipNorm: 0.5,
   averages: [{ decay: 0.9, warmupSteps: 0 }],
 };
 
@@ -131,12 +132,11 @@ const gan: AdversarialOptions = {
   lastLayer: "decoder.last.weight",
   discriminator: { width: 4, layers: 2 },
   generatorOptimizer: optimizer,
-  discriminatorOptimizer: { name: "discriminator", adamW: optimizer.adamW },
+  discriminatorOptimizer: { ...optimizer, name: "discriminator", averages: [] },
 };
 
 test("alternating programs make the first two updates of the joint one", async () => {
-  const { metrics, updates } = adversarialStep(gan);
-  const joint = await start([stateProgram("joint", metrics, updates)]);
+  const joint = await start([stateProgram("joint", adversarialStep(gan))]);
   const { generator, discriminator } = adversarialGradients(gan, "alternate");
   const alternating = await start([
     stepProgram(generator, gan.generatorOptimizer),
@@ -157,8 +157,7 @@ test("alternating programs make the first two updates of the joint one", async (
 
 test("recomputed activations make the same update", async () => {
   const run = async (recompute: boolean) => {
-    const { metrics, updates } = adversarialStep({ ...gan, recompute });
-    const { state, loaded } = await start([stateProgram("gan", metrics, updates)]);
+    const { state, loaded } = await start([stateProgram("gan", adversarialStep({ ...gan, recompute }))]);
     await loaded[0]!.run({ x: picture(1, gan.images) });
     return state.readAll();
   };
@@ -167,8 +166,7 @@ test("recomputed activations make the same update", async () => {
 });
 
 test("before the start step the adversarial terms are off", async () => {
-  const { metrics, updates } = adversarialStep({ ...gan, start: 1 });
-  const { state, loaded } = await start([stateProgram("gated", metrics, updates)]);
+  const { state, loaded } = await start([stateProgram("gated", adversarialStep({ ...gan, start: 1 }))]);
   const before = await state.read("discriminator.main.0.weight");
   const first = await loaded[0]!.run({ x: picture(1, gan.images) });
   expect([first.lambda!.at(), first.d_loss!.at()]).toEqual([0, 0]);

@@ -3,15 +3,10 @@ import type { Engine } from "@dcae/core";
 import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
 import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect } from "vitest";
-import {
-  autoencoderStages,
-  completeWeights,
-  createTrainingState,
-  describeModel,
-  type Metrics,
-  stagePrograms,
-} from "../../src/index.js";
-import { loadStages } from "../../src/trainer/update-stage.js";
+import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
+import { autoencoderStages } from "../../src/trainer/autoencoder-stages.js";
+import { describeModel } from "../../src/trainer/phase-start.js";
+import { loadStages, type Metrics, stagePrograms } from "../../src/trainer/update-stage.js";
 import { TINY_PHASES, tinyTraining } from "./tiny-training.js";
 
 const UPDATES = 4;

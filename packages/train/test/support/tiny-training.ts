@@ -1,5 +1,5 @@
 /** A training of seconds: a small f4 autoencoder on scenes of 16x16. */
-import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "../../src/index.js";
+import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "../../src/configs/schema.js";
 
 const optimizer = (lr: number) => ({ schedule: { kind: "constant" as const, lr }, clipNorm: 1 });
 

@@ -1,6 +1,8 @@
 /** A process that trains: arguments are the configuration as JSON and the folder. */
 import { createEngine } from "@dcae/core";
-import { parseTrainingConfig, stopSignals, trainAutoencoder } from "../../src/index.js";
+import { parseTrainingConfig } from "../../src/configs/schema.js";
+import { trainAutoencoder } from "../../src/trainer/train-autoencoder.js";
+import { stopSignals } from "../../src/trainer/training-run.js";
 
 const [config, directory] = process.argv.slice(2) as [string, string];
 const engine = await createEngine({ device: "cpu", threads: 1 });

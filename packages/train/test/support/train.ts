@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Engine } from "@dcae/core";
 import { openSafetensorsFile } from "@dcae/core/checkpoint";
-import { type TrainAutoencoderOptions, trainAutoencoder } from "../../src/index.js";
+import { type TrainAutoencoderOptions, trainAutoencoder } from "../../src/trainer/train-autoencoder.js";
 import { tinyTraining } from "./tiny-training.js";
 
 export const hashFile = async (path: string) =>

@@ -5,8 +5,8 @@ import { relativeError } from "@dcae/test-support/compare";
 import { runValues } from "@dcae/test-support/run-graph";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { gradients } from "../../src/autodiff/index.js";
-import { createTfjsEngine } from "../../src/tfjs/index.js";
+import { gradients } from "../../src/autodiff/gradients.js";
+import { createTfjsEngine } from "../../src/tfjs/tfjs-engine.js";
 import { opCases, type Sizes } from "../support/op-cases.js";
 
 let onnx: Engine;

@@ -21,8 +21,9 @@ import { expectClose } from "@dcae/test-support/compare";
 import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { completeWeights, createTrainingState, gradientStep, stepProgram } from "../../src/index.js";
-import { createTfjsEngine, type TfjsEngine } from "../../src/tfjs/index.js";
+import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
+import { gradientStep, stepProgram } from "../../src/step/training-step.js";
+import { createTfjsEngine, type TfjsEngine } from "../../src/tfjs/tfjs-engine.js";
 
 let engine: TfjsEngine;
 beforeAll(async () => {
@@ -117,7 +118,9 @@ test("a training step makes the same updates as on ONNX Runtime, and leaks nothi
     ),
     {
       name: "test",
-      adamW: { schedule: { kind: "cosine", lr: 0.01, maxSteps: 20 }, clipNorm: 0.1, weightDecay: 0.1, eps: 1e-4 },
+      kind: "adamw",
+      schedule: { kind: "cosine", lr: 0.01, maxSteps: 20 },
+      ...{ clipNorm: 0.1, weightDecay: 0.1, eps: 1e-4 },
       averages: [{ decay: 0.99, warmupSteps: 3 }],
     },
   );

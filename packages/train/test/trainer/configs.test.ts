@@ -4,20 +4,14 @@ import { join } from "node:path";
 import { add, createProgram, input, mul, parameter, reshape } from "@dcae/core/graph";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
-import {
-  describeModel,
-  estimateMemory,
-  formatPlan,
-  loadTrainingConfig,
-  namePatterns,
-  overrideConfig,
-  parseTrainingConfig,
-  planTraining,
-  recipeNames,
-  resolveSchedule,
-  trainingRecipe,
-  trainingRecipes,
-} from "../../src/index.js";
+import { loadTrainingConfig, recipeNames, trainingRecipe, trainingRecipes } from "../../src/configs/load-config.js";
+import { overrideConfig } from "../../src/configs/override.js";
+import { resolveSchedule } from "../../src/configs/run-schedule.js";
+import { parseTrainingConfig } from "../../src/configs/schema.js";
+import { namePatterns } from "../../src/step/training-rule.js";
+import { estimateMemory } from "../../src/trainer/estimate-memory.js";
+import { describeModel } from "../../src/trainer/phase-start.js";
+import { formatPlan, planTraining } from "../../src/trainer/plan-training.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 
 const folder = temporaryFolder();

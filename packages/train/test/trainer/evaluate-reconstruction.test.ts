@@ -7,17 +7,13 @@ import { initialWeights } from "@dcae/core/checkpoint";
 import { modelParameters } from "@dcae/core/models";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import {
-  createTrainingState,
-  describeModel,
-  type Evaluation,
-  fileSource,
-  reconstructionEvaluation,
-  reconstructor,
-  sceneSource,
-} from "../../src/index.js";
-import { drawScene } from "../../src/scenes/index.js";
-import { shareOut } from "../../src/trainer/evaluate-reconstruction.js";
+import { fileSource, sceneSource } from "../../src/data/picture-source.js";
+import { drawScene } from "../../src/scenes/draw-scene.js";
+import { createTrainingState } from "../../src/step/training-state.js";
+import { reconstructor } from "../../src/trainer/autoencoder-stages.js";
+import { reconstructionEvaluation, shareOut } from "../../src/trainer/evaluate-reconstruction.js";
+import type { Evaluation } from "../../src/trainer/fit.js";
+import { describeModel } from "../../src/trainer/phase-start.js";
 import { tinyTraining } from "../support/tiny-training.js";
 
 const folder = temporaryFolder();

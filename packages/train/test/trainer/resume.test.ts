@@ -5,14 +5,11 @@ import { join } from "node:path";
 import { useEngine } from "@dcae/test-support/engine";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
-import {
-  openCheckpointFolder,
-  readMetrics,
-  stopSignals,
-  type TrainAutoencoderOptions,
-  type TrainingConfig,
-  TrainingError,
-} from "../../src/index.js";
+import type { TrainingConfig } from "../../src/configs/schema.js";
+import { readMetrics } from "../../src/logging/metrics-log.js";
+import { openCheckpointFolder } from "../../src/trainer/checkpoint.js";
+import type { TrainAutoencoderOptions } from "../../src/trainer/train-autoencoder.js";
+import { stopSignals, TrainingError } from "../../src/trainer/training-run.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, statePath, train } from "../support/train.js";
 

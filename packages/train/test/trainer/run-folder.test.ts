@@ -6,18 +6,15 @@ import { join } from "node:path";
 import { DataError } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import { modelParameters } from "@dcae/core/models";
+import { withClosing } from "@dcae/core/runtime";
 import { useEngine } from "@dcae/test-support/engine";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
-import {
-  autoencoderStages,
-  describeModel,
-  type FitOptions,
-  fit,
-  openBatches,
-  readMetrics,
-  withClosing,
-} from "../../src/index.js";
+import { readMetrics } from "../../src/logging/metrics-log.js";
+import { autoencoderStages } from "../../src/trainer/autoencoder-stages.js";
+import { type FitOptions, fit } from "../../src/trainer/fit.js";
+import { openBatches } from "../../src/trainer/open-data.js";
+import { describeModel } from "../../src/trainer/phase-start.js";
 import { lockRun } from "../../src/trainer/run-lock.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, train } from "../support/train.js";

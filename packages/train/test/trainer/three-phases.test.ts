@@ -9,7 +9,9 @@ import { lpips } from "@dcae/core/nets";
 import { useEngine } from "@dcae/test-support/engine";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
-import { readMetrics, type TrainAutoencoderOptions, type TrainingConfig } from "../../src/index.js";
+import type { TrainingConfig } from "../../src/configs/schema.js";
+import { readMetrics } from "../../src/logging/metrics-log.js";
+import type { TrainAutoencoderOptions } from "../../src/trainer/train-autoencoder.js";
 import { TINY_MODEL, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, tensorBytes, train } from "../support/train.js";
 

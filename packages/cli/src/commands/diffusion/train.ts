@@ -3,7 +3,6 @@
 import { loadAutoencoder } from "@dcae/core";
 import { rethrowAs } from "@dcae/core/graph";
 import { objectiveOf } from "@dcae/diffusion";
-import { applySettings, type MeasuredUpdate, measureUpdate } from "@dcae/train";
 import {
   type DiffusionConfig,
   type DiffusionPlan,
@@ -14,6 +13,7 @@ import {
   planDiffusion,
   trainDiffusion,
 } from "@dcae/train/diffusion";
+import { applySettings, type MeasuredUpdate, measureUpdate } from "@dcae/train/internal";
 import { Command } from "commander";
 import { type CliIo, formatBytes, formatCount } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";

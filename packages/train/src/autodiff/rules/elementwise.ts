@@ -29,8 +29,8 @@ import {
   type ValueOf,
   where,
 } from "@dcae/core/graph";
+import { sumToShape } from "../adjoints.js";
 import type { GradientRule, InputGradient } from "../gradient-rule.js";
-import { sumToShape } from "../sum-to-shape.js";
 
 type UnaryDerivative = (dy: Value, x: Value, y: Value) => Value;
 

@@ -19,9 +19,8 @@ import {
   transpose,
   type Value,
 } from "@dcae/core/graph";
+import { reverse, sumToShape, unslice } from "../adjoints.js";
 import type { GradientRule } from "../gradient-rule.js";
-import { reverse, unslice } from "../scatter.js";
-import { sumToShape } from "../sum-to-shape.js";
 
 /** Cuts [start, start + size) of each axis. */
 function crop(x: Value, starts: readonly number[], sizes: readonly Dim[]): Value {

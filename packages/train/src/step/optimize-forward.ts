@@ -14,21 +14,45 @@ import {
   cpuComposites,
   createProgram,
   fastShuffles,
+  inliner,
+  mapGraph,
   type Program,
   toWinograd,
   type Value,
 } from "@dcae/core/graph";
+import type { GradientForms } from "../autodiff/gradient-rule.js";
+import type { TrainingRule } from "./training-rule.js";
 import { chooseTrainingWinograd } from "./winograd-training-cost.js";
 
 export interface OptimizeForwardOptions {
   /** Which parameters change between runs (default: all). The others cost nothing to transform. */
-  readonly trains?: ((name: string) => boolean) | undefined;
+  readonly trains?: TrainingRule | undefined;
   /** Which convolutions take Winograd's form (default: the measured rules, by whether the weight trains). */
   readonly chooseWinograd?: ChooseWinograd | undefined;
 }
 
+/** Whether, and how, a step takes these forms. */
+export type ForwardOptimization = boolean | Omit<OptimizeForwardOptions, "trains">;
+
+/** `optimizeForward` where the option asks for it, and otherwise `values` in ops alone. */
+export function forwardForm(
+  values: readonly Value[],
+  trains: TrainingRule,
+  optimize: ForwardOptimization = false,
+): readonly Value[] {
+  if (optimize === false) return mapGraph(values, inliner());
+  return optimizeForward(values, { trains, ...(optimize === true ? {} : optimize) });
+}
+
+const CPU_FORMS: GradientForms = { depthwise: "convolution", input: "convolutions", compositions: "whole" };
+
+/** The forms of gradients that go with `forwardForm`. */
+export function gradientForms(optimize: ForwardOptimization = false): { readonly forms?: GradientForms } {
+  return optimize === false ? {} : { forms: CPU_FORMS };
+}
+
 /** The rule of inference for weights that stay what they are, that of training for those that change. */
-function measuredRule(trains: (name: string) => boolean): ChooseWinograd {
+function measuredRule(trains: TrainingRule): ChooseWinograd {
   return (size, weight) => {
     const frozen = weight.op === "parameter" && !trains(weight.attributes.name);
     return frozen ? chooseWinograd(size) : chooseTrainingWinograd(size);

@@ -1,9 +1,21 @@
 /**
- * Adjoints of cutting: putting elements back where a strided slice took them from, and reversing an axis.
+ * Adjoints of cutting and broadcasting: putting elements back where a strided slice took them from, reversing an axis, adding up
+ * what was spread.
  *
  * Composed of pads and reshapes, so that they run wherever the forward ops run and can be differentiated again.
  */
-import { constant, gather, pad, reshape, slice, Tensor, type Value } from "@dcae/core/graph";
+import {
+  constant,
+  type Dim,
+  gather,
+  pad,
+  reduceSum,
+  reshape,
+  shapeEqual,
+  slice,
+  Tensor,
+  type Value,
+} from "@dcae/core/graph";
 
 /** Elements of `axis` moved `step` apart, with zeros between them: size n becomes (n - 1) * step + 1. */
 export function spread(x: Value, axis: number, step: number): Value {
@@ -39,4 +51,12 @@ export function reverse(x: Value, axis: number): Value {
   if (size === 1) return x;
   const indices = BigInt64Array.from({ length: size }, (_, i) => BigInt(size - 1 - i));
   return gather(x, constant(new Tensor("int64", indices, [size])), axis);
+}
+
+/** Sums `x` over the axes along which `shape` was broadcast to it. */
+export function sumToShape(x: Value, shape: readonly Dim[]): Value {
+  if (shapeEqual(x.shape, shape)) return x;
+  const added = x.shape.length - shape.length;
+  const axes = [...x.shape.keys()].filter((axis) => axis < added || (shape[axis - added] === 1 && x.shape[axis] !== 1));
+  return reshape(axes.length === 0 ? x : reduceSum(x, axes), shape);
 }
