@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The time of 3x3 convolutions in training, forward and both gradients, in each of their forms, and the cost model that follows:
- * prints the table of src/rewrite/winograd-training-cost.ts.
+ * prints the table of src/step/winograd-training-cost.ts.
  *
  *   node bench/measure-convolutions.mjs [--rounds 8] [--json FILE] [--from FILE]
  *

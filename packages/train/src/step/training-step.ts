@@ -121,11 +121,7 @@ export function optimizerStep(step: GradientStep, options: OptimizerOptions): St
   const norm = globalNorm(step.gradients);
   const clip = clipNorm === null ? undefined : clipScale(norm, clipNorm);
   const moved = moveWeights(step, options, { clip, learningRate: rate, count });
-  const changed = [...step.weights.map(({ name }) => name), ...step.buffers.keys()].flatMap((name) => {
-    const value = (moved.get(name) ?? step.buffers.get(name)) as Value;
-    return dtypeKind(value.dtype) === "float" ? [{ name, value }] : [];
-  });
-  const averaged = averages.flatMap((average) => [...emaUpdates(changed, count, average)]);
+  const averaged = averages.flatMap((average) => [...emaUpdates(changedFloats(step, moved), count, average)]);
   return {
     updates: new Map([[counterName(options), next], ...moved, ...step.buffers, ...averaged]),
     metrics: { ...step.metrics, learning_rate: rate, gradient_norm: norm },
@@ -242,6 +238,12 @@ function moveWeights(
     return decays ? mul(flat(weight.value), kept) : flat(weight.value);
   };
   return row.move({ prefix: `${kind}.${name}`, weights, gradients, ...terms, decayed }, settings);
+}
+
+/** Weights and buffers as the update leaves them, without counters. */
+function changedFloats({ weights, buffers }: GradientStep, moved: ReadonlyMap<string, Value>): NamedValue[] {
+  const changed = new Map([...weights.map(({ name }) => [name, moved.get(name) as Value] as const), ...buffers]);
+  return [...changed].flatMap(([name, value]) => (dtypeKind(value.dtype) === "float" ? [{ name, value }] : []));
 }
 
 /** The parameter that the update of buffer `name` starts from. */

@@ -10,7 +10,7 @@ import type { Image } from "@dcae/core/image";
 import { type Engine, type EngineState, type NamedTensors, withClosing } from "@dcae/core/runtime";
 import { createSpeed, type TrainingProgress } from "../logging/progress.js";
 import { type CheckpointNotes, checkpointPath } from "./checkpoint.js";
-import { openRun } from "./open-run.js";
+import { openRun, type Run } from "./open-run.js";
 import { runFiles } from "./run-record.js";
 import type { Metrics, UpdateStage } from "./update-stage.js";
 
@@ -96,45 +96,56 @@ export interface FitResult {
  *   be resumed
  */
 export function fit(options: FitOptions): Promise<FitResult> {
-  const { directory, chunks = 1, steps, logEvery = 1, signal, progress, shown = ["loss"] } = options;
+  const { directory, chunks = 1, steps, signal, progress } = options;
   const { checkpointEvery = 1000, evaluateEvery = checkpointEvery } = options;
-  const files = runFiles(directory);
   return withClosing(async (onEnd) => {
     onEnd(async () => progress?.clear());
     const run = await openRun(options, onEnd);
-    const speed = createSpeed();
-    speed.tick(0);
+    const report = reporter(options, run);
     const isOver = () => run.step >= steps || signal?.aborted === true;
 
     if (run.step === 0 && !isOver()) await run.evaluate();
     while (!isOver()) {
-      const batch: TrainingBatch[] = [];
-      for (let i = 0; i < chunks; i++) batch.push(await run.batches.next());
+      const batch = await nextBatches(run.batches, chunks);
       await run.update(batch);
-      speed.tick(batch.reduce((sum, { images }) => sum + images, 0));
-
-      const { step, metrics } = run;
-      const { imagesPerSecond, secondsPerStep } = speed;
-      if (step % logEvery === 0 || step === steps) {
-        await run.record(imagesPerSecond === null ? metrics : { ...metrics, images_per_second: imagesPerSecond });
-      }
-      const secondsLeft = secondsPerStep === null ? null : secondsPerStep * (steps - step);
-      progress?.show({ step, steps, imagesPerSecond, secondsLeft, metrics: pick(metrics, shown) });
-      if (step % evaluateEvery === 0 || step === steps) await run.evaluate();
-      if (step % checkpointEvery === 0) await run.save();
+      await report(batch);
+      if (run.step % evaluateEvery === 0 || run.step === steps) await run.evaluate();
+      if (run.step % checkpointEvery === 0) await run.save();
     }
     progress?.clear();
     await run.save();
     const isFinished = run.step >= steps;
-    if (isFinished) await run.exportModel(files.model);
+    if (isFinished) await run.exportModel(runFiles(directory).model);
     return {
       status: isFinished ? "finished" : "stopped",
       step: run.step,
-      checkpoint: run.saved === 0 ? null : checkpointPath(files.checkpoints, run.saved),
+      checkpoint: run.saved === 0 ? null : checkpointPath(runFiles(directory).checkpoints, run.saved),
       best: run.best,
       metrics: run.metrics,
     };
   });
+}
+
+async function nextBatches(batches: TrainingBatches, count: number): Promise<TrainingBatch[]> {
+  const taken: TrainingBatch[] = [];
+  while (taken.length < count) taken.push(await batches.next());
+  return taken;
+}
+
+/** Logs the update that was just made of a batch, with its speed, and shows how the run goes. */
+function reporter({ steps, logEvery = 1, progress, shown = ["loss"] }: FitOptions, run: Run) {
+  const speed = createSpeed();
+  speed.tick(0);
+  return async (batch: readonly TrainingBatch[]): Promise<void> => {
+    speed.tick(batch.reduce((sum, { images }) => sum + images, 0));
+    const { step, metrics } = run;
+    const { imagesPerSecond, secondsPerStep } = speed;
+    if (step % logEvery === 0 || step === steps) {
+      await run.record(imagesPerSecond === null ? metrics : { ...metrics, images_per_second: imagesPerSecond });
+    }
+    const secondsLeft = secondsPerStep === null ? null : secondsPerStep * (steps - step);
+    progress?.show({ step, steps, imagesPerSecond, secondsLeft, metrics: pick(metrics, shown) });
+  };
 }
 
 function pick(metrics: Metrics, names: readonly string[]): Metrics {
