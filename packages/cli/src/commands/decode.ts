@@ -1,15 +1,13 @@
 /** `dcae decode`: latents to pictures, or to raw tensors. */
 
-import { dirname } from "node:path";
 import { saveImage } from "@dcae/core";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { UsageError } from "../errors.js";
-import { makeFolder, writeArrayFile } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
-import { type Batch, type LoadedItem, openItems } from "../items/items.js";
-import { createFailures, processItems, refuseInputs, resultPaths } from "../items/process-items.js";
+import { type LoadedItem, openItems } from "../items/items.js";
+import { createFailures, processItemsTo, refuseInputs, resultPaths } from "../items/process-items.js";
 import {
   addScaleOptions,
   batchSizeOption,
@@ -97,39 +95,22 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
         hint: "Give a folder as --out.",
       });
     }
-    const paths = kind === "folder" ? await resultPaths(items, out, [".png"]) : undefined;
-    if (paths === undefined) await refuseInputs(out, items);
-    const failures = paths && createFailures(io, "input", flags.skipErrors ?? false);
+    const inFolder = kind === "folder" ? await resultPaths(items, out, [".png"]) : undefined;
+    if (inFolder === undefined) await refuseInputs(out, items);
+    const failures = inFolder && createFailures(io, "input", flags.skipErrors ?? false);
+    const paths = kind === "picture" ? new Map(items.map((item) => [item, [out]])) : inFolder;
 
     const results = await withModel(flags, io, (model) => {
       const codec = createCodec(model, flags, io.signal);
-      const common = {
+      return processItemsTo({ out, paths, tensorName: "images" }, items, io, {
         label: "decode",
         batchSize: flags.batchSize,
         // A second picture may be what doesn't fit.
         loadAhead: flags.maxMemory === undefined,
         failures,
-        compute: ({ tensor }: Batch) => codec.decode(tensor),
-      };
-      if (kind === "array") {
-        return writeArrayFile({ path: out, count: items.length, tensorName: "images" }, (append) =>
-          processItems(items, io, {
-            ...common,
-            async write(loaded, picture) {
-              await append(picture);
-              return describe(loaded, picture.shape, out, loaded.index);
-            },
-          }),
-        );
-      }
-      return processItems(items, io, {
-        ...common,
-        async write(loaded, picture) {
-          const path = paths?.get(loaded.item)?.[0] ?? out;
-          await makeFolder(dirname(path));
-          await saveImage(picture, path);
-          return describe(loaded, picture.shape, path);
-        },
+        compute: ({ tensor }) => codec.decode(tensor),
+        save: (path, picture) => saveImage(picture, path),
+        describe,
       });
     });
 

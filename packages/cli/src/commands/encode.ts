@@ -1,15 +1,14 @@
 /** `dcae encode`: pictures, or raw tensors, to latents. */
 
-import { dirname } from "node:path";
 import { writeNpyFile } from "@dcae/core/checkpoint";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { UsageError } from "../errors.js";
-import { arrayFormatOf, makeFolder, writeArrayFile } from "../files/array-file.js";
+import { arrayFormatOf } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
-import { type Batch, type LoadedItem, openItems } from "../items/items.js";
-import { createFailures, processItems, refuseInputs, resultPaths } from "../items/process-items.js";
+import { type LoadedItem, openItems } from "../items/items.js";
+import { createFailures, processItemsTo, refuseInputs, resultPaths } from "../items/process-items.js";
 import {
   addPictureOptions,
   addScaleOptions,
@@ -111,40 +110,20 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
 
     const results = await withModel(flags, io, (model) => {
       const codec = createCodec(model, flags, io.signal);
-      const common = {
+      return processItemsTo({ out, paths, tensorName: "latents" }, items, io, {
         label: "encode",
         batchSize: flags.batchSize,
         // A second picture may be what doesn't fit.
         loadAhead: flags.maxMemory === undefined,
         fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy },
         failures,
-        compute: (batch: Batch) => {
+        compute: (batch) => {
           for (const loaded of batch.items) warn(loaded);
-          return codec.encode(
-            batch.tensor,
-            batch.items.map(({ item }) => item.name),
-          );
+          const names = batch.items.map(({ item }) => item.name);
+          return codec.encode(batch.tensor, names);
         },
-      };
-      if (paths === undefined) {
-        return writeArrayFile({ path: out, count: items.length, tensorName: "latents" }, (append) =>
-          processItems(items, io, {
-            ...common,
-            async write(loaded, latent) {
-              await append(latent);
-              return describe(loaded, latent.shape, out, loaded.index);
-            },
-          }),
-        );
-      }
-      return processItems(items, io, {
-        ...common,
-        async write(loaded, latent) {
-          const [path] = paths.get(loaded.item) as readonly [string];
-          await makeFolder(dirname(path));
-          await writeNpyFile(path, latent.reshape(latent.shape.slice(1)));
-          return describe(loaded, latent.shape, path);
-        },
+        save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
+        describe,
       });
     });
 

@@ -7,10 +7,11 @@
  */
 
 import { realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DataError, ShapeError, type Tensor } from "@dcae/core";
 import { type CliIo, plural } from "../cli-io.js";
 import { errorLine } from "../errors.js";
+import { makeFolder, writeArrayFile } from "../files/array-file.js";
 import { type Batch, type Item, type LoadedItem, loadBatches, type PictureFit, withSource } from "./items.js";
 
 // Items that couldn't be read: each is named when it happens and counted at the end.
@@ -108,6 +109,50 @@ export interface ProcessOptions<Result> {
   readonly compute: (batch: Batch) => Promise<Tensor>;
   /** Gets the result [1, ...] of each item, in order. */
   readonly write: (item: LoadedItem, result: Tensor) => Promise<Result>;
+}
+
+/** Where results go: the file of each item, or else one array file for all. */
+interface ItemTarget {
+  readonly out: string;
+  readonly paths: ReadonlyMap<Item, readonly string[]> | undefined;
+  /** Of the array in one file. */
+  readonly tensorName: string;
+}
+
+interface TargetOptions<Result> extends Omit<ProcessOptions<Result>, "write"> {
+  /** Writes one result [1, ...] to its file. */
+  readonly save: (path: string, result: Tensor) => Promise<void>;
+  /** @param index position in one file for all */
+  readonly describe: (loaded: LoadedItem, shape: readonly number[], path: string, index?: number) => Result;
+}
+
+/** As `processItems`, with files as results. */
+export function processItemsTo<Result>(
+  { out, paths, tensorName }: ItemTarget,
+  items: readonly Item[],
+  io: CliIo,
+  { save, describe, ...options }: TargetOptions<Result>,
+): Promise<Result[]> {
+  if (paths === undefined) {
+    return writeArrayFile({ path: out, count: items.length, tensorName }, (append) =>
+      processItems(items, io, {
+        ...options,
+        async write(loaded, result) {
+          await append(result);
+          return describe(loaded, result.shape, out, loaded.index);
+        },
+      }),
+    );
+  }
+  return processItems(items, io, {
+    ...options,
+    async write(loaded, result) {
+      const [path] = paths.get(loaded.item) as readonly [string];
+      await makeFolder(dirname(path));
+      await save(path, result);
+      return describe(loaded, result.shape, path);
+    },
+  });
 }
 
 export async function processItems<Result>(
