@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { byteSize, countMacs, sizeOf } from "@dcae/core/graph";
-import type { Checkpoint } from "@dcae/core/internal";
+import { type Checkpoint, formatTable } from "@dcae/core/internal";
 import {
   buildDecodeProgram,
   buildEncodeProgram,
@@ -163,9 +163,7 @@ type Row = readonly [label: string, value: string];
 
 function formatModel(facts: ModelFacts, summary: ModelSummary): string {
   const rows = [...identity(facts, summary), ...numbers(facts, summary)];
-  const width = Math.max(...rows.map(([label]) => label.length));
-  const lines = rows.map(([label, value]) => `${label.padEnd(width)}  ${value}`);
-  return [facts.name, ...lines, "config", ...configLines(summary.config)].join("\n");
+  return [facts.name, ...formatTable(rows), "config", ...configLines(summary.config)].join("\n");
 }
 
 function identity(

@@ -1,4 +1,5 @@
 /** A result of `dcae bench diffusion` as lines for a terminal. */
+import { formatTable } from "@dcae/core/internal";
 import type { DiffusionBenchEntry, DiffusionBenchResult } from "./bench-diffusion.js";
 
 const HEADER = ["latent", "patch", "tokens", "GMACs", "ms", "spread", "GFLOP/s", "speed-up"];
@@ -40,18 +41,8 @@ export function formatDiffusionBench(result: DiffusionBenchResult): string {
     groups.set(key, [...(groups.get(key) ?? []), entry]);
   }
   const tables = [...groups].map(([title, rows]) => {
-    const table = [HEADER, ...rows.map(cells)];
-    const widths = HEADER.map((_, column) => Math.max(...table.map((row) => (row[column] ?? "").length)));
-    const lines = table.map((row) =>
-      row
-        .map((text, i) =>
-          i === 0
-            ? text.padEnd(widths[0] as number)
-            : text.padStart(row.length < HEADER.length ? 0 : (widths[i] as number)),
-        )
-        .join("  "),
-    );
-    return [title, ...lines].join("\n");
+    const isNumber = HEADER.map((_, column) => column > 0);
+    return [title, ...formatTable([HEADER, ...rows.map(cells)], isNumber)].join("\n");
   });
   const size = resolution === null ? "" : `, pictures of ${resolution} px`;
   return [

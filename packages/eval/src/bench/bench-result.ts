@@ -61,13 +61,15 @@ export interface BenchEntry extends BenchCase {
   readonly speedup?: number;
 }
 
-/** What a smaller type costs a model: means over drawn scenes, in decibels. */
+/** What a smaller type costs a model: means over pictures, in decibels. */
 export interface BenchQuality {
   readonly model: string;
   readonly dtype: Exclude<ComputeDType, "float32" | "float16">;
   /** False for random weights: how close the types are is then no measure of what a trained model loses. */
   readonly trained: boolean;
   readonly pictures: number;
+  /** What the pictures are, as in "drawn scenes"; absent where the caller didn't say. */
+  readonly source?: string;
   /** Side of the pictures in pixels. */
   readonly size: number;
   /** Of reconstructions against their pictures. */

@@ -1,4 +1,5 @@
 /** A throughput result as lines for a terminal. */
+import { formatTable } from "@dcae/core/internal";
 import type { BenchEntry, BenchQuality, BenchResult } from "./bench-result.js";
 
 interface Column {
@@ -53,11 +54,11 @@ function splitSettings(entries: readonly BenchEntry[]): { readonly varied: Colum
 }
 
 /** What a type costs a trained model; of random weights only how close it is. */
-function qualityLine({ model, dtype, trained, pictures, size, ...values }: BenchQuality): string {
+function qualityLine({ model, dtype, trained, pictures, source, size, ...values }: BenchQuality): string {
   const [own, exact, between] = [values.psnr, values.psnrFloat32, values.psnrBetween].map(
     (db) => `${db.toFixed(2)} dB`,
   );
-  const where = `${pictures} drawn scenes of ${size}x${size}`;
+  const where = `${pictures} picture${pictures === 1 ? "" : "s"}${source === undefined ? "" : ` of ${source}`}, ${size}x${size}`;
   return trained
     ? `${model} in ${dtype}: PSNR ${own}, in float32 ${exact}, between the two ${between} (${where})`
     : `${model} in ${dtype}: PSNR ${between} against float32 (${where}; random weights say nothing about a trained model's)`;
@@ -75,24 +76,12 @@ export function formatBench(result: BenchResult): string {
       ? [...varied.map(({ cell }) => cell(entry) ?? ""), `failed: ${entry.problem}`]
       : columns.map(({ cell }) => cell(entry) ?? ""),
   );
-  // A reason may be long; it doesn't widen a column.
-  const measured = rows.filter((row) => row.length === columns.length);
-  const widths = columns.map(({ title }, i) => {
-    const cells = (i < varied.length ? rows : measured).map((row) => row[i] as string);
-    return Math.max(title.length, ...cells.map((cell) => cell.length));
-  });
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, i) => {
-        const alignsRight = columns[i]?.isNumber === true && !cell.startsWith("failed: ");
-        return alignsRight ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number);
-      })
-      .join("  ")
-      .trimEnd();
   return [
     ...(common.length > 0 ? [common.join(", "), ""] : []),
-    line(columns.map(({ title }) => title)),
-    ...rows.map(line),
+    ...formatTable(
+      [columns.map(({ title }) => title), ...rows],
+      columns.map(({ isNumber }) => isNumber === true),
+    ),
     "",
     ...quality.map(qualityLine),
     ...peaks.map(

@@ -60,6 +60,8 @@ export interface Int8Pictures {
   readonly calibration: readonly Tensor[];
   /** What quality is measured on: other pictures, all of one square size. */
   readonly test: readonly Tensor[];
+  /** What the test pictures are, for the result, as in "drawn scenes" or a folder's name. */
+  readonly source?: string;
 }
 
 export interface Int8Measurement {
@@ -79,7 +81,8 @@ export async function measureInt8(
     const ranges = await calibrate(exact, { pictures: pictures.calibration });
     const int8 = await loadAutoencoder(checkpoint, { ...options, form: { kind: "int8", ranges } });
     try {
-      return { ranges, quality: await compare(exact, int8, pictures.test) };
+      const { test, source } = pictures;
+      return { ranges, quality: { ...(await compare(exact, int8, test)), ...(source !== undefined && { source }) } };
     } finally {
       await int8.dispose();
     }

@@ -1,9 +1,9 @@
 /**
  * Results and comparisons of them as lines for a terminal. The protocol stands beside the numbers, because without it they mean
- * little. Tables are ours: a library would be many times as long as the function, and names in cells may hold escape sequences.
+ * little.
  */
 
-import { printableLine } from "@dcae/core/internal";
+import { formatTable } from "@dcae/core/internal";
 import { METRICS, type Metric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { ComparedMetric, ComparedValue } from "../results/compare-results.js";
@@ -28,21 +28,6 @@ export function formatSeconds(seconds: number): string {
   return minutes < 60
     ? `${minutes} min ${Math.round(seconds % 60)} s`
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-/** @param rows may have different lengths; names in them may hold anything */
-function formatTable(rows: readonly (readonly string[])[]): string[] {
-  const cells = rows.map((row) => row.map(printableLine));
-  const columns = Math.max(0, ...cells.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, column) =>
-    cells.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
-  );
-  return cells.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] as number))
-      .join("  ")
-      .trimEnd(),
-  );
 }
 
 /** Pictures whose problem is shown; all of them stand in the result's JSON. */

@@ -113,9 +113,10 @@ export interface ComputedStatistics {
 }
 
 /**
- * Mean and covariance of the FID features of all pictures, with the exact sums beside them (see `mergeStatistics`).
+ * Mean and covariance of the FID features of all pictures, with the exact sums beside them (see `mergeStatistics`); of a shard of one
+ * picture the sums alone.
  *
- * @throws MissingWeightsError without the FID network; DataError when no two pictures can be read
+ * @throws MissingWeightsError without the FID network; DataError when no two pictures can be read (of a shard: none)
  */
 export async function computeStatistics(options: StatisticsOptions): Promise<ComputedStatistics> {
   const { source, protocol, shard = { index: 0, of: 1 }, out } = options;

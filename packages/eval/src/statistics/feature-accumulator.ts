@@ -172,7 +172,7 @@ function addProducts(features: Float32Array, products: Float64Array, D: number):
 function finish(name: string, D: number, count: number, sums: Float64Array, products: Float64Array): FeatureStatistics {
   if (count < 2) {
     throw new DataError(`${name}: a covariance needs at least 2 images, got ${count}`, {
-      hint: "Give more pictures, or cut the set into fewer shards.",
+      hint: "Give more pictures.",
     });
   }
   const mean = new Float64Array(D);

@@ -89,12 +89,15 @@ async function readStatisticsPair(npz: NpzFile, mu: string, sigma: string): Prom
   };
 }
 
+const hasMoments = ({ names }: NpzFile) => names.includes("mu") && names.includes("sigma");
+
 /** Our own entries, checked against each other; undefined when there are none. */
-async function readSums(npz: NpzFile, dimensions: number): Promise<FeatureSums | undefined> {
+async function readSums(npz: NpzFile): Promise<FeatureSums | undefined> {
   if (![COUNT, SUMS, PRODUCTS].every((name) => npz.names.includes(name))) return undefined;
   const { data } = await npz.read(COUNT, 1024);
   const count = Number(data[0] ?? Number.NaN);
-  if (data.length !== 1 || !Number.isSafeInteger(count) || count < 2) {
+  // Mean and covariance stand beside the sums of two images or more.
+  if (data.length !== 1 || !Number.isSafeInteger(count) || count < 1 || count > 1 !== hasMoments(npz)) {
     throw new DataError(
       `${npz.path}: "${COUNT}" is ${data.length === 1 ? data[0] : `${data.length} numbers`}, expected a number of images`,
       {
@@ -102,11 +105,8 @@ async function readSums(npz: NpzFile, dimensions: number): Promise<FeatureSums |
       },
     );
   }
-  if (!Number.isSafeInteger(count) || count < 2) {
-    throw new DataError(`${npz.path}: "${COUNT}" is ${count}, expected the number of pictures, at least 2`, {
-      hint: "Compute the statistics again.",
-    });
-  }
+  const [size = 0] = (await npz.describe(hasMoments(npz) ? "mu" : SUMS)).shape;
+  const dimensions = hasMoments(npz) ? size : Math.min(Math.floor(size / 2), MAX_DIMENSIONS);
   const read = async (name: string, length: number): Promise<Float64Array> => {
     const { dtype, shape } = await npz.describe(name);
     if (dtype !== "float64" || shape.join() !== String(length)) {
@@ -166,7 +166,12 @@ export async function readStatistics(path: string): Promise<StatisticsFile> {
   const npz = await openNpz(path);
   try {
     const hasPictures = npz.names.includes("arr_0");
-    if (!npz.names.includes("mu") || !npz.names.includes("sigma")) {
+    if (!hasMoments(npz)) {
+      if ((await readSums(npz)) !== undefined) {
+        throw new DataError(`${path}: holds the sums of 1 picture, a covariance needs 2`, {
+          hint: "It is a shard: merge it with the others, with `dcae eval merge`.",
+        });
+      }
       throw new DataError(`${path}: has no "mu" and "sigma", only ${npz.names.join(", ") || "nothing"}`, {
         hint: hasPictures
           ? "It holds pictures: give it as pictures instead."
@@ -176,7 +181,7 @@ export async function readStatistics(path: string): Promise<StatisticsFile> {
     const pair = await readStatisticsPair(npz, "mu", "sigma");
     const hasSpatial = npz.names.includes("mu_s") && npz.names.includes("sigma_s");
     const spatial = hasSpatial ? await readStatisticsPair(npz, "mu_s", "sigma_s") : undefined;
-    const sums = await readSums(npz, pair.mean.length);
+    const sums = await readSums(npz);
     return {
       path,
       statistics: { ...pair, count: sums?.count },
@@ -190,22 +195,36 @@ export async function readStatistics(path: string): Promise<StatisticsFile> {
   }
 }
 
+/** What is merged of a file of ours: everything but mean and covariance, which a shard of one image doesn't have. */
+async function readShard(path: string): Promise<Pick<StatisticsFile, "path" | "sums" | "info">> {
+  const npz = await openNpz(path);
+  try {
+    return { path, sums: await readSums(npz), info: await readInfo(npz) };
+  } finally {
+    await npz.close();
+  }
+}
+
 /**
- * Writes statistics as `mu` and `sigma` with our entries beside them.
+ * Writes statistics as `mu` and `sigma` with our entries beside them. A shard of one image has no covariance: its file holds only
+ * the sums, to be merged.
  *
- * @throws DataError for fewer than two images, or when the file can't be written
+ * @throws DataError for fewer than two images (a shard: than one), or when the file can't be written
  */
 export async function writeStatistics(
   path: string,
   accumulator: FeatureAccumulator,
   info: Omit<StatisticsInfo, "formatVersion">,
 ): Promise<void> {
-  const { mean, covariance } = accumulator.statistics(path);
   const { count, sums, products, dimensions } = accumulator.toSums();
+  const isSingle = count === 1 && missingShare(info.shards) > 0;
+  const statistics = isSingle ? undefined : accumulator.statistics(path);
   const json = new TextEncoder().encode(JSON.stringify({ formatVersion: 1, ...info }));
   await writeNpz(path, {
-    mu: new Tensor("float64", mean, [dimensions]),
-    sigma: new Tensor("float64", covariance, [dimensions, dimensions]),
+    ...(statistics !== undefined && {
+      mu: new Tensor("float64", statistics.mean, [dimensions]),
+      sigma: new Tensor("float64", statistics.covariance, [dimensions, dimensions]),
+    }),
     [COUNT]: new Tensor("int64", BigInt64Array.of(BigInt(count)), []),
     [SUMS]: new Tensor("float64", sums, [sums.length]),
     [PRODUCTS]: new Tensor("float64", products, [products.length]),
@@ -239,13 +258,13 @@ export interface MergedStatistics {
  */
 export async function mergeStatistics(paths: readonly string[], out: string): Promise<MergedStatistics> {
   let merged: FeatureAccumulator | undefined;
-  let first: StatisticsFile | undefined;
+  let first: Awaited<ReturnType<typeof readShard>> | undefined;
   const shards: Shard[] = [];
   const sizes: Record<string, number> = {};
   const warnings = new Set<string>();
   if (paths.length < 2) throw new ConfigError(`merge: needs at least two files, got ${paths.length}`);
   for (const path of paths) {
-    const file = await readStatistics(path);
+    const file = await readShard(path);
     const { sums, info } = file;
     if (sums === undefined || info === undefined) {
       throw new DataError(`${path}: was written by another tool and can't be merged: it doesn't say how many images`, {
@@ -281,7 +300,7 @@ export async function mergeStatistics(paths: readonly string[], out: string): Pr
   return { count, shards, warnings: said };
 }
 
-function checkFits(a: StatisticsFile, b: StatisticsFile): void {
+function checkFits(a: Pick<StatisticsFile, "path" | "info">, b: typeof a): void {
   const parts = { protocol: "protocol", pipeline: "network input", networks: "network weights", set: "picture files" };
   for (const [part, words] of Object.entries(parts) as [keyof typeof parts, string][]) {
     if (JSON.stringify(a.info?.[part]) === JSON.stringify(b.info?.[part])) continue;

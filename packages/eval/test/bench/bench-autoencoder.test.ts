@@ -6,9 +6,12 @@ import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import { benchCases } from "../../src/bench/bench-cases.js";
+import type { BenchEntry, BenchResult } from "../../src/bench/bench-result.js";
 import { summarizeTimes } from "../../src/bench/bench-result.js";
+import { formatBench } from "../../src/bench/format-bench.js";
 import type { BenchTask } from "../../src/bench/run-bench-case.node.js";
 import { runIsolated } from "../../src/bench/run-bench-case.node.js";
+import { thisMachine } from "../../src/results/evaluation-result.js";
 
 const folder = temporaryFolder();
 
@@ -46,6 +49,50 @@ describe("benchCases", () => {
     expect(() => benchCases({ ...lists, int8Pictures: uneven })).toThrow(
       /int8Pictures: those for the test .* one size/,
     );
+  });
+});
+
+describe("formatBench", () => {
+  const setting = {
+    model: "a",
+    part: "decode",
+    size: 256,
+    batch: 1,
+    device: "cpu",
+    dtype: "int8",
+    threads: 1,
+  } as const;
+  const entry: BenchEntry = { ...setting, optimize: false, problem: "no int8" };
+  const measured = { psnr: 30, psnrFloat32: 31, psnrBetween: 40 };
+  const cost = { model: "a", dtype: "int8", trained: true, pictures: 3, size: 64, ...measured } as const;
+  const result: BenchResult = {
+    formatVersion: 1,
+    kind: "autoencoder-throughput",
+    date: "2025-01-01T00:00:00.000Z",
+    machine: thisMachine(),
+    runtime: "onnxruntime-node",
+    warmup: 1,
+    iterations: 2,
+    conditions: [],
+    peaks: [],
+    entries: [entry, { ...entry, part: "encode" }],
+    quality: [cost],
+  };
+
+  it("names the pictures that a type's quality was measured on", () => {
+    const line = (source?: string) =>
+      formatBench({ ...result, quality: [{ ...cost, ...(source !== undefined && { source }) }] });
+    expect(line("photos")).toContain("between the two 40.00 dB (3 pictures of photos, 64x64)");
+    expect(line()).toContain("between the two 40.00 dB (3 pictures, 64x64)");
+  });
+
+  it("puts a reason at the end of its row, whatever its length", () => {
+    const lines = formatBench(result).split("\n");
+    expect(lines.slice(2, 5)).toEqual([
+      "model  part    ms/image  images/s  spread  GMAC/image  GFLOP/s  of peak  RSS MiB",
+      "a      decode  failed: no int8",
+      "a      encode  failed: no int8",
+    ]);
   });
 });
 

@@ -34,8 +34,6 @@ async function shard(name: string, start: number, end: number, index: number, of
 
 describe("mergeStatistics", () => {
   it("gives the bits of one run over everything", async () => {
-    // A shard of one image has no covariance, so it can't be a file.
-    await expect(shard("b.npz", 50, 51, 1, 3)).rejects.toThrow(DataError);
     const files = [
       await shard("c.npz", 100, 203, 2, 3),
       await shard("d.npz", 50, 100, 1, 3),
@@ -50,6 +48,29 @@ describe("mergeStatistics", () => {
     expect(merged.sums).toEqual(whole.sums);
     expect(merged.info?.shards).toHaveLength(3);
     expect(merged.info?.sizes).toEqual({ "512x512": 3 });
+  });
+
+  it("takes shards of one image, which have sums but no covariance yet", async () => {
+    const files = await Promise.all([0, 1, 2].map((i) => shard(`single-${i}.npz`, i, i + 1, i, 3)));
+    const out = join(folder, "singles.npz");
+    expect((await mergeStatistics(files, out)).count).toBe(3);
+    const merged = await readStatistics(out);
+    const whole = await readStatistics(await shard("three.npz", 0, 3, 0, 1));
+    expect(merged.sums).toEqual(whole.sums);
+    expect(merged.statistics).toEqual({ ...whole.statistics, name: out });
+    // Two of them are a part, which merges with the third.
+    const part = join(folder, "two-singles.npz");
+    await mergeStatistics(files.slice(0, 2), part);
+    const all = join(folder, "all-singles.npz");
+    expect((await mergeStatistics([part, files[2] as string], all)).warnings).toEqual([
+      "3 pictures give a singular covariance of 24 dimensions; distances to it are biased",
+    ]);
+    expect((await readStatistics(all)).sums).toEqual(whole.sums);
+    await expect(readStatistics(files[0] as string)).rejects.toThrow(
+      /single-0\.npz: holds the sums of 1 picture, a covariance needs 2/,
+    );
+    // A whole set of one image will never have one.
+    await expect(shard("one.npz", 0, 1, 0, 1)).rejects.toThrow(/a covariance needs at least 2 images, got 1/);
   });
 
   it("refuses a number of images that is none", async () => {

@@ -1,5 +1,6 @@
 /** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
 import { sizeOf } from "@dcae/core/graph";
+import { formatTable } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
 import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
@@ -94,11 +95,12 @@ const grouped = (value: number) => value.toLocaleString("en-US");
 export function formatPlan(plan: PhasePlan): string {
   const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
   const rates = new Map(Object.entries(plan.learningRates).map(([optimizer, rate]) => [rate, optimizer]));
-  const width = Math.max(...trained.map((group) => group.name.length));
   return [
     `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
     `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters (${rule.join(", ")}):`,
-    ...trained.map((group) => `    ${group.name.padEnd(width)}  ${grouped(group.values)} in ${group.tensors} tensors`),
+    ...formatTable(
+      trained.map(({ name, values, tensors }) => [`    ${name}`, `${grouped(values)} in ${tensors} tensors`]),
+    ),
     ...[...rates].map(([rate, of]) => `  learning rate${rates.size === 1 ? "" : ` of the ${of}`}: ${rate}`),
     `  memory of tensors, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
       `state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,

@@ -105,7 +105,9 @@ async function bench(models: readonly string[], flags: BenchAutoencoderFlags, io
     ...(dtype && { dtypes: dtype }),
     ...(threads && { threads }),
     ...(parts && { parts }),
-    ...(dtype?.includes("int8") && { int8Pictures: { calibration: calibrationScenes(), test: testScenes() } }),
+    ...(dtype?.includes("int8") && {
+      int8Pictures: { calibration: calibrationScenes(), test: testScenes(), source: "drawn scenes" },
+    }),
     ...(optimize && { optimize: optimize.map((value) => value === "on") }),
   } satisfies Partial<BenchOptions>;
   const result = await benchAutoencoder({

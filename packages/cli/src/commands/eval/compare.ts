@@ -3,6 +3,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "@dcae/core";
+import { formatTable } from "@dcae/core/internal";
 import {
   type ComparedMetric,
   compareResults,
@@ -67,11 +68,7 @@ function title(path: string, { subject, kind, pictures, date }: EvaluationResult
 
 /** The protocol where all have the same; where they differ, the reasons stand in the comparison. */
 function protocols(results: readonly EvaluationResult[]): string[] {
-  const texts = results.map(({ protocol, kind }) =>
-    describeProtocol(protocol, kind)
-      .map(([what, value]) => `${what.padEnd(20)} ${value}`)
-      .join("\n"),
-  );
+  const texts = results.map(({ protocol, kind }) => formatTable(describeProtocol(protocol, kind)).join("\n"));
   const [first = ""] = texts;
   return texts.every((text) => text === first) ? ["", first] : [];
 }

@@ -2,6 +2,7 @@
 
 import { realpath } from "node:fs/promises";
 import { DataError } from "@dcae/core";
+import { formatTable } from "@dcae/core/internal";
 import {
   type ComputedStatistics,
   computeStatistics,
@@ -105,8 +106,8 @@ async function computeStats(path: string, flags: EvalStatsFlags, io: CliIo): Pro
 function format({ out, count, unusable, warnings }: ComputedStatistics, shard: Shard | undefined, protocol: Protocol) {
   const part = shard === undefined ? "" : `, shard ${shard.index + 1} of ${shard.of}`;
   return [
-    `${out}: mean and covariance of ${plural(count, "picture")}${part}`,
-    ...describeProtocol(protocol, "statistics").map(([what, value]) => `${what.padEnd(11)} ${value}`),
+    `${out}: ${count === 1 ? "sums" : "mean and covariance"} of ${plural(count, "picture")}${part}`,
+    ...formatTable(describeProtocol(protocol, "statistics")),
     ...unusable.map(({ name, problem }) => `left out: ${name}: ${problem}`),
     ...warnings.map((text) => `warning: ${text}`),
   ].join("\n");
