@@ -5,7 +5,6 @@
  * written is removed by its writer (files have temporary names until they are complete). Inference can't be stopped from
  * outside, so `unlessAborted` doesn't wait for it: the process ends right after.
  */
-
 import { constants } from "node:os";
 import { DcaeError } from "@dcae/core";
 import { errorMessage } from "@dcae/core/graph";

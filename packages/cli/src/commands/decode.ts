@@ -1,5 +1,4 @@
 /** `dcae decode`: latents to pictures, or to raw tensors. */
-
 import { saveImage } from "@dcae/core";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";

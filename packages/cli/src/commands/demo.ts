@@ -3,7 +3,6 @@
  * them with the model that comes along, and shows what was kept. Then it samples new pictures of the same classes with the
  * diffusion model that comes along.
  */
-
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {

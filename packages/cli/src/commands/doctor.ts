@@ -1,5 +1,4 @@
 /** `dcae doctor`: what runs on this machine, why not, and what to install. Nothing here makes a request or loads a model. */
-
 import { readdir, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname } from "node:path";

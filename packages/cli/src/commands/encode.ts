@@ -1,5 +1,4 @@
 /** `dcae encode`: pictures, or raw tensors, to latents. */
-
 import { writeNpyFile } from "@dcae/core/checkpoint";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";

@@ -1,5 +1,4 @@
 /** `dcae export`: encoder and decoder as ONNX files that other programs run. */
-
 import { join } from "node:path";
 import type { ExportProgress } from "@dcae/core/internal";
 import { Command, Option } from "commander";

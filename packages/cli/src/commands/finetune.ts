@@ -1,5 +1,4 @@
 /** `dcae finetune`: parts of a trained model, on pictures of one's own. Builds a training and carries it out as `dcae train`. */
-
 import { stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { rethrowAs } from "@dcae/core/graph";

@@ -1,5 +1,4 @@
 /** `dcae info`: what a model is without running it: sizes, shapes, work. */
-
 import { stat } from "node:fs/promises";
 import { byteSize, countMacs, sizeOf } from "@dcae/core/graph";
 import { type Checkpoint, formatTable } from "@dcae/core/internal";

@@ -1,5 +1,4 @@
 /** `dcae init`: a fresh checkpoint with the reference's initialization. */
-
 import { initialWeights } from "@dcae/core/checkpoint";
 import { saveCheckpoint } from "@dcae/core/internal";
 import { countParameters, describePreset, type ModelDescription, modelParameters } from "@dcae/core/models";

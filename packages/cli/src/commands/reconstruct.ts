@@ -1,5 +1,4 @@
 /** `dcae reconstruct`: pictures through the autoencoder and back, with what was lost. */
-
 import { dirname, join } from "node:path";
 import { psnr, saveImage, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";

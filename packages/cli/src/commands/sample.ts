@@ -1,5 +1,4 @@
 /** `dcae sample`: class labels to pictures, with a diffusion model. */
-
 import { extname, join } from "node:path";
 import { type Image, saveImage, type Tensor, tensorToImages } from "@dcae/core";
 import { makeGrid } from "@dcae/core/image";

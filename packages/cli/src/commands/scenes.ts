@@ -2,7 +2,6 @@
  * `dcae scenes`: procedural pictures as files, one folder per class: a data set for whoever has none, with labels for
  * diffusion models and fixed pictures for evaluation.
  */
-
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, saveImage } from "@dcae/core";

@@ -1,5 +1,4 @@
 /** `dcae train`: an autoencoder from pictures, through the phases of a recipe or of a file. */
-
 import { type TrainingConfig, trainingRecipes } from "@dcae/train";
 import type { DataSourceConfig } from "@dcae/train/internal";
 import { Command } from "commander";

@@ -3,7 +3,6 @@
  * the forms that `dcae diffusion train` takes.
  * Averages of the weights aren't kept, which published timings leave out too.
  */
-
 import { totalmem } from "node:os";
 import { EngineError, Tensor } from "@dcae/core";
 import { countMacs, createRandom, sizeOf } from "@dcae/core/graph";

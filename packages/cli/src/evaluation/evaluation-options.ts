@@ -1,5 +1,4 @@
 /** The options of evaluations: the networks of metrics, how pictures are prepared and what they are called, and those of generators. */
-
 import { rethrowAs } from "@dcae/core/graph";
 import {
   type FindNetworkOptions,

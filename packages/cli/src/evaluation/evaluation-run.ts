@@ -2,7 +2,6 @@
  * The folder of an evaluation: result.json and report.html when it is done, and until then the parts that are finished,
  * from which the same command line goes on after it was stopped or killed.
  */
-
 import { basename, extname, join, resolve } from "node:path";
 import { DataError } from "@dcae/core";
 import { errorAs } from "@dcae/core/graph";

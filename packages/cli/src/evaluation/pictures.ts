@@ -1,5 +1,4 @@
 /** The pictures of an evaluation: a folder with its subfolders, an archive in ADM's layout, or the samples of a diffusion model. */
-
 import { stat } from "node:fs/promises";
 import { DataError, type Image, tensorToImages } from "@dcae/core";
 import { weightsFingerprint } from "@dcae/core/checkpoint";

@@ -2,7 +2,6 @@
  * Arrays in .npy and .safetensors files, read a few rows at a time: a file of all latents of a data set is never in memory
  * as a whole.
  */
-
 import { mkdir } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { CheckpointError, DataError, type Tensor } from "@dcae/core";

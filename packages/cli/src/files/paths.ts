@@ -1,5 +1,4 @@
 /** What the paths of a command line mean: the files behind inputs, and what `--out` asks for (a folder, an array file, a picture). */
-
 import { stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { DataError } from "@dcae/core";

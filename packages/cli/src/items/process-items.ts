@@ -5,7 +5,6 @@
  * What is wrong with an item concerns that item alone: it is reported, and the others go on. Everything else (weights that
  * aren't finite, a full disk) ends the command.
  */
-
 import { realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DataError, ShapeError, type Tensor } from "@dcae/core";

@@ -1,5 +1,4 @@
 /** The options that choose a model, configurations from files, and opening it. */
-
 import { stat } from "node:fs/promises";
 import { bundledModelPath, CheckpointError, ConfigError, DataError } from "@dcae/core";
 import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";

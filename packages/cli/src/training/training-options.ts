@@ -1,5 +1,4 @@
 /** The options that trainings share: where to compute, what to show, how to go on; and the engine that they ask for. */
-
 import { availableParallelism } from "node:os";
 import { createEngine, type Device, type Engine } from "@dcae/core";
 import { createTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from "@dcae/train/tfjs";

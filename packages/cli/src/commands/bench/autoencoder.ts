@@ -1,5 +1,4 @@
 /** `dcae bench autoencoder`: encode and decode, models x sizes x batches x devices x dtypes x threads. */
-
 import { imageToTensor } from "@dcae/core";
 import { BUNDLED_MODEL } from "@dcae/core/internal";
 import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";

@@ -1,5 +1,4 @@
 /** `dcae diffusion train`: a class-conditional diffusion model from a folder of latents. */
-
 import { loadAutoencoder } from "@dcae/core";
 import { rethrowAs } from "@dcae/core/graph";
 import { objectiveOf } from "@dcae/diffusion";

@@ -1,5 +1,4 @@
 /** `dcae eval compare`: results side by side, where that means something. */
-
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "@dcae/core";

@@ -1,5 +1,4 @@
 /** `dcae eval stats`: reference statistics of a set of pictures, or of a shard of it; `dcae eval merge`: of the whole from those of its shards. */
-
 import { realpath } from "node:fs/promises";
 import { DataError } from "@dcae/core";
 import { formatTable } from "@dcae/core/internal";
