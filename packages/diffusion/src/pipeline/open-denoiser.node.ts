@@ -6,6 +6,7 @@ import { ConfigError, createEngine, DataError, type EngineOptions, getPreset } f
 import {
   checkWeights,
   type ModelFiles,
+  type OpenedModelFiles,
   openModel,
   openTorchFile,
   type ResolveModelOptions,
@@ -16,6 +17,7 @@ import {
 } from "@dcae/core/checkpoint";
 import { Autoencoder } from "@dcae/core/internal";
 import { describePreset, modelParameters } from "@dcae/core/models";
+import { failClosed } from "@dcae/core/runtime";
 import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
 import {
   checkDenoiserWeights,
@@ -86,13 +88,22 @@ const AUTOENCODER_PREFIX = "autoencoder.";
  * @throws CheckpointError, ConfigError or DataError that say what doesn't fit
  */
 export async function openDenoiser(idOrPath: string, options: OpenDenoiserOptions = {}): Promise<OpenedDenoiser> {
-  const { denoiser, onNotice = (notice) => process.emitWarning(notice) } = options;
   const isTorch = TORCH_EXTENSIONS.includes(extname(idOrPath).toLowerCase());
-  const opened = isTorch
-    ? { weights: await openTorchFile(idOrPath), config: undefined, files: undefined, notice: undefined }
-    : await openModel(idOrPath, options);
-  if (opened.notice !== undefined) onNotice(opened.notice);
+  const opened = isTorch ? { weights: await openTorchFile(idOrPath) } : await openModel(idOrPath, options);
+  return readOpenedDenoiser(opened, idOrPath, options);
+}
+
+type OpenedFiles = Pick<OpenedModelFiles, "weights"> & Partial<OpenedModelFiles>;
+
+/** What an open checkpoint holds. It is closed when that can't be told. */
+export async function readOpenedDenoiser(
+  opened: OpenedFiles,
+  idOrPath: string,
+  options: OpenDenoiserOptions,
+): Promise<OpenedDenoiser> {
+  const { denoiser, onNotice = (notice) => process.emitWarning(notice) } = options;
   try {
+    if (opened.notice !== undefined) onNotice(opened.notice);
     const own = denoiserWeights(opened.weights);
     const { config, files } = opened;
     const description =
@@ -108,8 +119,7 @@ export async function openDenoiser(idOrPath: string, options: OpenDenoiserOption
       autoencoderWeights: autoencoderWeights.entries.size === 0 ? undefined : autoencoderWeights,
     };
   } catch (error) {
-    await opened.weights.close();
-    throw error;
+    return failClosed(error, [() => opened.weights.close()]);
   }
 }
 

@@ -1,8 +1,9 @@
-/** A denoiser's config.json: what is missing, wrong or old. */
+/** A denoiser's config.json: what is missing, wrong or old; and what is closed when a checkpoint can't be used. */
 import { ConfigError } from "@dcae/core";
 import { describe, expect, it } from "vitest";
 import { parseDenoiserConfig, toDenoiserConfig } from "../../src/pipeline/denoiser-checkpoint.js";
-import { tinyDescription } from "../support/tiny-models.js";
+import { readOpenedDenoiser } from "../../src/pipeline/open-denoiser.node.js";
+import { tinyDescription, tinyWeights } from "../support/tiny-models.js";
 
 const json = toDenoiserConfig({ ...tinyDescription("uvit"), shiftFactor: 0.25 });
 
@@ -37,5 +38,30 @@ describe("config.json of a denoiser", () => {
   ])("with %s is a typed error that names the file", (_, value) => {
     expect(() => parseDenoiserConfig(value, "config.json")).toThrow(ConfigError);
     expect(() => parseDenoiserConfig(value, "config.json")).toThrow(/^config\.json: /);
+  });
+});
+
+describe("an open checkpoint that can't be used is closed, and the first error is what the caller learns", () => {
+  const given = tinyDescription("uvit");
+  it.each([
+    ["a notice that its receiver doesn't want", { notice: "from the cache" }, "no notices, please"],
+    [
+      "a config of another network",
+      { config: toDenoiserConfig(tinyDescription("dit")) },
+      "this dit",
+    ],
+    ["a damaged config", { config: { ...json, model: null } }, "must be an object"],
+  ])("%s", async (_, found, message) => {
+    let closed = 0;
+    const close = async () => {
+      closed++;
+      throw new Error("closing failed");
+    };
+    const opened = { config: json, ...found, weights: { ...tinyWeights(given), close } };
+    const onNotice = () => {
+      throw new Error("no notices, please");
+    };
+    await expect(readOpenedDenoiser(opened, "a/b", { onNotice })).rejects.toThrow(message);
+    expect(closed).toBe(1);
   });
 });

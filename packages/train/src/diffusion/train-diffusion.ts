@@ -7,7 +7,7 @@
 import { ConfigError, loadAutoencoder, type PretrainedAutoencoder } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
 import { familyOf } from "@dcae/core/models";
-import { withClosing } from "@dcae/core/runtime";
+import { failClosed, withClosing } from "@dcae/core/runtime";
 import {
   denoiserParameters,
   type LatentDataset,
@@ -135,7 +135,11 @@ function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents:
 async function startWeights({ init, seed }: DiffusionConfig, network: ParsedDenoiser): Promise<Weights> {
   if (init === null) return initialWeights(denoiserParameters(network.config), seed);
   const { weights } = await openDenoiser(await denoiserSource(init));
-  return checkDenoiserWeights(weights, network);
+  try {
+    return checkDenoiserWeights(weights, network);
+  } catch (error) {
+    return failClosed(error, [() => weights.close()]);
+  }
 }
 
 async function openDecoder(
