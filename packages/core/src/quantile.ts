@@ -15,3 +15,25 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** Times of runs, in seconds. */
+export interface RunTimes {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  /** Half of the middle half's width over the median: how steady the machine was. */
+  readonly spread: number;
+  readonly runs: number;
+}
+
+/** @param times at least one, in seconds */
+export function summarizeTimes(times: readonly number[]): RunTimes {
+  const middle = median(times);
+  return {
+    median: middle,
+    min: Math.min(...times),
+    max: Math.max(...times),
+    spread: (quantile(times, 0.75) - quantile(times, 0.25)) / 2 / middle,
+    runs: times.length,
+  };
+}

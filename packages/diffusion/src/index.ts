@@ -3,7 +3,12 @@
  *
  * Only what programs need stands here. What the other packages of this project share is `@dcae/diffusion/internal`.
  */
-export { benchDenoising } from "./bench/bench-denoising.js";
+export {
+  benchDenoising,
+  benchDiffusion,
+  type DiffusionBenchEntry,
+  type DiffusionBenchOptions,
+} from "./bench/bench-diffusion.js";
 export { denoiserParameters } from "./denoisers/denoise.js";
 export type { DenoiserConfig, Recipe } from "./denoisers/denoiser-config.js";
 export { type ParsedDenoiser, parseOfficialDenoiser } from "./denoisers/official-config.js";

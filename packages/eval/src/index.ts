@@ -10,9 +10,7 @@ export type {
   BenchPart,
   BenchPeak,
   BenchResult,
-  BenchTimes,
 } from "./bench/bench-result.js";
-export { summarizeTimes } from "./bench/bench-result.js";
 export { formatBench } from "./bench/format-bench.js";
 export { type NpzArray, type NpzFile, openNpz } from "./files/npz-reader.node.js";
 export { type NpzWriteOptions, type StreamedArray, writeNpz } from "./files/npz-writer.node.js";

@@ -1,6 +1,8 @@
 /** The formatting of `dcae bench diffusion` for entries alone. */
-import type { DiffusionBenchResult } from "../../src/diffusion-bench/bench-diffusion.js";
-import { formatDiffusionBench as format } from "../../src/diffusion-bench/format-diffusion-bench.js";
+import {
+  type DiffusionBenchResult,
+  formatDiffusionBench as format,
+} from "../../src/commands/bench/format-diffusion.js";
 
 export type { DiffusionBenchResult };
 

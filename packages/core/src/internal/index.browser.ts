@@ -3,6 +3,6 @@ export * from "../autoencoders/index.browser.js";
 export { AutoencoderDC, AutoencoderKL, loadAutoencoder } from "../autoencoders/pretrained.browser.js";
 export * from "../errors.js";
 export { printable, printableLine } from "../printable.js";
-export { median, quantile } from "../quantile.js";
+export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
 export { unlessAborted } from "../runtime/unless-aborted.js";

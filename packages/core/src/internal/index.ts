@@ -6,6 +6,6 @@ export * from "../autoencoders/index.js";
 export * from "../errors.js";
 export { formatTable } from "../format-table.js";
 export { printable, printableLine } from "../printable.js";
-export { median, quantile } from "../quantile.js";
+export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
 export { unlessAborted } from "../runtime/unless-aborted.js";

@@ -1,15 +1,17 @@
 /** Any denoiser as one function of a scope and values, and as a program. */
 import { ConfigError, ShapeError } from "@dcae/core";
 import {
+  countMacs,
   createProgram,
   createScope,
   input,
   type ParameterSpec,
   type Program,
   type Scope,
+  sizeOf,
   type Value,
 } from "@dcae/core/graph";
-import type { DenoiserConfig } from "./denoiser-config.js";
+import { type DenoiserConfig, tokenCount } from "./denoiser-config.js";
 import { dit } from "./dit.js";
 import type { OnHidden } from "./layers.js";
 import { sanaCls } from "./sana-cls.js";
@@ -88,4 +90,20 @@ export function buildDenoiseProgram(
 ): Program {
   const [x, t, labels] = denoiserInputs(config, batch, channels);
   return createProgram("denoise", { y: denoise(scope, x, t, labels, config) });
+}
+
+export interface DenoiserCost {
+  /** Patch tokens of a latent. */
+  readonly tokens: number;
+  readonly parameters: number;
+  /** 10^9 multiply-accumulates of matrix products and convolutions, of one forward pass of one latent. */
+  readonly gmacs: number;
+}
+
+export function denoiserCost(config: DenoiserConfig): DenoiserCost {
+  return {
+    tokens: tokenCount(config),
+    parameters: denoiserParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+    gmacs: countMacs(buildDenoiseProgram(config, 1)) / 1e9,
+  };
 }

@@ -2,8 +2,17 @@
  * What the other packages of this project share with diffusion. Unstable: it changes with any release, without notice. Programs take
  * `@dcae/diffusion`.
  */
-export { BENCH_LATENTS, benchmarkWeights, commonResolution } from "../bench/bench-denoising.js";
-export { buildDenoiseProgram } from "../denoisers/denoise.js";
+export {
+  BENCH_LATENTS,
+  benchmarkWeights,
+  commonResolution,
+  type DiffusionPart,
+  PAPER_SPEEDUP,
+  type StepBench,
+  type StepMeasurement,
+  timeRuns,
+} from "../bench/bench-diffusion.js";
+export { buildDenoiseProgram, denoiserCost } from "../denoisers/denoise.js";
 export { type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel, tokenCount } from "../denoisers/denoiser-config.js";
 export { ARCHITECTURE_NAMES } from "../denoisers/official-config.js";
 export { latentShape } from "../denoisers/presets.js";

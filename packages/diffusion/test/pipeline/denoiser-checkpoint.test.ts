@@ -45,11 +45,7 @@ describe("an open checkpoint that can't be used is closed, and the first error i
   const given = tinyDescription("uvit");
   it.each([
     ["a notice that its receiver doesn't want", { notice: "from the cache" }, "no notices, please"],
-    [
-      "a config of another network",
-      { config: toDenoiserConfig(tinyDescription("dit")) },
-      "this dit",
-    ],
+    ["a config of another network", { config: toDenoiserConfig(tinyDescription("dit")) }, "this dit"],
     ["a damaged config", { config: { ...json, model: null } }, "must be an object"],
   ])("%s", async (_, found, message) => {
     let closed = 0;

@@ -2,7 +2,7 @@
  * What a throughput run gives, as plain data: the docs site renders it, and two files can be compared. Times are given by their
  * median and spread.
  */
-import { median, quantile } from "@dcae/core/internal";
+import type { RunTimes } from "@dcae/core/internal";
 import type { ComputeDType, Device } from "@dcae/core/runtime";
 import type { Machine } from "../results/evaluation-result.js";
 
@@ -23,18 +23,8 @@ export interface BenchCase {
   readonly optimize: boolean;
 }
 
-/** Times of the runs behind the warm-up, in seconds. */
-export interface BenchTimes {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-  /** Half of the middle half's width over the median: how steady the machine was. */
-  readonly spread: number;
-  readonly runs: number;
-}
-
 export interface BenchMeasurement {
-  readonly times: BenchTimes;
+  readonly times: RunTimes;
   /** Building, optimizing and packing the program, in seconds. */
   readonly loadSeconds: number;
   /** Multiply-accumulates of one run, as papers count them: convolutions and matrix products of the model as it is written. */
@@ -102,16 +92,4 @@ export interface BenchResult {
   readonly entries: readonly BenchEntry[];
   /** Absent where everything was computed in float32 or float16. */
   readonly quality?: readonly BenchQuality[];
-}
-
-/** @param times at least one, in seconds */
-export function summarizeTimes(times: readonly number[]): BenchTimes {
-  const middle = median(times);
-  return {
-    median: middle,
-    min: Math.min(...times),
-    max: Math.max(...times),
-    spread: (quantile(times, 0.75) - quantile(times, 0.25)) / 2 / middle,
-    runs: times.length,
-  };
 }

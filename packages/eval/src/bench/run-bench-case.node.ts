@@ -19,10 +19,10 @@ import {
   type Program,
   parameter,
 } from "@dcae/core/graph";
-import { openCheckpoint } from "@dcae/core/internal";
+import { openCheckpoint, summarizeTimes } from "@dcae/core/internal";
 import { buildDecodeProgram, buildEncodeProgram, compressionOf, type ModelDescription } from "@dcae/core/models";
 import { createEngine, type Engine, type LoadedProgram } from "@dcae/core/runtime";
-import { type BenchCase, type BenchMeasurement, type BenchPart, summarizeTimes } from "./bench-result.js";
+import type { BenchCase, BenchMeasurement, BenchPart } from "./bench-result.js";
 
 interface BenchRuns {
   readonly warmup: number;

@@ -7,7 +7,6 @@ import { describe, expect, it } from "vitest";
 import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
 import { benchCases } from "../../src/bench/bench-cases.js";
 import type { BenchEntry, BenchResult } from "../../src/bench/bench-result.js";
-import { summarizeTimes } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
 import type { BenchTask } from "../../src/bench/run-bench-case.node.js";
 import { runIsolated } from "../../src/bench/run-bench-case.node.js";
@@ -153,12 +152,5 @@ describe("runIsolated", () => {
   it("says when the script isn't built", async () => {
     const absent = pathToFileURL(join(folder, "absent.js"));
     await expect(runIsolated(task, { child: absent })).rejects.toThrow(/script of isolated measurements isn't there/);
-  });
-});
-
-describe("summarizeTimes", () => {
-  it("gives median, extremes and half the middle half's width", () => {
-    expect(summarizeTimes([5, 1, 3, 2, 4])).toEqual({ median: 3, min: 1, max: 5, spread: 1 / 3, runs: 5 });
-    expect(summarizeTimes([2])).toEqual({ median: 2, min: 2, max: 2, spread: 0, runs: 1 });
   });
 });

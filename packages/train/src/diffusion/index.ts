@@ -1,4 +1,5 @@
 /** Training diffusion models: public names of `@dcae/train/diffusion`, which needs `@dcae/diffusion`. */
+export { benchTraining } from "./bench-training.js";
 export { denoiserStages } from "./denoiser-stages.js";
 export {
   type DiffusionConfig,

@@ -1,7 +1,6 @@
 /** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
-import { countMacs, sizeOf } from "@dcae/core/graph";
-import { denoiserParameters, objectiveOf, type ParsedDenoiser } from "@dcae/diffusion";
-import { buildDenoiseProgram, tokenCount } from "@dcae/diffusion/internal";
+import { objectiveOf, type ParsedDenoiser } from "@dcae/diffusion";
+import { denoiserCost } from "@dcae/diffusion/internal";
 import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
 import { estimateMemory, type MemoryEstimate } from "../trainer/estimate-memory.js";
 import { stagePrograms } from "../trainer/update-stage.js";
@@ -43,9 +42,7 @@ function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: Pla
     arch: config.arch,
     network,
     objective: objective.name,
-    parameters: denoiserParameters(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0),
-    tokens: tokenCount(config),
-    gmacs: countMacs(buildDenoiseProgram(config, 1)) / 1e9,
+    ...denoiserCost(config),
     steps: training.steps,
     latentsPerUpdate,
     epochs: "missing" in latents ? null : (training.steps * latentsPerUpdate) / latents.length,

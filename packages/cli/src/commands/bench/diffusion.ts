@@ -1,17 +1,17 @@
 /** `dcae bench diffusion`: one denoising step and one training step, on latents of different compression. */
 import { createEngine, type Device } from "@dcae/core";
-import { LATENTS, type LatentName, SIZES, type SizeName } from "@dcae/diffusion";
-import { BENCH_LATENTS } from "@dcae/diffusion/internal";
-import { stringifyResult, writeResult } from "@dcae/eval";
+import { benchDenoising, benchDiffusion, LATENTS, type LatentName, SIZES, type SizeName } from "@dcae/diffusion";
+import { BENCH_LATENTS, commonResolution, type DiffusionPart, PAPER_SPEEDUP } from "@dcae/diffusion/internal";
+import { stringifyResult, thisMachine, writeResult } from "@dcae/eval";
+import { benchTraining } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";
-import { benchDiffusion, DIFFUSION_PARTS, type DiffusionPart } from "../../diffusion-bench/bench-diffusion.js";
-import { formatDiffusionBench } from "../../diffusion-bench/format-diffusion-bench.js";
 import { UsageError } from "../../errors.js";
 import { prepareOutFile } from "../../files/paths.js";
 import { NODE_DEVICES } from "../../options/engine-options.js";
 import { parseCount, parseListOf } from "../../options/parse-values.js";
 import { addExamples } from "../command-group.js";
+import { type DiffusionBenchResult, formatDiffusionBench } from "./format-diffusion.js";
 
 interface BenchDiffusionFlags {
   readonly latents?: LatentName[];
@@ -25,6 +25,9 @@ interface BenchDiffusionFlags {
   readonly json?: boolean;
 }
 
+/** What measures each part. */
+const MEASURES = { denoise: benchDenoising, train: benchTraining } as const;
+const DIFFUSION_PARTS = Object.keys(MEASURES) as DiffusionPart[];
 const SIZE_NAMES = Object.keys(SIZES) as SizeName[];
 const LATENT_NAMES = Object.keys(LATENTS) as LatentName[];
 
@@ -74,16 +77,29 @@ async function bench(names: readonly string[], flags: BenchDiffusionFlags, io: C
   const out = flags.out === undefined ? undefined : await prepareOutFile(flags.out, ".json");
   const engine = await createEngine({ device, ...(threads === undefined ? {} : { threads }) });
   try {
-    const result = await benchDiffusion(engine, threads ?? null, {
+    const entries = await benchDiffusion(engine, {
       denoisers,
       latents,
-      parts,
+      parts: Object.fromEntries(parts.map((part) => [part, MEASURES[part]])),
       batch,
       warmup,
-      iterations,
+      runs: iterations,
       signal: io.signal,
       onProgress: (detail, done, total) => io.progress.show({ label: "bench", done, total, detail }),
     });
+    const result: DiffusionBenchResult = {
+      formatVersion: 1,
+      kind: "diffusion-throughput",
+      date: new Date().toISOString(),
+      machine: thisMachine(),
+      engine: engine.name,
+      threads: threads ?? null,
+      resolution: commonResolution(latents) ?? null,
+      warmup,
+      iterations,
+      paper: PAPER_SPEEDUP,
+      entries,
+    };
     io.progress.clear();
     if (out !== undefined) await writeResult(out, result);
     io.out(json === true ? stringifyResult(result) : formatDiffusionBench(result));

@@ -1,6 +1,24 @@
-/** A result of `dcae bench diffusion` as lines for a terminal. */
+/** What `dcae bench diffusion` gives: as JSON, and as lines for a terminal. */
 import { formatTable } from "@dcae/core/internal";
-import type { DiffusionBenchEntry, DiffusionBenchResult } from "./bench-diffusion.js";
+import type { DiffusionBenchEntry } from "@dcae/diffusion";
+import type { PAPER_SPEEDUP } from "@dcae/diffusion/internal";
+import type { Machine } from "@dcae/eval";
+
+export interface DiffusionBenchResult {
+  readonly formatVersion: 1;
+  readonly kind: "diffusion-throughput";
+  /** ISO 8601. */
+  readonly date: string;
+  readonly machine: Machine;
+  readonly engine: string;
+  readonly threads: number | null;
+  /** Of the pictures, in pixels; null where latents differ in it. */
+  readonly resolution: number | null;
+  readonly warmup: number;
+  readonly iterations: number;
+  readonly paper: typeof PAPER_SPEEDUP;
+  readonly entries: readonly DiffusionBenchEntry[];
+}
 
 const HEADER = ["latent", "patch", "tokens", "GMACs", "ms", "spread", "GFLOP/s", "speed-up"];
 
