@@ -5,11 +5,11 @@ import { initialWeights, writeNpyFile } from "@dcae/core/checkpoint";
 import { createRandom, Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
 import { denoiserParameters, parseOfficialDenoiser, saveDenoiser } from "@dcae/diffusion";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test, vi } from "vitest";
 import { parseDiffusionConfig, trainDiffusion } from "../../src/diffusion/index.js";
-import { temporaryFolder } from "../support/temporary-folder.js";
 
-const folder = await temporaryFolder();
+const folder = temporaryFolder();
 const model = { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 };
 
 test("weights of a deeper network", async () => {
