@@ -27,7 +27,7 @@ export async function benchTraining(engine: Engine, bench: StepBench): Promise<S
   const objective = objectiveOf(recipe);
   const program = stepProgram(
     gradientStep(trainingLoss(config, objective, batch), () => true, { optimize: true }),
-    { name: "denoiser", adamW: { schedule: { kind: "constant", lr: 1e-6 } } },
+    { name: "denoiser", kind: "adamw", schedule: { kind: "constant", lr: 1e-6 } },
   );
   const memory = estimateMemory([program]);
   // The runtime's binding answers with a copy of everything that is updated.
