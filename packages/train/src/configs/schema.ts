@@ -174,7 +174,7 @@ export const measuredSchema = z.strictObject({
   metrics: z.record(z.string(), z.number()),
 });
 
-export const trainingConfigSchema = z
+const trainingConfigSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
     about: z.string(),

@@ -199,14 +199,14 @@ function locate(shards: readonly Shard[], index: number): { shard: Shard; positi
 /** A member of an archive as the reader of its format found it. */
 export type ShardMember = Omit<Extract<PictureRecipe, { kind: "member" }>, "kind" | "archive">;
 
-export interface ShardSample {
+interface ShardSample {
   /** Path up to the first dot of the file's own name. */
   readonly key: string;
   /** By extension with its dot, as in ".png" or ".seg.png". */
   readonly members: ReadonlyMap<string, ShardMember>;
 }
 
-export interface ShardSamples {
+interface ShardSamples {
   readonly samples: readonly ShardSample[];
   /** Hidden members, those that macOS adds, and those without ending, which belong to no sample. */
   readonly leftOut: LeftOut;
@@ -226,7 +226,7 @@ const isIgnored = (path: string) => path.split("/").some((part) => whyIgnored(pa
  *
  * The reference's loader cuts at the last dot, which is the same wherever names have one.
  */
-export function groupSamples(members: Iterable<ShardMember>): ShardSamples {
+function groupSamples(members: Iterable<ShardMember>): ShardSamples {
   const samples = new Map<string, Map<string, ShardMember>>();
   const leftOut = new Map<string, number>();
   for (const member of members) {
@@ -249,7 +249,7 @@ export function groupSamples(members: Iterable<ShardMember>): ShardSamples {
  *
  * @returns undefined when there is none; several when which one is meant can't be told
  */
-export function pictureOf({ members }: ShardSample): ShardMember | readonly ShardMember[] | undefined {
+function pictureOf({ members }: ShardSample): ShardMember | readonly ShardMember[] | undefined {
   const pictures = [...members].filter(([extension]) => isPictureName(`x${extension}`));
   const plain =
     pictures.find(([extension]) => !extension.includes(".", 1)) ?? (pictures.length === 1 ? pictures[0] : undefined);

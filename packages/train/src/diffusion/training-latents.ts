@@ -139,7 +139,7 @@ export interface LatentBatchOptions {
  *
  * @param indices which latents, by default those whose turn it is
  */
-export async function drawBatch(
+async function drawBatch(
   { latents, config, objective, batch, seed }: LatentBatchOptions,
   number: number,
   indices: ArrayLike<number> = batchIndices(latents.length, { batchSize: batch, seed }, number),

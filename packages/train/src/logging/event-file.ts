@@ -65,7 +65,7 @@ function event(time: number, step: number, content: Bytes): Bytes {
 }
 
 /** Length, its checksum, data, its checksum (all little-endian). */
-export function frameRecord(data: Uint8Array): Uint8Array {
+function frameRecord(data: Uint8Array): Uint8Array {
   const record = Buffer.alloc(12 + data.length + 4);
   record.writeBigUInt64LE(BigInt(data.length));
   record.writeUInt32LE(maskedCrc32c(record.subarray(0, 8)), 8);
@@ -75,7 +75,7 @@ export function frameRecord(data: Uint8Array): Uint8Array {
 }
 
 /** The events of a file, encoded, without their frames: pure, for any clock. */
-export const encodeEvent = {
+const encodeEvent = {
   version: (time: number): Uint8Array => event(time, 0, text(3, "brain.Event:2")),
   start: (time: number, step: number): Uint8Array => event(time, step, message(7, integer(1, SESSION_START))),
   scalars(time: number, step: number, values: Readonly<Record<string, number>>): Uint8Array {

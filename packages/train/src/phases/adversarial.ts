@@ -276,7 +276,7 @@ export function adversarialGradients(
  * The same functions at other arguments: rebuilds what depends on replaced values and shares the rest, so that what an update can't
  * have changed (a frozen encoder) isn't computed twice.
  */
-export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
+function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
   return mapGraph(
     values,
     (_value, _inputs, keep) => keep(),

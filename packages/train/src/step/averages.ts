@@ -32,7 +32,7 @@ export interface EmaOptions {
 }
 
 /** Where the averages of one decay are kept: `ema.<decay>`. */
-export function emaPrefix({ decay }: EmaOptions): string {
+function emaPrefix({ decay }: EmaOptions): string {
   return `ema.${decay}`;
 }
 

@@ -43,7 +43,7 @@ export function trainingScope(root: Scope, trains: TrainingRule, updates: Map<st
   return overlayScope(root, { training: (path) => trains(`${path}.`), updates });
 }
 
-export interface Overlay {
+interface Overlay {
   /** Whether the place `path` behaves as in training. Default: as the scope does. */
   readonly training?: (path: string) => boolean;
   /** Takes the updates, so that of a network that runs several times no pass overwrites another's. Default: the scope's own. */

@@ -11,12 +11,12 @@ import type { OpenCheckpoint } from "../trainer/checkpoint.js";
 const AVERAGE = /^ema\.\d+(?:\.\d+)?(?:e-\d+)?\./;
 
 /** All parameters of `programs`, each name once. */
-export function programParameters(programs: readonly Program[]): Map<string, ParameterSpec> {
+function programParameters(programs: readonly Program[]): Map<string, ParameterSpec> {
   return new Map(programs.flatMap((program) => [...program.parameters]));
 }
 
 /** What changes: the names that any of the programs updates. */
-export function updatedNames(programs: readonly Program[]): Set<string> {
+function updatedNames(programs: readonly Program[]): Set<string> {
   return new Set(programs.flatMap((program) => [...program.updates.keys()]));
 }
 

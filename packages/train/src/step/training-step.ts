@@ -209,7 +209,7 @@ export function optimizerCounter(options: Pick<OptimizerOptions, "kind" | "name"
 const counterName = ({ kind, name }: Pick<OptimizerOptions, "kind" | "name">) => `${kind}.${name}.step`;
 
 /** sqrt of the sum of squares over all tensors, a scalar. */
-export function globalNorm(tensors: readonly Value[]): Value {
+function globalNorm(tensors: readonly Value[]): Value {
   const squares = tensors.map((tensor) => reduceSum(mul(tensor, tensor)));
   return squares.length === 0 ? scalar(0) : sqrt(squares.reduce((sum, square) => add(sum, square)));
 }

@@ -26,7 +26,7 @@ export interface FormCosts {
 /** Small ones are of batches of small pictures, which are transformed by products (graph/rewrite/winograd.ts in core). */
 export type FormName = "direct" | "tiles of 2" | "tiles of 4" | "small tiles of 2" | "small tiles of 4";
 
-export const FORM_COSTS: Readonly<Record<FormName, FormCosts>> = {
+const FORM_COSTS: Readonly<Record<FormName, FormCosts>> = {
   direct: { mac: 0.0248, input: 4.26, output: 3.77, weight: 6.8, fixed: 124_000 },
   "tiles of 2": { mac: 0.0274, input: 2.53, output: 1.34, weight: 2.38, fixed: 0 },
   "tiles of 4": { mac: 0.0308, input: 3.52, output: 2.05, weight: 1.76, fixed: 4470 },
@@ -56,7 +56,7 @@ export function formTerms(size: ConvSize, form: FormName): FormCosts {
 }
 
 /** Nanoseconds on one core. */
-export function trainingTime(size: ConvSize, form: FormName): number {
+function trainingTime(size: ConvSize, form: FormName): number {
   const [terms, costs] = [formTerms(size, form), FORM_COSTS[form]];
   const keys = Object.keys(terms) as (keyof FormCosts)[];
   return keys.reduce((sum, key) => sum + terms[key] * costs[key], 0);

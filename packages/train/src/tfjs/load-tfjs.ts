@@ -27,7 +27,7 @@ const sources: Readonly<Record<TfjsBackend, Source>> = {
   cpu: { module: "@tensorflow/tfjs-core", registers: "@tensorflow/tfjs-backend-cpu", backend: "cpu" },
 };
 
-export interface LoadedTfjs {
+interface LoadedTfjs {
   readonly tf: Tf;
   readonly backend: TfjsBackend;
 }
