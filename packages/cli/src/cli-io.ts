@@ -86,6 +86,8 @@ export function formatStep({ label, done, total, unit = "items", detail = "" }: 
 export interface CliIo {
   /** Writes a line (or several) of results to stdout. */
   out(text: string): void;
+  /** Writes a result to stdout as JSON, for other programs. */
+  json(value: unknown): void;
   /** Writes a line to stderr, above the progress line. */
   note(text: string): void;
   /** Shows how far the work is; see `ProgressLine`. */
@@ -112,11 +114,13 @@ export function createCliIo({
   signal = new AbortController().signal,
 }: CliStreams): CliIo {
   const progress = createProgressLine(isTerminal ? stderr : undefined, columns);
+  const out = (text: string) => {
+    progress.clear();
+    stdout(`${printable(text)}\n`);
+  };
   return {
-    out(text) {
-      progress.clear();
-      stdout(`${printable(text)}\n`);
-    },
+    out,
+    json: (value) => out(JSON.stringify(value, undefined, 2)),
     note(text) {
       progress.clear();
       stderr(`${printable(text)}\n`);

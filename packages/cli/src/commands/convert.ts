@@ -49,10 +49,7 @@ export function convertCommand(io: CliIo): Command {
       await weights.close();
     }
     const result = { from, fromFormat: format, to, format: flags.format, dtype: flags.dtype ?? "as it was" };
-    io.out(
-      flags.json === true
-        ? JSON.stringify(result, undefined, 2)
-        : `${to}: ${flags.format} format, from ${from} (${format} format)`,
-    );
+    if (flags.json === true) io.json(result);
+    else io.out(`${to}: ${flags.format} format, from ${from} (${format} format)`);
   });
 }

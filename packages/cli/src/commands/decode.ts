@@ -128,7 +128,7 @@ function describe({ item }: LoadedItem, shape: readonly number[], path: string, 
 function summarize(results: readonly Decoded[], flags: DecodeFlags, io: CliIo, failed: readonly object[]): void {
   const { model, out, scaled = false } = flags;
   if (flags.json === true) {
-    io.out(JSON.stringify({ model, out, scaled, pictures: results, failed }, undefined, 2));
+    io.json({ model, out, scaled, pictures: results, failed });
     return;
   }
   if (results.length === 0) return;

@@ -27,7 +27,8 @@ export function doctorCommand(io: CliIo): Command {
   ]);
   return command.action(async (flags: { readonly json?: boolean }) => {
     const diagnosis = await diagnose();
-    io.out(flags.json === true ? JSON.stringify(diagnosis, undefined, 2) : formatDiagnosis(diagnosis));
+    if (flags.json === true) io.json(diagnosis);
+    else io.out(formatDiagnosis(diagnosis));
     if (diagnosis.blockers.length > 0) {
       throw new EngineError(`models can't run here: ${diagnosis.blockers.join("; ")}`);
     }

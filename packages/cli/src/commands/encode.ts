@@ -161,7 +161,7 @@ function createRangeWarning(io: CliIo): (loaded: LoadedItem) => void {
 function summarize(results: readonly Encoded[], flags: EncodeFlags, io: CliIo, failed: readonly object[]): void {
   const { model, out, scaled = false } = flags;
   if (flags.json === true) {
-    io.out(JSON.stringify({ model, out, scaled, latents: results, failed }, undefined, 2));
+    io.json({ model, out, scaled, latents: results, failed });
     return;
   }
   const [first] = results;

@@ -62,10 +62,7 @@ async function exportModel(flags: ExportFlags, io: CliIo): Promise<void> {
       },
     }),
   );
-  if (flags.json === true) {
-    io.out(JSON.stringify({ model: flags.model, out, dtype, parts: exported }, undefined, 2));
-    return;
-  }
+  if (flags.json === true) return io.json({ model: flags.model, out, dtype, parts: exported });
   for (const { part, files, difference } of exported) {
     const names = files.map((file) => join(out, file)).join(", ");
     io.out(`${part}: ${names} (largest difference from the model ${difference.toExponential(1)}, relative)`);

@@ -75,7 +75,7 @@ export function finetuneCommand(io: CliIo): Command {
   ]);
   return command.action(async (flags: FinetuneFlags) => {
     const chosen = await chooseFinetuning(flags, io);
-    if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
+    if (flags.showConfig === true) return io.json(chosen.config);
     return runTraining(chosen, undefined, flags, io);
   });
 }

@@ -66,7 +66,8 @@ export function infoCommand(io: CliIo): Command {
     const preset = model.preset === undefined ? undefined : findPreset(model.preset);
     const summary = summarizeModel(model, flags.size ?? [512, 512]);
     const facts = { name, preset: preset?.name, hubId: preset?.hubId, published: preset?.published, checkpoint };
-    io.out(flags.json === true ? JSON.stringify({ ...facts, ...summary }, undefined, 2) : formatModel(facts, summary));
+    if (flags.json === true) io.json({ ...facts, ...summary });
+    else io.out(formatModel(facts, summary));
   });
 }
 

@@ -42,11 +42,8 @@ export function initCommand(io: CliIo): Command {
     const model = await chooseModel(flags);
     const parameters = await initCheckpoint(model, seed, out, flags, io);
     const format = flags.format ?? defaultFormat(model);
-    io.out(
-      flags.json === true
-        ? JSON.stringify({ out, format, dtype, seed: String(seed), parameters }, undefined, 2)
-        : `${out}: ${formatCount(parameters)} random parameters, ${format} format, ${dtype}, seed ${seed}`,
-    );
+    if (flags.json === true) io.json({ out, format, dtype, seed: String(seed), parameters });
+    else io.out(`${out}: ${formatCount(parameters)} random parameters, ${format} format, ${dtype}, seed ${seed}`);
   });
 }
 

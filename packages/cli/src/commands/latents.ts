@@ -164,7 +164,7 @@ function report(
   if (json === true) {
     const about = { out, source, layout, dtype, shape, count, classes: classes.length, scalingFactor, shiftFactor };
     const written = { missingUnits: missing, skippedPictures: skipped.size, statistics: statistics ?? null };
-    io.out(JSON.stringify({ ...about, ...written }, undefined, 2));
+    io.json({ ...about, ...written });
     return;
   }
   const parts = `${plural(count, "latent")} of [${shape.join(", ")}] in ${plural(classes.length, "class", "classes")}`;

@@ -170,7 +170,7 @@ function report(names: readonly string[], flags: SampleFlags, io: CliIo): void {
   const { out, cfg, steps, sampler, seed = 0n, model } = flags;
   if (flags.json === true) {
     const about = { model, out, labels: names, cfg, sampler: sampler ?? null, steps: steps ?? null };
-    io.out(JSON.stringify({ ...about, seed: String(seed) }, undefined, 2));
+    io.json({ ...about, seed: String(seed) });
     return;
   }
   const isArray = [".npy", ".safetensors"].includes(extname(out).toLowerCase());

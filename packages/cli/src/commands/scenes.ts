@@ -80,11 +80,9 @@ async function drawScenes(
   io.progress.clear();
   const summary = { out, classes, pictures: total, drawn, width, height, seed: String(seed) };
   const already = drawn === total ? "" : `, ${total - drawn} of them were there already`;
-  io.out(
-    json === true
-      ? JSON.stringify(summary, undefined, 2)
-      : `${out}: ${plural(total, "picture")} of ${plural(classes.length, "class", "classes")}, ${width}x${height}${already}`,
-  );
+  if (json === true) return io.json(summary);
+  const what = `${plural(total, "picture")} of ${plural(classes.length, "class", "classes")}`;
+  io.out(`${out}: ${what}, ${width}x${height}${already}`);
 }
 
 /** Whether a picture is there already. @throws DataError when what is there isn't a PNG of this size */

@@ -45,7 +45,7 @@ export function trainCommand(io: CliIo): Command {
   return command.action(async (flags: TrainFlags) => {
     if (flags.list === true) return listRecipes(flags, io);
     const chosen = await chooseTraining(flags);
-    if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
+    if (flags.showConfig === true) return io.json(chosen.config);
     const phases = flags.phase === undefined ? undefined : choosePhases(chosen.config, flags.phase);
     return runTraining(chosen, phases, flags, io);
   });
@@ -53,7 +53,7 @@ export function trainCommand(io: CliIo): Command {
 
 function listRecipes({ json }: TrainFlags, io: CliIo): void {
   if (json === true) {
-    io.out(JSON.stringify(trainingRecipes(), undefined, 2));
+    io.json(trainingRecipes());
     return;
   }
   const entries = trainingRecipes().map(({ name, about, ...recipe }) =>

@@ -58,7 +58,7 @@ export async function runTraining(
     }),
   );
   if (flags.json === true) {
-    io.out(JSON.stringify({ training: config.name, directory, phases: results }, undefined, 2));
+    io.json({ training: config.name, directory, phases: results });
   } else {
     for (const result of results) io.out(`${result.phase}: ${formatOutcome(result, "score")}`);
   }
@@ -165,7 +165,7 @@ async function dryRun(
   const measured = await measurePhases(config, plans, flags);
   if (flags.json === true) {
     const phases = plans.map((plan, i) => ({ ...plan, measured: measured[i] }));
-    return io.out(JSON.stringify({ training: config.name, directory, ...needs, phases }, undefined, 2));
+    return io.json({ training: config.name, directory, ...needs, phases });
   }
   const { found, missing, assumed } = needs;
   plans.forEach((plan, i) => {

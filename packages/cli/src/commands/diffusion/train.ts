@@ -83,14 +83,14 @@ export function diffusionTrainCommand(io: CliIo): Command {
     const chosen = await chooseRun(flags, "dcae diffusion train", async (from) =>
       replace(await loadDiffusionConfig(from), flags),
     );
-    if (flags.showConfig === true) return io.out(JSON.stringify(chosen.config, undefined, 2));
+    if (flags.showConfig === true) return io.json(chosen.config);
     return runDiffusion(chosen, flags, io);
   });
 }
 
 async function listRecipes({ json }: DiffusionFlags, io: CliIo): Promise<void> {
   const recipes = await Promise.all(diffusionRecipeNames().map(loadDiffusionConfig));
-  if (json === true) return io.out(JSON.stringify(recipes, undefined, 2));
+  if (json === true) return io.json(recipes);
   const entries = recipes.map((recipe) =>
     [recipe.name, `  ${recipe.about}`, `  needs latents in ${recipe.data.path}`, ...timeOf(recipe)].join("\n"),
   );
@@ -154,7 +154,7 @@ async function runDiffusion(
   const plan = await planDiffusion(config);
   if (flags.dryRun === true) {
     const measured = await measure(config, plan, flags);
-    if (json) return io.out(JSON.stringify({ directory, ...plan, measured }, undefined, 2));
+    if (json) return io.json({ directory, ...plan, measured });
     return io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
   }
   io.note(`${config.name}, in ${directory}`);
@@ -169,7 +169,8 @@ async function runDiffusion(
     }),
   );
   const outcome = { training: config.name, directory, ...result };
-  io.out(json ? JSON.stringify(outcome, undefined, 2) : formatOutcome(result, "loss"));
+  if (json) io.json(outcome);
+  else io.out(formatOutcome(result, "loss"));
   endStopped("dcae diffusion train", directory, io);
 }
 

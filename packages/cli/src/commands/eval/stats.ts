@@ -93,7 +93,8 @@ async function computeStats(path: string, flags: EvalStatsFlags, io: CliIo): Pro
   );
   io.progress.clear();
   const facts = { ...result, shard: shard && `${shard.index + 1}/${shard.of}`, protocol };
-  io.out(flags.json === true ? JSON.stringify(facts, undefined, 2) : format(result, shard, protocol));
+  if (flags.json === true) io.json(facts);
+  else io.out(format(result, shard, protocol));
   const { unusable } = result;
   if (unusable.length > 0 && flags.skipErrors !== true) {
     throw new DataError(`${plural(unusable.length, "picture")} could not be used`, {
@@ -142,10 +143,7 @@ async function merge(files: readonly string[], flags: EvalMergeFlags, io: CliIo)
   const { count, shards, warnings } = await mergeStatistics(files, out);
   io.progress.clear();
   const parts = shards.map(({ index, of }) => `${index + 1}/${of}`);
-  if (flags.json === true) {
-    io.out(JSON.stringify({ out, count, shards: parts, warnings }, undefined, 2));
-    return;
-  }
+  if (flags.json === true) return io.json({ out, count, shards: parts, warnings });
   io.out(`${out}: mean and covariance of ${plural(count, "picture")}, shards ${parts.join(", ")}`);
   for (const text of warnings) io.out(`warning: ${text}`);
 }

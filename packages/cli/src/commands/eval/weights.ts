@@ -31,10 +31,7 @@ async function listWeights(flags: EvalWeightsFlags, io: CliIo): Promise<void> {
   const options = networkOptions(flags);
   const files = await inspectNetworks(options);
   io.progress.clear();
-  if (flags.json === true) {
-    io.out(JSON.stringify({ folders: searchFolders(options), files }, undefined, 2));
-    return;
-  }
+  if (flags.json === true) return io.json({ folders: searchFolders(options), files });
   const blocks = files.map(describe);
   const missing = files.some(({ path }) => path === undefined);
   if (missing) {
