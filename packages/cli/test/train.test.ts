@@ -47,7 +47,7 @@ describe("before anything is trained", () => {
     expect(text).toContain("(encoder.project_out, decoder.project_in, encoder.stages.2, decoder.stages.2):");
     expect(text).toMatch(/phase3: .* L1 \+ GAN \(hinge\)\n {2}trains 4,404 of 8,722 parameters/);
     expect(text).toMatch(/^ {4}decoder\.project_out +892 in 4 tensors$/m);
-    expect(text).toMatch(/memory of tensors, estimated: \d/);
+    expect(text).toMatch(/memory of the process, estimated: \d/);
     expect(text).toContain("\n  learning rate: 0.002\n");
     const times = text.match(/^ {2}time, measured here: [\d.]+ s for an update, \d+s for all, beside reading data/gm);
     expect(times).toHaveLength(3);

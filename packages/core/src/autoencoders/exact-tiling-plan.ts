@@ -9,6 +9,7 @@ import { countMacs } from "../graph/analyze.js";
 import { createProgram, type Program } from "../graph/program.js";
 import type { Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";
+import { BASE_BYTES } from "../runtime/program-memory.js";
 import {
   bytesOf,
   type Division,
@@ -19,9 +20,6 @@ import {
   programEnds,
   type TilePass,
 } from "./exact-tiling-passes.js";
-
-/** What Node, this library and the runtime take themselves. */
-const BASE_BYTES = 110e6;
 
 /** The caller's thread and the engine's, both of which hold tensors. */
 const THREADS = 2;

@@ -9,7 +9,7 @@ import { optimize as rewriteFaster } from "../graph/rewrite/optimize.js";
 import { type ActivationRanges, toInt8 } from "../graph/rewrite/quantize.js";
 import { onnxForm } from "../onnx/lowerings.js";
 import { COMPUTE_DTYPES, type ComputeDType, type Device } from "./engine.js";
-import { predictMemory } from "./program-memory.js";
+import { programMemory } from "./program-memory.js";
 import type { SessionOptions } from "./session-host.js";
 
 export type Form =
@@ -136,7 +136,6 @@ export function memoryUnknown({ kind }: Pick<Form, "kind">, device: Device): Eng
   const unknown = (where: string, hint: string) =>
     new EngineError(`how much memory a program takes ${where}`, { hint });
   if (kind === "int8") return unknown("isn't known for int8", "Use float32, or leave out the limit.");
-  if (kind === "stateful") return unknown("with state isn't predicted here", "Leave out the limit.");
   if (device === "cpu") return undefined;
   return unknown("is only known for the CPU", 'Use the device "cpu", or leave out the limit.');
 }
@@ -161,10 +160,10 @@ const NO_ARENA = { arena: false, planMemory: true } as const;
 
 /** @param device that the program will run on */
 export function compile(original: Program, form: Form, device: Device): Compiled {
-  const memoryOf = (program: Program, as: Parameters<typeof predictMemory>[1]) => () => {
+  const memoryOf = (program: Program, as: Parameters<typeof programMemory>[1]) => () => {
     const unknown = memoryUnknown(form, device);
     if (unknown !== undefined) throw unknown;
-    return predictMemory(program, as);
+    return programMemory(program, as).running;
   };
   switch (form.kind) {
     case "plain":
@@ -189,7 +188,7 @@ export function compile(original: Program, form: Form, device: Device): Compiled
     case "stateful": {
       // It runs thousands of times: mapping its memory anew at each run took a sixth of a training step. What is computed from
       // weights can't be computed once, so the program stays as it is.
-      const memory = memoryOf(original, "packed");
+      const memory = memoryOf(original, "stateful");
       const blocked = form.blocked && device === "cpu";
       return { program: original, session: { ...ARENA, packWeights: true }, blocked, predictMemory: memory };
     }

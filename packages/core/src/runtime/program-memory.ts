@@ -1,10 +1,12 @@
 /**
- * Memory that the CPU engine takes for a program, predicted from its graph: to load it and to run it once.
+ * The memory of programs, predicted from their graphs: bytes of tensors, and what a process on the CPU takes for them. Limits of
+ * memory and the plans of trainings ask here.
  *
- * The graph says how large weights and intermediate values are (program-memory.ts); what the runtime makes of that was
- * measured, on dc-ae-f32c32-in-1.0 at several sizes (test/autoencoders/max-memory.soak.test.ts holds limits to it).
+ * The runtime executes in the order of the graph and frees a value after its last use. Reshapes share their input's memory,
+ * ops that work in place (op-traits.ts) write over an operand that nobody needs any more. What the runtime makes of the tensors was
+ * measured: of inference on dc-ae-f32c32-in-1.0 at several sizes (test/autoencoders/max-memory.soak.test.ts holds limits to it), of
+ * training on small models. What runtimes reorder, and scratch memory of convolutions, isn't known here.
  */
-
 import { analyze, dependents } from "../graph/analyze.js";
 import { staticShape } from "../graph/dim.js";
 import { byteSize } from "../graph/dtype.js";
@@ -14,16 +16,20 @@ import { sizeOf } from "../graph/tensor.js";
 import type { Value } from "../graph/value.js";
 import { onnxForm } from "../onnx/lowerings.js";
 
-/** How the engine runs a program. */
+/** How the engine runs programs. */
 type ProgramForm =
-  /** As it is, weights used where they lie in a file. */
+  /** As they are, weights used where they lie in a file. */
   | "mapped"
-  /** As it is, weights of convolutions copied into another layout. */
+  /** As they are, weights of convolutions copied into another layout. */
   | "packed"
-  /** Rewritten, its constants in files. */
-  | "rewritten";
+  /** Rewritten, constants in files. */
+  | "rewritten"
+  /** With parameters that change between runs. */
+  | "stateful";
 
 interface MemoryFactors {
+  /** What is taken before any program is loaded; in trainings also by what brings the data. */
+  readonly base: number;
   /** Bytes while a program is loaded, per byte of its constants. */
   readonly loading: number;
   /** The same once it is loaded. */
@@ -34,38 +40,27 @@ interface MemoryFactors {
   readonly waste: number;
 }
 
+/** What Node, this library and the runtime take themselves. */
+export const BASE_BYTES = 110e6;
+
 const MOST_WASTE_BYTES = 128e6;
 
 const FACTORS: Readonly<Record<ProgramForm, MemoryFactors>> = {
-  mapped: { loading: 0, constants: 1, activations: 1, waste: 0.7 },
-  packed: { loading: 1.55, constants: 1.3, activations: 1.56, waste: 0 },
+  mapped: { base: BASE_BYTES, loading: 0, constants: 1, activations: 1, waste: 0.7 },
+  packed: { base: BASE_BYTES, loading: 1.55, constants: 1.3, activations: 1.56, waste: 0 },
   // Weights of what stays a direct convolution are copied. The arena takes blocks of doubling sizes.
-  rewritten: { loading: 0, constants: 1.1, activations: 2.25, waste: 0 },
+  rewritten: { base: BASE_BYTES, loading: 0, constants: 1.1, activations: 2.25, waste: 0 },
+  stateful: { base: 270e6, loading: 0, constants: 1.3, activations: 1.25, waste: 0 },
 };
 
-/**
- * The caller's tensors aren't counted, the copies of inputs that the engine gets are.
- *
- * @param program in the form in which it will run (optimized or not), of static shapes
- */
-export function predictMemory(program: Program, form: ProgramForm): number {
-  const { constants, activations } = programMemory(program);
-  const factors = FACTORS[form];
-  const waste = Math.min(MOST_WASTE_BYTES, factors.waste * activations);
-  const running = factors.constants * constants + factors.activations * activations + waste;
-  return Math.max(factors.loading * constants, running);
-}
-
-// How much memory a program takes while it runs, predicted from its graph.
-//
-// The runtime executes in the order of the graph and frees a value after its last use. Reshapes share their input's memory,
-// ops that work in place (op-traits.ts) write over an operand that nobody needs any more. What runtimes reorder, and scratch
-// memory of convolutions, isn't known here.
+/** A state is updated beside what it is computed from, and the runtime's binding answers with a copy. */
+const STATE_COPIES = 3;
 
 function bytesOf({ shape, dtype }: Pick<Value, "shape" | "dtype">): number {
   return sizeOf(staticShape(shape, "a prediction of memory")) * byteSize(dtype);
 }
 
+/** Bytes that programs take which share weights and a state, and run one after the other. */
 export interface ProgramMemory {
   /** Weights that don't change, and what is computed from them at loading, as varying values take them. */
   readonly constants: number;
@@ -73,34 +68,45 @@ export interface ProgramMemory {
   readonly state: number;
   /** Most bytes that inputs, intermediate values and outputs take at once, without the state and what it becomes. */
   readonly activations: number;
+  /**
+   * What the process takes to load the programs and to run them, without `base`. The caller's tensors aren't counted, the copies of
+   * inputs that the engine gets are.
+   */
+  readonly running: number;
+  /** What the process takes before any program is loaded. */
+  readonly base: number;
 }
 
 /**
- * @param original with static shapes, in the form in which it will run (optimized or not)
- * @param state names of parameters that change between runs; default: those that the program updates
+ * @param originals with static shapes, in the form in which they will run (optimized or not)
+ * @param form default: stateful where a program updates parameters, otherwise as they are
  */
-export function programMemory(
-  original: Program,
-  state: ReadonlySet<string> = new Set(original.updates.keys()),
-): ProgramMemory {
-  const program = onnxForm(original);
-  const { order } = analyze(program);
+export function programMemory(originals: Program | readonly Program[], form?: ProgramForm): ProgramMemory {
+  const programs = [originals].flat() as readonly Program[];
+  const state = new Set(programs.flatMap(({ updates }) => [...updates.keys()]));
   const isState = (value: Value) => value.op === "parameter" && state.has(value.attributes.name);
-  const varying = dependents(order, (value) => value.op === "input" || isState(value));
-  const held = new Set<Value>();
-  for (const value of order) {
-    if (varying.has(value)) for (const operand of value.inputs) if (!varying.has(operand)) held.add(operand);
+  // Parameters of one name are one, whichever program they stand in.
+  const held = new Map<unknown, number>();
+  const changing = new Map<string, number>();
+  let activations = 0;
+  for (const program of programs.map(onnxForm)) {
+    const { order } = analyze(program);
+    const varying = dependents(order, (value) => value.op === "input" || isState(value));
+    const needed = order.filter((value) => varying.has(value)).flatMap(({ inputs }) => inputs);
+    for (const value of needed.filter((operand) => !varying.has(operand))) {
+      held.set(value.op === "parameter" ? value.attributes.name : value, bytesOf(value));
+    }
+    for (const spec of program.parameters.values()) if (state.has(spec.name)) changing.set(spec.name, bytesOf(spec));
+    const steps = order.filter((value) => varying.has(value) && !isState(value));
+    activations = Math.max(activations, peakOf(program, steps));
   }
-  const sum = (values: Iterable<Pick<Value, "shape" | "dtype">>) =>
-    [...values].reduce((total, value) => total + bytesOf(value), 0);
-  return {
-    constants: sum(held),
-    state: sum([...program.parameters.values()].filter(({ name }) => state.has(name))),
-    activations: peakOf(
-      program,
-      order.filter((value) => varying.has(value) && !isState(value)),
-    ),
-  };
+  const sum = (bytes: Iterable<number>) => [...bytes].reduce((total, next) => total + next, 0);
+  const tensors = { constants: sum(held.values()), state: sum(changing.values()), activations };
+  const factors = FACTORS[form ?? (state.size > 0 ? "stateful" : "packed")];
+  const waste = Math.min(MOST_WASTE_BYTES, factors.waste * activations);
+  const loaded = factors.constants * tensors.constants + STATE_COPIES * tensors.state;
+  const running = Math.max(factors.loading * tensors.constants, loaded + factors.activations * activations + waste);
+  return { ...tensors, running, base: factors.base };
 }
 
 /** Largest sum of the values of `steps` that live at one time. */

@@ -113,7 +113,14 @@ describe("memory", () => {
 
   test("what changes is state, and what it becomes is written there", () => {
     const program = createProgram("test", {}, { w: sub(w, mul(w, 0.5)) });
-    expect(programMemory(program)).toEqual({ constants: 4, state: bytes, activations: bytes });
+    const memory = programMemory(program);
+    expect(memory).toMatchObject({ constants: 4, state: bytes, activations: bytes });
+    // Of several programs that share a state: each tensor once, the most that one of them computes with.
+    const sum = add(x, w);
+    const twice = createProgram("test", { y: mul(neg(sum), sum) });
+    expect(programMemory([program, program, twice])).toMatchObject({ state: bytes, activations: 2 * bytes });
+    // The state, what it becomes, and the copy that comes back.
+    expect(memory.running).toBeGreaterThan(3 * bytes);
     expect(programMemory(createProgram("test", { y: mul(x, w) })).constants).toBe(bytes);
   });
 });

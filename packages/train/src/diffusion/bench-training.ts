@@ -29,9 +29,7 @@ export async function benchTraining(engine: Engine, bench: StepBench): Promise<S
     gradientStep(trainingLoss(config, objective, batch), () => true, { optimize: true }),
     { name: "denoiser", kind: "adamw", schedule: { kind: "constant", lr: 1e-6 } },
   );
-  const memory = estimateMemory([program]);
-  // The runtime's binding answers with a copy of everything that is updated.
-  checkMemory(memory.total + memory.state / 2);
+  checkMemory(estimateMemory([program]).process);
   const weights = completeWeights([program], benchmarkWeights(denoiserParameters(config)), 0);
   return withClosing(async (onEnd) => {
     const state = await createTrainingState(engine, [program], weights);

@@ -1,32 +1,24 @@
-/** How much memory the programs of a training take, by the model that inference is planned with (`programMemory` in core). */
-import { byteSize, type Program, sizeOf } from "@dcae/core/graph";
+/** How much memory the programs of a training take, by the model that limits of inference are kept with (`programMemory` in core). */
+import type { Program } from "@dcae/core/graph";
 import { programMemory } from "@dcae/core/runtime";
 
+/** In bytes. */
 export interface MemoryEstimate {
-  /** Parameters that don't change. */
+  /** Parameters that don't change, and what is computed from them once. */
   readonly frozen: number;
   /** What is updated, twice: an update is written beside what it is computed from. */
   readonly state: number;
   /** Largest sum of the other values that live at one time. */
   readonly activations: number;
+  /** All of these tensors. */
   readonly total: number;
+  /** What the process takes at its peak, on a CPU: the tensors, what the runtime makes of them, and the program itself. */
+  readonly process: number;
 }
 
-/**
- * Bytes of the tensors of programs that share a state and run one after the other: of what is computed, not of the process, whose
- * peak also has what the runtime keeps (`Engine.predictMemory` multiplies the same model by that, for inference). To tell gigabytes
- * from hundreds of them before a start.
- */
+/** Of programs that share a state and run one after the other. To tell gigabytes from hundreds of them before a start. */
 export function estimateMemory(programs: readonly Program[]): MemoryEstimate {
-  const updated = new Set(programs.flatMap((program) => [...program.updates.keys()]));
-  const specs = new Map(programs.flatMap((program) => [...program.parameters]));
-  let frozen = 0;
-  let state = 0;
-  for (const { name, shape, dtype } of specs.values()) {
-    const bytes = sizeOf(shape) * byteSize(dtype);
-    if (updated.has(name)) state += 2 * bytes;
-    else frozen += bytes;
-  }
-  const activations = Math.max(...programs.map((program) => programMemory(program, updated).activations));
-  return { frozen, state, activations, total: frozen + state + activations };
+  const { constants, state, activations, running, base } = programMemory(programs, "stateful");
+  const total = constants + 2 * state + activations;
+  return { frozen: constants, state: 2 * state, activations, total, process: base + running };
 }

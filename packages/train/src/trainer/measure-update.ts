@@ -38,8 +38,9 @@ export async function measureUpdate(
   available: number = process.availableMemory(),
 ): Promise<MeasuredUpdate> {
   const programs = stagePrograms(stages);
-  const { total } = estimateMemory(programs);
-  if (total > available) return { reason: `it needs ${gigabytes(total)} of memory, ${gigabytes(available)} are free` };
+  const { process: needed } = estimateMemory(programs);
+  if (needed > available)
+    return { reason: `it needs ${gigabytes(needed)} of memory, ${gigabytes(available)} are free` };
   const macs = programs.reduce((sum, program) => sum + countMacs(program), 0) * chunks;
   if (engine.device === "cpu" && macs > MAX_MACS) {
     return {

@@ -102,7 +102,7 @@ export function formatPlan(plan: PhasePlan): string {
       trained.map(({ name, values, tensors }) => [`    ${name}`, `${grouped(values)} in ${tensors} tensors`]),
     ),
     ...[...rates].map(([rate, of]) => `  learning rate${rates.size === 1 ? "" : ` of the ${of}`}: ${rate}`),
-    `  memory of tensors, estimated: ${gigabytes(memory.total)} (weights that stay ${gigabytes(memory.frozen)}, ` +
-      `state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,
+    `  memory of the process, estimated: ${gigabytes(memory.process)} (tensors: weights that stay ` +
+      `${gigabytes(memory.frozen)}, state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,
   ].join("\n");
 }

@@ -124,7 +124,7 @@ function formatDiffusionPlan(plan: DiffusionPlan): string {
     `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
     `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
     `  learning rate: ${plan.learningRate}`,
-    `  memory of tensors, estimated: ${formatBytes(memory.total)} (state ${formatBytes(memory.state)}, ` +
+    `  memory of the process, estimated: ${formatBytes(memory.process)} (tensors: state ${formatBytes(memory.state)}, ` +
       `activations ${formatBytes(memory.activations)})`,
     ...assumptions.map((assumption) => `  ${assumption}`),
   ].join("\n");
