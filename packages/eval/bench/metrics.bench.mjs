@@ -16,13 +16,8 @@ import {
   transpose,
 } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
-import {
-  createFeatureAccumulator,
-  frechetDistance,
-  inceptionProgram,
-  lpipsProgram,
-  ssimProgram,
-} from "../dist/index.js";
+import { frechetDistance } from "../dist/index.js";
+import { createFeatureAccumulator, inceptionProgram, lpipsProgram, ssimProgram } from "../dist/internal/index.js";
 
 const BATCH = 4;
 const SIDE = 512;

@@ -1,14 +1,7 @@
 /** The options of evaluations: the networks of metrics, how pictures are prepared and what they are called, and those of generators. */
 import { rethrowAs } from "@dcae/core/graph";
-import {
-  type FindNetworkOptions,
-  type GenerationMetric,
-  PROTOCOLS,
-  type Protocol,
-  type ProtocolChoice,
-  type ProtocolName,
-  resolveProtocol,
-} from "@dcae/eval";
+import { type FindNetworkOptions, PROTOCOLS, type Protocol, type ProtocolChoice, resolveProtocol } from "@dcae/eval";
+import type { GenerationMetric, ProtocolName } from "@dcae/eval/internal";
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.js";
 import { skipErrorsOption } from "../options/codec-options.js";

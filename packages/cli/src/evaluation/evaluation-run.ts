@@ -8,18 +8,15 @@ import { errorAs } from "@dcae/core/graph";
 import {
   type EvaluationResult,
   formatResult,
-  formatSeconds,
   METRICS,
   type Metric,
   NoPicturesError,
   type Progress,
-  type ReportPictures,
-  removeWorkFolder,
-  stringifyResult,
   WorkFolderError,
   writeReport,
   writeResult,
 } from "@dcae/eval";
+import { formatSeconds, type ReportPictures, removeWorkFolder, stringifyResult } from "@dcae/eval/internal";
 import type { Command } from "commander";
 import { type CliIo, formatCount, plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";

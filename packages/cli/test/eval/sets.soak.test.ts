@@ -2,7 +2,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tensor } from "@dcae/core";
-import { readResult, readStatistics, writeNpz, writeResult } from "@dcae/eval";
+import { readResult, readStatistics, writeResult } from "@dcae/eval";
+import { writeNpz } from "@dcae/eval/internal";
 import { writeNetworks } from "@dcae/test-support/network-weights";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";

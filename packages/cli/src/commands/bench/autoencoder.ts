@@ -2,14 +2,8 @@
 import { imageToTensor } from "@dcae/core";
 import { BUNDLED_MODEL } from "@dcae/core/internal";
 import { COMPUTE_DTYPES, type ComputeDType } from "@dcae/core/runtime";
-import {
-  type BenchOptions,
-  type BenchPart,
-  benchAutoencoder,
-  formatBench,
-  stringifyResult,
-  writeResult,
-} from "@dcae/eval";
+import { type BenchOptions, benchAutoencoder, formatBench, writeResult } from "@dcae/eval";
+import { type BenchPart, stringifyResult } from "@dcae/eval/internal";
 import { calibrationScenes, drawScene } from "@dcae/train/scenes";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";

@@ -2,7 +2,8 @@
 import { createEngine, type Device } from "@dcae/core";
 import { benchDenoising, benchDiffusion, LATENTS, type LatentName, SIZES, type SizeName } from "@dcae/diffusion";
 import { BENCH_LATENTS, commonResolution, type DiffusionPart, PAPER_SPEEDUP } from "@dcae/diffusion/internal";
-import { stringifyResult, thisMachine, writeResult } from "@dcae/eval";
+import { writeResult } from "@dcae/eval";
+import { stringifyResult, thisMachine } from "@dcae/eval/internal";
 import { benchTraining } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";

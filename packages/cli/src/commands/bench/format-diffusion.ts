@@ -2,7 +2,7 @@
 import { formatTable } from "@dcae/core/internal";
 import type { DiffusionBenchEntry } from "@dcae/diffusion";
 import type { PAPER_SPEEDUP } from "@dcae/diffusion/internal";
-import type { Machine } from "@dcae/eval";
+import type { Machine } from "@dcae/eval/internal";
 
 export interface DiffusionBenchResult {
   readonly formatVersion: 1;

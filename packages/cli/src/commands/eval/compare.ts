@@ -10,8 +10,8 @@ import {
   type EvaluationResult,
   formatComparison,
   readResult,
-  stringifyResult,
 } from "@dcae/eval";
+import { stringifyResult } from "@dcae/eval/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../../cli-io.js";
 import { addExamples } from "../command-group.js";

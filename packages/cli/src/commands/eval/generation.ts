@@ -3,11 +3,11 @@ import type { Form } from "@dcae/core/runtime";
 import {
   type EvaluationResult,
   evaluateGeneration,
-  GENERATION_METRICS,
   type GenerationOptions,
   type PictureSource,
   type Protocol,
 } from "@dcae/eval";
+import { GENERATION_METRICS } from "@dcae/eval/internal";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import {

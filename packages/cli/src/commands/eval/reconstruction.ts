@@ -7,11 +7,10 @@ import {
   evaluateReconstruction,
   makeExamples,
   type Protocol,
-  RECONSTRUCTION_METRICS,
-  type ReconstructionMetric,
   type ReconstructionOptions,
   type Reconstructor,
 } from "@dcae/eval";
+import { RECONSTRUCTION_METRICS, type ReconstructionMetric } from "@dcae/eval/internal";
 import { Command, Option } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { type CodecFlags, createCodec } from "../../codec.js";

@@ -8,9 +8,9 @@ import {
   describeProtocol,
   mergeStatistics,
   type Protocol,
-  removeWorkFolder,
   type Shard,
 } from "@dcae/eval";
+import { removeWorkFolder } from "@dcae/eval/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";

@@ -1,5 +1,6 @@
 /** `dcae eval weights`: which files of the metrics' networks are here, and where the others come from. */
-import { type InspectedFile, inspectNetworks, METRICS, metricsFolder, searchFolders } from "@dcae/eval";
+import { inspectNetworks, METRICS } from "@dcae/eval";
+import { type InspectedFile, metricsFolder, searchFolders } from "@dcae/eval/internal";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import { type NetworkFlags, networkOptions } from "../../evaluation/evaluation-options.js";

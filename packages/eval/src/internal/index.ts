@@ -1,0 +1,23 @@
+/**
+ * What the command line and the benchmarks share with this package. Unstable: it changes with any release, without notice. Programs
+ * take `@dcae/eval`.
+ */
+export type { BenchPart } from "../bench/bench-result.js";
+export { writeNpz } from "../files/npz-writer.node.js";
+export { ssimProgram } from "../metrics/ssim.js";
+export { type InspectedFile, metricsFolder, searchFolders } from "../networks/find-network.node.js";
+export { inceptionProgram } from "../networks/inception.js";
+export { lpipsProgram } from "../networks/lpips-program.js";
+export {
+  GENERATION_METRICS,
+  type GenerationMetric,
+  RECONSTRUCTION_METRICS,
+  type ReconstructionMetric,
+} from "../protocols/metrics.js";
+export type { ProtocolName } from "../protocols/protocol.js";
+export { formatSeconds } from "../report/format-result.js";
+export type { ReportPictures } from "../report/render-report.js";
+export { type Machine, thisMachine } from "../results/evaluation-result.js";
+export { stringifyResult } from "../results/result-file.node.js";
+export { removeWorkFolder } from "../runners/work-folder.node.js";
+export { createFeatureAccumulator } from "../statistics/feature-accumulator.js";
