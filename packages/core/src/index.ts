@@ -4,19 +4,7 @@
  * Only what a user of models needs stands here. Areas have entries of their own: `@dcae/core/graph`, `/blocks`, `/models`,
  * `/checkpoint`, `/onnx`, `/runtime`, `/image`. What the other packages of this project share is `@dcae/core/internal`.
  */
-export {
-  bundledModelPath,
-  type CalibrationOptions,
-  type CodecOptions,
-  type DiagonalGaussian,
-  type EncodeLatentOptions,
-  type EncodePictureOptions,
-  type ExportOptions,
-  type LoadOptions,
-  type ReconstructOptions,
-  type SaveOptions,
-  type TilingOptions,
-} from "./autoencoders/index.js";
+
 export {
   AutoencoderDC,
   AutoencoderKL,
@@ -41,5 +29,18 @@ export {
   tensorToImage,
   tensorToImages,
 } from "./image/index.js";
+export {
+  bundledModelPath,
+  type CalibrationOptions,
+  type CodecOptions,
+  type DiagonalGaussian,
+  type EncodeLatentOptions,
+  type EncodePictureOptions,
+  type ExportOptions,
+  type LoadOptions,
+  type ReconstructOptions,
+  type SaveOptions,
+  type TilingOptions,
+} from "./internal/index.js";
 export { getPreset, PRESETS, type Preset } from "./models/index.js";
 export { createEngine, type Device, type Engine, type EngineOptions } from "./runtime/index.js";

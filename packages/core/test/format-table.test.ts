@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatTable } from "../src/format-table.js";
+import { formatTable } from "../src/printable.js";
 
 test("columns have the width of their widest cell, numbers stand to the right", () => {
   expect(

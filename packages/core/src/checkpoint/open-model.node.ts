@@ -7,8 +7,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { CheckpointError, ConfigError, errorMessage } from "../errors.js";
+import { closeAll, failClosed } from "../runtime/close-all.js";
 import { errorCode, fileError, openFileSource, readSmallFile } from "./file-source.node.js";
-import { findHalves, type Halves, openHalves } from "./halves.node.js";
 import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub/cache.node.js";
 import { hubError, hubFetch, networkReason } from "./hub/connection.node.js";
 import { downloadSnapshot, type SnapshotRequest } from "./hub/download.node.js";
@@ -263,4 +263,56 @@ async function resolveOffline(request: SnapshotRequest): Promise<ModelFiles> {
 
 function isTrue(text: string | undefined): boolean {
   return /^(1|true|yes|on)$/i.test(text ?? "");
+}
+
+const PARTS = ["encoder", "decoder"] as const;
+
+/** The files of a model's halves; one may lack. */
+interface Halves {
+  /** What stands before `_encoder` and `_decoder`. */
+  readonly stem: string;
+  readonly encoder?: string | undefined;
+  readonly decoder?: string | undefined;
+}
+
+/** The models among files that come as halves: of one stem and ending. */
+function findHalves(fileNames: readonly string[]): Halves[] {
+  const found = new Map<string, { stem: string; encoder?: string; decoder?: string }>();
+  for (const name of [...fileNames].sort()) {
+    const [, stem, part, ending] = /^(.+)_(encoder|decoder)(\.pth|\.pt|\.safetensors)$/.exec(name) ?? [];
+    if (stem === undefined) continue;
+    const halves = found.get(`${stem}${ending}`) ?? { stem };
+    found.set(`${stem}${ending}`, { ...halves, [part as "encoder"]: name });
+  }
+  return [...found.values()];
+}
+
+/**
+ * Both halves as one set of weights, under the names of the files with the part in front: `encoder.0.weight`.
+ *
+ * @param open opens one file
+ */
+async function openHalves(
+  files: { readonly encoder: string; readonly decoder: string },
+  open: (path: string) => Promise<Weights>,
+): Promise<Weights> {
+  const encoder = await open(files.encoder);
+  let decoder: Weights;
+  try {
+    decoder = await open(files.decoder);
+  } catch (error) {
+    return failClosed(error, [() => encoder.close()]);
+  }
+  const halves = { encoder, decoder };
+  const entries = PARTS.flatMap((part) =>
+    [...halves[part].entries].map(([name, entry]) => {
+      const prefixed = `${part}.${name}`;
+      return [prefixed, { ...entry, name: prefixed }] as const;
+    }),
+  );
+  return {
+    source: `${files.encoder} and ${files.decoder}`,
+    entries: new Map(entries),
+    close: () => closeAll([() => encoder.close(), () => decoder.close()]),
+  };
 }

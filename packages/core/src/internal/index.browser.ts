@@ -4,5 +4,5 @@ export { AutoencoderDC, AutoencoderKL, loadAutoencoder } from "../autoencoders/p
 export * from "../errors.js";
 export { printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
+export { unlessAborted } from "../runtime/close-all.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
-export { unlessAborted } from "../runtime/unless-aborted.js";

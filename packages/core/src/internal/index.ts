@@ -2,10 +2,37 @@
  * What the other packages of this project share with core: the pieces behind the autoencoders, and how errors and names are
  * shown. Unstable: it changes with any release, without notice. Programs take `@dcae/core` and the entries of its areas.
  */
-export * from "../autoencoders/index.js";
+export { type CalibrationOptions, calibrate } from "../autoencoders/calibrate.node.js";
+export {
+  BUNDLED_MODEL,
+  bundledModelPath,
+  type OpenOptions,
+  openCheckpoint,
+  type SaveOptions,
+  STORAGE_DTYPES,
+  type StorageDType,
+  saveCheckpoint,
+} from "../autoencoders/checkpoint.node.js";
+export {
+  type ExportedPart,
+  type ExportOptions,
+  type ExportProgress,
+  exportOnnx,
+} from "../autoencoders/export-onnx.node.js";
+export * from "../autoencoders/index.browser.js";
+export type { Checkpoint } from "../autoencoders/pretrained.js";
+export {
+  AutoencoderDC,
+  AutoencoderKL,
+  AutoencoderTiny,
+  chooseModelForm,
+  type LoadOptions,
+  loadAutoencoder,
+  type ModelForm,
+  type PretrainedAutoencoder,
+} from "../autoencoders/pretrained.node.js";
 export * from "../errors.js";
-export { formatTable } from "../format-table.js";
-export { printable, printableLine } from "../printable.js";
+export { formatTable, printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
+export { unlessAborted } from "../runtime/close-all.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
-export { unlessAborted } from "../runtime/unless-aborted.js";

@@ -1,4 +1,4 @@
-/** Closes what was opened, all of it, whatever fails on the way. */
+/** Closes what was opened, all of it, whatever fails on the way; and gives up waiting for what can't be stopped. */
 
 /**
  * Calls every closer, one after the other, also behind one that fails.
@@ -38,4 +38,18 @@ export async function withClosing<T>(work: (onEnd: (close: () => Promise<unknown
   }
   await closeAll(closers.reverse());
   return result;
+}
+
+/**
+ * The result of `work`, or a rejection with the signal's reason as soon as it is aborted: inference can't be stopped from outside.
+ *
+ * Use it only around work that writes nothing: it goes on unseen.
+ */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }

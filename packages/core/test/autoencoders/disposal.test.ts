@@ -1,9 +1,9 @@
 /** A model closes what it is made of, although one part fails; and says what isn't finite in a result, or too large. */
 import { expect, test } from "vitest";
-import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { EngineError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/index.js";
+import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { closeAll, createEngine, type Engine, failClosed } from "../../src/runtime/index.js";
 import { memoryWeights } from "../support/memory-weights.js";
 import { randomWeights } from "../support/random-weights.js";

@@ -3,7 +3,7 @@ import { useEngine } from "@dcae/test-support/engine";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ExactPlan, exactPlans } from "../../src/autoencoders/exact-tiling-plan.js";
-import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import { anyDcAeConfig } from "../support/arbitrary-config.js";
 import { tiledErrors } from "../support/tiled-error.js";

@@ -1,7 +1,7 @@
 /** Tiles with halos give the whole picture's result: every preset's architecture at tiny widths, every kind of division. */
 import { useEngine } from "@dcae/test-support/engine";
 import { describe, expect, test } from "vitest";
-import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import { ARCHITECTURES } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";

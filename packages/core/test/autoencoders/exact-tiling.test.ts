@@ -2,8 +2,8 @@
 import { useEngine } from "@dcae/test-support/engine";
 import { describe, expect, test } from "vitest";
 import { MEMORY_MARGIN, planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
-import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import type { ConfigOf } from "../../src/models/families.js";

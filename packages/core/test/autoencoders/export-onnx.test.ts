@@ -7,9 +7,9 @@ import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import * as ortWeb from "onnxruntime-web";
 import { afterEach, describe, expect, test } from "vitest";
-import { loadAutoencoder } from "../../src/autoencoders/index.js";
 import { DataError } from "../../src/errors.js";
 import { sizeOf, Tensor } from "../../src/graph/index.js";
+import { loadAutoencoder } from "../../src/internal/index.js";
 
 const folder = temporaryFolder();
 const models: { dispose(): Promise<void> }[] = [];

@@ -14,10 +14,10 @@ import { expectClose, MODEL_TOLERANCE, relativeError } from "@dcae/test-support/
 import { callOf, dcAeCases, dcAeSnapshots } from "@dcae/test-support/golden-dcae";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, test } from "vitest";
-import { AutoencoderDC, AutoencoderKL, loadAutoencoder, openCheckpoint } from "../../src/autoencoders/index.js";
 import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
 import { CheckpointError, ConfigError, DataError, type DcaeError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
+import { AutoencoderDC, AutoencoderKL, loadAutoencoder, openCheckpoint } from "../../src/internal/index.js";
 import { writeGoldenCheckpoint } from "../support/write-golden-checkpoint.js";
 
 const folder = temporaryFolder();

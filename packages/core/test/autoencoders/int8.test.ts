@@ -5,17 +5,17 @@ import { relativeError } from "@dcae/test-support/compare";
 import { drawScene } from "@dcae/test-support/scenes";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { WeightEntry } from "../../src/checkpoint/weights.js";
+import { ConfigError, EngineError } from "../../src/errors.js";
+import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
+import { imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
 import {
   AutoencoderDC,
   buildEncodeProgram,
   bundledModelPath,
   calibrate,
   type LoadOptions,
-} from "../../src/autoencoders/index.js";
-import type { WeightEntry } from "../../src/checkpoint/weights.js";
-import { ConfigError, EngineError } from "../../src/errors.js";
-import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
-import { imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
+} from "../../src/internal/index.js";
 import { createEngine } from "../../src/runtime/index.js";
 
 const folder = temporaryFolder();

@@ -1,8 +1,8 @@
 /** The scale of diffusion models, and shapes of latents, without running a network. */
 import { afterAll, expect, test } from "vitest";
-import { Autoencoder, scaleLatent, unscaleLatent } from "../../src/autoencoders/index.js";
 import { ConfigError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/index.js";
+import { Autoencoder, scaleLatent, unscaleLatent } from "../../src/internal/index.js";
 import { resolveSdVaeConfig } from "../../src/models/index.js";
 import { createEngine } from "../../src/runtime/index.js";
 import { tinyF32 } from "../support/tiny-config.js";

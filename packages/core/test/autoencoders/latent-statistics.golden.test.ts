@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { openSafetensorsFile } from "../../src/checkpoint/index.js";
+import { Tensor } from "../../src/graph/index.js";
 import {
   addChannelSums,
   channelMoments,
@@ -9,9 +11,7 @@ import {
   latentStatistics,
   momentsOf,
   valueSums,
-} from "../../src/autoencoders/index.js";
-import { openSafetensorsFile } from "../../src/checkpoint/index.js";
-import { Tensor } from "../../src/graph/index.js";
+} from "../../src/internal/index.js";
 
 const path = (ending: string) => fileURLToPath(new URL(`../golden/training/latent_stats.${ending}`, import.meta.url));
 

@@ -1,11 +1,11 @@
 /** A browser's model that can't be made leaves nothing behind: neither weights nor an engine. */
 import { beforeEach, expect, test } from "vitest";
 import { Autoencoder } from "../../src/autoencoders/autoencoder.js";
-import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import type { WebLoadOptions } from "../../src/autoencoders/pretrained.browser.js";
 import { loadParts, type Platform } from "../../src/autoencoders/pretrained.js";
 import type { Weights } from "../../src/checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../../src/errors.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import type { Kind } from "../../src/models/families.js";
 import { createEngine } from "../../src/runtime/create-engine.browser.js";
 import { memoryWeights } from "../support/memory-weights.js";

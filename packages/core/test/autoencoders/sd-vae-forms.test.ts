@@ -1,9 +1,9 @@
 /** What SD-VAE has as every family does: limits of memory (its exact tiles: exact-tiling.soak.test.ts), numbers of 8 bits, latents without asking what they are. */
 import { relativeError } from "@dcae/test-support/compare";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Autoencoder, calibrate } from "../../src/autoencoders/index.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, sizeOf, Tensor } from "../../src/graph/index.js";
+import { Autoencoder, calibrate } from "../../src/internal/index.js";
 import { modelParameters, resolveSdVaeConfig } from "../../src/models/index.js";
 import { createEngine, type OnnxEngine } from "../../src/runtime/index.js";
 import { errorOf } from "../support/error-of.js";

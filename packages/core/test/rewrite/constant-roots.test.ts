@@ -1,9 +1,9 @@
 /** Which constants of a program are computed together. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { buildDecodeProgram } from "../../src/autoencoders/index.js";
 import * as g from "../../src/graph/index.js";
 import { constantRoots, groupByWeights } from "../../src/graph/rewrite/constant-roots.js";
+import { buildDecodeProgram } from "../../src/internal/index.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { getPreset } from "../../src/models/index.js";
 

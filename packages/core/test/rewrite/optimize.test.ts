@@ -1,6 +1,5 @@
 /** What the optimizer does to the published models, and what it leaves alone. */
 import { describe, expect, test } from "vitest";
-import { buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import {
   createProgram,
   createScope,
@@ -13,6 +12,7 @@ import {
   topologicalOrder,
   ZEROS,
 } from "../../src/graph/index.js";
+import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import { getPreset, sdVaeDecode } from "../../src/models/index.js";
 import type { SdVaePreset } from "../../src/models/sd-vae/sd-vae-family.js";

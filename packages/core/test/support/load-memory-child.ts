@@ -3,8 +3,8 @@
  * at its peak, and what of it are pages of files that programs share.
  */
 import { readFileSync } from "node:fs";
-import { AutoencoderDC, type LoadOptions } from "../../src/autoencoders/index.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
+import { AutoencoderDC, type LoadOptions } from "../../src/internal/index.js";
 
 const [path, options, ...heights] = process.argv.slice(2) as [string, string, ...string[]];
 

@@ -3,8 +3,8 @@
  * predicted.
  */
 import { readFileSync } from "node:fs";
-import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/autoencoders/index.js";
 import { Tensor } from "../../src/graph/index.js";
+import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { createEngine, type EngineOptions } from "../../src/runtime/index.js";
 import { randomWeights } from "./random-weights.js";
 import { tinyF32 } from "./tiny-config.js";
