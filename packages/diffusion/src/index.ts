@@ -20,9 +20,8 @@ export {
   SIZES,
   type SizeName,
 } from "./denoisers/presets.js";
-export type { LatentBatch, LatentDataset } from "./latents/latent-dataset.js";
+export type { LatentBatch, LatentDataset, LatentFolderStatistics } from "./latents/latent-dataset.js";
 export type { LatentLayout } from "./latents/latent-manifest.js";
-export type { LatentFolderStatistics } from "./latents/latent-statistics.js";
 export { openLatents } from "./latents/open-latents.node.js";
 export { type PictureSet, pictureFolder } from "./latents/picture-folder.node.js";
 export {
@@ -49,12 +48,12 @@ export {
   saveDenoiser,
 } from "./pipeline/open-denoiser.node.js";
 export type { SampleOptions } from "./pipeline/sample-latents.js";
+export { guidedModel } from "./pipeline/sample-latents.js";
 export { SAMPLERS, type SamplerName } from "./pipeline/sampler-choice.js";
 export { ddim, ddpm } from "./samplers/ddpm.js";
 export { dopri5 } from "./samplers/dopri5.js";
 export { dpmSolver } from "./samplers/dpm-solver.js";
 export { euler, heun, midpoint, rk4, sde } from "./samplers/flow.js";
-export { guidedModel } from "./samplers/guidance.js";
 export type { Model, Sampler, SamplerRun, SamplerStep } from "./samplers/sampler.js";
 export { dpmSolverSinglestep, sanaSampler, uniPc } from "./samplers/sigma-samplers.js";
 export { uniSampler, uniSde } from "./samplers/uni-sampler.js";

@@ -17,13 +17,12 @@ export { type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel, tokenCount } fro
 export { ARCHITECTURE_NAMES } from "../denoisers/official-config.js";
 export { latentShape } from "../denoisers/presets.js";
 export { pictureNoise } from "../latents/encode-pictures.js";
-export { batchIndices } from "../latents/latent-batches.js";
+export { batchIndices } from "../latents/latent-dataset.js";
 export { type LatentManifest, latentCount, shardCount } from "../latents/latent-manifest.js";
 export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js";
 export { dropLabels, stepRandom } from "../objectives/objective.js";
 export type { Decoder } from "../pipeline/class-conditional-pipeline.node.js";
 export { checkDenoiserWeights } from "../pipeline/denoiser-checkpoint.js";
-export { createDenoiser, loadDenoiser } from "../pipeline/forward-pass.js";
 export { BUNDLED_DENOISER, denoiserSource } from "../pipeline/open-denoiser.node.js";
-export { sampleLatents } from "../pipeline/sample-latents.js";
+export { createDenoiser, loadDenoiser, sampleLatents } from "../pipeline/sample-latents.js";
 export { chooseSampler } from "../pipeline/sampler-choice.js";

@@ -1,7 +1,9 @@
-/** A folder of latents, whichever layout it has. */
-import type { Tensor } from "@dcae/core/graph";
+/** A folder of latents, whichever layout it has: what is read of it, what `statistics.json` says, and which latents make up which batch. */
+
+import { ConfigError } from "@dcae/core";
+import { createRandom, type Tensor } from "@dcae/core/graph";
+import { type ChannelSums, channelMoments } from "@dcae/core/internal";
 import type { LatentLayout } from "./latent-manifest.js";
-import type { LatentFolderStatistics } from "./latent-statistics.js";
 
 export interface LatentBatch {
   /** float32 [n, C, S, S], as they were written (scaled). */
@@ -38,4 +40,79 @@ export interface LatentDataset {
   statistics(): Promise<LatentFolderStatistics>;
   /** Releases file handles. */
   close(): Promise<void>;
+}
+
+// What `statistics.json` of a folder of latents says (diffusion.md section 13).
+
+export interface LatentFolderStatistics {
+  /** Latents that were counted. */
+  readonly count: number;
+  readonly mean: number;
+  /** Unbiased (n - 1), as in all statistics of latents. */
+  readonly std: number;
+  /** Root mean square; 1 / rms of unscaled latents is the published kind of scaling factor. */
+  readonly rms: number;
+  readonly channelMean: readonly number[];
+  readonly channelStd: readonly number[];
+}
+
+/**
+ * @param count latents that the sums run over
+ * @param plane values of one channel of a latent
+ */
+export function statisticsFrom(sums: ChannelSums, count: number, plane: number): LatentFolderStatistics {
+  const { mean, std, rms, channels } = channelMoments(sums, count * plane);
+  return {
+    ...{ count, mean, std, rms },
+    channelMean: channels.map((channel) => channel.mean),
+    channelStd: channels.map((channel) => channel.std),
+  };
+}
+
+// Which latents make up which batch (diffusion.md section 13): shuffled per epoch, one contiguous slice per process, the
+// incomplete last batch dropped. The order follows from seed and epoch alone, so a resumed run goes on where it stopped.
+
+export interface BatchOrder {
+  /** Latents per batch of one process. */
+  readonly batchSize: number;
+  readonly seed: number;
+  /** Default 0 of 1. */
+  readonly rank?: number;
+  readonly worldSize?: number;
+}
+
+/** Batches of one epoch. */
+export function batchesPerEpoch(length: number, { batchSize, worldSize = 1 }: BatchOrder): number {
+  return Math.floor(Math.floor(length / worldSize) / batchSize);
+}
+
+/**
+ * The numbers of batch `step` of a run that began at 0.
+ *
+ * @throws ConfigError when there are too few latents for one batch
+ */
+export function batchIndices(length: number, order: BatchOrder, step: number): Uint32Array {
+  const { batchSize, seed, rank = 0, worldSize = 1 } = order;
+  const perEpoch = batchesPerEpoch(length, order);
+  if (perEpoch < 1) {
+    throw new ConfigError(
+      `batches of ${batchSize} on ${worldSize} processes need ${batchSize * worldSize} latents, got ${length}`,
+    );
+  }
+  const epoch = Math.floor(step / perEpoch);
+  const shuffled = epochOrder(length, seed, epoch);
+  const start = rank * Math.floor(length / worldSize) + (step % perEpoch) * batchSize;
+  return shuffled.slice(start, start + batchSize);
+}
+
+let cached: { readonly key: string; readonly order: Uint32Array } | undefined;
+
+/** The order of one epoch; the last one asked for is kept, since every batch of an epoch needs it. */
+function epochOrder(length: number, seed: number, epoch: number): Uint32Array {
+  const key = `${length} ${seed} ${epoch}`;
+  if (cached?.key !== key) {
+    const order = Uint32Array.from({ length }, (_, i) => i);
+    cached = { key, order: createRandom(seed, `latents of epoch ${epoch}`).shuffle(order) };
+  }
+  return cached.order;
 }

@@ -1,12 +1,22 @@
-/** Opens a folder of latents of either layout, written by us or by the reference. */
-import { readFile } from "node:fs/promises";
+/** Opens folders of latents: of either layout, written by us or by the reference, whose layout is one `.npy` per picture. */
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { errorCode, fileError, writeFileAtomic } from "@dcae/core/checkpoint";
-import type { LatentDataset } from "./latent-dataset.js";
-import { MANIFEST_NAME, parseManifest } from "./latent-manifest.js";
-import type { LatentFolderStatistics } from "./latent-statistics.js";
-import { openNpyLatents, openReferenceLatents } from "./npy-latents.node.js";
+import { DataError } from "@dcae/core";
+import { errorCode, fileError, readNpyFile, writeFileAtomic } from "@dcae/core/checkpoint";
+import { dtypeKind, Tensor } from "@dcae/core/graph";
+import { listClassFolders } from "@dcae/core/image";
+import { addChannelSums, channelSums } from "@dcae/core/internal";
+import { type LatentDataset, type LatentFolderStatistics, statisticsFrom } from "./latent-dataset.js";
+import {
+  type LatentManifest,
+  MANIFEST_NAME,
+  npyName,
+  parseManifest,
+  shardCount,
+  unitItems,
+} from "./latent-manifest.js";
 import { openShardLatents } from "./shard-latents.node.js";
+import { readSkipped } from "./skipped-pictures.node.js";
 
 /**
  * Opens a folder and checks that every file is there and whole. Close the result when done.
@@ -32,4 +42,112 @@ export async function writeLatentStatistics(dataset: LatentDataset): Promise<Lat
   const text = `${JSON.stringify(statistics, null, 2)}\n`;
   await writeFileAtomic(join(dataset.folder, "statistics.json"), (file) => file.write(new TextEncoder().encode(text)));
   return statistics;
+}
+
+// The reference's layout: `<class>/<name>.npy`, one array [C, S, S] per picture (diffusion.md section 13).
+
+/**
+ * Reads one latent.
+ *
+ * @throws DataError naming the file
+ */
+export async function openNpyLatent(path: string, shape: readonly number[]): Promise<Float32Array> {
+  const array = await readNpyFile(path);
+  if (array.shape.join() !== shape.join() || dtypeKind(array.dtype) !== "float") {
+    throw new DataError(`${path}: is ${array.dtype} [${array.shape.join(", ")}], not a latent [${shape.join(", ")}]`, {
+      hint: "All latents of a folder must come from one autoencoder at one size; delete the file and write it again.",
+    });
+  }
+  return array.toFloat32();
+}
+
+/** Opens a folder without manifest, as the reference writes it; the first array says the shape. */
+export async function openReferenceLatents(folder: string): Promise<LatentDataset> {
+  const { classes, files } = await listClassFolders(folder, [".npy"]);
+  const first = join(folder, files[0] as string);
+  const { shape } = await readNpyFile(first);
+  if (shape.length !== 3) throw new DataError(`${first}: is [${shape.join(", ")}], not a latent [C, S, S]`);
+  return npyDataset({
+    folder,
+    files,
+    classes,
+    shape: shape as unknown as [number, number, number],
+    source: null,
+    ...{ scalingFactor: null, shiftFactor: null, weights: null },
+  });
+}
+
+/** Opens a folder whose manifest says what there must be, but for pictures that were left out. */
+export async function openNpyLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
+  const files: string[] = [];
+  for (let unit = 0; unit < shardCount(manifest); unit++) {
+    files.push(...unitItems(manifest, unit, await readSkipped(folder, manifest, unit)).map(npyName));
+  }
+  const { classes, shape, source, scalingFactor, shiftFactor, weights } = manifest;
+  return npyDataset({ folder, files, classes, shape, source, scalingFactor, shiftFactor, weights });
+}
+
+interface NpyFolder extends Omit<LatentDataset, "layout" | "length" | "read" | "statistics" | "close"> {
+  /** In the order of the latents. */
+  readonly files: readonly string[];
+}
+
+async function npyDataset({ files, ...about }: NpyFolder): Promise<LatentDataset> {
+  const { folder, classes, shape } = about;
+  await checkSizes(folder, files);
+  const numbers = new Map(classes.map((name, label) => [name, label]));
+  const labelOf = (file: string) => numbers.get(file.slice(0, file.indexOf("/"))) as number;
+  const read: LatentDataset["read"] = async (indices) => {
+    const names = Array.from(indices, (index) => {
+      const file = files[index];
+      if (file === undefined) throw new DataError(`${folder}: has no latent ${index}, only ${files.length}`);
+      return file;
+    });
+    const arrays = await Promise.all(names.map((file) => openNpyLatent(join(folder, file), shape)));
+    const size = shape[0] * shape[1] * shape[2];
+    const values = new Float32Array(arrays.length * size);
+    for (const [i, array] of arrays.entries()) values.set(array, i * size);
+    const labels = new Tensor("int32", Int32Array.from(names, labelOf), [names.length]);
+    return { latents: Tensor.float32(values, [names.length, ...shape]), labels };
+  };
+  return {
+    ...about,
+    layout: "npy",
+    length: files.length,
+    read,
+    async statistics() {
+      const [channels, plane] = [shape[0], shape[1] * shape[2]];
+      const total = channelSums([], channels, plane);
+      for (const file of files) {
+        addChannelSums(total, channelSums(await openNpyLatent(join(folder, file), shape), channels, plane));
+      }
+      return statisticsFrom(total, files.length, plane);
+    },
+    async close() {},
+  };
+}
+
+/** Files of one shape and type have one size: finds missing and cut-off ones without reading them. */
+async function checkSizes(folder: string, files: readonly string[]): Promise<void> {
+  const sizes = new Map<number, string>();
+  for (const file of files) {
+    const path = join(folder, file);
+    try {
+      const { size } = await stat(path);
+      if (!sizes.has(size)) sizes.set(size, path);
+    } catch (error) {
+      throw fileError(error, path, "read");
+    }
+  }
+  if (sizes.size <= 1) return;
+  // The odd one out is the shorter one most of the time: reading it says what is wrong with it.
+  const [[, shortest], [, longest]] = [...sizes].sort(([a], [b]) => a - b).map((entry) => entry) as [
+    [number, string],
+    [number, string],
+  ];
+  const [a, b] = [await readNpyFile(shortest), await readNpyFile(longest)];
+  throw new DataError(
+    `${shortest}: is ${a.dtype} [${a.shape.join(", ")}], but ${longest} is ${b.dtype} [${b.shape.join(", ")}]`,
+    { hint: "All latents of a folder must have one shape and type." },
+  );
 }

@@ -9,8 +9,8 @@ import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes }
 import { type DType, Tensor } from "@dcae/core/graph";
 import { addChannelSums, channelSums, createLoadedCache } from "@dcae/core/internal";
 import type { LatentDataset } from "./latent-dataset.js";
+import { statisticsFrom } from "./latent-dataset.js";
 import { type LatentManifest, shardCount, shardName, unitItems } from "./latent-manifest.js";
-import { statisticsFrom } from "./latent-statistics.js";
 import { readSkipped } from "./skipped-pictures.node.js";
 
 /** Open files that a data set keeps. */

@@ -22,7 +22,7 @@ import {
   shardName,
   unitItems,
 } from "./latent-manifest.js";
-import { openNpyLatent } from "./npy-latents.node.js";
+import { openNpyLatent } from "./open-latents.node.js";
 import { openShard } from "./shard-latents.node.js";
 import { readSkipped, type SkippedPictures, writeSkipped } from "./skipped-pictures.node.js";
 

@@ -18,9 +18,8 @@ import { type Autoencoder, BUNDLED_MODEL, unscaleLatent } from "@dcae/core/inter
 import { chooseForm, closeAll, dtypeOfForm, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
-import { type LoadedDenoiser, loadDenoiser } from "./forward-pass.js";
 import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./open-denoiser.node.js";
-import { type SampleOptions, sampleLatents } from "./sample-latents.js";
+import { type LoadedDenoiser, loadDenoiser, type SampleOptions, sampleLatents } from "./sample-latents.js";
 
 /** What the pipeline needs of an autoencoder. */
 export type Decoder = Pick<Autoencoder, "name" | "decode" | "dispose"> & {

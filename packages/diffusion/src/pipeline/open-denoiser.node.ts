@@ -23,11 +23,11 @@ import {
   checkDenoiserWeights,
   type DenoiserDescription,
   denoiserWeights,
+  inferDenoiser,
   parseDenoiserConfig,
   toDenoiserConfig,
   weightsBelow,
 } from "./denoiser-checkpoint.js";
-import { inferDenoiser } from "./infer-denoiser.js";
 
 // The small diffusion model that the package carries: a USiT (UViT with the flow objective) on latents of `small-f32` from
 // @dcae/core, twelve classes of procedural scenes at 128x128, trained by this project (recipe "usit-scenes").

@@ -7,8 +7,15 @@
  * step sizes, and a sample's result depends (within the tolerance) on its neighbors.
  */
 import { type FlowOptions, flow } from "./flow.js";
-import { combine, type Sampler, startTrajectory, type Term } from "./sampler.js";
-import { attemptCounter, checkStepControl, MAX_ATTEMPTS } from "./step-control.js";
+import {
+  attemptCounter,
+  checkStepControl,
+  combine,
+  MAX_ATTEMPTS,
+  type Sampler,
+  startTrajectory,
+  type Term,
+} from "./sampler.js";
 
 export interface Dopri5Options extends FlowOptions {
   /** Default 1e-6. */

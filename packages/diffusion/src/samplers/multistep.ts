@@ -2,7 +2,7 @@
  * Multistep solvers on any grid: DPM-Solver++ of order 1 to 3 (Lu et al., 2022) and UniPC (Zhao et al., 2023), which corrects every
  * step with the evaluation that the next one needs anyway (diffusion.md 9.5 and 9.6).
  *
- * As in dpm-single-step.ts, `sign` is +1 where the noise is integrated and -1 where the data is.
+ * As in dpm-solver.ts, `sign` is +1 where the noise is integrated and -1 where the data is.
  */
 import { combine, type Term, type Trajectory } from "./sampler.js";
 

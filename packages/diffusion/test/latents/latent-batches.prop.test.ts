@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { batchesPerEpoch, batchIndices } from "../../src/latents/latent-batches.js";
+import { batchesPerEpoch, batchIndices } from "../../src/latents/latent-dataset.js";
 
 const cases = fc.record({
   length: fc.integer({ min: 1, max: 200 }),

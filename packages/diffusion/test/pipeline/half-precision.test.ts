@@ -3,7 +3,7 @@ import { createRandom, Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
 import { relativeError } from "@dcae/test-support/compare";
 import { expect, it } from "vitest";
-import { loadDenoiser } from "../../src/pipeline/forward-pass.js";
+import { loadDenoiser } from "../../src/pipeline/sample-latents.js";
 import { tinyDescription, tinyWeights } from "../support/tiny-models.js";
 
 /** float16 has 11 bits; errors of a few layers add up. */

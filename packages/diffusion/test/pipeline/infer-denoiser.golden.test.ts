@@ -4,7 +4,7 @@ import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
 import { describe, expect, it } from "vitest";
 import { parseOfficialDenoiser } from "../../src/denoisers/official-config.js";
-import { inferDenoiser } from "../../src/pipeline/infer-denoiser.js";
+import { inferDenoiser } from "../../src/pipeline/denoiser-checkpoint.js";
 import { goldenPath } from "../support/golden.js";
 
 interface Entry {

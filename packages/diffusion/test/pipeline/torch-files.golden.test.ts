@@ -5,8 +5,8 @@ import { CheckpointError } from "@dcae/core";
 import { expectClose, MODEL_TOLERANCE } from "@dcae/test-support/compare";
 import { useEngine } from "@dcae/test-support/engine";
 import { expect, it } from "vitest";
-import { loadDenoiser } from "../../src/pipeline/forward-pass.js";
 import { openDenoiser } from "../../src/pipeline/open-denoiser.node.js";
+import { loadDenoiser } from "../../src/pipeline/sample-latents.js";
 import { goldenPath, loadGolden } from "../support/golden.js";
 
 const engine = useEngine();
