@@ -393,7 +393,7 @@ describe("pictures that can't be read", () => {
     const flags = ["--skip-errors", "--flips", "--layout", layout, "--scaling-factor", "measure"];
     const { status, stdout, stderr } = await cli(argv(`left-${layout}`, ...flags));
     expect(status).toBe(0);
-    expect(stdout).toMatch(/: 8 latents of \[8, 4, 4\] in 1 classes/);
+    expect(stdout).toMatch(/: 8 latents of \[8, 4, 4\] in 1 class,/);
     expect(stderr.trim().split("\n")).toEqual([
       expect.stringContaining(join(broken, "a", "2.png")),
       "dcae: 1 of 5 pictures could not be used",
