@@ -17,7 +17,8 @@ import {
   type StepMeasurement,
   timeRuns,
 } from "@dcae/diffusion/internal";
-import { completeWeights, createTrainingState, gradientStep, stepProgram } from "../step/index.js";
+import { completeWeights, createTrainingState } from "../step/training-state.js";
+import { gradientStep, stepProgram } from "../step/training-step.js";
 import { estimateMemory } from "../trainer/estimate-memory.js";
 
 /** Times one update, for `benchDiffusion`. @throws EngineError when the step needs more memory than the machine has */

@@ -7,7 +7,8 @@ import { createEngine } from "@dcae/core/runtime";
 import { denoiserParameters, parseOfficialDenoiser, saveDenoiser } from "@dcae/diffusion";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test, vi } from "vitest";
-import { parseDiffusionConfig, trainDiffusion } from "../../src/diffusion/index.js";
+import { parseDiffusionConfig } from "../../src/diffusion/diffusion-config.js";
+import { trainDiffusion } from "../../src/diffusion/train-diffusion.js";
 
 const folder = temporaryFolder();
 const model = { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 };
