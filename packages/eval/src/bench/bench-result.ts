@@ -4,7 +4,7 @@
  */
 import type { RunTimes } from "@dcae/core/internal";
 import type { ComputeDType, Device } from "@dcae/core/runtime";
-import type { Machine } from "../results/evaluation-result.js";
+import type { Machine } from "../results/evaluation-result.node.js";
 
 export type BenchPart = "encode" | "decode";
 

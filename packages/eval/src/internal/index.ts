@@ -3,11 +3,10 @@
  * take `@dcae/eval`.
  */
 export type { BenchPart } from "../bench/bench-result.js";
-export { writeNpz } from "../files/npz-writer.node.js";
+export { writeNpz } from "../files/npz.node.js";
 export { ssimProgram } from "../metrics/ssim.js";
 export { type InspectedFile, metricsFolder, searchFolders } from "../networks/find-network.node.js";
 export { inceptionProgram } from "../networks/inception.js";
-export { lpipsProgram } from "../networks/lpips-program.js";
 export {
   GENERATION_METRICS,
   type GenerationMetric,
@@ -17,7 +16,7 @@ export {
 export type { ProtocolName } from "../protocols/protocol.js";
 export { formatSeconds } from "../report/format-result.js";
 export type { ReportPictures } from "../report/render-report.js";
-export { type Machine, thisMachine } from "../results/evaluation-result.js";
-export { stringifyResult } from "../results/result-file.node.js";
-export { removeWorkFolder } from "../runners/work-folder.node.js";
+export { type Machine, stringifyResult, thisMachine } from "../results/evaluation-result.node.js";
+export { removeWorkFolder } from "../runners/chunked-run.node.js";
+export { lpipsProgram } from "../runners/pair-metrics.js";
 export { createFeatureAccumulator } from "../statistics/feature-accumulator.js";

@@ -1,5 +1,5 @@
 /**
- * Finds, checks and opens the weights of a metric network.
+ * Finds, checks and opens the weights of a metric network, and those of all networks that a run needs.
  *
  * A file is taken from the caller's options, an environment variable, the folder named by DCAE_METRICS, our cache, or the
  * cache of PyTorch, in this order. It is a safetensors file or the original of `torch.save`, which is read without executing it.
@@ -12,10 +12,9 @@ import { join } from "node:path";
 import { CheckpointError, ConfigError } from "@dcae/core";
 import { openSafetensorsFile, openTorchFile, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import type { DcaeErrorOptions } from "@dcae/core/graph";
-import { checkLpipsLinear, type NetworkFile } from "@dcae/core/nets";
+import { checkLpipsLinear, LPIPS_FILES, type NetworkFile } from "@dcae/core/nets";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import { METRICS, type Metric, type MetricNetwork } from "../protocols/metrics.js";
-import { NETWORK_FILES } from "./network-files.js";
 
 /** Thrown where a file isn't found, so that runners can leave its metrics out and say why. */
 export class MissingWeightsError extends ConfigError {
@@ -202,4 +201,111 @@ export async function inspectNetworks(options: FindNetworkOptions = {}): Promise
     }
   }
   return inspected;
+}
+
+// The published files of the metric networks: names, origin, SHA-256, and how their tensors map to our names. None of them can
+// be shipped here or is fetched silently. Hashes are those of the files as published.
+
+/** Our names are the names in the file. */
+const same = (name: string): string => name;
+
+export const NETWORK_FILES: Readonly<Record<MetricNetwork, readonly NetworkFile[]>> = {
+  inception: [
+    {
+      role: "FID Inception",
+      names: [
+        "pt_inception-2015-12-05-6726825d.pth",
+        "weights-inception-2015-12-05-6726825d.pth",
+        "inception.safetensors",
+      ],
+      variable: "DCAE_INCEPTION",
+      url: "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+      sha256: "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+      rename: same,
+    },
+  ],
+  "lpips-alex": [LPIPS_FILES.alex.trunk, LPIPS_FILES.alex.linear],
+  "lpips-vgg": [LPIPS_FILES.vgg.trunk, LPIPS_FILES.vgg.linear],
+  clip: [
+    {
+      role: "CLIP ViT-L/14 at 336 pixels",
+      names: ["clip-vit-large-patch14-336.bin", "clip-vit-large-patch14-336.safetensors"],
+      variable: "DCAE_CLIP",
+      url: "https://huggingface.co/openai/clip-vit-large-patch14-336/resolve/main/pytorch_model.bin",
+      sha256: "c6032c2e0caae3dc2d4fba35535fa6307dbb49df59c7e182b1bc4b3329b81801",
+      rename: (name) => (name.startsWith("vision_model.") || name.startsWith("visual_projection.") ? name : undefined),
+    },
+  ],
+};
+
+// The networks that a run needs. Those whose weights aren't here are named with their metrics, not taken as 0.
+
+/** A metric that wasn't computed, and why. */
+export interface MissingMetric {
+  readonly metric: Metric;
+  readonly reason: string;
+  readonly hint?: string;
+}
+
+export interface UsedNetwork {
+  readonly network: MetricNetwork;
+  readonly files: readonly UsedFile[];
+}
+
+export interface OpenedNetworks {
+  readonly weights: ReadonlyMap<MetricNetwork, Weights>;
+  readonly used: readonly UsedNetwork[];
+  readonly missing: readonly MissingMetric[];
+  /** Warnings about files that aren't known to be the published ones. */
+  readonly warnings: readonly string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Opens networks.
+ *
+ * @param needed the network of each metric that needs one
+ * @throws CheckpointError when a file is there but damaged or another one than published
+ */
+export async function openNetworks(
+  needed: ReadonlyMap<Metric, MetricNetwork>,
+  options: FindNetworkOptions,
+): Promise<OpenedNetworks> {
+  const weights = new Map<MetricNetwork, Weights>();
+  const used: UsedNetwork[] = [];
+  const missing: MissingMetric[] = [];
+  const warnings: string[] = [];
+  const close = async () => {
+    await closeAll([...weights.values()].map((opened) => () => opened.close()));
+  };
+  try {
+    for (const network of new Set(needed.values())) {
+      const metrics = [...needed].filter(([, other]) => other === network).map(([metric]) => metric);
+      try {
+        const found = await findNetwork(network, options);
+        weights.set(network, found.weights);
+        used.push({ network, files: found.files });
+        for (const { path, published } of found.files) {
+          if (!published) warnings.push(unverified(path));
+        }
+      } catch (error) {
+        if (!(error instanceof MissingWeightsError)) throw error;
+        const hint = error.hint === undefined ? {} : { hint: error.hint };
+        missing.push(...metrics.map((metric) => ({ metric, reason: error.message, ...hint })));
+      }
+    }
+  } catch (error) {
+    return failClosed(error, [close]);
+  }
+  return { weights, used, missing, warnings, close };
+}
+
+/** What results say about a file that isn't known. */
+export function unverified(path: string): string {
+  return `${path} isn't the published file, byte for byte; its content wasn't verified`;
+}
+
+/** SHA-256 of all files of a network, as results and statistics files store them. */
+export function fingerprintsOf(used: readonly UsedNetwork[], network: MetricNetwork): string[] {
+  return used.filter((entry) => entry.network === network).flatMap(({ files }) => files.map(({ sha256 }) => sha256));
 }

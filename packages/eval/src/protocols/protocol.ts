@@ -1,7 +1,7 @@
 /**
  * Evaluation protocols as data. Everything that changes a number stands here, drives the runners, is printed with each
  * result and stored in it: two numbers are comparable when the parts of their protocols that matter to the metric are
- * equal (compare-protocols.ts). A protocol comes from a preset's name and what the caller changes, or from a file.
+ * equal (results/compare-results.ts). A protocol comes from a preset's name and what the caller changes, or from a file.
  */
 import { ConfigError } from "@dcae/core";
 import type { Rounding } from "@dcae/core/image";

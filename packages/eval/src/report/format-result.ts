@@ -2,12 +2,11 @@
  * Results and comparisons of them as lines for a terminal. The protocol stands beside the numbers, because without it they mean
  * little.
  */
-
 import { formatTable } from "@dcae/core/internal";
 import { METRICS, type Metric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { ComparedMetric, ComparedValue } from "../results/compare-results.js";
-import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";
+import type { EvaluationResult, MetricValue } from "../results/evaluation-result.node.js";
 
 /** A value with the metric's digits and unit, as in "26.1489 dB". */
 export function formatValue(metric: Metric, value: number): string {

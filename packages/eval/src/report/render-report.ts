@@ -4,14 +4,13 @@
  * Everything that isn't markup of ours is escaped. The histogram is ours: libraries of charts draw in a browser, or bring a document
  * to draw in.
  */
-
 import type { Image } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { differenceMap, encodeImage } from "@dcae/core/image";
 import { quantile } from "@dcae/core/internal";
 import { METRICS, type Metric, type ReconstructionMetric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
-import type { EvaluationResult, MetricValue } from "../results/evaluation-result.js";
+import type { EvaluationResult, MetricValue } from "../results/evaluation-result.node.js";
 import type { Example } from "../runners/pick-examples.js";
 import { formatSeconds, formatSpread, formatValue } from "./format-result.js";
 
@@ -185,7 +184,7 @@ function distributions({ perPicture }: EvaluationResult): Markup {
 }
 
 /** The report as HTML text. */
-export async function renderReport(result: EvaluationResult, pictures: ReportPictures = {}): Promise<string> {
+async function renderReport(result: EvaluationResult, pictures: ReportPictures = {}): Promise<string> {
   const { subject, kind, date, warnings, protocol } = result;
   const { examples = [], samples = [] } = pictures;
   const sources: string[] = [];

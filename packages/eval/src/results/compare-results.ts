@@ -1,10 +1,10 @@
 /** Results side by side: each metric against the first result that has it, or the reasons why that would mean nothing. */
-import { ConfigError } from "@dcae/core";
-import { incomparableBecause, type Measured } from "../protocols/compare-protocols.js";
-import { METRICS, type Metric } from "../protocols/metrics.js";
+import { ConfigError, DataError } from "@dcae/core";
+import { fingerprintsOf } from "../networks/find-network.node.js";
+import { METRICS, type Metric, type ProtocolPart } from "../protocols/metrics.js";
+import { NOT_STATED, type Protocol } from "../protocols/protocol.js";
 import { networkOfMetric } from "../runners/feature-plan.js";
-import { fingerprintsOf } from "../runners/open-networks.node.js";
-import type { EvaluationResult } from "./evaluation-result.js";
+import type { EvaluationResult } from "./evaluation-result.node.js";
 
 /** The difference picture by picture, where both results have the same pictures. */
 export interface PairedDifference {
@@ -36,7 +36,7 @@ export interface ComparedMetric {
 }
 
 /** What a metric of a result was measured with. */
-export function measuredOf(result: EvaluationResult, metric: Metric): Measured {
+function measuredOf(result: EvaluationResult, metric: Metric): Measured {
   const { protocol, metrics, networks, pictures, reference, kind } = result;
   const network = networkOfMetric(metric, protocol);
   return {
@@ -100,4 +100,61 @@ function pairedDifference(metric: Metric, a: EvaluationResult, b: EvaluationResu
   const sign = METRICS[metric].better === "higher" ? 1 : -1;
   const better = differences.filter((value) => sign * value > 0).length / count;
   return { count, mean, standardError: Math.sqrt(variance / count), better };
+}
+
+// Whether two numbers of one metric may stand in one table.
+
+/** They decide which pictures a metric sees, whatever it is. */
+const PICTURES: readonly ProtocolPart[] = ["crop", "size", "decoding", "rounding"];
+
+/** What a number was measured with. */
+export interface Measured {
+  readonly protocol: Protocol;
+  readonly count: number;
+  /** Fingerprint of the pictures that went through a model. */
+  readonly pictures?: string | undefined;
+  /** Fingerprint of what samples were compared with. */
+  readonly reference?: string | undefined;
+  /** Fingerprints of the networks that the metric uses. */
+  readonly networks?: readonly string[];
+}
+
+/** Why two values of `metric` can't be compared, one line per reason; empty when they can. */
+export function incomparableBecause(metric: Metric, a: Measured, b: Measured): string[] {
+  const reasons = [...PICTURES, ...METRICS[metric].depends]
+    .filter((key) => JSON.stringify(a.protocol[key]) !== JSON.stringify(b.protocol[key]))
+    .map((key) => `${key} is ${JSON.stringify(a.protocol[key])} and ${JSON.stringify(b.protocol[key])}`);
+  reasons.push(...differentData(metric, a, b));
+  if (METRICS[metric].of === "set" && a.count !== b.count)
+    reasons.push(`the numbers of images are ${a.count} and ${b.count}`);
+  const [first, second] = [a.networks ?? [], b.networks ?? []].map((list) => [...list].sort().join(" "));
+  if (first !== "" && second !== "" && first !== second) reasons.push("the weights of the metric's network differ");
+  return reasons;
+}
+
+/** Words say which data it is where somebody has written them down; otherwise the files do. */
+function differentData(metric: Metric, a: Measured, b: Measured): string[] {
+  const { split } = a.protocol;
+  const areStated = split !== NOT_STATED && b.protocol.split !== NOT_STATED;
+  if (areStated && split !== b.protocol.split) {
+    return [`split is ${JSON.stringify(split)} and ${JSON.stringify(b.protocol.split)}`];
+  }
+  const differ = (x: string | undefined, y: string | undefined) => x !== undefined && y !== undefined && x !== y;
+  if (METRICS[metric].judges === "reconstruction")
+    return !areStated && differ(a.pictures, b.pictures) ? ["the pictures differ"] : [];
+  return METRICS[metric].reference !== null && differ(a.reference, b.reference) ? ["the references differ"] : [];
+}
+
+/**
+ * Refuses a comparison that means nothing.
+ *
+ * @throws DataError with the reasons
+ */
+export function checkComparable(metric: Metric, a: Measured, b: Measured): void {
+  const reasons = incomparableBecause(metric, a, b);
+  if (reasons.length > 0) {
+    throw new DataError(`two values of ${metric} can't be compared: ${reasons.join("; ")}`, {
+      hint: "Measure both with one protocol.",
+    });
+  }
 }

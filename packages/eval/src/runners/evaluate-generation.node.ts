@@ -5,20 +5,22 @@ import { createEngine, type Engine } from "@dcae/core/runtime";
 import { cmmd } from "../metrics/cmmd.js";
 import { type FrechetResult, frechetDistance } from "../metrics/frechet-distance.js";
 import { inceptionScore } from "../metrics/inception-score.js";
-import { precisionRecall } from "../metrics/precision-recall.js";
-import type { FindNetworkOptions } from "../networks/find-network.node.js";
+import { precisionRecall } from "../metrics/nearest-neighbors.js";
+import {
+  type FindNetworkOptions,
+  fingerprintsOf,
+  type MissingMetric,
+  openNetworks,
+} from "../networks/find-network.node.js";
 import { checkMetrics, GENERATION_METRICS, type GenerationMetric, METRICS, type Metric } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
-import { type EvaluationResult, type MetricValue, thisMachine } from "../results/evaluation-result.js";
-import type { PictureSource } from "../sources/picture-source.js";
+import { type EvaluationResult, type MetricValue, thisMachine } from "../results/evaluation-result.node.js";
+import { nothingUsable, type PictureSource, pictureWarnings, sizeWarnings } from "../sources/picture-source.js";
 import type { FeatureStatistics } from "../statistics/feature-accumulator.js";
-import { nothingUsable, pictureWarnings, sizeWarnings } from "./check-pictures.js";
+import { checkAborted, type RunOptions } from "./chunked-run.node.js";
 import { type ExtractedFeatures, extractFeatures } from "./extract-features.node.js";
 import { createFeatureStore, FEATURE_OF, type Feature, networkOf } from "./feature-plan.js";
-import { fingerprintsOf, type MissingMetric, openNetworks } from "./open-networks.node.js";
-import type { Reference } from "./open-reference.node.js";
-import { planReference, type ReferencePlan } from "./open-reference.node.js";
-import { checkAborted, type RunOptions } from "./progress.js";
+import { planReference, type Reference, type ReferencePlan } from "./open-reference.node.js";
 
 export interface GenerationOptions extends RunOptions {
   readonly samples: PictureSource;

@@ -2,22 +2,30 @@
  * How well an autoencoder gives pictures back: PSNR, SSIM, LPIPS per picture, rFID between the two sets (evaluation.md
  * section 1). Both sides are rounded to 8 bits before any metric sees them.
  */
-import { DataError, type Image, Tensor } from "@dcae/core";
-import { createProgramCache, type Moments, momentsOf, valueSums } from "@dcae/core/internal";
+import { DataError, type Image, imagesToTensor, Tensor, tensorToImages } from "@dcae/core";
+import { weightsFingerprint } from "@dcae/core/checkpoint";
+import { type Autoencoder, createProgramCache, type Moments, momentsOf, valueSums } from "@dcae/core/internal";
 import { closeAll, type Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
-import type { FindNetworkOptions } from "../networks/find-network.node.js";
+import {
+  type FindNetworkOptions,
+  fingerprintsOf,
+  type MissingMetric,
+  type OpenedNetworks,
+  openNetworks,
+} from "../networks/find-network.node.js";
 import { checkMetrics, type Metric, type MetricNetwork, RECONSTRUCTION_METRICS } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
-import { type EvaluationResult, type MetricValue, type PerPicture, thisMachine } from "../results/evaluation-result.js";
-import type { PictureSource } from "../sources/picture-source.js";
-import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
-import { type Batch, type ChunkedRun, evenBatch, runInChunks } from "./chunked-run.js";
+import {
+  type EvaluationResult,
+  type MetricValue,
+  type PerPicture,
+  thisMachine,
+} from "../results/evaluation-result.node.js";
+import { nothingUsable, type PictureSource, pictureWarnings, type Unusable } from "../sources/picture-source.js";
+import { type Batch, type ChunkedRun, evenBatch, type RunOptions, runInChunks } from "./chunked-run.node.js";
 import { computeFeatures, createFeatureStore, MAX_PROGRAMS, networkOfMetric, planFeatures } from "./feature-plan.js";
-import { fingerprintsOf, type MissingMetric, type OpenedNetworks, openNetworks } from "./open-networks.node.js";
 import { computePairMetrics, tooSmall } from "./pair-metrics.js";
-import type { RunOptions } from "./progress.js";
-import { type Reconstructor, reconstructBatch } from "./reconstructor.js";
 
 export interface ReconstructionOptions extends RunOptions {
   readonly source: PictureSource;
@@ -231,4 +239,54 @@ function totalMoments(parts: readonly Tensor[]): (Moments & { readonly count: nu
     }
   }
   return count < 2 ? undefined : { ...momentsOf({ sum, squares, count }), count };
+}
+
+// The model side of a reconstruction run: anything that gives pictures back.
+
+export interface Reconstruction {
+  /** [N, 3, H, W], nominally in [-1, 1]. */
+  readonly pictures: Tensor;
+  /** The latents on the way, for their moments. */
+  readonly latent?: Tensor;
+}
+
+export interface Reconstructor {
+  readonly name: string;
+  /** Changes with the weights; decides whether a stopped run may go on, and says in results what was judged. */
+  readonly fingerprint: string;
+  /** For results, as in "onnxruntime-node cpu". It names all that changes the last digits: a run goes on only with the same. */
+  readonly engine: string;
+  /** What sides of pictures must be multiples of (default 1). */
+  readonly multiple?: number;
+  /** Pictures [N, 3, H, W] in [-1, 1] and back. */
+  reconstruct(pictures: Tensor): Promise<Reconstruction>;
+}
+
+/**
+ * An autoencoder as a reconstructor: deterministic, Gaussians by their mean. The model stays the caller's.
+ */
+export async function autoencoderReconstructor(model: Autoencoder): Promise<Reconstructor> {
+  return {
+    name: model.name,
+    fingerprint: await weightsFingerprint(model.weights),
+    engine: model.engine.name,
+    multiple: model.compression,
+    async reconstruct(pictures) {
+      const latent = await model.encodeLatent(pictures);
+      return { pictures: await model.decode(latent), latent };
+    },
+  };
+}
+
+/** Reconstructions as 8-bit pictures. The batch is filled up to `size`, so that the model needs one program. */
+export async function reconstructBatch(
+  model: Reconstructor,
+  originals: readonly Image[],
+  size: number,
+  protocol: Pick<Protocol, "rounding">,
+): Promise<{ readonly images: Image[]; readonly latent: Tensor | undefined }> {
+  const filled = Array.from({ length: size }, (_, i) => originals[Math.min(i, originals.length - 1)] as Image);
+  const { pictures, latent } = await model.reconstruct(imagesToTensor(filled));
+  const used = pictures.slice([{ stop: originals.length }]);
+  return { images: tensorToImages(used, { rounding: protocol.rounding }), latent };
 }

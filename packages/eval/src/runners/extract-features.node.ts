@@ -4,12 +4,24 @@
  */
 import { createProgramCache } from "@dcae/core/internal";
 import type { Engine } from "@dcae/core/runtime";
-import { type FindNetworkOptions, findNetwork } from "../networks/find-network.node.js";
+import {
+  type FindNetworkOptions,
+  findNetwork,
+  fingerprintsOf,
+  type OpenedNetworks,
+  type UsedNetwork,
+  unverified,
+} from "../networks/find-network.node.js";
 import type { Protocol } from "../protocols/protocol.js";
-import type { PictureSource, Shard } from "../sources/picture-source.js";
+import {
+  nothingUsable,
+  type PictureSource,
+  pictureWarnings,
+  type Shard,
+  type Unusable,
+} from "../sources/picture-source.js";
 import { countWarnings, writeStatistics } from "../statistics/statistics-file.node.js";
-import { nothingUsable, pictureWarnings, type Unusable } from "./check-pictures.js";
-import { DEFAULT_CHUNK, evenBatch, runInChunks } from "./chunked-run.js";
+import { DEFAULT_CHUNK, evenBatch, type RunOptions, runInChunks } from "./chunked-run.node.js";
 import {
   computeFeatures,
   createFeatureStore,
@@ -18,8 +30,6 @@ import {
   MAX_PROGRAMS,
   planFeatures,
 } from "./feature-plan.js";
-import { fingerprintsOf, type OpenedNetworks, type UsedNetwork, unverified } from "./open-networks.node.js";
-import type { RunOptions } from "./progress.js";
 
 interface ExtractOptions extends RunOptions {
   readonly stage: string;

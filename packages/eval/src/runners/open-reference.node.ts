@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { ShapeError } from "@dcae/core";
-import { openNpz } from "../files/npz-reader.node.js";
+import { openNpz } from "../files/npz.node.js";
+import type { MissingMetric } from "../networks/find-network.node.js";
 import { type GenerationMetric, METRICS } from "../protocols/metrics.js";
 import type { Protocol } from "../protocols/protocol.js";
 import { folderSource } from "../sources/folder-source.node.js";
@@ -13,7 +14,6 @@ import { npzSource } from "../sources/npz-source.node.js";
 import type { PictureSource } from "../sources/picture-source.js";
 import type { FeatureStatistics } from "../statistics/feature-accumulator.js";
 import { missingShare, readStatistics, type StatisticsFile } from "../statistics/statistics-file.node.js";
-import type { MissingMetric } from "./open-networks.node.js";
 
 export interface Reference {
   readonly name: string;

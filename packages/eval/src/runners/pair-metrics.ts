@@ -1,11 +1,11 @@
 /** Metrics of picture pairs, batch by batch: PSNR here, SSIM and LPIPS on an engine. */
-import { type Image, psnr, Tensor } from "@dcae/core";
+import { ConfigError, type Image, psnr, Tensor } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
+import { createProgram, createScope, mul, type Program, sub } from "@dcae/core/graph";
 import type { ProgramCache } from "@dcae/core/internal";
-import { lpipsMinSide } from "@dcae/core/nets";
+import { type LpipsOptions, lpips, lpipsMinSide } from "@dcae/core/nets";
 import { SSIM_MIN_SIDE, ssimProgram } from "../metrics/ssim.js";
-import { lpipsProgram } from "../networks/lpips-program.js";
-import { picturesToTensor } from "../networks/pictures.js";
+import { pictureInput, picturesToTensor } from "../networks/pictures.js";
 import type { Protocol } from "../protocols/protocol.js";
 
 /** Which pair metrics to compute; LPIPS needs its weights. */
@@ -66,4 +66,32 @@ export async function computePairMetrics(
     rows.lpips = first(distance as Tensor);
   }
   return rows;
+}
+
+// LPIPS (`@dcae/core/nets`) as a program of 8-bit pictures.
+
+export interface LpipsProgramOptions extends Required<Pick<LpipsOptions, "trunk" | "norm">> {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  /** Widths of the five taps; the published ones by default. */
+  readonly widths?: readonly number[] | undefined;
+}
+
+/**
+ * Inputs `a` and `b`, 8-bit pictures [N, H, W, 3]; output `distance` [N].
+ *
+ * @throws ConfigError when a side is too short for the trunk
+ */
+export function lpipsProgram({ count, height, width, widths, trunk, norm }: LpipsProgramOptions): Program {
+  const minSide = lpipsMinSide(trunk);
+  if (Math.min(height, width) < minSide) {
+    throw new ConfigError(`LPIPS (${trunk}) needs pictures of at least ${minSide} pixels per side`, {
+      hint: `The pictures have ${width}x${height}; leave lpips out of the metrics.`,
+    });
+  }
+  const picture = (name: string) => sub(mul(pictureInput(name, count, height, width), 2 / 255), 1);
+  const options = { trunk, norm, ...(widths === undefined ? {} : { widths }) };
+  const { distance } = lpips(createScope(), picture("a"), picture("b"), options);
+  return createProgram(`lpips (${trunk})`, { distance });
 }

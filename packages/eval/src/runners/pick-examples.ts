@@ -1,10 +1,9 @@
 /** The worst and best reconstructions of a run, made again for a report. */
 import type { Image } from "@dcae/core";
 import { METRICS, type ReconstructionMetric } from "../protocols/metrics.js";
-import type { EvaluationResult, PerPicture } from "../results/evaluation-result.js";
+import type { EvaluationResult, PerPicture } from "../results/evaluation-result.node.js";
 import type { PictureSource } from "../sources/picture-source.js";
-import type { Reconstructor } from "./reconstructor.js";
-import { reconstructBatch } from "./reconstructor.js";
+import { type Reconstructor, reconstructBatch } from "./evaluate-reconstruction.node.js";
 
 export interface Example {
   readonly rank: "worst" | "best";

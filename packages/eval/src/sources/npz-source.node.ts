@@ -4,8 +4,7 @@
  */
 import { createImage, DataError } from "@dcae/core";
 import { DEFAULT_MAX_PIXELS } from "@dcae/core/image";
-import { openNpz } from "../files/npz-reader.node.js";
-import { writeNpz } from "../files/npz-writer.node.js";
+import { openNpz, writeNpz } from "../files/npz.node.js";
 import type { Picture, PictureSource } from "./picture-source.js";
 
 const ARRAY = "arr_0";

@@ -8,14 +8,16 @@ import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { parseJson } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
 import { type Field, FieldError, list, object, oneOf, record, text, whole } from "../files/json-fields.js";
-import { type NpzFile, openNpz } from "../files/npz-reader.node.js";
-import { writeNpz } from "../files/npz-writer.node.js";
+import { type NpzFile, openNpz, writeNpz } from "../files/npz.node.js";
 import type { InceptionPipeline } from "../networks/inception.js";
-import type { Protocol } from "../protocols/protocol.js";
-import { protocolFields } from "../protocols/protocol.js";
+import { type Protocol, protocolFields } from "../protocols/protocol.js";
 import type { Shard } from "../sources/picture-source.js";
-import type { FeatureStatistics } from "./feature-accumulator.js";
-import { createFeatureAccumulator, type FeatureAccumulator, type FeatureSums } from "./feature-accumulator.js";
+import {
+  createFeatureAccumulator,
+  type FeatureAccumulator,
+  type FeatureStatistics,
+  type FeatureSums,
+} from "./feature-accumulator.js";
 
 /** What statistics were made of. */
 export interface StatisticsInfo {

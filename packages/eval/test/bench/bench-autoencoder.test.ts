@@ -4,13 +4,11 @@ import { pathToFileURL } from "node:url";
 import { Tensor } from "@dcae/core/graph";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
-import { benchAutoencoder } from "../../src/bench/bench-autoencoder.node.js";
-import { benchCases } from "../../src/bench/bench-cases.js";
+import { benchAutoencoder, benchCases } from "../../src/bench/bench-autoencoder.node.js";
 import type { BenchEntry, BenchResult } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
-import type { BenchTask } from "../../src/bench/run-bench-case.node.js";
-import { runIsolated } from "../../src/bench/run-bench-case.node.js";
-import { thisMachine } from "../../src/results/evaluation-result.js";
+import { type BenchTask, runIsolated } from "../../src/bench/run-bench-case.node.js";
+import { thisMachine } from "../../src/results/evaluation-result.node.js";
 
 const folder = temporaryFolder();
 

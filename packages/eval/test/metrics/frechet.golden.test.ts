@@ -1,8 +1,7 @@
 import { expectGolden, type GoldenCase } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { frechetDistance } from "../../src/metrics/frechet-distance.js";
-import type { FeatureStatistics } from "../../src/statistics/feature-accumulator.js";
-import { createFeatureAccumulator } from "../../src/statistics/feature-accumulator.js";
+import { createFeatureAccumulator, type FeatureStatistics } from "../../src/statistics/feature-accumulator.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 
 function statisticsOf(golden: GoldenCase, set: 1 | 2): FeatureStatistics {

@@ -3,9 +3,8 @@ import { expectGolden, type GoldenCase } from "@dcae/test-support/golden";
 import { describe, expect, it } from "vitest";
 import { cmmd } from "../../src/metrics/cmmd.js";
 import { inceptionScore, numpyPermutation } from "../../src/metrics/inception-score.js";
-import { neighborAccuracy } from "../../src/metrics/neighbor-accuracy.js";
+import { neighborAccuracy, neighborRadii, precisionRecall } from "../../src/metrics/nearest-neighbors.js";
 import type { VectorSet } from "../../src/metrics/pairwise.js";
-import { neighborRadii, precisionRecall } from "../../src/metrics/precision-recall.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 
 const engine = useEngine();

@@ -8,9 +8,9 @@ import {
   findNetwork,
   inspectNetworks,
   MissingWeightsError,
+  NETWORK_FILES,
   searchFolders,
 } from "../../src/networks/find-network.node.js";
-import { NETWORK_FILES } from "../../src/networks/network-files.js";
 import { goldenJson } from "../support/golden.js";
 
 const folder = temporaryFolder();

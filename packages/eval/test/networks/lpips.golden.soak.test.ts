@@ -8,8 +8,8 @@ import { formulaImage } from "@dcae/test-support/hash-fill";
 import { networkWeights } from "@dcae/test-support/network-weights";
 import { runProgram } from "@dcae/test-support/run-graph";
 import { describe, it } from "vitest";
-import { lpipsProgram } from "../../src/networks/lpips-program.js";
 import { picturesToTensor } from "../../src/networks/pictures.js";
+import { lpipsProgram } from "../../src/runners/pair-metrics.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
 import { named, optionsOf, rows } from "../support/lpips.js";
 

@@ -7,7 +7,7 @@ import { gradients } from "@dcae/test-support/gradients";
 import { runProgram } from "@dcae/test-support/run-graph";
 import { memoryWeights } from "@dcae/test-support/weights";
 import { describe, expect, it } from "vitest";
-import { lpipsProgram } from "../../src/networks/lpips-program.js";
+import { lpipsProgram } from "../../src/runners/pair-metrics.js";
 import { goldenJson, goldenNames, loadGolden } from "../support/golden.js";
 import { inRange, named, optionsOf, rows } from "../support/lpips.js";
 

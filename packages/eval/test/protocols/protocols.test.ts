@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { checkComparable, incomparableBecause, type Measured } from "../../src/protocols/compare-protocols.js";
 import { checkMetrics, METRICS, type Metric, RECONSTRUCTION_METRICS } from "../../src/protocols/metrics.js";
 import { describeProtocol, resolveProtocol } from "../../src/protocols/protocol.js";
+import { checkComparable, incomparableBecause, type Measured } from "../../src/results/compare-results.js";
 
 describe("resolveProtocol", () => {
   it("is the official evaluation unless something is changed", () => {

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { formatResult, formatSeconds } from "../../src/report/format-result.js";
 import { histogram, html, writeReport } from "../../src/report/render-report.js";
-import { type EvaluationResult, thisMachine } from "../../src/results/evaluation-result.js";
+import { type EvaluationResult, thisMachine } from "../../src/results/evaluation-result.node.js";
 import { chooseExamples } from "../../src/runners/pick-examples.js";
 
 const folder = temporaryFolder();

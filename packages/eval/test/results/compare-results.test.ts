@@ -3,7 +3,7 @@ import type { Metric } from "../../src/protocols/metrics.js";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { formatComparison } from "../../src/report/format-result.js";
 import { compareResults } from "../../src/results/compare-results.js";
-import { type EvaluationResult, type MetricValue, thisMachine } from "../../src/results/evaluation-result.js";
+import { type EvaluationResult, type MetricValue, thisMachine } from "../../src/results/evaluation-result.node.js";
 
 const names = ["a.png", "b.png", "c.png", "d.png"];
 

@@ -7,8 +7,13 @@ import { expect, it } from "vitest";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { formatComparison, formatResult } from "../../src/report/format-result.js";
 import { compareResults } from "../../src/results/compare-results.js";
-import { type EvaluationResult, thisMachine } from "../../src/results/evaluation-result.js";
-import { readResult, stringifyResult, writeResult } from "../../src/results/result-file.node.js";
+import {
+  type EvaluationResult,
+  readResult,
+  stringifyResult,
+  thisMachine,
+  writeResult,
+} from "../../src/results/evaluation-result.node.js";
 
 const folder = temporaryFolder();
 const path = join(folder, "result.json");

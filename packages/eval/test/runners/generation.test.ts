@@ -6,7 +6,7 @@ import { formulaImage } from "@dcae/test-support/hash-fill";
 import { writeNetworks } from "@dcae/test-support/network-weights";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
-import { writeNpz } from "../../src/files/npz-writer.node.js";
+import { writeNpz } from "../../src/files/npz.node.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { evaluateGeneration, type GenerationOptions } from "../../src/runners/evaluate-generation.node.js";

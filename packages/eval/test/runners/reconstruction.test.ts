@@ -10,10 +10,13 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { ssim } from "../../src/metrics/ssim.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
-import { readResult, writeResult } from "../../src/results/result-file.node.js";
-import { evaluateReconstruction, type ReconstructionOptions } from "../../src/runners/evaluate-reconstruction.node.js";
+import { readResult, writeResult } from "../../src/results/evaluation-result.node.js";
+import {
+  evaluateReconstruction,
+  type ReconstructionOptions,
+  type Reconstructor,
+} from "../../src/runners/evaluate-reconstruction.node.js";
 import { makeExamples } from "../../src/runners/pick-examples.js";
-import type { Reconstructor } from "../../src/runners/reconstructor.js";
 import { folderSource } from "../../src/sources/folder-source.node.js";
 import { formulaPictures, writePictures } from "../support/picture-folder.js";
 

@@ -4,13 +4,11 @@ import { type Image, Tensor } from "@dcae/core";
 import { formulaImage } from "@dcae/test-support/hash-fill";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
-import { openNpz } from "../../src/files/npz-reader.node.js";
-import { writeNpz } from "../../src/files/npz-writer.node.js";
+import { openNpz, writeNpz } from "../../src/files/npz.node.js";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
 import { folderSource } from "../../src/sources/folder-source.node.js";
 import { npzSource, writePictures } from "../../src/sources/npz-source.node.js";
-import type { PictureSource } from "../../src/sources/picture-source.js";
-import { memorySource } from "../../src/sources/picture-source.js";
+import { memorySource, type PictureSource } from "../../src/sources/picture-source.js";
 import { goldenJson, goldenPath } from "../support/golden.js";
 import { formulaPictures, writePictures as writeFiles } from "../support/picture-folder.js";
 

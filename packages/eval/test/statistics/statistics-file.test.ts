@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { DataError, Tensor } from "@dcae/core";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
-import { writeNpz } from "../../src/files/npz-writer.node.js";
+import { writeNpz } from "../../src/files/npz.node.js";
 import { PROTOCOLS } from "../../src/protocols/protocol.js";
 import { createFeatureAccumulator } from "../../src/statistics/feature-accumulator.js";
 import { mergeStatistics, readStatistics, writeStatistics } from "../../src/statistics/statistics-file.node.js";
