@@ -41,12 +41,10 @@ export { createRandom, philox4x32, type Random, streamNumber, type Words2, type 
 export { cpuComposites, fastShuffles, type OptimizeOptions, optimize } from "./rewrite/optimize.js";
 export {
   type ActivationRanges,
-  beforeQuantization,
   type ConvRanges,
   gridOf,
   mergeRanges,
   quantizeConvolutions,
-  RANGES_OUTPUT,
   type Range,
   toInt8,
   withRanges,
