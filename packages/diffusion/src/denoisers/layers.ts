@@ -45,7 +45,7 @@ export function fanInUniform(fanIn: number): Initializer {
 
 // A linear layer under PyTorch's names: weight [out, in], bias [out], y = x W^T + b.
 
-export interface LinearOptions {
+interface LinearOptions {
   /** Of the weight. */
   readonly init: Initializer;
   readonly bias?: boolean;
@@ -85,7 +85,7 @@ export function modulate(x: Value, shift: Value, scale: Value, eps: number): Val
 //
 // One linear layer gives q, k and v, each as wide as the tokens and then cut into heads.
 
-export interface AttentionOptions {
+interface AttentionOptions {
   readonly heads: number;
   /** Whether q, k and v have biases. */
   readonly qkvBias: boolean;
@@ -110,7 +110,7 @@ export function selfAttention(scope: Scope, x: Value, options: AttentionOptions)
 // Latents to tokens and back (ViT; diffusion.md sections 3 and 4). The embedding is a convolution. On the way back a token's features are
 // (row in patch, column in patch, channel) with the channel fastest, unlike the layout of the convolution's weight.
 
-export interface PatchEmbedOptions {
+interface PatchEmbedOptions {
   readonly width: number;
   readonly patchSize: number;
   /** Kernel if it is larger than the patch; padded by half of it. */

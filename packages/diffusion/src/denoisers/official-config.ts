@@ -118,7 +118,7 @@ const usualScheduler: Readonly<Record<ArchitectureName, TrainScheduler>> = {
 };
 
 /** The sampler that goes with an objective. */
-export const usualSampler = {
+const usualSampler = {
   DPM_Solver: "DPM_Solver",
   GaussianDiffusion: "GaussianDiffusion",
   SiTSampler: "ODE_dopri5",
@@ -170,7 +170,7 @@ function readNetwork(reader: ConfigReader, name: ArchitectureName, { trainSchedu
 }
 
 /** @throws ConfigError for sizes that don't divide */
-export function checkDenoiserConfig(config: DenoiserConfig, source = "model"): void {
+function checkDenoiserConfig(config: DenoiserConfig, source = "model"): void {
   const require = (fits: boolean, problem: string) => {
     if (!fits) throw new ConfigError(`${source}: ${problem}`);
   };
@@ -260,7 +260,7 @@ function ownKeys(config: DenoiserConfig): Readonly<Record<string, unknown>> {
 // Reads the fields of a configuration that comes from a stranger: every key is known, of its type, and used.
 
 /** One field after the other; `done` refuses what was not asked for. */
-export interface ConfigReader {
+interface ConfigReader {
   /** An integer of at least `low`. */
   integer(key: string, fallback: number | undefined, low?: number): number;
   /** A finite number in [low, high]. */

@@ -7,7 +7,7 @@ import type { LatentItem } from "./latent-manifest.js";
 import type { PictureSet } from "./picture-folder.node.js";
 import type { SkippedPictures } from "./skipped-pictures.node.js";
 
-export interface PictureEncoding {
+interface PictureEncoding {
   readonly autoencoder: Autoencoder;
   readonly pictures: PictureSet;
   /** Side of the pictures. */
@@ -27,7 +27,7 @@ export interface PictureEncoding {
 /** The latents of some pictures, and of the mirrored ones. */
 export type EncodePictures = (items: readonly Pick<LatentItem, "picture" | "mirrored">[]) => Promise<EncodedPictures>;
 
-export interface EncodedPictures {
+interface EncodedPictures {
   /** [n, C, S, S] of the n items that could be read, not scaled; undefined where none could. */
   readonly latents: Tensor | undefined;
   readonly skipped: SkippedPictures;
@@ -125,7 +125,7 @@ const MEASURED_PICTURES = 256;
 /** As many as published factors have. */
 const DIGITS = 4;
 
-export interface MeasureOptions {
+interface MeasureOptions {
   /** The model's, subtracted from latents before they are scaled. */
   readonly shift: number;
   readonly batchSize: number;

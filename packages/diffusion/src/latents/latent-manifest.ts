@@ -68,7 +68,7 @@ export function shardCount(manifest: LatentManifest): number {
 }
 
 /** First latent of a shard, and the one after its last. */
-export function shardRange(manifest: LatentManifest, shard: number): readonly [start: number, stop: number] {
+function shardRange(manifest: LatentManifest, shard: number): readonly [start: number, stop: number] {
   const start = shard * manifest.shardSize;
   return [start, Math.min(start + manifest.shardSize, latentCount(manifest))];
 }
@@ -81,7 +81,7 @@ export interface LatentItem {
 }
 
 /** What latent number `index` is made from. */
-export function latentItem(manifest: LatentManifest, index: number): LatentItem {
+function latentItem(manifest: LatentManifest, index: number): LatentItem {
   const copies = manifest.mirrored ? 2 : 1;
   const picture = manifest.pictures[Math.floor(index / copies)] as string;
   const label = manifest.classes.indexOf(picture.slice(0, picture.indexOf("/")));

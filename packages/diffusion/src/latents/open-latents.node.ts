@@ -62,7 +62,7 @@ export async function openNpyLatent(path: string, shape: readonly number[]): Pro
 }
 
 /** Opens a folder without manifest, as the reference writes it; the first array says the shape. */
-export async function openReferenceLatents(folder: string): Promise<LatentDataset> {
+async function openReferenceLatents(folder: string): Promise<LatentDataset> {
   const { classes, files } = await listClassFolders(folder, [".npy"]);
   const first = join(folder, files[0] as string);
   const { shape } = await readNpyFile(first);
@@ -78,7 +78,7 @@ export async function openReferenceLatents(folder: string): Promise<LatentDatase
 }
 
 /** Opens a folder whose manifest says what there must be, but for pictures that were left out. */
-export async function openNpyLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
+async function openNpyLatents(folder: string, manifest: LatentManifest): Promise<LatentDataset> {
   const files: string[] = [];
   for (let unit = 0; unit < shardCount(manifest); unit++) {
     files.push(...unitItems(manifest, unit, await readSkipped(folder, manifest, unit)).map(npyName));

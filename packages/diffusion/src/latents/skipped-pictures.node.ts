@@ -11,7 +11,7 @@ import { type LatentManifest, shardCount, unitItems } from "./latent-manifest.js
 /** Why each picture was left out, by `<class>/<name>`. */
 export type SkippedPictures = ReadonlyMap<string, string>;
 
-export function skippedName(unit: number): string {
+function skippedName(unit: number): string {
   return `skipped-${String(unit).padStart(6, "0")}.json`;
 }
 

@@ -23,7 +23,7 @@ const REGRESSION_INPUTS = [
 ] as const;
 
 /** The numbers of one sample. */
-export interface RegressionPoint {
+interface RegressionPoint {
   /** What the model is fed. */
   readonly time: number;
   readonly signal: number;
@@ -38,7 +38,7 @@ export interface RegressionPoint {
   readonly weight?: number;
 }
 
-export interface Regression {
+interface Regression {
   readonly name: string;
   readonly sampleTimes: Objective["sampleTimes"];
   /** The numbers at one time. */
@@ -46,7 +46,7 @@ export interface Regression {
 }
 
 /** An objective from its numbers. */
-export function regressionObjective({ name, sampleTimes, at }: Regression): Objective {
+function regressionObjective({ name, sampleTimes, at }: Regression): Objective {
   return {
     name,
     inputs: REGRESSION_INPUTS,

@@ -137,7 +137,7 @@ export function weightsBelow(weights: Weights, prefix: string): Weights {
 }
 
 /** Prefixes under which the file holds a denoiser, the one to use first. */
-export function denoiserPrefixes(names: Iterable<string>): string[] {
+function denoiserPrefixes(names: Iterable<string>): string[] {
   const prefixes = [...names].flatMap((name) =>
     MARKERS.filter((marker) => name === marker || name.endsWith(`.${marker}`)).map((marker) =>
       name.slice(0, name.length - marker.length),

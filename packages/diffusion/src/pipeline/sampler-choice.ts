@@ -80,7 +80,7 @@ function adaptive(steps: number | undefined): Sampler {
 }
 
 /** The name of the sampler that a recipe was published with. */
-export function publishedSampler({ evalScheduler, trainScheduler }: Recipe): SamplerName {
+function publishedSampler({ evalScheduler, trainScheduler }: Recipe): SamplerName {
   const byScheduler: Readonly<Record<Recipe["evalScheduler"], SamplerName>> = {
     DPM_Solver: "dpm-solver++",
     GaussianDiffusion: "ddpm",

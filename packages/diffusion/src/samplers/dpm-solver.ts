@@ -161,9 +161,9 @@ export function plannedSteps(
 // only changes signs. `sign` is +1 for noise and -1 for data throughout.
 
 /** The model in the form that the solver integrates: noise or data at a state and time. */
-export type Prediction = (x: Float32Array, t: number) => Promise<Float32Array>;
+type Prediction = (x: Float32Array, t: number) => Promise<Float32Array>;
 
-export interface SingleStepRule {
+interface SingleStepRule {
   readonly schedule: NoiseSchedule;
   readonly predict: "noise" | "data";
   /** How derivatives are formed from differences. */
@@ -171,18 +171,18 @@ export interface SingleStepRule {
 }
 
 /** Positions of the inner evaluations in lambda, as shares of the step. */
-export interface InnerPositions {
+interface InnerPositions {
   readonly r1: number;
   readonly r2: number;
 }
 
 /** Thirds for order 3, halves for order 2. */
-export function defaultPositions(order: number): InnerPositions {
+function defaultPositions(order: number): InnerPositions {
   return order === 3 ? { r1: 1 / 3, r2: 2 / 3 } : { r1: 1 / 2, r2: 0 };
 }
 
 /** State at t from the state x at s. */
-export async function dpmSingleStep(
+async function dpmSingleStep(
   rule: SingleStepRule,
   prediction: Prediction,
   order: number,
@@ -240,7 +240,7 @@ const FIRST_STEP = 0.05;
 const SAFETY = 0.9;
 const TIME_TOLERANCE = 1e-5;
 
-export interface DpmAdaptiveSettings {
+interface DpmAdaptiveSettings {
   readonly rule: SingleStepRule;
   readonly order: number;
   readonly startTime: number;
@@ -255,7 +255,7 @@ export interface DpmAdaptiveSettings {
 }
 
 /** The state at the end time. @throws DataError where no step size will do */
-export async function dpmAdaptive(
+async function dpmAdaptive(
   settings: DpmAdaptiveSettings,
   prediction: Prediction,
   trajectory: Trajectory,

@@ -14,7 +14,7 @@ export interface SolverPoint {
   readonly modelTime: number;
 }
 
-export interface MultistepRule {
+interface MultistepRule {
   readonly solver: "dpm" | "unipc";
   readonly predict: "noise" | "data";
   /** Order of each step, as far as earlier evaluations allow. */

@@ -154,7 +154,7 @@ export function combine(...terms: readonly Term[]): Float32Array {
 /** Steps that were tried, taken or not: far more than a smooth model needs. */
 export const MAX_ATTEMPTS = 10_000;
 
-export interface StepControl {
+interface StepControl {
   readonly absoluteTolerance: number;
   readonly relativeTolerance: number;
   /** Steps that may be tried, taken or not. */
@@ -177,7 +177,7 @@ export function checkStepControl(
 }
 
 /** One attempt after the other. */
-export interface AttemptCounter {
+interface AttemptCounter {
   /**
    * Call it before a step.
    *

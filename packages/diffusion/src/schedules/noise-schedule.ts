@@ -68,7 +68,7 @@ function interpolate(xs: ArrayLike<number>, ys: ArrayLike<number>, x: number): n
  *
  * The table is rounded to float32 where the reference keeps it so; interpolation is in double.
  */
-export function discreteNoiseSchedule(betas: Float64Array): NoiseSchedule {
+function discreteNoiseSchedule(betas: Float64Array): NoiseSchedule {
   const steps = betas.length;
   let sum = 0;
   const table = Float32Array.from(betas, (beta) => {
