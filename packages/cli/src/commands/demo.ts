@@ -67,10 +67,9 @@ export function demoCommand(io: CliIo): Command {
 async function demo({ out, seed, size, scene }: DemoFlags, io: CliIo): Promise<void> {
   await outputKind(out, ["folder"]);
   const classes = scene === undefined ? SCENE_CLASSES : [scene];
-  const folder = bundledModelPath();
-  const weights = await stat(join(folder, "model.safetensors"));
+  const weights = await stat(join(bundledModelPath(), "model.safetensors"));
   await withLoaded(
-    () => loadAutoencoder(folder, { device: "cpu" }),
+    () => loadAutoencoder(BUNDLED_MODEL, { device: "cpu" }),
     io,
     async (model) => {
       const multiple = model.compression;

@@ -5,7 +5,7 @@ import { dtypeKind } from "@dcae/core/graph";
 import { unlessAborted } from "@dcae/core/internal";
 import { closeAll } from "@dcae/core/runtime";
 import { openDenoiser } from "@dcae/diffusion";
-import { denoiserSource, loadDenoiser } from "@dcae/diffusion/internal";
+import { loadDenoiser } from "@dcae/diffusion/internal";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { writeArrayFile } from "../files/array-file.js";
@@ -48,7 +48,7 @@ async function denoise(flags: DenoiseFlags, io: CliIo): Promise<void> {
   const x = await readArray("--x", flags.x, "float", 4);
   const t = await readArray("--t", flags.t, "float", 1);
   const labels = flags.labels === undefined ? undefined : await readArray("--labels", flags.labels, "int", 1);
-  const opened = await openDenoiser(await denoiserSource(model), await denoiserOptions(flags, io));
+  const opened = await openDenoiser(model, await denoiserOptions(flags, io));
   const closers = [() => opened.weights.close()];
   try {
     const engine = await createEngine({ device, dtype, ...(threads === undefined ? {} : { threads }) });

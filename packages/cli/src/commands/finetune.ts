@@ -8,7 +8,7 @@ import type { DcAeDescription } from "@dcae/train/internal";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
-import { addHubOptions, type HubFlags, modelOption, modelSource, openModel } from "../options/model-options.js";
+import { addHubOptions, checkPlace, type HubFlags, modelOption, openModel } from "../options/model-options.js";
 import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
 import { applyFlags, type Chosen, fileOfRun, parseSources } from "../training/choose-training.js";
 import { runTraining } from "../training/run-training.js";
@@ -116,15 +116,15 @@ async function makeTraining(name: string, flags: FinetuneFlags, io: CliIo): Prom
   if (data === undefined) {
     throw new UsageError("give --data: pictures to fine-tune on", { hint: 'Use "synthetic" for drawn scenes.' });
   }
-  const source = await modelSource(name, flags);
-  const model = await describe(name, source, flags, io);
+  await checkPlace(name, flags);
+  const model = await describe(name, flags, io);
   const place = {
     ...(revision === undefined ? {} : { revision }),
     ...(subfolder === undefined ? {} : { subfolder }),
   };
   const config = finetuneConfig({
     name: `finetune-${runName(name)}`,
-    init: Object.keys(place).length === 0 ? source : { model: source, ...place },
+    init: Object.keys(place).length === 0 ? name : { model: name, ...place },
     model: model.preset ?? model.config,
     architecture: model.config,
     data: { sources: await parseSources(data) },
@@ -140,9 +140,9 @@ async function makeTraining(name: string, flags: FinetuneFlags, io: CliIo): Prom
 }
 
 /** What the model is; of a published one that isn't here yet, without downloading it. */
-async function describe(name: string, source: string, flags: HubFlags, io: CliIo): Promise<DcAeDescription> {
+async function describe(name: string, flags: HubFlags, io: CliIo): Promise<DcAeDescription> {
   const isLocal = (await stat(name).catch(() => undefined)) !== undefined;
-  const preset = isLocal || flags.config !== undefined ? undefined : findPreset(source);
+  const preset = isLocal || flags.config !== undefined ? undefined : findPreset(name);
   const model = preset === undefined ? await inspect(name, flags, io) : describePreset(preset);
   return rethrowAs(UsageError, "", () =>
     requireFamily(model, "dc-ae", `--model ${name}`, "Only DC-AE is trained here."),

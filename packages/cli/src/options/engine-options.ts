@@ -25,7 +25,7 @@ import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { type ListedFile, listFiles } from "../files/paths.js";
-import { type ModelFlags, modelSource, openOptions } from "./model-options.js";
+import { checkPlace, type ModelFlags, openOptions } from "./model-options.js";
 import { parseCount } from "./parse-values.js";
 
 export type Model = PretrainedAutoencoder;
@@ -194,8 +194,8 @@ export async function withModelAs<T>(
     ...(programCache === undefined ? {} : { programCache }),
   };
   io.progress.show({ label: "loading", done: 0, total: 1, detail: flags.model });
-  const source = await modelSource(flags.model, flags);
-  return withLoaded(() => loadAutoencoder(source, options), io, work);
+  await checkPlace(flags.model, flags);
+  return withLoaded(() => loadAutoencoder(flags.model, options), io, work);
 }
 
 /** The side of calibration pictures: that of the scenes that are drawn where none are given. */

@@ -1,6 +1,6 @@
 /** The options that choose a model, configurations from files, and opening it. */
 import { stat } from "node:fs/promises";
-import { bundledModelPath, CheckpointError, ConfigError, DataError } from "@dcae/core";
+import { CheckpointError, ConfigError, DataError } from "@dcae/core";
 import { parseModelConfig, readSmallFile } from "@dcae/core/checkpoint";
 import { rethrowAs } from "@dcae/core/graph";
 import { BUNDLED_MODEL, type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
@@ -11,7 +11,6 @@ import {
   type ModelDescription,
   type Preset,
   parseOfficialConfig,
-  presetHubId,
   readModelConfig,
   resolveDcAeConfig,
 } from "@dcae/core/models";
@@ -90,28 +89,14 @@ export function presetOf(option: string, name: string): Preset {
 }
 
 /**
- * What a user calls a model as `openCheckpoint` takes it: names of published models become their repository.
+ * Checks options about the hub. `--offline` may stay: that no request is made is true of local models.
  *
- * @throws UsageError for options about the hub with a model that isn't there
+ * @throws UsageError for those that have no effect on a model that is on this machine
  */
-export async function modelSource(name: string, flags: HubFlags): Promise<string> {
+export async function checkPlace(name: string, { revision, cacheDir, subfolder }: HubFlags): Promise<void> {
   const status = await stat(name).catch(() => undefined);
-  if (status !== undefined) {
-    checkLocal(name, status.isFile(), flags);
-    return name;
-  }
-  if (/[/\\]/.test(name)) return name;
-  if (name === BUNDLED_MODEL) {
-    checkLocal(name, false, flags);
-    return bundledModelPath();
-  }
-  // A single word that isn't on disk can only be a published model's name.
-  const preset = rethrowAs(DataError, `${name}: no such file or folder, and `, () => getPreset(name));
-  return presetHubId(preset, name.toLowerCase().endsWith("-diffusers") ? "diffusers" : undefined);
-}
-
-/** `--offline` may stay: that no request is made is true of local models. */
-function checkLocal(name: string, isFile: boolean, { revision, cacheDir, subfolder }: HubFlags): void {
+  if (status === undefined && name !== BUNDLED_MODEL) return;
+  const isFile = status?.isFile() ?? false;
   const useless =
     revision !== undefined
       ? "--revision"
@@ -127,7 +112,8 @@ function checkLocal(name: string, isFile: boolean, { revision, cacheDir, subfold
 /** Opens the checkpoint without an engine. Close its `weights`. */
 export async function openModel(model: string, flags: HubFlags, io: CliIo): Promise<Checkpoint> {
   try {
-    return await openCheckpoint(await modelSource(model, flags), await openOptions(flags, io));
+    await checkPlace(model, flags);
+    return await openCheckpoint(model, await openOptions(flags, io));
   } finally {
     io.progress.clear();
   }

@@ -12,19 +12,12 @@ import {
   type SampleOptions,
   type SamplerName,
 } from "@dcae/diffusion";
-import {
-  BUNDLED_DENOISER,
-  type ChosenLabel,
-  chooseLabels,
-  denoiserSource,
-  NULL_CLASS,
-  nullLabel,
-} from "@dcae/diffusion/internal";
+import { BUNDLED_DENOISER, type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel } from "@dcae/diffusion/internal";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { type EngineFlags, parseForm } from "./engine-options.js";
-import { type HubFlags, hubOptions, modelSource } from "./model-options.js";
+import { type HubFlags, hubOptions } from "./model-options.js";
 import {
   parseCount,
   parseInterval,
@@ -166,12 +159,11 @@ async function openPipeline(
     device,
     form,
     ...(threads === undefined ? {} : { threads }),
-    autoencoder: latentsOnly ? null : autoencoder === undefined ? undefined : await modelSource(autoencoder, {}),
+    autoencoder: latentsOnly ? null : autoencoder,
     scalingFactor,
     shiftFactor,
   };
-  const source = await denoiserSource(flags.model);
-  return unlessAborted(ClassConditionalPipeline.fromPretrained(source, options), io.signal);
+  return unlessAborted(ClassConditionalPipeline.fromPretrained(flags.model, options), io.signal);
 }
 
 /** Loads a pipeline, lets `work` use it, and frees it. */

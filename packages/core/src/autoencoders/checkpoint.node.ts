@@ -4,7 +4,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { planWeights, unmapWeights } from "../checkpoint/names/weight-plan.js";
-import { type OpenedModelFiles, openModel, type ResolveModelOptions } from "../checkpoint/open-model.node.js";
+import { openModel, openModelUrls, type ResolveModelOptions } from "../checkpoint/open-model.node.js";
+import { type ModelSource, nameOfSource, type OpenedModel } from "../checkpoint/opened-model.js";
 import { writeShardedFiles } from "../checkpoint/safetensors/file.node.js";
 import type { WriteProgress } from "../checkpoint/safetensors/writer.js";
 import type { WeightEntry, Weights } from "../checkpoint/weights.js";
@@ -12,7 +13,13 @@ import { ConfigError } from "../errors.js";
 import { type DType, dtypeKind } from "../graph/dtype.js";
 import { familyOf, type WeightFormat } from "../models/families.js";
 import { CHECKPOINT_FORMATS, type CheckpointFormat, type CheckpointLayout } from "../models/family.js";
-import { checkpointFormats, type ModelDescription, toModelConfigFile } from "../models/model-description.js";
+import {
+  BUNDLED_MODEL,
+  checkpointFormats,
+  type ModelDescription,
+  namedRepository,
+  toModelConfigFile,
+} from "../models/model-description.js";
 import { modelParameters } from "../models/model-programs.js";
 import { failClosed } from "../runtime/close-all.js";
 import { type Checkpoint, type CheckpointOptions, checkOpened } from "./pretrained.js";
@@ -22,10 +29,16 @@ export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
   readonly onNotice?: ((notice: string) => void) | undefined;
 }
 
+/** Autoencoders that have names of one word: the one that the package carries, and published ones. */
+const namedAutoencoder = (word: string) => (word === BUNDLED_MODEL ? bundledModelPath() : namedRepository(word));
+
 /** Opens the files and passes on what the user should know. */
-export async function openFiles(idOrPath: string, options: OpenOptions): Promise<OpenedModelFiles> {
+export async function openFiles(source: ModelSource, options: OpenOptions): Promise<OpenedModel> {
   const { onNotice = (notice) => process.emitWarning(notice) } = options;
-  const opened = await openModel(idOrPath, options);
+  const name = nameOfSource(source);
+  const opened = await (typeof source === "string"
+    ? openModel(name, options, namedAutoencoder)
+    : openModelUrls(source, options));
   try {
     if (opened.notice !== undefined) onNotice(opened.notice);
     return opened;
@@ -37,23 +50,18 @@ export async function openFiles(idOrPath: string, options: OpenOptions): Promise
 /**
  * Opens a checkpoint; its arrays are read later, one by one.
  *
- * @param idOrPath a repository of the Hugging Face hub ("mit-han-lab/dc-ae-f64c128-in-1.0"), a folder, or a weight file
+ * @param source a repository of the Hugging Face hub ("mit-han-lab/dc-ae-f64c128-in-1.0"), a folder, a weight file, the name of a
+ *   published model, "small-f32" (which the package carries), or the URLs of a model's files
  * @throws CheckpointError listing the tensors that lack, are too many or have another shape, or saying which file can't be
  *   had; ConfigError for unusable configurations and options
  */
-export async function openCheckpoint(idOrPath: string, options: OpenOptions = {}): Promise<Checkpoint> {
-  return checkOpened(await openFiles(idOrPath, options), options);
+export async function openCheckpoint(source: ModelSource, options: OpenOptions = {}): Promise<Checkpoint> {
+  return checkOpened(await openFiles(source, options), options);
 }
 
-// The small autoencoder that the package carries: a DC-AE f32 with 32 channels and 4.6 million parameters, trained by this
-// project (recipe "small-f32" of @dcae/train), for first tries, tests and demos without a network.
-
-/** What the bundled model is called wherever a model can be named. */
-export const BUNDLED_MODEL = "small-f32";
-
 /**
- * The folder of the bundled model, an official-format checkpoint in float16, as `openCheckpoint` and
- * `AutoencoderDC.fromPretrained` take it.
+ * The folder of the bundled model, an official-format checkpoint in float16. `AutoencoderDC.fromPretrained` and whatever else opens
+ * models know it as "small-f32".
  */
 export function bundledModelPath(): string {
   // By the package's own name: sources and bundles lie at different depths below it.

@@ -1,8 +1,10 @@
 /** The public autoencoder classes for browsers: weights come by fetch, sessions from onnxruntime-web. */
 import { fetchModel } from "../checkpoint/hub/fetch-model.js";
-import type { FetchModelOptions } from "../checkpoint/opened-model.js";
+import type { FetchModelOptions, ModelSource, OpenedModel } from "../checkpoint/opened-model.js";
+import { ConfigError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Kind } from "../models/families.js";
+import { BUNDLED_MODEL, namedRepository } from "../models/model-description.js";
 import { tinyFromUnitRange, tinyToUnitRange } from "../models/tiny/tiny-config.js";
 import { createEngine, type WebEngineOptions } from "../runtime/create-engine.browser.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
@@ -10,35 +12,44 @@ import { loadParts, type Platform, type PretrainedOptions } from "./pretrained.j
 
 export interface WebLoadOptions extends FetchModelOptions, PretrainedOptions, WebEngineOptions {}
 
+/** Opens what a name or URLs stand for. The bundled model's files have the addresses that the page's bundler gives them. */
+async function open(source: ModelSource, options: FetchModelOptions): Promise<OpenedModel> {
+  if (source !== BUNDLED_MODEL) return fetchModel(source, options, namedRepository);
+  throw new ConfigError(`${BUNDLED_MODEL}: in browsers its files are found by their URLs`, {
+    hint: `Pass smallF32 instead of the name: import { smallF32 } from "@dcae/core/${BUNDLED_MODEL}".`,
+  });
+}
+
 const BROWSER: Platform<WebLoadOptions> = {
-  open: fetchModel,
+  open,
   createEngine: (_checkpoint, options) => createEngine(options),
 };
 
 /** The Deep Compression Autoencoder. Dispose it when done. */
 export class AutoencoderDC extends Autoencoder<"dc-ae"> {
   /**
-   * @param idOrUrl a repository of the Hugging Face hub, the URL of a folder or of a `.safetensors` file
+   * @param source `smallF32` of `@dcae/core/small-f32`, which the package carries, or the URLs of another model's files; the name of a
+   *   published model ("dc-ae-f32c32-in-1.0"); a repository of the Hugging Face hub; the URL of a folder or of a `.safetensors` file
    * @throws ConfigError when it is no DC-AE, CheckpointError when the files can't be had or don't fit
    */
-  static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderDC> {
-    return new AutoencoderDC(await loadParts(BROWSER, idOrUrl, options, "dc-ae"));
+  static async fromPretrained(source: ModelSource, options: WebLoadOptions = {}): Promise<AutoencoderDC> {
+    return new AutoencoderDC(await loadParts(BROWSER, source, options, "dc-ae"));
   }
 }
 
 /** The baseline SD-VAE. Dispose it when done. */
 export class AutoencoderKL extends Autoencoder<"sd-vae"> {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderKL checkpoints. */
-  static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderKL> {
-    return new AutoencoderKL(await loadParts(BROWSER, idOrUrl, options, "sd-vae"));
+  static async fromPretrained(source: ModelSource, options: WebLoadOptions = {}): Promise<AutoencoderKL> {
+    return new AutoencoderKL(await loadParts(BROWSER, source, options, "sd-vae"));
   }
 }
 
 /** A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done. */
 export class AutoencoderTiny extends Autoencoder<"tiny"> {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderTiny checkpoints; the URL may be that of one half's original file. */
-  static async fromPretrained(idOrUrl: string, options: WebLoadOptions = {}): Promise<AutoencoderTiny> {
-    return new AutoencoderTiny(await loadParts(BROWSER, idOrUrl, options, "tiny"));
+  static async fromPretrained(source: ModelSource, options: WebLoadOptions = {}): Promise<AutoencoderTiny> {
+    return new AutoencoderTiny(await loadParts(BROWSER, source, options, "tiny"));
   }
 
   /** Latents [N, L, h, w] as values of pictures, in [0, 1], to keep them in files of 8 bits. diffusers' `scale_latents`. */
@@ -63,8 +74,11 @@ const CLASSES = {
 export type PretrainedAutoencoder = InstanceType<(typeof CLASSES)[Kind]>;
 
 /** Loads an autoencoder of any family; `kind` tells which. */
-export async function loadAutoencoder(idOrUrl: string, options: WebLoadOptions = {}): Promise<PretrainedAutoencoder> {
-  const parts = await loadParts(BROWSER, idOrUrl, options);
+export async function loadAutoencoder(
+  source: ModelSource,
+  options: WebLoadOptions = {},
+): Promise<PretrainedAutoencoder> {
+  const parts = await loadParts(BROWSER, source, options);
   const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => PretrainedAutoencoder;
   return new Class(parts);
 }

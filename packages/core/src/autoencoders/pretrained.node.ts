@@ -2,6 +2,7 @@
  * The public autoencoder classes for Node: the autoencoder of autoencoder.ts, loaded from the hub or a folder, run by
  * onnxruntime-node, saved and exported.
  */
+import type { ModelSource } from "../checkpoint/opened-model.js";
 import { ConfigError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Kind } from "../models/families.js";
@@ -58,21 +59,22 @@ export class AutoencoderDC extends NodeAutoencoder<"dc-ae"> {
   /**
    * Loads a model and starts its engine.
    *
-   * @param idOrPath a repository of the Hugging Face hub (official or `-diffusers` layout), a folder, or a weight file;
-   *   folders and files need no network
+   * @param source "small-f32", which the package carries; the name of a published model ("dc-ae-f32c32-in-1.0"); a repository of the
+   *   Hugging Face hub (official or `-diffusers` layout); a folder or a weight file; or the URLs of a model's files. Only published
+   *   models need a network, when they are loaded first
    * @throws ConfigError when it is no DC-AE, CheckpointError when the weights don't fit, EngineError when the device can't
    *   be used, DataError when files can't be had
    */
-  static async fromPretrained(idOrPath: string, options: LoadOptions = {}): Promise<AutoencoderDC> {
-    return new AutoencoderDC(await loadParts(NODE, idOrPath, options, "dc-ae"));
+  static async fromPretrained(source: ModelSource, options: LoadOptions = {}): Promise<AutoencoderDC> {
+    return new AutoencoderDC(await loadParts(NODE, source, options, "dc-ae"));
   }
 }
 
 /** The baseline SD-VAE. Dispose it when done. */
 export class AutoencoderKL extends NodeAutoencoder<"sd-vae"> {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderKL checkpoints (diffusers, 2022 names included, and LDM). */
-  static async fromPretrained(idOrPath: string, options: LoadOptions = {}): Promise<AutoencoderKL> {
-    return new AutoencoderKL(await loadParts(NODE, idOrPath, options, "sd-vae"));
+  static async fromPretrained(source: ModelSource, options: LoadOptions = {}): Promise<AutoencoderKL> {
+    return new AutoencoderKL(await loadParts(NODE, source, options, "sd-vae"));
   }
 }
 
@@ -81,11 +83,11 @@ export class AutoencoderTiny extends NodeAutoencoder<"tiny"> {
   /**
    * As `AutoencoderDC.fromPretrained`, for AutoencoderTiny checkpoints (diffusers) and the original files.
    *
-   * @param idOrPath besides: an original file (`taesd_decoder.pth`), which holds one half, or what stands before `_encoder` and
+   * @param source besides: an original file (`taesd_decoder.pth`), which holds one half, or what stands before `_encoder` and
    *   `_decoder` in the names of two (`models/taesd`)
    */
-  static async fromPretrained(idOrPath: string, options: LoadOptions = {}): Promise<AutoencoderTiny> {
-    return new AutoencoderTiny(await loadParts(NODE, idOrPath, options, "tiny"));
+  static async fromPretrained(source: ModelSource, options: LoadOptions = {}): Promise<AutoencoderTiny> {
+    return new AutoencoderTiny(await loadParts(NODE, source, options, "tiny"));
   }
 
   /** Latents [N, L, h, w] as values of pictures, in [0, 1], to keep them in files of 8 bits. diffusers' `scale_latents`. */
@@ -110,8 +112,8 @@ const CLASSES = {
 export type PretrainedAutoencoder = InstanceType<(typeof CLASSES)[Kind]>;
 
 /** Loads the autoencoder that a checkpoint holds, of any family; `kind` tells which. */
-export async function loadAutoencoder(idOrPath: string, options: LoadOptions = {}): Promise<PretrainedAutoencoder> {
-  const parts = await loadParts(NODE, idOrPath, options);
+export async function loadAutoencoder(source: ModelSource, options: LoadOptions = {}): Promise<PretrainedAutoencoder> {
+  const parts = await loadParts(NODE, source, options);
   const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => PretrainedAutoencoder;
   return new Class(parts);
 }

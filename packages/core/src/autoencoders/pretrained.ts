@@ -8,7 +8,7 @@ import {
   withoutMissingPart,
 } from "../checkpoint/names/infer-model.js";
 import { checkWeights, mapWeights, planWeights } from "../checkpoint/names/weight-plan.js";
-import type { OpenedModel } from "../checkpoint/opened-model.js";
+import { type ModelSource, nameOfSource, type OpenedModel } from "../checkpoint/opened-model.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae/dc-ae-config.js";
@@ -31,25 +31,26 @@ export interface PretrainedOptions extends CheckpointOptions {
 }
 
 export interface Platform<Options extends PretrainedOptions> {
-  /** Opens the files that a name stands for. */
-  open(name: string, options: Options): Promise<OpenedModel>;
+  /** Opens the files that a name or URLs stand for. */
+  open(source: ModelSource, options: Options): Promise<OpenedModel>;
   /** Starts what will compute the model. */
   createEngine(checkpoint: Checkpoint, options: Options): Promise<Engine>;
 }
 
 /**
- * The parts of the model that a name stands for. Closes what it opened when anything fails.
+ * The parts of the model that a name or URLs stand for. Closes what it opened when anything fails.
  *
  * @param kind the family that it must be of; undefined for any
  * @throws ConfigError when it is of another one, and what the platform throws
  */
 export async function loadParts<Options extends PretrainedOptions, K extends Kind = Kind>(
   platform: Platform<Options>,
-  name: string,
+  source: ModelSource,
   options: Options,
   kind?: K,
 ): Promise<ModelParts<K>> {
-  const checkpoint = await checkOpened(await platform.open(name, options), options);
+  const name = nameOfSource(source);
+  const checkpoint = await checkOpened(await platform.open(source, options), options);
   const { model, weights } = checkpoint;
   try {
     const description = (kind === undefined ? model : requireFamily(model, kind, name)) as ModelParts<K>["description"];

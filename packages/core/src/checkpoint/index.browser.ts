@@ -18,7 +18,14 @@ export {
   type WeightPlan,
 } from "./names/weight-plan.js";
 export { decodeNpy, encodeNpy, encodeNpyHeader, type NpyHeader, parseNpyHeader } from "./npy/npy.js";
-export { type DownloadProgress, type FetchModelOptions, type OpenedModel, parseModelConfig } from "./opened-model.js";
+export {
+  type DownloadProgress,
+  type FetchModelOptions,
+  type ModelSource,
+  type ModelUrls,
+  type OpenedModel,
+  parseModelConfig,
+} from "./opened-model.js";
 export { openSafetensors, type SafetensorsFile } from "./safetensors/reader.js";
 export {
   encodeSafetensors,

@@ -6,12 +6,14 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { CheckpointError, ConfigError, errorMessage } from "../errors.js";
+import { fileURLToPath } from "node:url";
+import { CheckpointError, ConfigError, errorMessage, rethrowAs } from "../errors.js";
 import { closeAll, failClosed } from "../runtime/close-all.js";
 import { errorCode, fileError, openFileSource, readSmallFile } from "./file-source.node.js";
 import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub/cache.node.js";
 import { hubError, hubFetch, networkReason } from "./hub/connection.node.js";
 import { downloadSnapshot, type SnapshotRequest } from "./hub/download.node.js";
+import { fetchModel } from "./hub/fetch-model.js";
 import {
   checkHubUrl,
   checkRevision,
@@ -24,11 +26,14 @@ import {
 } from "./hub/hub-id.js";
 import {
   CONFIG_FILE,
+  checkPlaceless,
   type FetchModelOptions,
   isSafetensors,
   isShardIndex,
   isTorchFile,
   MAX_CONFIG_BYTES,
+  type ModelUrls,
+  nameOfSource,
   type OpenedModel,
   parseModelConfig,
   selectWeights,
@@ -73,10 +78,39 @@ export interface OpenedModelFiles extends OpenedModel {
 /**
  * Opens a checkpoint from the hub (through the cache), a folder or a file. Close its `weights` when done.
  *
+ * @param named see `resolveModelFiles`
  * @throws CheckpointError with what is wrong and the next step
  */
-export async function openModel(idOrPath: string, options: ResolveModelOptions = {}): Promise<OpenedModelFiles> {
-  const files = await resolveModelFiles(idOrPath, options);
+export async function openModel(
+  idOrPath: string,
+  options: ResolveModelOptions = {},
+  named?: NamedModels,
+): Promise<OpenedModelFiles> {
+  return openFiles(await resolveModelFiles(idOrPath, options, named));
+}
+
+/**
+ * Opens a checkpoint by the URLs of its files; those on this machine are read where they lie.
+ *
+ * @throws CheckpointError as `openModel`, ConfigError for options that have no effect
+ */
+export async function openModelUrls(urls: ModelUrls, options: ResolveModelOptions = {}): Promise<OpenedModel> {
+  const [config, weights] = [pathOfUrl(urls.config), pathOfUrl(urls.weights)];
+  if (config === undefined || weights === undefined) return fetchModel(urls, options);
+  checkPlaceless(urls, options);
+  return openFiles({ source: nameOfSource(urls), configPath: config, weightsPath: weights, origin: "local" });
+}
+
+function pathOfUrl(url: URL | string): string | undefined {
+  if (!String(url).startsWith("file:")) return undefined;
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new CheckpointError(`${String(url)}: not a path on this machine: ${errorMessage(cause)}`, { cause });
+  }
+}
+
+async function openFiles(files: ModelFiles): Promise<OpenedModelFiles> {
   const { configPath, weightsPath, decoderPath, source, notice } = files;
   const config =
     configPath === undefined
@@ -117,14 +151,30 @@ export async function openTorchFile(path: string): Promise<Weights> {
 }
 
 /**
+ * What a single word stands for that is no path here: an id on the hub, or a folder.
+ *
+ * @throws ConfigError where it stands for nothing
+ */
+export type NamedModels = (word: string) => string;
+
+/**
  * Finds the files of a checkpoint, downloading them where needed.
  *
  * @param idOrPath an id on the hub as in "mit-han-lab/dc-ae-f32c32-in-1.0", a folder, a `.safetensors` file or a shard index
+ * @param named the models that have names of one word; without it such a word is an id
  * @throws CheckpointError when they can't be found or loaded, ConfigError for options that make no sense
  */
-export async function resolveModelFiles(idOrPath: string, options: ResolveModelOptions = {}): Promise<ModelFiles> {
+export async function resolveModelFiles(
+  idOrPath: string,
+  options: ResolveModelOptions = {},
+  named?: NamedModels,
+): Promise<ModelFiles> {
   const local = await resolveLocal(idOrPath, options);
   if (local !== undefined) return local;
+  if (named !== undefined && idOrPath !== "" && !/[/\\]/.test(idOrPath)) {
+    const meant = rethrowAs(CheckpointError, `${idOrPath}: no such file or folder, and `, () => named(idOrPath));
+    return resolveModelFiles(meant, options);
+  }
   if (!isModelId(idOrPath)) {
     throw new CheckpointError(`${idOrPath}: no such file or folder, and not a model id of the form organization/name`, {
       hint: "Check the path.",

@@ -3,7 +3,7 @@
  * shards), and what is open of it: its config as written, and its weights, still unread. What the config means is decided by the
  * models, not here. Everything else in a repository (other formats, samples, READMEs) is left alone.
  */
-import { CheckpointError } from "../errors.js";
+import { CheckpointError, ConfigError } from "../errors.js";
 import { isJsonObject, parseJson } from "./json-text.js";
 import type { Weights } from "./weights.js";
 
@@ -21,6 +21,46 @@ export interface OpenedModel {
   readonly weights: Weights;
   /** Something the user should know, a full sentence; undefined normally. */
   readonly notice?: string | undefined;
+}
+
+/**
+ * A model by the addresses of its files, as bundlers make them: `new URL("./model.safetensors", import.meta.url)`. The files
+ * may have any name.
+ */
+export interface ModelUrls {
+  /** For messages. */
+  readonly name: string;
+  /** Of its `config.json`. */
+  readonly config: URL | string;
+  /** Of its weights, one `.safetensors` file. */
+  readonly weights: URL | string;
+}
+
+/** Where a model is: by name (id, path or URL), or the URLs of its files. */
+export type ModelSource = string | ModelUrls;
+
+/**
+ * What messages call a model.
+ *
+ * @throws ConfigError for what is no source of a model
+ */
+export function nameOfSource(source: ModelSource): string {
+  if (typeof source === "string") return source;
+  const isUrl = (url: unknown) => url instanceof URL || typeof url === "string";
+  if (typeof source === "object" && source !== null && isUrl(source.config) && isUrl(source.weights)) {
+    return source.name ?? String(source.weights);
+  }
+  throw new ConfigError(`a model is named by a text or by { name, config, weights } with URLs, got ${typeof source}`, {
+    hint: "Give a repository of the hub, a path or URL, or smallF32 of @dcae/core/small-f32.",
+  });
+}
+
+/** @throws ConfigError for options that say where in a repository a model is, which it isn't in */
+export function checkPlaceless(source: ModelUrls, { revision, subfolder }: FetchModelOptions): void {
+  const useless = revision !== undefined ? "revision" : subfolder !== undefined ? "subfolder" : undefined;
+  if (useless !== undefined) {
+    throw new ConfigError(`${useless}: it has no effect on ${nameOfSource(source)}, whose files are given by URLs`);
+  }
 }
 
 /** Bytes that arrived of one file. */

@@ -4,7 +4,6 @@
  */
 export { type CalibrationOptions, calibrate } from "../autoencoders/calibrate.node.js";
 export {
-  BUNDLED_MODEL,
   bundledModelPath,
   type OpenOptions,
   openCheckpoint,
@@ -31,7 +30,9 @@ export {
   type ModelForm,
   type PretrainedAutoencoder,
 } from "../autoencoders/pretrained.node.js";
+export { closestName, didYouMean } from "../closest-name.js";
 export * from "../errors.js";
+export { BUNDLED_MODEL } from "../models/model-description.js";
 export { formatTable, printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { unlessAborted } from "../runtime/close-all.js";

@@ -4,6 +4,7 @@
  * Official repositories hold only `{"model_name": "<preset>"}`. For a model that is no preset we write keys of our own: `config`
  * with the official constructor's values, `family` where that isn't DC-AE, and `scaling_factor` where it is known.
  */
+import { didYouMean } from "../closest-name.js";
 import { ConfigError } from "../errors.js";
 import { quote } from "./config-issues.js";
 import {
@@ -173,15 +174,37 @@ export function findPreset(name: string): Preset | undefined {
  */
 export function getPreset(name: string): Preset {
   const preset = findPreset(name);
-  if (preset !== undefined) return preset;
+  if (preset === undefined) throw unknownPreset(name, []);
+  return preset;
+}
+
+/** @param others what the name might have stood for besides presets */
+function unknownPreset(name: string, others: readonly string[]): ConfigError {
   const names = PRESETS.map((candidate) => candidate.name);
-  const guess = closestName(name.split("/").at(-1) ?? "", [...names, ...PRESETS.flatMap(({ aliases }) => aliases)]);
-  throw new ConfigError(
-    `unknown preset ${quote(name)}${guess === undefined ? "" : `; did you mean ${quote(guess)}?`}`,
-    {
-      hint: `Known presets: ${names.join(", ")}.`,
-    },
-  );
+  const meant = [...others, ...names, ...PRESETS.flatMap(({ aliases }) => aliases)];
+  const listed = others.length === 0 ? "" : ` Besides, ${others.map(quote).join(", ")} comes with @dcae/core.`;
+  return new ConfigError(`unknown preset ${quote(name)}${didYouMean(name.split("/").at(-1) ?? "", meant)}`, {
+    hint: `Known presets: ${names.join(", ")}.${listed}`,
+  });
+}
+
+/**
+ * The small autoencoder that the package carries: a DC-AE f32 with 32 channels and 4.6 million parameters, trained by this
+ * project (recipe "small-f32" of @dcae/train), for first tries, tests and demos without a network.
+ */
+export const BUNDLED_MODEL = "small-f32";
+
+/**
+ * The hub repository that a single word stands for, where models are named: that of the preset of this name. With the ending
+ * `-diffusers` it is the one in that layout.
+ *
+ * @throws ConfigError for a name that is no preset's (the bundled model is somewhere else, which the platform knows), or where the
+ *   preset has no repository
+ */
+export function namedRepository(name: string): string {
+  const preset = findPreset(name);
+  if (preset === undefined) throw unknownPreset(name, [BUNDLED_MODEL]);
+  return presetHubId(preset, name.toLowerCase().endsWith("-diffusers") ? "diffusers" : undefined);
 }
 
 /**
@@ -199,37 +222,4 @@ export function presetHubId(preset: Preset, format?: CheckpointFormat): string {
     });
   }
   return `${preset.hubId}${layout.hubSuffix}`;
-}
-
-/**
- * The nearest of `names` by edit distance (ignoring case), or undefined when none is close.
- * Close means that at most a third of the longer name differs.
- */
-function closestName(name: string, names: Iterable<string>): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Number.POSITIVE_INFINITY;
-  // A text of any length may come in here; what is far longer than every name is close to none.
-  const wanted = name.toLowerCase().slice(0, 200);
-  for (const candidate of names) {
-    const distance = editDistance(wanted, candidate.toLowerCase());
-    if (distance < bestDistance && 3 * distance <= Math.max(wanted.length, candidate.length)) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
 }

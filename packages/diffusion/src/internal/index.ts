@@ -23,6 +23,6 @@ export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js"
 export { dropLabels, stepRandom } from "../objectives/objective.js";
 export type { Decoder } from "../pipeline/class-conditional-pipeline.node.js";
 export { checkDenoiserWeights } from "../pipeline/denoiser-checkpoint.js";
-export { BUNDLED_DENOISER, denoiserSource } from "../pipeline/open-denoiser.node.js";
+export { BUNDLED_DENOISER } from "../pipeline/open-denoiser.node.js";
 export { createDenoiser, loadDenoiser, sampleLatents } from "../pipeline/sample-latents.js";
 export { chooseSampler } from "../pipeline/sampler-choice.js";

@@ -3,7 +3,6 @@
  */
 
 import {
-  bundledModelPath,
   ConfigError,
   createEngine,
   type Engine,
@@ -14,7 +13,7 @@ import {
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
-import { type Autoencoder, BUNDLED_MODEL, unscaleLatent } from "@dcae/core/internal";
+import { type Autoencoder, unscaleLatent } from "@dcae/core/internal";
 import { chooseForm, closeAll, dtypeOfForm, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
@@ -178,7 +177,7 @@ async function loadDecoder(
   if (options.autoencoder === null) return null;
   // Revision and subfolder are those of the denoiser.
   const load = (named: string) =>
-    loadAutoencoder(named === BUNDLED_MODEL ? bundledModelPath() : named, {
+    loadAutoencoder(named, {
       ...options,
       revision: undefined,
       subfolder: undefined,

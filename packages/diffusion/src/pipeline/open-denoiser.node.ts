@@ -1,8 +1,7 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
-import { stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
-import { ConfigError, createEngine, DataError, type EngineOptions, getPreset } from "@dcae/core";
+import { ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
 import {
   checkWeights,
   type ModelFiles,
@@ -15,7 +14,7 @@ import {
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
-import { Autoencoder } from "@dcae/core/internal";
+import { Autoencoder, didYouMean } from "@dcae/core/internal";
 import { describePreset, modelParameters } from "@dcae/core/models";
 import { failClosed } from "@dcae/core/runtime";
 import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
@@ -41,22 +40,18 @@ export function bundledDenoiserPath(): string {
   return join(dirname(manifest), "assets", BUNDLED_DENOISER);
 }
 
-/**
- * What a user calls a model as `openDenoiser` takes it: names of published models become their repository.
- *
- * @throws DataError for a single word that is neither a path nor a known name
- */
-export async function denoiserSource(name: string): Promise<string> {
-  const exists = await stat(name).then(
-    () => true,
-    () => false,
+/** Diffusion models that have names of one word: the one that the package carries, and published ones. */
+function namedDenoiser(word: string): string {
+  if (word === BUNDLED_DENOISER) return bundledDenoiserPath();
+  const published = findPublishedDenoiser(word);
+  if (published !== undefined) return published.hubId;
+  const names = PUBLISHED_DENOISERS.map(({ name }) => name);
+  throw new ConfigError(
+    `not the name of a published diffusion model${didYouMean(word, [BUNDLED_DENOISER, ...names])}`,
+    {
+      hint: `Published: ${names.join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
+    },
   );
-  if (!exists && name === BUNDLED_DENOISER) return bundledDenoiserPath();
-  const published = exists ? undefined : findPublishedDenoiser(name);
-  if (exists || published !== undefined || /[/\\]/.test(name)) return published?.hubId ?? name;
-  throw new DataError(`${name}: no such file or folder, and not the name of a published diffusion model`, {
-    hint: `Published: ${PUBLISHED_DENOISERS.map((known) => known.name).join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
-  });
 }
 
 export interface OpenDenoiserOptions extends ResolveModelOptions {
@@ -83,13 +78,16 @@ const AUTOENCODER_PREFIX = "autoencoder.";
 /**
  * Opens a denoiser; its arrays are read later, one by one.
  *
- * @param idOrPath a published repository ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px"), a folder, a .safetensors file,
+ * @param idOrPath "usit-scenes", which the package carries; a published repository
+ *   ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px") or its last name alone; a folder, a .safetensors file,
  *   or a file of torch.save (original DiT and U-ViT, training checkpoints), which is read without executing anything
  * @throws CheckpointError, ConfigError or DataError that say what doesn't fit
  */
 export async function openDenoiser(idOrPath: string, options: OpenDenoiserOptions = {}): Promise<OpenedDenoiser> {
   const isTorch = TORCH_EXTENSIONS.includes(extname(idOrPath).toLowerCase());
-  const opened = isTorch ? { weights: await openTorchFile(idOrPath) } : await openModel(idOrPath, options);
+  const opened = isTorch
+    ? { weights: await openTorchFile(idOrPath) }
+    : await openModel(idOrPath, options, namedDenoiser);
   return readOpenedDenoiser(opened, idOrPath, options);
 }
 

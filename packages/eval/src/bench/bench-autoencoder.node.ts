@@ -7,7 +7,6 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "@dcae/core";
 import { errorMessage } from "@dcae/core/graph";
-import { BUNDLED_MODEL } from "@dcae/core/internal";
 import { type ComputeDType, type Device, runtimeVersion } from "@dcae/core/runtime";
 import { thisMachine } from "../results/evaluation-result.node.js";
 import { checkAborted } from "../runners/chunked-run.node.js";
@@ -142,7 +141,7 @@ function qualities(
     "problem" in measured
       ? []
       : // What was found where the user said; weights of a preset's name were drawn.
-        [{ model, trained: model === BUNDLED_MODEL || checkpoints.get(model) === model, ...measured.quality }],
+        [{ model, trained: checkpoints.get(model) === model, ...measured.quality }],
   );
 }
 

@@ -5,15 +5,7 @@
  */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  bundledModelPath,
-  ConfigError,
-  getPreset,
-  loadAutoencoder,
-  psnr,
-  type Tensor,
-  tensorToImage,
-} from "@dcae/core";
+import { ConfigError, getPreset, loadAutoencoder, psnr, type Tensor, tensorToImage } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import type { ActivationRanges } from "@dcae/core/graph";
 import { type Autoencoder, BUNDLED_MODEL, calibrate, saveCheckpoint } from "@dcae/core/internal";
@@ -29,13 +21,12 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * The checkpoint of a model: what lies under this path, or random weights of the preset of this name, which are written
- * below `folder` unless an earlier run did. The model that comes with @dcae/core is known by its name too.
+ * below `folder` unless an earlier run did. "small-f32", which comes with @dcae/core, is itself.
  *
  * @throws ConfigError for a name that is neither a preset's nor a path's
  */
 export async function prepareCheckpoint(model: string, folder: string): Promise<string> {
-  if (await exists(model)) return model;
-  if (model === BUNDLED_MODEL) return bundledModelPath();
+  if (model === BUNDLED_MODEL || (await exists(model))) return model;
   if (!/[/\\]/.test(model)) getPreset(model);
   const preset = findPreset(model);
   if (preset === undefined || /[/\\]/.test(model)) {

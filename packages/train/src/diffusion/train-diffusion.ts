@@ -16,7 +16,7 @@ import {
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
-import { checkDenoiserWeights, denoiserSource } from "@dcae/diffusion/internal";
+import { checkDenoiserWeights } from "@dcae/diffusion/internal";
 import type { TrainingProgress } from "../logging/progress.js";
 import { stateWeights } from "../step/averages.js";
 import { type FitResult, fit } from "../trainer/fit.js";
@@ -134,7 +134,7 @@ function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents:
 /** Fresh weights, or those of a checkpoint of the same network. */
 async function startWeights({ init, seed }: DiffusionConfig, network: ParsedDenoiser): Promise<Weights> {
   if (init === null) return initialWeights(denoiserParameters(network.config), seed);
-  const { weights } = await openDenoiser(await denoiserSource(init));
+  const { weights } = await openDenoiser(init);
   try {
     return checkDenoiserWeights(weights, network);
   } catch (error) {

@@ -1,6 +1,7 @@
 /** What a training needs beside its settings: what of it is there and can be read, and what is missing. Nothing is downloaded. */
 
 import { DcaeError, errorMessage } from "@dcae/core/graph";
+import { BUNDLED_MODEL } from "@dcae/core/internal";
 import type { TrainingConfig } from "../configs/schema.js";
 import { createPictureLoader } from "../data/picture-loader.js";
 import { describeUnreadable, openSources, validationSources } from "./open-data.js";
@@ -80,7 +81,7 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
 
   if (config.init !== null) {
     const place = typeof config.init === "string" ? config.init : config.init.model;
-    if (await exists(place)) {
+    if (place === BUNDLED_MODEL || (await exists(place))) {
       const start = await openStart({ config, directory: "" }, 0, describeModel(config));
       await start.weights.close();
       found.push(`starts from ${place}`);

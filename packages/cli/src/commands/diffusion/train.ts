@@ -16,7 +16,7 @@ import { applySettings, type MeasuredUpdate, measureUpdate } from "@dcae/train/i
 import { Command } from "commander";
 import { type CliIo, formatBytes, formatCount } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";
-import { hubOptions, modelSource } from "../../options/model-options.js";
+import { hubOptions } from "../../options/model-options.js";
 import { type Chosen, chooseRun, type RunFlags, timeOf } from "../../training/choose-training.js";
 import {
   endStopped,
@@ -177,5 +177,5 @@ async function runDiffusion(
 /** On the CPU with as many threads as training: samples are a small part of a run. */
 async function loadDecoder(source: string, { threads }: DiffusionFlags, io: CliIo) {
   const options = { ...hubOptions({}, io), device: "cpu" as const, ...(threads === undefined ? {} : { threads }) };
-  return loadAutoencoder(await modelSource(source, {}), options);
+  return loadAutoencoder(source, options);
 }

@@ -2,15 +2,19 @@
  * Loads a checkpoint into memory with `fetch`, for browsers (it needs nothing from Node): from the hub by id, or from any
  * folder on a web server by URL. The browser's own cache applies.
  */
-import { CheckpointError, ConfigError, DcaeError, errorMessage } from "../../errors.js";
+import { CheckpointError, ConfigError, DcaeError, errorMessage, rethrowAs } from "../../errors.js";
 import { bytesSource } from "../byte-source.js";
 import {
   CONFIG_FILE,
+  checkPlaceless,
   type FetchModelOptions,
   isSafetensors,
   isShardIndex,
   isTorchFile,
   MAX_CONFIG_BYTES,
+  type ModelSource,
+  type ModelUrls,
+  nameOfSource,
   type OpenedModel,
   parseModelConfig,
   WEIGHT_STEMS,
@@ -36,11 +40,20 @@ const BELIEVED_PART = 8;
 /**
  * Loads a checkpoint.
  *
- * @param idOrUrl an id on the hub, the URL of a folder with config.json and weights, or of a `.safetensors` file. Relative
- *   URLs start with a slash or a dot: `models/tiny` is an id, `./models/tiny` a folder beside the page
+ * @param source an id on the hub, the URL of a folder with config.json and weights, or of a `.safetensors` file; or the URLs of both
+ *   files. Relative URLs start with a slash or a dot: `models/tiny` is an id, `./models/tiny` a folder beside the page
+ * @param named what a single word stands for; without it such a word is an id
  * @throws CheckpointError when it can't be found, is cut off or damaged
  */
-export async function fetchModel(idOrUrl: string, options: FetchModelOptions = {}): Promise<OpenedModel> {
+export async function fetchModel(
+  source: ModelSource,
+  options: FetchModelOptions = {},
+  named?: (word: string) => string,
+): Promise<OpenedModel> {
+  const name = nameOfSource(source);
+  if (typeof source !== "string") return fetchUrls(source, name, options);
+  const isWord = named !== undefined && source !== "" && !/[/\\]/.test(source);
+  const idOrUrl = isWord ? rethrowAs(CheckpointError, `${source}: ${NO_ADDRESS}, and `, () => named(source)) : source;
   const { base, weightNames } = locate(idOrUrl, options);
   const get = (name: string) => fetchFile(base + name, name, options);
   const config = await get(CONFIG_FILE);
@@ -60,6 +73,28 @@ export async function fetchModel(idOrUrl: string, options: FetchModelOptions = {
       hint: "Check the id or URL and the revision; a private model needs a token.",
     },
   );
+}
+
+const NO_ADDRESS = 'not a URL (relative ones begin with "/" or "./") or a repository (organization/name)';
+
+/** The files at these URLs, whatever they are called there. */
+async function fetchUrls(urls: ModelUrls, name: string, options: FetchModelOptions): Promise<OpenedModel> {
+  checkPlaceless(urls, options);
+  const get = async (url: string, file: string) => {
+    const bytes = await fetchFile(url, file, options);
+    if (bytes !== undefined) return bytes;
+    throw new CheckpointError(`${name}: there is no file at ${url}`, {
+      hint: "Check that the bundler put the model's files there.",
+    });
+  };
+  const [config, weights] = [String(urls.config), String(urls.weights)];
+  const text = await get(config, CONFIG_FILE);
+  return {
+    source: name,
+    config: parseModelConfig(text, config),
+    configSource: config,
+    weights: await openSafetensors(bytesSource(await get(weights, "model.safetensors"), weights)),
+  };
 }
 
 /** The folder's URL with a trailing slash, and the file names to try. */
