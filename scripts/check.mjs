@@ -44,6 +44,9 @@ try {
 
 check("browser entry of core", () => run(process.execPath, [join(root, "scripts", "check-browser.mjs")]));
 check("core in Chromium", () => run(process.execPath, [join(root, "scripts", "run-in-browser.mjs")]));
+check("the small model in a page built by Vite", () =>
+  run(process.execPath, [join(root, "scripts", "run-vite-page.mjs")]),
+);
 check("docs build", () => turbo("build", "--filter=@dcae/docs", "--output-logs=new-only"));
 
 mkdirSync(resultsFolder, { recursive: true });

@@ -1,0 +1,63 @@
+// A Chromium for the checks that need one, and a server for its pages. CHROMIUM_PATH names the browser; otherwise Debian's is used, and
+// installed where apt-get can.
+import { spawnSync } from "node:child_process";
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname } from "node:path";
+import { chromium } from "playwright-core";
+import { fail, run } from "./workspace.mjs";
+
+function findBrowser() {
+  const candidates = [process.env.CHROMIUM_PATH, "/usr/bin/chromium", "/usr/bin/google-chrome"];
+  return candidates.find((path) => path && existsSync(path));
+}
+
+function installBrowser() {
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot || spawnSync("apt-get", ["--version"]).status !== 0) return;
+  console.log("installing Debian's chromium");
+  run("apt-get", ["-qq", "update"]);
+  run("apt-get", ["-qq", "install", "-y", "--no-install-recommends", "chromium"]);
+}
+
+/** Starts it; close it when done. */
+export async function launchChromium() {
+  if (findBrowser() === undefined) installBrowser();
+  const executablePath = findBrowser();
+  if (executablePath === undefined) fail("no Chromium found: install one, and name it in CHROMIUM_PATH");
+  return chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+const contentTypes = {
+  ".css": "text/css",
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".json": "application/json",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+};
+
+/** Serves what `answer` gives for a path: `{ file }` or `{ type, text }`, or nothing. */
+export async function serve(answer) {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    const found = answer(decodeURIComponent(pathname));
+    if (found?.text !== undefined) return response.writeHead(200, { "Content-Type": found.type }).end(found.text);
+    const { file } = found ?? {};
+    if (file === undefined || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404).end();
+    response.writeHead(200, { "Content-Type": contentTypes[extname(file)] ?? "application/octet-stream" });
+    createReadStream(file).pipe(response);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
