@@ -39,6 +39,10 @@ export function trainCommand(io: CliIo): Command {
     },
     { does: "look before you leap", command: "dcae train --config f32c32-imagenet --dry-run" },
     { does: "go on after Ctrl-C, a crash or a reboot", command: "dcae train --resume --out runs/photos" },
+    {
+      does: "as DC-AE 1.5: the first channels of a latent hold the picture, others its details",
+      command: "dcae train --config small-f32-scenes-channels --set 'phases.*.channels.draw=3'",
+    },
     { does: "shorter", command: "dcae train --config small-f32-scenes --set phases.phase1.steps=2000" },
     { does: "a training of your own", command: "dcae train --config small-f32-scenes --show-config > mine.json" },
   ]);

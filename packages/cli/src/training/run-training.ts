@@ -13,6 +13,7 @@ import {
 } from "@dcae/train";
 import {
   autoencoderStages,
+  batchesPerUpdate,
   describeModel,
   formatDuration,
   formatProgress,
@@ -146,7 +147,7 @@ async function measurePhases(
     for (const phase of config.phases.filter(({ name }) => plans.some((plan) => plan.name === name))) {
       const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
       const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase));
-      measured.push(await measureUpdate(engine, stages, phase.accumulate));
+      measured.push(await measureUpdate(engine, stages, batchesPerUpdate(phase)));
     }
     return measured;
   } finally {

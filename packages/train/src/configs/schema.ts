@@ -74,6 +74,30 @@ export const emaSchema = z.strictObject({
   warmupSteps: z.int().min(0).default(2000),
 });
 
+/** How many counts a rule always takes. */
+const ALWAYS = { none: 0, largest: 1, "smallest-and-largest": 2 } as const;
+
+/** How many of the first latent channels an update sees (adaptive models; training.md section 12). */
+export const channelsSchema = z
+  .strictObject({
+    /** The counts to draw from. */
+    counts: z
+      .array(extent)
+      .min(1)
+      .refine((counts) => counts.every((value, i) => i === 0 || value > (counts[i - 1] as number)), {
+        message: "must ascend",
+      }),
+    /** Counts per update; its loss is the mean of theirs. */
+    draw: count.max(1024).default(1),
+    /** Which of them are the same at every update; the others are drawn at random. */
+    always: z.enum(Object.keys(ALWAYS) as [keyof typeof ALWAYS, ...(keyof typeof ALWAYS)[]]).default("none"),
+  })
+  .refine(({ draw, always }) => draw >= ALWAYS[always], {
+    message: "must be at least as many as are always there",
+    path: ["draw"],
+  });
+export type ChannelsConfig = z.output<typeof channelsSchema>;
+
 const weight = rate.optional();
 const source = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("folder"), path: z.string().min(1), weight }),
@@ -142,6 +166,8 @@ const phase = z
     batch: extent,
     accumulate: extent.default(1),
     steps: count,
+    /** Adaptive models: train the first channels of latents, drawn numbers of them; null trains with all. */
+    channels: channelsSchema.nullable().default(null),
     l1Weight: rate.default(1),
     /** Has an effect where `perceptual` gives LPIPS. */
     lpipsWeight: rate.default(1),

@@ -5,6 +5,7 @@
 
 export { applySettings } from "../configs/override.js";
 export type { DataSourceConfig } from "../configs/schema.js";
+export { batchesPerUpdate } from "../data/channel-counts.js";
 export { fileSource } from "../data/picture-source.js";
 export { formatDuration, formatProgress } from "../logging/progress.js";
 export { l1Loss } from "../phases/reconstruction.js";

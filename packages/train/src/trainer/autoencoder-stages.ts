@@ -1,9 +1,10 @@
 /** A phase of autoencoder training as the programs of its updates: objective, gradients, optimizer. */
-import { ConfigError, type Scope, type Value } from "@dcae/core/graph";
-import { type DcAeConfig, dcAeDecode, dcAeEncode, spatialCompression } from "@dcae/core/models";
+import { ConfigError, mul, type Scope, type Value } from "@dcae/core/graph";
+import { type DcAeConfig, dcAeDecode, dcAeEncode, familyOf, spatialCompression } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import { namedOptimizer } from "../configs/run-schedule.js";
 import type { TrainingPhase } from "../configs/schema.js";
+import { batchesPerUpdate, channelMaskInput, checkCounts } from "../data/channel-counts.js";
 import { type AdversarialOptions, adversarialGradients, adversarialStep } from "../phases/adversarial.js";
 import { lastLayerName, trainingRule } from "../phases/phase-parameters.js";
 import { type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
@@ -17,9 +18,16 @@ import {
 } from "../step/training-step.js";
 import type { UpdateStage } from "./update-stage.js";
 
-/** Picture to reconstruction. */
-export function reconstructor(model: DcAeConfig): (scope: Scope, x: Value) => Value {
-  return (scope, x) => dcAeDecode(scope, dcAeEncode(scope, x, model), model);
+/**
+ * Picture to reconstruction.
+ *
+ * @param masked whether the channels of latents are multiplied by an input, the mask of channel-counts.ts
+ */
+export function reconstructor(model: DcAeConfig, masked = false): (scope: Scope, x: Value) => Value {
+  return (scope, x) => {
+    const latent = dcAeEncode(scope, x, model);
+    return dcAeDecode(scope, masked ? mul(latent, channelMaskInput(model.latentChannels)) : latent, model);
+  };
 }
 
 /** @param perceptual whether LPIPS is a part of the loss (its weights are there) */
@@ -29,7 +37,7 @@ export function reconstructionOptions(
   perceptual: boolean,
 ): ReconstructionLossOptions {
   return {
-    reconstruct: reconstructor(model),
+    reconstruct: reconstructor(model, phase.channels !== null),
     images: [phase.batch, model.inChannels, phase.size, phase.size],
     l1Weight: phase.l1Weight,
     lpipsWeight: perceptual ? phase.lpipsWeight : 0,
@@ -53,11 +61,18 @@ export function optimizerSteps({ steps, gan }: TrainingPhase): { autoencoder: nu
   return { autoencoder: Math.ceil(steps / 2), discriminator: Math.floor(steps / 2) };
 }
 
+/** @throws ConfigError when the model doesn't take the counts of channels that the phase trains */
+function checkChannels({ name, channels }: TrainingPhase, model: DcAeConfig): void {
+  if (channels === null) return;
+  const { encoder, decoder } = familyOf({ kind: "dc-ae" }).isAdaptive(model);
+  checkCounts(channels, model.latentChannels, encoder && decoder, `${name}: the model`);
+}
+
 /**
- * The updates of a phase; several batches per update where it accumulates.
+ * The updates of a phase; several batches per update where it accumulates, or trains several counts of channels.
  *
  * @param optimize see `optimizesFor`
- * @throws ConfigError when its pictures don't fit the model, or nothing trains
+ * @throws ConfigError when its pictures or channels don't fit the model, or nothing trains
  */
 export function autoencoderStages(
   phase: TrainingPhase,
@@ -65,13 +80,15 @@ export function autoencoderStages(
   perceptual: boolean,
   optimize: boolean = phase.optimize,
 ): UpdateStage[] {
-  const { gan, accumulate, recompute } = phase;
+  const { gan, recompute } = phase;
+  const batches = batchesPerUpdate(phase);
   const compression = spatialCompression(model);
   if (phase.size % compression !== 0) {
     throw new ConfigError(
       `${phase.name}: size ${phase.size} isn't a multiple of ${compression}, the model's compression`,
     );
   }
+  checkChannels(phase, model);
   const trains = trainingRule(phase, model);
   const options = reconstructionOptions(phase, model, perceptual);
   const usesLpips = options.lpipsWeight !== 0;
@@ -79,7 +96,7 @@ export function autoencoderStages(
   const steps = optimizerSteps(phase);
   const optimizer = namedOptimizer("autoencoder", phase.optimizer, steps.autoencoder, phase.ema);
   const update = (step: GradientStep, by: OptimizerOptions) =>
-    accumulate === 1 ? stepProgram(step, by) : accumulationPrograms(step, by, accumulate);
+    batches === 1 ? stepProgram(step, by) : accumulationPrograms(step, by, batches);
   if (gan === null) {
     const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute, optimize }), usesLpips);
     return [{ run: update(step, optimizer) }];
@@ -98,7 +115,7 @@ export function autoencoderStages(
     recompute,
     optimize,
   };
-  if (gan.schedule === "both" && accumulate === 1) {
+  if (gan.schedule === "both" && batches === 1) {
     const step = reported(adversarialStep(adversarial), usesLpips);
     return [{ run: stateProgram(`${phase.name} step`, step) }];
   }

@@ -20,7 +20,8 @@ import {
 } from "@dcae/core/graph";
 import { type Image, makeGrid, psnr, tensorToImages } from "@dcae/core/image";
 import { lpips } from "@dcae/core/nets";
-import type { Engine, EngineState } from "@dcae/core/runtime";
+import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
+import { CHANNEL_MASK } from "../data/channel-counts.js";
 import { createPictureLoader, type WeightedSource } from "../data/picture-loader.js";
 import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/reconstruction.js";
 import { averagedScope, type EmaOptions, withAverageNames } from "../step/averages.js";
@@ -34,6 +35,8 @@ export interface ReconstructionEvaluation {
   readonly count: number;
   readonly seed: number;
   readonly ema: EmaOptions | null;
+  /** Where `reconstruct` takes a mask of channels: masks by the counts to evaluate with. */
+  readonly masks?: ReadonlyMap<number, Tensor> | undefined;
   readonly workers?: number | undefined;
   /** Hears of each unreadable picture. */
   readonly onCorrupt?: ((name: string, problem: string) => void) | undefined;
@@ -112,9 +115,7 @@ function toBatch(pictures: readonly Float32Array[], shape: readonly number[]): T
 export function reconstructionEvaluation(
   options: ReconstructionEvaluation,
 ): (state: EngineState, weights: Weights) => Promise<Evaluation> {
-  const { engine, reconstruction, ema } = options;
-  const { l1Weight = 1, lpipsWeight = 1, images } = reconstruction;
-  const [batch] = images;
+  const { engine, ema, masks } = options;
   const program = evaluationProgram(options);
   let pictures: Promise<Float32Array[]> | undefined;
 
@@ -122,35 +123,67 @@ export function reconstructionEvaluation(
     pictures ??= loadPictures(options);
     const all = await pictures;
     const loaded = await engine.load(program, withAverageNames(program, weights, ema), { state });
-    const sums = { l1: 0, lpips: 0, psnr: 0 };
-    const shown: [original: Image, result: Image][] = [];
     try {
-      for (let start = 0; start < all.length; start += batch) {
-        const part = all.slice(start, start + batch);
-        const x = toBatch(part, images);
-        const { y, ...losses } = (await loaded.run({ x })) as { y: Tensor; l1: Tensor; lpips?: Tensor };
-        if (y.toFloat32().some(Number.isNaN)) return { metrics: { l1: Number.NaN } };
-        const [l1, distances] = [losses.l1.toFloat32(), losses.lpips?.toFloat32()];
-        const [originals, results] = [tensorToImages(x), tensorToImages(y)];
-        for (let i = 0; i < part.length; i++) {
-          const [original, result] = [originals[i] as Image, results[i] as Image];
-          sums.l1 += (l1[i] as number) / all.length;
-          sums.lpips += (distances?.[i] ?? 0) / all.length;
-          sums.psnr += Math.min(psnr(original, result), 100) / all.length;
-          if (shown.length < SHOWN) shown.push([original, result]);
-        }
+      if (masks === undefined) return await evaluateLoaded(options, loaded, all, {});
+      const found: [count: number, evaluation: Evaluation][] = [];
+      for (const [count, mask] of masks) {
+        found.push([count, await evaluateLoaded(options, loaded, all, { [CHANNEL_MASK]: mask })]);
       }
+      return joinCounts(found);
     } finally {
       await loaded.dispose();
     }
-    const sheet = makeGrid([...shown.map(([original]) => original), ...shown.map(([, result]) => result)], {
-      columns: shown.length,
-    });
-    const { lpips: distance, ...rest } = sums;
-    return {
-      metrics: lpipsWeight === 0 ? rest : sums,
-      pictures: { reconstructions: sheet },
-      score: l1Weight * sums.l1 + lpipsWeight * distance,
-    };
+  };
+}
+
+/** The evaluations of several counts of channels as one: their metrics and pictures by count, the mean of their scores. */
+export function joinCounts(found: readonly (readonly [count: number, evaluation: Evaluation])[]): Evaluation {
+  const byCount = <T>(of: (evaluation: Evaluation) => Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(
+      found.flatMap(([count, evaluation]) =>
+        Object.entries(of(evaluation)).map(([name, value]) => [`${name}_c${count}`, value] as const),
+      ),
+    );
+  const scores = found.map(([, { score }]) => score ?? Number.NaN);
+  return {
+    metrics: byCount(({ metrics }) => metrics),
+    pictures: byCount(({ pictures = {} }) => pictures),
+    score: scores.reduce((sum, score) => sum + score, 0) / scores.length,
+  };
+}
+
+async function evaluateLoaded(
+  { reconstruction }: ReconstructionEvaluation,
+  loaded: LoadedProgram,
+  all: readonly Float32Array[],
+  more: NamedTensors,
+): Promise<Evaluation> {
+  const { l1Weight = 1, lpipsWeight = 1, images } = reconstruction;
+  const [batch] = images;
+  const sums = { l1: 0, lpips: 0, psnr: 0 };
+  const shown: [original: Image, result: Image][] = [];
+  for (let start = 0; start < all.length; start += batch) {
+    const part = all.slice(start, start + batch);
+    const x = toBatch(part, images);
+    const { y, ...losses } = (await loaded.run({ x, ...more })) as { y: Tensor; l1: Tensor; lpips?: Tensor };
+    if (y.toFloat32().some(Number.isNaN)) return { metrics: { l1: Number.NaN } };
+    const [l1, distances] = [losses.l1.toFloat32(), losses.lpips?.toFloat32()];
+    const [originals, results] = [tensorToImages(x), tensorToImages(y)];
+    for (let i = 0; i < part.length; i++) {
+      const [original, result] = [originals[i] as Image, results[i] as Image];
+      sums.l1 += (l1[i] as number) / all.length;
+      sums.lpips += (distances?.[i] ?? 0) / all.length;
+      sums.psnr += Math.min(psnr(original, result), 100) / all.length;
+      if (shown.length < SHOWN) shown.push([original, result]);
+    }
+  }
+  const sheet = makeGrid([...shown.map(([original]) => original), ...shown.map(([, result]) => result)], {
+    columns: shown.length,
+  });
+  const { lpips: distance, ...rest } = sums;
+  return {
+    metrics: lpipsWeight === 0 ? rest : sums,
+    pictures: { reconstructions: sheet },
+    score: l1Weight * sums.l1 + lpipsWeight * distance,
   };
 }

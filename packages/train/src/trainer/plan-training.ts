@@ -4,6 +4,7 @@ import { formatTable } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
 import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { describeCounts } from "../data/channel-counts.js";
 import { placeOf, trainingPatterns, trainingRule } from "../phases/phase-parameters.js";
 import { autoencoderStages, optimizerSteps } from "./autoencoder-stages.js";
 import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
@@ -35,6 +36,8 @@ export interface PhasePlan {
   readonly learningRates: Readonly<Record<string, string>>;
   /** Where the perceptual and adversarial losses take part. */
   readonly losses: readonly string[];
+  /** Which counts of latent channels train, in words; null: all channels. */
+  readonly channels: string | null;
 }
 
 function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boolean): PhasePlan {
@@ -63,6 +66,7 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     ),
     learningRates: learningRatesOf(phase),
     losses: ["L1", ...(perceptual ? ["LPIPS"] : []), ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`])],
+    channels: phase.channels && describeCounts(phase.channels, model.config.latentChannels),
   };
 }
 
@@ -94,6 +98,7 @@ const grouped = (value: number) => value.toLocaleString("en-US");
 /** A plan as lines of text. */
 export function formatPlan(plan: PhasePlan): string {
   const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
+  const { channels } = plan;
   const rates = new Map(Object.entries(plan.learningRates).map(([optimizer, rate]) => [rate, optimizer]));
   return [
     `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
@@ -101,6 +106,7 @@ export function formatPlan(plan: PhasePlan): string {
     ...formatTable(
       trained.map(({ name, values, tensors }) => [`    ${name}`, `${grouped(values)} in ${tensors} tensors`]),
     ),
+    ...(channels === null ? [] : [`  ${channels}`]),
     ...[...rates].map(([rate, of]) => `  learning rate${rates.size === 1 ? "" : ` of the ${of}`}: ${rate}`),
     `  memory of the process, estimated: ${gigabytes(memory.process)} (tensors: weights that stay ` +
       `${gigabytes(memory.frozen)}, state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,

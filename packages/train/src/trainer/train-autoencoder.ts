@@ -12,12 +12,13 @@ import { type OpenOptions, saveCheckpoint } from "@dcae/core/internal";
 import { type DcAeConfig, type ModelDescription, modelParameters } from "@dcae/core/models";
 import type { EngineState } from "@dcae/core/runtime";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { batchesPerUpdate, batchesWithCounts, channelMasks } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { autoencoderStages, optimizesFor, reconstructionOptions } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
-import { type FitResult, fit } from "./fit.js";
+import { type FitResult, fit, type TrainingBatches } from "./fit.js";
 import { describeUnreadable, openBatches, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
@@ -80,10 +81,10 @@ async function trainPhase(
       directory,
       engine,
       stages: autoencoderStages(phase, architecture, perceptual, optimizesFor(engine, phase)),
-      chunks: phase.accumulate,
+      chunks: batchesPerUpdate(phase),
       weights,
       seed: config.seed,
-      batches: (position) => openBatches(config.data, phase, config.seed, position, sayOnce),
+      batches: (position) => openPhaseBatches(config, phase, architecture, position, sayOnce),
       steps: phase.steps,
       identity: identityOf(config, phase, perceptual),
       config,
@@ -99,6 +100,7 @@ async function trainPhase(
         count: config.validation.count,
         seed: config.seed,
         ema: phase.ema,
+        masks: phase.channels === null ? undefined : channelMasks(phase.channels, architecture.latentChannels),
         workers: config.data.workers,
         onCorrupt: (name, problem) => sayOnce(describeUnreadable(name, problem)),
       }),
@@ -120,9 +122,25 @@ async function trainPhase(
   }
 }
 
+/** Batches of a phase; where it trains counts of channels, with those that are drawn. */
+function openPhaseBatches(
+  { data, seed }: TrainingConfig,
+  phase: TrainingPhase,
+  { latentChannels }: DcAeConfig,
+  position: unknown,
+  onMessage: (text: string) => void,
+): Promise<TrainingBatches> {
+  const { channels, accumulate } = phase;
+  const open = (from: unknown) => openBatches(data, phase, seed, from, onMessage);
+  if (channels === null) return open(position);
+  return batchesWithCounts(open, position, channels, { latentChannels, accumulate, seed });
+}
+
 /** What decides the bits of a run: all but how long it goes on and how it is watched. */
 function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: boolean): Record<string, unknown> {
-  const { steps, checkpointEvery, keep, evaluateEvery, logEvery, carry, name, ...numbers } = phase;
+  const { steps, checkpointEvery, keep, evaluateEvery, logEvery, carry, name, channels, ...rest } = phase;
+  // Runs of earlier versions, which didn't know of them, go on.
+  const numbers = channels === null ? rest : { ...rest, channels };
   const { workers, prefetch, maxCorrupt, sources, ...data } = config.data;
   return { model: config.model, seed: config.seed, perceptual, data, ...numbers };
 }

@@ -9,6 +9,19 @@ export const TINY_MODEL = {
   decoder: { widthList: [4, 8, 8], depthList: [0, 1, 1], norm: ["trms2d", "bn2d", "trms2d"] },
 };
 
+/** Such a model whose latents may have fewer channels (DC-AE 1.5). */
+export const ADAPTIVE_MODEL = {
+  latentChannels: 4,
+  encoder: {
+    ...{ widthList: [4, 8], depthList: [0, 1] },
+    ...{ outBlockType: "AdaptiveOutputConvLayer", outShortcut: null },
+  },
+  decoder: {
+    ...{ widthList: [4, 8], depthList: [0, 1] },
+    ...{ inBlockType: "AdaptiveInputConvLayer", inShortcut: null },
+  },
+};
+
 type PhaseInput = TrainingConfigInput["phases"][number];
 
 export const TINY_PHASES = {
@@ -43,6 +56,18 @@ export const TINY_PHASES = {
     gan: { width: 4, layers: 2, optimizer: optimizer(1e-3) },
   },
 } as const satisfies Record<string, PhaseInput>;
+
+const SHORT = { size: 16, batch: 1, steps: 2, evaluateEvery: 2 };
+
+/** The three phases, each with another rule by which counts of channels are drawn. */
+export const CHANNEL_PHASES: readonly PhaseInput[] = [
+  { ...TINY_PHASES.one, ...SHORT, channels: { counts: [1, 2, 4] } },
+  { ...TINY_PHASES.two, ...SHORT, channels: { counts: [1, 2, 4], draw: 2, always: "largest" } },
+  {
+    ...{ ...TINY_PHASES.three, ...SHORT, channels: { counts: [1, 4], draw: 2 } },
+    gan: { ...TINY_PHASES.three.gan, layers: 1 },
+  },
+];
 
 export function tinyTraining(
   phases: readonly PhaseInput[] = Object.values(TINY_PHASES),

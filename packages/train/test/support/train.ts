@@ -4,6 +4,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Engine } from "@dcae/core";
 import { openSafetensorsFile } from "@dcae/core/checkpoint";
+import { expect } from "vitest";
+import type { TrainingConfig } from "../../src/configs/schema.js";
+import type { ProgressState } from "../../src/logging/progress.js";
 import { type TrainAutoencoderOptions, trainAutoencoder } from "../../src/trainer/train-autoencoder.js";
 import { tinyTraining } from "./tiny-training.js";
 
@@ -35,4 +38,24 @@ export async function train(
   const onMessage = (text: string) => messages.push(text);
   const results = await trainAutoencoder({ config, directory, engine, onMessage, ...more });
   return { directory, results, messages };
+}
+
+/** Trains twice, in `whole` and in `stopped`, where every phase is stopped after its first update: all states must be equal. */
+export async function expectSameBits(engine: Engine, folder: string, config: TrainingConfig): Promise<void> {
+  const whole = await train(engine, join(folder, "whole"), config);
+  expect(whole.results.map(({ status }) => status)).toEqual(config.phases.map(() => "finished"));
+  for (const { name } of config.phases) {
+    const controller = new AbortController();
+    const progress = () => ({
+      show: ({ step }: ProgressState) => step === 1 && controller.abort(),
+      clear: () => undefined,
+    });
+    const { results } = await train(engine, join(folder, "stopped"), config, { signal: controller.signal, progress });
+    expect(results.at(-1)).toMatchObject({ phase: name, status: "stopped", step: 1 });
+  }
+  await train(engine, join(folder, "stopped"), config);
+  for (const { name, steps } of config.phases) {
+    const [one, other] = ["whole", "stopped"].map((run) => statePath(join(folder, run, name), steps));
+    expect(await hashFile(other as string), name).toBe(await hashFile(one as string));
+  }
 }

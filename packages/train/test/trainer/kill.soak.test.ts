@@ -9,17 +9,20 @@ import { beforeAll, expect, test } from "vitest";
 import { readMetrics } from "../../src/logging/metrics-log.js";
 import { openCheckpointFolder } from "../../src/trainer/checkpoint.js";
 import { bundleSources } from "../support/bundle-sources.js";
-import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
+import { ADAPTIVE_MODEL, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, statePath } from "../support/train.js";
 
 const STEPS = 24;
 const folder = temporaryFolder();
+const phase = { ...TINY_PHASES.one, steps: STEPS, checkpointEvery: 1, keep: 2, evaluateEvery: 10 };
 // Threads make the pictures here, unlike in the tests of the sources.
-const config = JSON.stringify(
-  tinyTraining([{ ...TINY_PHASES.one, steps: STEPS, checkpointEvery: 1, keep: 2, evaluateEvery: 10 }], {
-    data: { sources: [{ kind: "scenes", count: 9 }], workers: 2, flip: true },
-  }),
-);
+const data = { sources: [{ kind: "scenes" as const, count: 9 }], workers: 2, flip: true };
+const channels = { counts: [1, 2, 4], draw: 2, always: "largest" as const };
+const CONFIGS = {
+  plain: JSON.stringify(tinyTraining([phase], { data })),
+  channels: JSON.stringify(tinyTraining([{ ...phase, channels }], { data, model: ADAPTIVE_MODEL })),
+};
+type Name = keyof typeof CONFIGS;
 let script: string;
 
 interface Ended {
@@ -29,8 +32,14 @@ interface Ended {
 }
 
 /** Trains in a process of its own; `watch` sees it and what it has printed so far. */
-function train(name: string, watch: (child: ChildProcess, output: string) => void = () => undefined): Promise<Ended> {
-  const child = spawn(process.execPath, [script, config, join(folder, name)], { stdio: ["ignore", "pipe", "pipe"] });
+function train(
+  config: Name,
+  name: string,
+  watch: (child: ChildProcess, output: string) => void = () => undefined,
+): Promise<Ended> {
+  const child = spawn(process.execPath, [script, CONFIGS[config], join(folder, config, name)], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   let errors = "";
   child.stderr.on("data", (data) => {
@@ -44,8 +53,8 @@ function train(name: string, watch: (child: ChildProcess, output: string) => voi
   return new Promise((resolve) => child.on("close", (code) => resolve({ output, errors, code })));
 }
 
-async function outcome(name: string) {
-  const run = join(folder, name, "phase1");
+async function outcome(config: Name, name: string) {
+  const run = join(folder, config, name, "phase1");
   const rows = (await readMetrics(join(run, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
   const hashes = [
     statePath(run, STEPS),
@@ -54,24 +63,26 @@ async function outcome(name: string) {
   return { rows, hashes: await Promise.all(hashes.map(hashFile)) };
 }
 
-async function bestOf(name: string): Promise<number | undefined> {
-  const { notes, state } = await openCheckpointFolder(dirname(statePath(join(folder, name, "phase1"), STEPS)));
+async function bestOf(config: Name, name: string): Promise<number | undefined> {
+  const { notes, state } = await openCheckpointFolder(dirname(statePath(join(folder, config, name, "phase1"), STEPS)));
   await state.close();
   return notes.best?.step;
 }
 
-let expected: Awaited<ReturnType<typeof outcome>>;
+const expected = new Map<Name, Awaited<ReturnType<typeof outcome>>>();
 beforeAll(async () => {
   script = await bundleSources(
     fileURLToPath(new URL("../support/train-child.ts", import.meta.url)),
     join(folder, "code"),
   );
-  const { errors, output } = await train("whole");
-  expect([errors, output.trim().split("\n").at(-1)]).toEqual(["", "finished"]);
-  expected = await outcome("whole");
+  for (const config of Object.keys(CONFIGS) as Name[]) {
+    const { errors, output } = await train(config, "whole");
+    expect([errors, output.trim().split("\n").at(-1)]).toEqual(["", "finished"]);
+    expected.set(config, await outcome(config, "whole"));
+  }
 });
 
-test("SIGKILL at random moments", async () => {
+test.each(Object.keys(CONFIGS) as Name[])("SIGKILL at random moments: %s", async (config) => {
   const random = createRandom(11, "kills");
   let kills = 0;
   for (let runs = 0; ; runs++) {
@@ -80,7 +91,7 @@ test("SIGKILL at random moments", async () => {
     const updates = random.nextInteger(5);
     const delay = random.nextInteger(updates === 0 ? 800 : 30);
     let scheduled = kills >= 7;
-    const { output, errors } = await train("killed", (child, printed) => {
+    const { output, errors } = await train(config, "killed", (child, printed) => {
       if (scheduled || printed.split("\n").length <= updates) return;
       scheduled = true;
       setTimeout(() => child.kill("SIGKILL"), delay);
@@ -90,10 +101,10 @@ test("SIGKILL at random moments", async () => {
     kills++;
   }
   expect(kills).toBeGreaterThanOrEqual(3);
-  expect(await outcome("killed")).toEqual(expected);
-  const left = await readdir(join(folder, "killed", "phase1", "checkpoints"));
+  expect(await outcome(config, "killed")).toEqual(expected.get(config));
+  const left = await readdir(join(folder, config, "killed", "phase1", "checkpoints"));
   // The newest two, and that of the best evaluation.
-  const best = (await bestOf("killed")) ?? STEPS;
+  const best = (await bestOf(config, "killed")) ?? STEPS;
   const name = (step: number) => `step-${String(step).padStart(8, "0")}`;
   expect(left).toEqual([...new Set([best, STEPS - 1, STEPS].map(name))].sort());
 });
@@ -101,14 +112,14 @@ test("SIGKILL at random moments", async () => {
 test("SIGTERM and SIGINT save and end the process by itself", async () => {
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     let sent = false;
-    const { output, errors, code } = await train("stopped", (child, printed) => {
+    const { output, errors, code } = await train("plain", "stopped", (child, printed) => {
       if (!sent && printed !== "") child.kill(name);
       sent = printed !== "";
     });
     expect([errors, code]).toEqual(["", 0]);
     expect(output).toMatch(/stopped\n$/);
   }
-  const { output } = await train("stopped");
+  const { output } = await train("plain", "stopped");
   expect(output).toMatch(/finished\n$/);
-  expect(await outcome("stopped")).toEqual(expected);
+  expect(await outcome("plain", "stopped")).toEqual(expected.get("plain"));
 });
