@@ -62,11 +62,15 @@ describe("dcae diffusion train", () => {
   const STEPS = 40;
   const KINDS = {
     uvit: {},
-    // Gradients that are gathered over two batches, and the other optimizer: more state to lose.
+    // Gradients that are gathered over two batches, two other optimizers, a second average: more state to lose.
     dit: {
       denoiser: { arch: "dit", model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 } },
       accumulate: 2,
-      optimizer: { kind: "came", schedule: TINY_DIFFUSION.optimizer.schedule, clipNorm: 1 },
+      optimizer: {
+        ...{ kind: "came", schedule: TINY_DIFFUSION.optimizer.schedule, clipNorm: 1 },
+        groups: [{ name: "blocks", parameters: ["blocks"], kind: "lion", schedule: { kind: "cosine", lr: 1e-4 } }],
+      },
+      ema: { decay: 0.9, warmupSteps: 0, others: [{ decay: 0.5, warmupSteps: 2 }] },
     },
   };
   let latents: string;

@@ -74,7 +74,10 @@ export function addTrainingOptions(command: Command): Command {
     .option("--vgg16 <file>", "weights of LPIPS: torchvision's VGG16 (or the environment variable DCAE_VGG16)")
     .option("--lpips <file>", "weights of LPIPS: its linear layers (or the environment variable DCAE_LPIPS_VGG)")
     .option("--set <key=value...>", "replace values of the training, as in phases.phase1.steps=500 or data.flip=true")
-    .option("--dry-run", "show what would train, for how long and in how much memory, and stop")
+    .option(
+      "--dry-run",
+      "show what would train, for how long and in how much memory, and stop; with --json every parameter, too",
+    )
     .option("--json", "print the result as JSON");
 }
 

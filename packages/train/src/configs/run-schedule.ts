@@ -3,7 +3,7 @@ import { ConfigError } from "@dcae/core/graph";
 import { type Schedule, scheduleEnd } from "../optimizer/schedule.js";
 import type { EmaOptions } from "../step/averages.js";
 import type { OptimizerOptions } from "../step/training-step.js";
-import type { OptimizerConfig, ScheduleConfig } from "./schema.js";
+import type { EmaConfig, MethodConfig, OptimizerConfig, ScheduleConfig } from "./schema.js";
 
 /** A number of updates, where shares are those of `steps`. */
 function updatesOf(value: number | string, steps: number): number {
@@ -42,7 +42,7 @@ export function resolveSchedule(schedule: ScheduleConfig, steps: number): Schedu
 const grouped = (value: number) => value.toLocaleString("en-US");
 
 /** The course of the learning rate in words, with what doesn't fit a run of `steps` updates. */
-export function describeSchedule(schedule: Schedule, steps: number): string {
+function describeSchedule(schedule: Schedule, steps: number): string {
   const { kind, lr } = schedule;
   const warmup =
     "warmupSteps" in schedule && schedule.warmupSteps > 0
@@ -63,6 +63,23 @@ export function describeSchedule(schedule: Schedule, steps: number): string {
   return [`${lr}${warmup}${decay}`, ...remarks].join("; ");
 }
 
+/** The course of an optimizer's learning rates in words, those of its groups behind its own. */
+export function describeRates({ groups = [], schedule }: OptimizerConfig, steps: number): string {
+  const own = describeSchedule(resolveSchedule(schedule, steps), steps);
+  const others = groups.map(
+    (group) =>
+      `${group.name} (${group.kind ?? "adamw"}) ${describeSchedule(resolveSchedule(group.schedule, steps), steps)}`,
+  );
+  return [own, ...others].join("; ");
+}
+
+/** All averages that a training keeps, the evaluated one first. */
+export function keptAverages(ema: EmaConfig | null): EmaOptions[] {
+  if (ema === null) return [];
+  const { others = [], ...evaluated } = ema;
+  return [evaluated, ...others];
+}
+
 /**
  * A training's optimizer as the step wants it: with the name of its state, and the averages that it keeps.
  *
@@ -74,14 +91,18 @@ export function namedOptimizer(
   name: string,
   optimizer: OptimizerConfig,
   steps: number,
-  ema: EmaOptions | null = null,
+  ema: EmaConfig | null = null,
 ): OptimizerOptions {
-  const schedule = resolveSchedule(optimizer.schedule, steps);
+  const resolve = <T extends MethodConfig>(method: T) => ({
+    ...method,
+    kind: method.kind ?? "adamw",
+    schedule: resolveSchedule(method.schedule, steps),
+  });
+  const { groups, ...own } = optimizer;
   return {
-    ...optimizer,
-    kind: optimizer.kind ?? "adamw",
-    schedule,
+    ...resolve(own),
+    ...(groups === undefined ? {} : { groups: groups.map(resolve) }),
     name,
-    averages: ema === null ? [] : [ema],
+    averages: keptAverages(ema),
   } as OptimizerOptions;
 }

@@ -38,7 +38,7 @@ const schedule = z.discriminatedUnion("kind", [
 const everyOptimizer = {
   schedule,
   weightDecay: rate.default(0),
-  /** Parts of names that exempt from decay; default: those of the official trainer (`NO_DECAY`). */
+  /** Parts of names that exempt from decay, "*" for anything within; default: those of the official trainer (`NO_DECAY`). */
   noDecay: z.array(z.string().min(1)).optional(),
   /** Largest norm of all gradients together; null doesn't clip. */
   clipNorm: z.number().positive().nullable().default(null),
@@ -50,29 +50,56 @@ const DEFAULT_OPTIMIZER = "adamw" satisfies OptimizerKind;
 type KindOf<K extends OptimizerKind> = K extends typeof DEFAULT_OPTIMIZER ? { kind?: K | undefined } : { kind: K };
 type SettingsOf<K extends OptimizerKind> = z.ZodObject<(typeof OPTIMIZERS)[K]["settings"]>;
 
-/** An optimizer as data: AdamW unless `kind` says otherwise. */
-export type OptimizerConfig = {
+/** A method of optimization as data: AdamW unless `kind` says otherwise. */
+export type MethodConfig = {
   [K in OptimizerKind]: KindOf<K> & z.output<EveryOptimizer> & z.output<SettingsOf<K>>;
 }[OptimizerKind];
-type OptimizerInput = {
+type MethodInput = {
   [K in OptimizerKind]: KindOf<K> & z.input<EveryOptimizer> & z.input<SettingsOf<K>>;
 }[OptimizerKind];
 
-const optimizerSchemas = Object.entries(OPTIMIZERS).map(([kind, { settings }]) => {
-  const name = z.literal(kind);
-  return z.strictObject({ kind: kind === DEFAULT_OPTIMIZER ? name.optional() : name, ...everyOptimizer, ...settings });
-});
-// Made of the table's rows, whose types TypeScript can't follow through a list.
-export const optimizerSchema = z.discriminatedUnion("kind", optimizerSchemas as never) as unknown as z.ZodType<
-  OptimizerConfig,
-  OptimizerInput
->;
+/** What an optimizer has beside its method. @returns a schema; made of the table's rows, whose types TypeScript can't follow through a list */
+function methodSchema<Output, Input>(more: z.ZodRawShape): z.ZodType<Output, Input> {
+  const schemas = Object.entries(OPTIMIZERS).map(([kind, { settings }]) => {
+    const name = z.literal(kind);
+    const chosen = kind === DEFAULT_OPTIMIZER ? name.optional() : name;
+    return z.strictObject({ kind: chosen, ...everyOptimizer, ...settings, ...more });
+  });
+  return z.discriminatedUnion("kind", schemas as never) as unknown as z.ZodType<Output, Input>;
+}
 
-/** Averages of the weights. */
-export const emaSchema = z.strictObject({
+const groupShape = {
+  /** Of its state and its metrics. */
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+  /** Names or beginnings of names, "*" for anything. */
+  parameters: z.array(z.string().min(1)).min(1),
+};
+type Group = z.output<z.ZodObject<typeof groupShape>>;
+const groupSchema = methodSchema<MethodConfig & Group, MethodInput & Group>(groupShape);
+
+/** An optimizer as data, and parameters that have one of their own. */
+export type OptimizerConfig = MethodConfig & { groups?: (MethodConfig & Group)[] | undefined };
+export const optimizerSchema = methodSchema<
+  OptimizerConfig,
+  MethodInput & { groups?: (MethodInput & Group)[] | undefined }
+>({ groups: z.array(groupSchema).min(1).optional() });
+
+const average = {
   decay: z.number().gt(0).lt(1),
   warmupSteps: z.int().min(0).default(2000),
-});
+};
+
+/** Averages of the weights: those that are evaluated, and go on as the model; and others that are kept beside them. */
+export const emaSchema = z
+  .strictObject({ ...average, others: z.array(z.strictObject(average)).min(1).optional() })
+  .refine(
+    ({ decay, others = [] }) => new Set([decay, ...others.map((other) => other.decay)]).size === others.length + 1,
+    {
+      message: "two averages have the same decay",
+      path: ["others"],
+    },
+  );
+export type EmaConfig = z.output<typeof emaSchema>;
 
 /** How many counts a rule always takes. */
 const ALWAYS = { none: 0, largest: 1, "smallest-and-largest": 2 } as const;

@@ -1,10 +1,11 @@
 /** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
 import { objectiveOf, type ParsedDenoiser } from "@dcae/diffusion";
 import { denoiserCost } from "@dcae/diffusion/internal";
-import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
+import { describeRates } from "../configs/run-schedule.js";
 import { estimateMemory, type MemoryEstimate } from "../trainer/estimate-memory.js";
+import type { ParameterRow } from "../trainer/parameter-table.js";
 import { stagePrograms } from "../trainer/update-stage.js";
-import { denoiserStages } from "./denoiser-stages.js";
+import { denoiserStages, denoiserTable } from "./denoiser-stages.js";
 import { checkSamples, describeNetwork, isSelfContained, type LatentFacts } from "./describe-denoiser.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 import { hasTrainingLatents, openTrainingLatents } from "./training-latents.js";
@@ -28,6 +29,8 @@ export interface DiffusionPlan {
   /** The course of the learning rate in words. */
   readonly learningRate: string;
   readonly memory: MemoryEstimate;
+  /** Every parameter, and what becomes of it. */
+  readonly parameterTable: readonly ParameterRow[];
 }
 
 /** What is known of the latents: how many there are, or that there are none. */
@@ -47,8 +50,9 @@ function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: Pla
     latentsPerUpdate,
     epochs: "missing" in latents ? null : (training.steps * latentsPerUpdate) / latents.length,
     assumptions: "missing" in latents ? [latents.missing] : latents.notes,
-    learningRate: describeSchedule(resolveSchedule(training.optimizer.schedule, training.steps), training.steps),
+    learningRate: describeRates(training.optimizer, training.steps),
     memory: estimateMemory(stagePrograms(denoiserStages(network, objective, training))),
+    parameterTable: denoiserTable(network, training),
   };
 }
 

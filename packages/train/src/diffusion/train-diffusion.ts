@@ -2,7 +2,8 @@
  * Trains a diffusion model on a folder of latents. This is where the two packages meet: the objectives and networks of
  * `@dcae/diffusion` are graphs, which the trainer differentiates and runs.
  *
- * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do.
+ * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do; further averages are
+ * in `model-ema-<decay>` (and `best-ema-<decay>`).
  */
 import { ConfigError, loadAutoencoder, type PretrainedAutoencoder } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
@@ -17,12 +18,14 @@ import {
   saveDenoiser,
 } from "@dcae/diffusion";
 import { checkDenoiserWeights } from "@dcae/diffusion/internal";
+import { keptAverages } from "../configs/run-schedule.js";
 import type { TrainingProgress } from "../logging/progress.js";
-import { stateWeights } from "../step/averages.js";
+import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { type FitResult, fit } from "../trainer/fit.js";
+import { writeParameterTable } from "../trainer/parameter-table.js";
 import { runFiles } from "../trainer/run-record.js";
 import { type TrainingRunOptions, writeTrainingFile } from "../trainer/training-run.js";
-import { denoiserStages } from "./denoiser-stages.js";
+import { denoiserStages, denoiserTable } from "./denoiser-stages.js";
 import { checkSamples, describeNetwork, describeResult } from "./describe-denoiser.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 import { denoiserEvaluation } from "./evaluate-denoiser.js";
@@ -96,10 +99,17 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
     logEvery: training.logEvery,
     evaluateEvery: training.evaluateEvery,
     evaluate: denoiserEvaluation({ engine, training, description, objective, latents: held, decoder, signal }),
-    exportModel: (state, current, folder) =>
-      saveDenoiser(folder, description, stateWeights(names, state, current, ema), { overwrite: true }),
+    async exportModel(state, current, folder) {
+      const save = (path: string, average: EmaOptions | null) =>
+        saveDenoiser(path, description, stateWeights(names, state, current, average), { overwrite: true });
+      await save(folder, ema);
+      for (const other of keptAverages(ema).slice(1)) await save(`${folder}-ema-${other.decay}`, other);
+    },
     ...(resume === undefined ? {} : { resume }),
-    onStart: () => writeTrainingFile(directory, training),
+    async onStart() {
+      await writeTrainingFile(directory, training);
+      await writeParameterTable(files.parameters, denoiserTable(network, training));
+    },
     signal,
     progress,
     onMessage,

@@ -6,9 +6,10 @@
 import type { z } from "zod";
 import { adamW } from "./adam-w.js";
 import { came } from "./came.js";
+import { lion } from "./lion.js";
 import type { Schedule } from "./schedule.js";
 
-export const OPTIMIZERS = { adamw: adamW, came } as const;
+export const OPTIMIZERS = { adamw: adamW, came, lion } as const;
 
 export type OptimizerKind = keyof typeof OPTIMIZERS;
 
@@ -24,7 +25,7 @@ export interface CommonOptimizerOptions {
   readonly schedule: Schedule;
   /** Default 0. */
   readonly weightDecay?: number;
-  /** Parts of names that exempt from decay. Default `NO_DECAY`. */
+  /** Parts of names that exempt from decay, "*" for anything within. Default `NO_DECAY`. */
   readonly noDecay?: readonly string[] | undefined;
   /** Largest norm over all gradients; null (default) doesn't clip. */
   readonly clipNorm?: number | null;
@@ -34,3 +35,27 @@ export interface CommonOptimizerOptions {
 export type MethodOptions = {
   [K in OptimizerKind]: CommonOptimizerOptions & { readonly kind: K } & Readonly<OptimizerSettings[K]>;
 }[OptimizerKind];
+
+/** Parameters with a method, rate, decay and clipping of their own. */
+export type ParameterGroup = MethodOptions & {
+  /** Names its state and its metrics. */
+  readonly name: string;
+  /** Places of official names, "*" for anything (see `namePatterns`). */
+  readonly parameters: readonly string[];
+};
+
+/** What the parameter `name` loses per update, as a share of its learning rate. */
+export function weightDecayOf({ weightDecay = 0, noDecay = NO_DECAY }: CommonOptimizerOptions, name: string): number {
+  return noDecay.some((part) => containsPart(name, part)) ? 0 : weightDecay;
+}
+
+/** The pieces between the "*" in this order, anywhere in the name. */
+function containsPart(name: string, part: string): boolean {
+  let from = 0;
+  for (const piece of part.split("*")) {
+    const at = name.indexOf(piece, from);
+    if (at === -1) return false;
+    from = at + piece.length;
+  }
+  return true;
+}

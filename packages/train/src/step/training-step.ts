@@ -12,34 +12,20 @@ import {
   cast,
   createProgram,
   createScope,
-  div,
   dtypeKind,
   expand,
-  minimum,
   mul,
   type Program,
-  reduceSum,
   type Scope,
   scalar,
-  sqrt,
-  sub,
   type Value,
 } from "@dcae/core/graph";
-import { z } from "zod";
 import { gradients } from "../autodiff/gradients.js";
 import { recomputation } from "../autodiff/recomputation.js";
-import { parseConfig } from "../configs/parse-config.js";
-import {
-  flat,
-  type NamedValue,
-  type OptimizerRow,
-  stateLike,
-  stateParameter,
-  type UpdateTerms,
-} from "../optimizer/optimizer-row.js";
-import { type MethodOptions, NO_DECAY, OPTIMIZERS } from "../optimizer/optimizers.js";
-import { learningRate } from "../optimizer/schedule.js";
+import { type NamedValue, stateLike, stateParameter } from "../optimizer/optimizer-row.js";
+import type { MethodOptions, ParameterGroup } from "../optimizer/optimizers.js";
 import { type EmaOptions, emaUpdates } from "./averages.js";
+import { moveWeights } from "./move-weights.js";
 import { type ForwardOptimization, forwardForm, gradientForms } from "./optimize-forward.js";
 import { type TrainingRule, trainedWeights, trainingScope } from "./training-rule.js";
 
@@ -81,6 +67,8 @@ export interface GradientStep {
 export type OptimizerOptions = MethodOptions & {
   /** Names the optimizer's state, as in "autoencoder". */
   readonly name: string;
+  /** Parameters with a method, rate, decay and clipping of their own; the others are the optimizer's (default none). */
+  readonly groups?: readonly ParameterGroup[] | undefined;
   /** Averages to keep, each with its own decay (default none). */
   readonly averages?: readonly EmaOptions[];
 };
@@ -112,19 +100,15 @@ export function gradientStep(
  * @throws ConfigError for settings out of range, and unless there is a gradient for each weight
  */
 export function optimizerStep(step: GradientStep, options: OptimizerOptions): StateUpdate {
-  const { schedule, clipNorm = null, averages = [] } = options;
+  const { averages = [] } = options;
   const counter = step.counter ?? optimizerCounter(options);
   const next = add(counter, 1);
   const count = cast(next, "float32");
-  const rate = learningRate(schedule, cast(counter, "float32"));
-
-  const norm = globalNorm(step.gradients);
-  const clip = clipNorm === null ? undefined : clipScale(norm, clipNorm);
-  const moved = moveWeights(step, options, { clip, learningRate: rate, count });
+  const { updates: moved, metrics } = moveWeights(step, options, { counter: cast(counter, "float32"), count });
   const averaged = averages.flatMap((average) => [...emaUpdates(changedFloats(step, moved), count, average)]);
   return {
     updates: new Map([[counterName(options), next], ...moved, ...step.buffers, ...averaged]),
-    metrics: { ...step.metrics, learning_rate: rate, gradient_norm: norm },
+    metrics: { ...step.metrics, ...metrics },
   };
 }
 
@@ -207,38 +191,6 @@ export function optimizerCounter(options: Pick<OptimizerOptions, "kind" | "name"
 }
 
 const counterName = ({ kind, name }: Pick<OptimizerOptions, "kind" | "name">) => `${kind}.${name}.step`;
-
-/** sqrt of the sum of squares over all tensors, a scalar. */
-function globalNorm(tensors: readonly Value[]): Value {
-  const squares = tensors.map((tensor) => reduceSum(mul(tensor, tensor)));
-  return squares.length === 0 ? scalar(0) : sqrt(squares.reduce((sum, square) => add(sum, square)));
-}
-
-/** min(1, maxNorm / (norm + 1e-6)): what gradients are multiplied by. */
-function clipScale(norm: Value, maxNorm: number): Value {
-  return minimum(div(scalar(maxNorm), add(norm, 1e-6)), 1);
-}
-
-/** New weights and moments by the method's row; decay is decoupled from the gradients. */
-function moveWeights(
-  { weights, gradients }: GradientStep,
-  options: OptimizerOptions,
-  terms: Pick<UpdateTerms, "clip" | "learningRate" | "count">,
-): Map<string, Value> {
-  const { kind, name, schedule, clipNorm, averages, weightDecay = 0, noDecay = NO_DECAY, ...own } = options;
-  if (weights.length !== gradients.length) {
-    throw new ConfigError(`${kind}: ${weights.length} weights but ${gradients.length} gradients`);
-  }
-  // The settings that are left are those of the row's schema.
-  const row = OPTIMIZERS[kind] as unknown as OptimizerRow<z.ZodRawShape>;
-  const settings = parseConfig(z.strictObject(row.settings), own, `optimizer "${name}"`);
-  const kept = sub(1, mul(terms.learningRate, weightDecay));
-  const decayed = (weight: NamedValue) => {
-    const decays = weightDecay !== 0 && !noDecay.some((part) => weight.name.includes(part));
-    return decays ? mul(flat(weight.value), kept) : flat(weight.value);
-  };
-  return row.move({ prefix: `${kind}.${name}`, weights, gradients, ...terms, decayed }, settings);
-}
 
 /** Weights and buffers as the update leaves them, without counters. */
 function changedFloats({ weights, buffers }: GradientStep, moved: ReadonlyMap<string, Value>): NamedValue[] {

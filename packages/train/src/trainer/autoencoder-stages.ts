@@ -1,11 +1,23 @@
 /** A phase of autoencoder training as the programs of its updates: objective, gradients, optimizer. */
 import { ConfigError, mul, type Scope, type Value } from "@dcae/core/graph";
-import { type DcAeConfig, dcAeDecode, dcAeEncode, familyOf, spatialCompression } from "@dcae/core/models";
+import {
+  type DcAeConfig,
+  dcAeDecode,
+  dcAeEncode,
+  familyOf,
+  modelParameters,
+  spatialCompression,
+} from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import { namedOptimizer } from "../configs/run-schedule.js";
 import type { TrainingPhase } from "../configs/schema.js";
 import { batchesPerUpdate, channelMaskInput, checkCounts } from "../data/channel-counts.js";
-import { type AdversarialOptions, adversarialGradients, adversarialStep } from "../phases/adversarial.js";
+import {
+  type AdversarialOptions,
+  adversarialGradients,
+  adversarialStep,
+  DISCRIMINATOR_SCOPE,
+} from "../phases/adversarial.js";
 import { lastLayerName, trainingRule } from "../phases/phase-parameters.js";
 import { type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
 import {
@@ -16,7 +28,8 @@ import {
   stateProgram,
   stepProgram,
 } from "../step/training-step.js";
-import type { UpdateStage } from "./update-stage.js";
+import { type ParameterRow, parametersBelow, parameterTable } from "./parameter-table.js";
+import { stagePrograms, type UpdateStage } from "./update-stage.js";
 
 /**
  * Picture to reconstruction.
@@ -66,6 +79,28 @@ function checkChannels({ name, channels }: TrainingPhase, model: DcAeConfig): vo
   if (channels === null) return;
   const { encoder, decoder } = familyOf({ kind: "dc-ae" }).isAdaptive(model);
   checkCounts(channels, model.latentChannels, encoder && decoder, `${name}: the model`);
+}
+
+/**
+ * Every parameter of the phase: the model's, then the discriminator's.
+ *
+ * @param stages of the phase
+ */
+export function phaseParameters(
+  phase: TrainingPhase,
+  model: DcAeConfig,
+  stages: readonly UpdateStage[],
+): ParameterRow[] {
+  const { autoencoder, discriminator } = optimizerSteps(phase);
+  const own = parameterTable(
+    modelParameters({ kind: "dc-ae", config: model }),
+    trainingRule(phase, model),
+    namedOptimizer("autoencoder", phase.optimizer, autoencoder),
+  );
+  if (phase.gan === null) return own;
+  const others = parametersBelow(stagePrograms(stages), DISCRIMINATOR_SCOPE);
+  const optimizer = namedOptimizer("discriminator", phase.gan.optimizer, discriminator);
+  return [...own, ...parameterTable(others, () => true, optimizer)];
 }
 
 /**

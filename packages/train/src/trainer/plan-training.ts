@@ -2,12 +2,13 @@
 import { sizeOf } from "@dcae/core/graph";
 import { formatTable } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
-import { describeSchedule, resolveSchedule } from "../configs/run-schedule.js";
+import { describeRates } from "../configs/run-schedule.js";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import { describeCounts } from "../data/channel-counts.js";
 import { placeOf, trainingPatterns, trainingRule } from "../phases/phase-parameters.js";
-import { autoencoderStages, optimizerSteps } from "./autoencoder-stages.js";
+import { autoencoderStages, optimizerSteps, phaseParameters } from "./autoencoder-stages.js";
 import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
+import type { ParameterRow } from "./parameter-table.js";
 import { describeModel } from "./phase-start.js";
 import { stagePrograms } from "./update-stage.js";
 
@@ -34,6 +35,8 @@ export interface PhasePlan {
   readonly memory: MemoryEstimate;
   /** The course of the learning rate in words, by optimizer. */
   readonly learningRates: Readonly<Record<string, string>>;
+  /** Every parameter, and what becomes of it. */
+  readonly parameters: readonly ParameterRow[];
   /** Where the perceptual and adversarial losses take part. */
   readonly losses: readonly string[];
   /** Which counts of latent channels train, in words; null: all channels. */
@@ -52,6 +55,7 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
   }
   const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
   const trained = [...groups.values()];
+  const stages = autoencoderStages(phase, model.config, perceptual, phase.optimize && optimize);
   return {
     name: phase.name,
     rule: trainingPatterns(phase, model.config),
@@ -61,10 +65,9 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     steps: phase.steps,
     picturesPerUpdate: phase.batch * phase.accumulate,
     size: phase.size,
-    memory: estimateMemory(
-      stagePrograms(autoencoderStages(phase, model.config, perceptual, phase.optimize && optimize)),
-    ),
+    memory: estimateMemory(stagePrograms(stages)),
     learningRates: learningRatesOf(phase),
+    parameters: phaseParameters(phase, model.config, stages),
     losses: ["L1", ...(perceptual ? ["LPIPS"] : []), ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`])],
     channels: phase.channels && describeCounts(phase.channels, model.config.latentChannels),
   };
@@ -74,7 +77,7 @@ function learningRatesOf(phase: TrainingPhase): Record<string, string> {
   const rates = Object.entries(optimizerSteps(phase)).flatMap(([name, steps]) => {
     const optimizer = name === "autoencoder" ? phase.optimizer : phase.gan?.optimizer;
     if (optimizer === undefined) return [];
-    return [[name, describeSchedule(resolveSchedule(optimizer.schedule, steps), steps)] as const];
+    return [[name, describeRates(optimizer, steps)] as const];
   });
   return Object.fromEntries(rates);
 }

@@ -12,6 +12,7 @@ import type { Metrics } from "./update-stage.js";
 export function runFiles(directory: string) {
   return {
     checkpoints: join(directory, "checkpoints"),
+    parameters: join(directory, "parameters.tsv"),
     metrics: join(directory, "metrics.jsonl"),
     events: join(directory, "events"),
     curves: join(directory, "curves"),

@@ -3,7 +3,7 @@
  * `<directory>/<phase>`.
  *
  * Between phases only weights are carried over; moments, schedule, averages and step counter start anew (training.md section 9). Each
- * run leaves its result as a checkpoint in the official format in `model` (and `model-ema`).
+ * run leaves its result as a checkpoint in the official format in `model` (and `model-ema`, and `model-ema-<decay>` for further averages).
  */
 import { join } from "node:path";
 import type { Weights } from "@dcae/core/checkpoint";
@@ -11,16 +11,18 @@ import { ConfigError } from "@dcae/core/graph";
 import { type OpenOptions, saveCheckpoint } from "@dcae/core/internal";
 import { type DcAeConfig, type ModelDescription, modelParameters } from "@dcae/core/models";
 import type { EngineState } from "@dcae/core/runtime";
+import { keptAverages } from "../configs/run-schedule.js";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import { batchesPerUpdate, batchesWithCounts, channelMasks } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
-import { autoencoderStages, optimizesFor, reconstructionOptions } from "./autoencoder-stages.js";
+import { autoencoderStages, optimizesFor, phaseParameters, reconstructionOptions } from "./autoencoder-stages.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit, type TrainingBatches } from "./fit.js";
 import { describeUnreadable, openBatches, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
+import { writeParameterTable } from "./parameter-table.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
 import { runFiles } from "./run-record.js";
 import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
@@ -76,11 +78,12 @@ async function trainPhase(
       ...start.weights,
       entries: new Map([...start.weights.entries, ...(perceptual ? lpips.entries : [])]),
     };
+    const stages = autoencoderStages(phase, architecture, perceptual, optimizesFor(engine, phase));
     // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
     const done = await fit({
       directory,
       engine,
-      stages: autoencoderStages(phase, architecture, perceptual, optimizesFor(engine, phase)),
+      stages,
       chunks: batchesPerUpdate(phase),
       weights,
       seed: config.seed,
@@ -106,10 +109,16 @@ async function trainPhase(
       }),
       async exportModel(state, current, folder) {
         await saveTrainedModel(result, state, current, folder);
-        if (phase.ema !== null) await saveTrainedModel(result, state, current, `${folder}-ema`, phase.ema);
+        for (const [i, average] of keptAverages(phase.ema).entries()) {
+          const name = i === 0 ? "ema" : `ema-${average.decay}`;
+          await saveTrainedModel(result, state, current, `${folder}-${name}`, average);
+        }
       },
       ...(resume === undefined ? {} : { resume }),
-      onStart: () => writeTrainingFile(options.directory, config),
+      async onStart() {
+        await writeTrainingFile(options.directory, config);
+        await writeParameterTable(runFiles(directory).parameters, phaseParameters(phase, architecture, stages));
+      },
       signal,
       progress: options.progress?.(phase),
       shown: ["loss", "l1", "lpips", "g_loss", "d_loss"],

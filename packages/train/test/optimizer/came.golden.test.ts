@@ -1,19 +1,13 @@
 /** Updates of CAME on matrices, convolutions and vectors against the reference; what it refuses. */
 
-import { input, parameter, Tensor, ZEROS } from "@dcae/core/graph";
+import { input, Tensor } from "@dcae/core/graph";
 import type { Engine } from "@dcae/core/runtime";
 import { expectWithin, relativeError } from "@dcae/test-support/compare";
-import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { NamedValue } from "../../src/optimizer/optimizer-row.js";
-import { type OptimizerOptions, optimizerStep, stateProgram } from "../../src/step/training-step.js";
+import { type OptimizerOptions, optimizerStep } from "../../src/step/training-step.js";
 import { ENGINES } from "../support/engines.js";
 import { goldenNames, loadGolden } from "../support/golden.js";
-
-const weight = (name: string, shape: readonly number[]): NamedValue => ({
-  name,
-  value: parameter({ name, shape, dtype: "float32", init: ZEROS, trainable: true }),
-});
+import { updateAlong, weight } from "../support/updates.js";
 
 describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   let engine: Engine;
@@ -22,30 +16,13 @@ describe.each(Object.entries(ENGINES))("%s", (_, start) => {
   });
   afterAll(() => engine.dispose());
 
-  /** Updates `initial` along each of `steps` gradients; gives the weights, the state and each update's reported norm. */
   async function update(
     initial: ReadonlyMap<string, Tensor>,
     steps: readonly ReadonlyMap<string, Tensor>[],
     options: Omit<Extract<OptimizerOptions, { kind: "came" }>, "kind" | "name">,
   ) {
-    const weights = [...initial].map(([name, { shape }]) => weight(name, shape));
-    const gradients = weights.map(({ name, value }) => input(`gradient.${name}`, value.shape));
-    const step = optimizerStep(
-      { weights, gradients, buffers: new Map(), metrics: {} },
-      { ...options, kind: "came", name: "test" },
-    );
-    const program = stateProgram("step", step);
-    const beginning = [...program.parameters.values()].map(
-      ({ name, shape, dtype }) => [name, initial.get(name) ?? Tensor.zeros(shape as number[], dtype)] as const,
-    );
-    const state = await engine.createState(memoryWeights(beginning));
-    const loaded = await engine.load(program, NO_WEIGHTS, { state });
-    const norms: number[] = [];
-    for (const gradient of steps) {
-      const feeds = [...gradient].map(([name, tensor]) => [`gradient.${name}`, tensor] as const);
-      norms.push((await loaded.run(Object.fromEntries(feeds))).gradient_norm!.at() as number);
-    }
-    return { norms, state: await state.readAll() };
+    const { metrics, state } = await updateAlong(engine, initial, steps, { ...options, kind: "came", name: "test" });
+    return { norms: metrics.map(({ gradient_norm }) => gradient_norm), state };
   }
 
   test.each(goldenNames("came", "diffusion"))("%s", async (name) => {

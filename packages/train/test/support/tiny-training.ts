@@ -69,6 +69,38 @@ export const CHANNEL_PHASES: readonly PhaseInput[] = [
   },
 ];
 
+/** A phase with everything switched on that phases may have: all of it must survive a stop. */
+export const TINY_EVERYTHING = {
+  ...TINY_PHASES.three,
+  name: "everything",
+  steps: 4,
+  optimizer: {
+    ...optimizer(1e-3),
+    weightDecay: 0.1,
+    noDecay: ["*bias"],
+    groups: [
+      {
+        name: "head",
+        parameters: ["decoder.project_out"],
+        kind: "lion",
+        schedule: { kind: "cosine", lr: 1e-3 },
+        weightDecay: 0.3,
+      },
+    ],
+  },
+  ema: { decay: 0.9, warmupSteps: 4, others: [{ decay: 0.5, warmupSteps: 0 }] },
+  gan: {
+    ...TINY_PHASES.three.gan,
+    optimizer: {
+      ...optimizer(1e-3),
+      groups: [{ ...optimizer(1e-3), name: "norms", parameters: ["discriminator.main.3"], kind: "came" }],
+    },
+  },
+  checkpointEvery: 2,
+  keep: 2,
+  evaluateEvery: 2,
+} as const satisfies PhaseInput;
+
 export function tinyTraining(
   phases: readonly PhaseInput[] = Object.values(TINY_PHASES),
   more: Partial<TrainingConfigInput> = {},

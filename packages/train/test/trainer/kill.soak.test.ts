@@ -9,17 +9,19 @@ import { beforeAll, expect, test } from "vitest";
 import { readMetrics } from "../../src/logging/metrics-log.js";
 import { openCheckpointFolder } from "../../src/trainer/checkpoint.js";
 import { bundleSources } from "../support/bundle-sources.js";
-import { ADAPTIVE_MODEL, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
+import { ADAPTIVE_MODEL, TINY_EVERYTHING, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { hashFile, statePath } from "../support/train.js";
 
 const STEPS = 24;
 const folder = temporaryFolder();
-const phase = { ...TINY_PHASES.one, steps: STEPS, checkpointEvery: 1, keep: 2, evaluateEvery: 10 };
+const whole = { name: "phase1", steps: STEPS, checkpointEvery: 1, keep: 2, evaluateEvery: 10 };
+const phase = { ...TINY_PHASES.one, ...whole };
 // Threads make the pictures here, unlike in the tests of the sources.
 const data = { sources: [{ kind: "scenes" as const, count: 9 }], workers: 2, flip: true };
 const channels = { counts: [1, 2, 4], draw: 2, always: "largest" as const };
 const CONFIGS = {
   plain: JSON.stringify(tinyTraining([phase], { data })),
+  everything: JSON.stringify(tinyTraining([{ ...TINY_EVERYTHING, ...whole }], { data })),
   channels: JSON.stringify(tinyTraining([{ ...phase, channels }], { data, model: ADAPTIVE_MODEL })),
 };
 type Name = keyof typeof CONFIGS;

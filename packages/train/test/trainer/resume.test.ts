@@ -5,13 +5,15 @@ import { join } from "node:path";
 import { useEngine } from "@dcae/test-support/engine";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, test } from "vitest";
-import type { TrainingConfig } from "../../src/configs/schema.js";
+import type { TrainingConfig, TrainingPhase } from "../../src/configs/schema.js";
 import { readMetrics } from "../../src/logging/metrics-log.js";
+import { lastLayerName } from "../../src/phases/phase-parameters.js";
 import { openCheckpointFolder } from "../../src/trainer/checkpoint.js";
+import { describeModel } from "../../src/trainer/phase-start.js";
 import type { TrainAutoencoderOptions } from "../../src/trainer/train-autoencoder.js";
 import { stopSignals, TrainingError } from "../../src/trainer/training-run.js";
-import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
-import { hashFile, statePath, train } from "../support/train.js";
+import { TINY_EVERYTHING, TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
+import { hashFile, statePath, tensorBytes, train } from "../support/train.js";
 
 const folder = temporaryFolder();
 const engine = useEngine();
@@ -25,8 +27,9 @@ describe("stopping and resuming", () => {
     { ...TINY_PHASES.three, steps: 4 },
   ];
 
-  test("ends with the same bits as a run that was never stopped", async () => {
-    const whole = await begin("uninterrupted", tinyTraining(phases));
+  /** Trains in one go, and stopped again and again; everything that both leave must be the same. */
+  async function compare(trained: readonly TrainingPhase[], wholeName: string, stoppedName: string) {
+    const whole = await begin(wholeName, tinyTraining(trained));
     for (let stops = 0; ; stops++) {
       expect(stops).toBeLessThan(20);
       const controller = new AbortController();
@@ -35,15 +38,15 @@ describe("stopping and resuming", () => {
         show: () => ++updates === (stops % 3) + 1 && controller.abort(),
         clear: () => undefined,
       });
-      const { results } = await begin("interrupted", tinyTraining(phases), { signal: controller.signal, progress });
+      const { results } = await begin(stoppedName, tinyTraining(trained), { signal: controller.signal, progress });
       const last = results.at(-1)!;
-      if (last.phase === "phase3" && last.status === "finished") break;
+      if (last.phase === trained.at(-1)!.name && last.status === "finished") break;
       if (last.status === "stopped") expect(last.checkpoint).toContain(`step-${String(last.step).padStart(8, "0")}`);
     }
     for (const [i, { phase, directory }] of whole.results.entries()) {
-      const other = join(folder, "interrupted", phase);
-      expect(await hashFile(statePath(other, phases[i]!.steps))).toBe(
-        await hashFile(statePath(directory, phases[i]!.steps)),
+      const other = join(folder, stoppedName, phase);
+      expect(await hashFile(statePath(other, trained[i]!.steps))).toBe(
+        await hashFile(statePath(directory, trained[i]!.steps)),
       );
       expect(await hashFile(join(other, "best", "model.safetensors"))).toBe(
         await hashFile(join(directory, "best", "model.safetensors")),
@@ -52,6 +55,37 @@ describe("stopping and resuming", () => {
         (await readMetrics(join(path, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
       expect(await clean(other)).toEqual(await clean(directory));
     }
+  }
+
+  test("ends with the same bits as a run that was never stopped", () =>
+    compare(tinyTraining(phases).phases, "uninterrupted", "interrupted"));
+
+  test("ends with the same bits with everything switched on", async () => {
+    await compare(tinyTraining([TINY_EVERYTHING]).phases, "everything", "everything-stopped");
+    const run = join(folder, "everything", "everything");
+    const state = await tensorBytes(statePath(run, TINY_EVERYTHING.steps));
+    // Each optimizer keeps moments of its own parameters, and each average goes on as a model of its own.
+    const name = lastLayerName(describeModel(tinyTraining()).config);
+    expect([state.has(`lion.autoencoder-head.m.${name}`), state.has(`adamw.autoencoder.m.${name}`)]).toEqual([
+      true,
+      false,
+    ]);
+    expect([...state.keys()].filter((key) => key.startsWith("came.discriminator-norms.")).length).toBeGreaterThan(0);
+    for (const [folderName, key] of Object.entries({
+      model: name,
+      "model-ema": `ema.0.9.${name}`,
+      "model-ema-0.5": `ema.0.5.${name}`,
+    })) {
+      const model = await tensorBytes(join(run, folderName, "model.safetensors"));
+      expect(model.get(name), folderName).toEqual(state.get(key));
+    }
+    expect(state.get(`ema.0.9.${name}`)).not.toEqual(state.get(`ema.0.5.${name}`));
+    // Rates and norms of each.
+    const rows = await readMetrics(join(run, "metrics.jsonl"));
+    const metrics = ["learning_rate_head", "gradient_norm_head", "d_learning_rate_norms"];
+    expect(rows.at(-2)).toEqual(
+      expect.objectContaining(Object.fromEntries(metrics.map((key) => [key, expect.any(Number)]))),
+    );
   });
 
   test("other settings, other data and other frozen weights are refused, more updates aren't", async () => {

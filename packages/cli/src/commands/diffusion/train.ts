@@ -50,7 +50,8 @@ export function diffusionTrainCommand(io: CliIo): Command {
     .description(
       "Trains UViT, DiT, USiT, SiT or SANA-cls as a recipe or a JSON file says, on latents with labels. A run leaves metrics, " +
         "curves, sheets of samples, checkpoints, and a model that `dcae sample` loads. Ctrl-C saves and stops; --resume goes " +
-        "on with the same bits.",
+        "on with the same bits. The file (or --set) says which optimizers train which parameters (AdamW, CAME, Lion) and which " +
+        "averages of the weights are kept.",
     );
   command
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
@@ -61,7 +62,10 @@ export function diffusionTrainCommand(io: CliIo): Command {
     .option("--resume", "go on with what the folder holds");
   addTrainingEngineOptions(command)
     .option("--set <key=value...>", "replace values of the training, as in steps=500 samples.guidance=2")
-    .option("--dry-run", "show what would train, how large it is and in how much memory, and stop")
+    .option(
+      "--dry-run",
+      "show what would train, how large it is and in how much memory, and stop; with --json every parameter, too",
+    )
     .option("--list", "list the recipes, and stop")
     .option("--show-config", "print the training as JSON with all of its values, and stop")
     .option("--json", "print the result as JSON");
