@@ -103,7 +103,15 @@ const kinds = {
       },
     },
   },
-  dit: { denoiser: { arch: "dit", model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 } }, accumulate: 2 },
+  dit: {
+    denoiser: { arch: "dit", model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 } },
+    accumulate: 2,
+    optimizer: {
+      schedule: { kind: "constant", lr: 1e-3 },
+      groups: [{ name: "blocks", parameters: ["blocks"], kind: "lion", schedule: { kind: "cosine", lr: 1e-4 } }],
+    },
+    ema: { decay: 0.9, warmupSteps: 0, others: [{ decay: 0.5, warmupSteps: 0 }] },
+  },
   sana: {
     denoiser: { arch: "sana_cls", model: { patch_size: 1, hidden_size: 16, depth: 1, attention_head_dim: 8 } },
     ema: null,
@@ -133,6 +141,14 @@ describe.each(Object.entries(kinds))("%s", (kind, changes) => {
     expect(saved).toEqual(state[averaged ? `ema.0.9.${name}` : name]);
     if (averaged) expect(saved).not.toEqual(state[name]);
     await weights.close();
+    if (kind === "dit") {
+      const other = await openDenoiser(join(place(kind), "model-ema-0.5"));
+      expect((await other.weights.entries.get(name)!.read()).data).toEqual(state[`ema.0.5.${name}`]);
+      await other.weights.close();
+      const table = readFileSync(join(place(kind), "parameters.tsv"), "utf8");
+      expect(table).toMatch(/\nblocks\.0\.[a-z.]+weight\t\[.*\]\tyes\tlion\.denoiser-blocks\t0\.0001\t0\n/);
+      expect(table).toMatch(new RegExp(`\\n${name}\t\\[.*\\]\tyes\tadamw\\.denoiser\t0\\.001\t0\\n`));
+    }
     expect(description.classes?.slice(0, 2)).toEqual(["city", "dunes"]);
     expect(description.autoencoder).toBe(`${latents}-autoencoder`);
     const argv = ["sample", "-m", model, "--labels", "wall,city", "--cfg", "1.5", "--steps", "3", "--threads", "1"];
