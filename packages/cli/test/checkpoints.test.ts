@@ -71,11 +71,6 @@ describe("init", () => {
     expect(line).toContain(message);
     expect(existsSync(at("bad"))).toBe(false);
   });
-
-  test("SD-VAE has no official format", async () => {
-    const line = await failWith(1, "init", "--preset", "sd-vae-ft-ema", "--format", "official", "-o", at("no"));
-    expect(line).toContain("diffusers format only");
-  });
 });
 
 describe("convert", () => {
@@ -100,11 +95,26 @@ describe("convert", () => {
     await succeed("encode", await makePicture(folder, "p.png"), "-m", copy, "-o", at("p.npy"));
   });
 
-  test("SD-VAE has no official format", async () => {
-    const kl = await makeModel(folder, "kl", TINY_KL_CONFIG);
-    const line = await failWith(2, "convert", "--from", kl, "--to", at("kl-official"), "--format", "official");
-    expect(line).toContain("diffusers format only");
-    await succeed("convert", "--from", kl, "--to", at("kl2"), "--format", "diffusers");
+  test("an SD-VAE with attention in its levels and a shift, to the official names and back", async () => {
+    const kl = await makeModel(folder, "kl", {
+      ...TINY_KL_CONFIG,
+      down_block_types: TINY_KL_CONFIG.down_block_types.map((_, i) =>
+        i === 0 ? "AttnDownEncoderBlock2D" : "DownEncoderBlock2D",
+      ),
+      shift_factor: 0.5,
+    });
+    await succeed("convert", "--from", kl, "--to", at("kl-official"), "--format", "official");
+    const config = JSON.parse(read("kl-official", "config.json").toString());
+    expect(config).toMatchObject({ family: "sd-vae", shift_factor: 0.5 });
+    expect(config.config.encoder.attn_resolutions).toEqual([TINY_KL_CONFIG.sample_size]);
+    const file = await openSafetensorsFile(at("kl-official/model.safetensors"));
+    expect(file.entries.has("encoder.down.0.attn.0.proj_out.weight")).toBe(true);
+    await file.close();
+    await succeed("convert", "--from", at("kl-official"), "--to", at("kl2"), "--format", "diffusers");
+    const weights = "diffusion_pytorch_model.safetensors";
+    expect(readFileSync(join(at("kl2"), weights))).toEqual(readFileSync(join(kl, weights)));
+    expect(readFileSync(join(at("kl2"), "config.json"))).toEqual(readFileSync(join(kl, "config.json")));
+    expect(await succeed("info", at("kl-official"))).toMatch(/shift factor +0\.5/);
   });
 });
 

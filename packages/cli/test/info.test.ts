@@ -17,7 +17,7 @@ describe("published models, without weights or network", () => {
     expect(info.parameters).toMatchObject({ encoder, decoder, total });
     expect(info.macs.encode / 1e9).toBeCloseTo(preset.gmacs[512].encode, 1);
     expect(info.macs.decode / 1e9).toBeCloseTo(preset.gmacs[512].decode, 1);
-    const [, named] = /f(\d+)c\d+/.exec(name) ?? [];
+    const [, named] = /-f(\d+)/.exec(name) ?? [];
     const side = 512 / Number(named ?? (name === "taesana" ? 32 : 8));
     expect(info.latentShape).toEqual([1, preset.config.latentChannels, side, side]);
     expect(info).toMatchObject({ name, preset: name, hubId: preset.hubId, scalingFactor: preset.scalingFactor });

@@ -74,7 +74,7 @@ export const STORAGE_DTYPES = ["float32", "float16", "bfloat16"] as const;
 export type StorageDType = (typeof STORAGE_DTYPES)[number];
 
 export interface SaveOptions {
-  /** Names and layout of the files. Default "official" for DC-AE; other families exist as "diffusers" only. */
+  /** Names and layout of the files. Default: the family's usual one, "diffusers" for SD-VAE and "official" for all others. */
   readonly format?: CheckpointFormat | undefined;
   /** Converts the floats; by default they are stored as they are. */
   readonly dtype?: StorageDType | undefined;

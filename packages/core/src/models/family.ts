@@ -19,11 +19,13 @@ export interface PresetBase {
   /** Repository with the weights on the Hugging Face hub; null where none is known. */
   readonly hubId: string | null;
   /**
-   * Diffusion models see `latent * scalingFactor`, and `z / scalingFactor` is decoded; encode and decode themselves never apply
-   * it. It is 1 / RMS of the latents over the model's training set: one scalar, with no shift and no statistics per channel.
-   * Null where none is published (measure it before training a diffusion model).
+   * Diffusion models see `(latent - shiftFactor) * scalingFactor`; encode and decode themselves never apply it. It is 1 / RMS of
+   * the latents over the model's training set, or 1 / deviation where there is a shift. Null where none is published (measure it
+   * before training a diffusion model).
    */
   readonly scalingFactor: number | null;
+  /** The mean of the latents, where the authors take it off. Absent: nothing is subtracted. */
+  readonly shiftFactor?: number;
   /** Learnable values. */
   readonly parameters: { readonly encoder: number; readonly decoder: number; readonly total: number };
   /** 10^9 multiply-accumulates per picture, by side in pixels. */
@@ -87,8 +89,8 @@ export type CheckpointFormat = (typeof CHECKPOINT_FORMATS)[number];
 export interface CheckpointLayout {
   /** A key of `weightNames`. */
   readonly weights: string;
-  /** What repositories of published models end with, as their names go on the hub. */
-  readonly hubSuffix: string;
+  /** What repositories of published models end with, as their names go on the hub; null where they are in no such layout. */
+  readonly hubSuffix: string | null;
 }
 
 /** A row of `FAMILIES`. */
@@ -137,6 +139,11 @@ export interface AutoencoderFamily<Config extends AutoencoderConfig = Autoencode
     read(json: unknown, source: string): Config;
     write(config: Config): Readonly<Record<string, unknown>>;
   };
+  /**
+   * The part of a configuration that the network is made of, without what only tiling uses: models with equal ones can't be told
+   * apart by their arrays. Absent where that is all of it.
+   */
+  architecture?(config: Config): unknown;
   /** The formats of weights, by name. */
   readonly weightNames: Readonly<Record<string, WeightNames>>;
   /** The layouts that checkpoints are written in, the usual one first. */

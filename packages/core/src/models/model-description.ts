@@ -2,7 +2,8 @@
  * What a config.json says about a model, whichever format it is in, and the config.json of a model in either format.
  *
  * Official repositories hold only `{"model_name": "<preset>"}`. For a model that is no preset we write keys of our own: `config`
- * with the official constructor's values, `family` where that isn't DC-AE, and `scaling_factor` where it is known.
+ * with the official constructor's values, `family` where that isn't DC-AE, `scaling_factor` where it is known, and `shift_factor`
+ * where something is taken off first.
  */
 import { didYouMean } from "../closest-name.js";
 import { ConfigError } from "../errors.js";
@@ -32,8 +33,9 @@ export function describePreset<P extends Preset>({
   config,
   name,
   scalingFactor,
+  shiftFactor,
 }: P): ModelDescription<P["kind"]> {
-  return { kind, config, preset: name, scalingFactor, shiftFactor: null } as ModelDescription<P["kind"]>;
+  return { kind, config, preset: name, scalingFactor, shiftFactor: shiftFactor ?? null } as ModelDescription<P["kind"]>;
 }
 
 /**
@@ -67,6 +69,8 @@ export function readModelConfig(json: unknown, source = "config.json"): ModelDes
   const name = file._class_name;
   const kind = KINDS.find((candidate) => FAMILIES[candidate].className === name);
   if (kind !== undefined) return { kind, ...FAMILIES[kind].readConfig(file, source) } as ModelDescription;
+  const reason = REFUSED[String(name)];
+  if (reason !== undefined) throw new ConfigError(`${source}: is an ${String(name)}, which isn't supported: ${reason}`);
   if (name !== undefined) {
     const known = KINDS.map((candidate) => quote(FAMILIES[candidate].className)).join(" or ");
     throw new ConfigError(`${source}: _class_name is ${quote(name)} but must be ${known}`);
@@ -77,14 +81,27 @@ export function readModelConfig(json: unknown, source = "config.json"): ModelDes
   });
 }
 
+/** Classes of diffusers that people take for one of ours, and what they have that ours lack. */
+const REFUSED: Readonly<Record<string, string>> = {
+  AsymmetricAutoencoderKL: "its decoder fills in pictures, and takes the picture and a mask besides the latent",
+};
+
 function readOfficialFile(file: Readonly<Record<string, unknown>>, source: string): ModelDescription {
-  const { model_name: name, config, family = "dc-ae", scaling_factor: scalingFactor } = file;
+  const { model_name: name, config, family = "dc-ae" } = file;
+  const { scaling_factor: scalingFactor, shift_factor: shiftFactor } = file;
   if (name !== undefined && typeof name !== "string") {
     throw new ConfigError(`${source}: model_name is ${quote(name)} but must be a string`);
   }
   if (scalingFactor !== undefined && !(typeof scalingFactor === "number" && scalingFactor > 0)) {
     throw new ConfigError(`${source}: scaling_factor is ${quote(scalingFactor)} but must be a positive number`);
   }
+  if (shiftFactor !== undefined && !(typeof shiftFactor === "number" && Number.isFinite(shiftFactor))) {
+    throw new ConfigError(`${source}: shift_factor is ${quote(shiftFactor)} but must be a number`);
+  }
+  const scaling = {
+    ...(scalingFactor === undefined ? {} : { scalingFactor }),
+    ...(shiftFactor === undefined ? {} : { shiftFactor }),
+  };
   // A file with its own configuration doesn't need a name that is known.
   if (config !== undefined) {
     const kinds = KINDS.filter((candidate) => familyOf({ kind: candidate }).officialConfig !== undefined);
@@ -93,10 +110,9 @@ function readOfficialFile(file: Readonly<Record<string, unknown>>, source: strin
       throw new ConfigError(`${source}: family is ${quote(family)} but must be ${kinds.map(quote).join(" or ")}`);
     }
     const parsed = familyOf({ kind }).officialConfig?.read(config, `${source}: config`);
-    return { kind, config: parsed, scalingFactor: scalingFactor ?? null, shiftFactor: null } as ModelDescription;
+    return { kind, config: parsed, scalingFactor: null, shiftFactor: null, ...scaling } as ModelDescription;
   }
-  const description = describePreset(getPreset(name ?? ""));
-  return scalingFactor === undefined ? description : { ...description, scalingFactor };
+  return { ...describePreset(getPreset(name ?? "")), ...scaling };
 }
 
 /** The layouts that a model's checkpoints exist in, the usual one first. */
@@ -113,34 +129,43 @@ export function checkCheckpointFormat(kind: Kind, format: CheckpointFormat): voi
   });
 }
 
-/** The configuration as its authors write it, or as diffusers does where they don't; for people to read. */
+/** The configuration as the family's usual checkpoints have it; for people to read. */
 export function configValues(model: ModelDescription): Readonly<Record<string, unknown>> {
   const { officialConfig, writeConfig } = familyOf(model);
-  return officialConfig?.write(model.config) ?? writeConfig(model.config, model);
+  const isOfficial = checkpointFormats(model.kind)[0] === "official";
+  return (isOfficial ? officialConfig?.write(model.config) : undefined) ?? writeConfig(model.config, model);
 }
 
 /**
  * The config.json of a model in one of the two formats.
  *
- * @throws ConfigError when the format can't express the model (SD-VAE has no official format)
+ * @throws ConfigError when the format can't express the model
  */
 export function toModelConfigFile(model: ModelDescription, format: CheckpointFormat): Record<string, unknown> {
   checkCheckpointFormat(model.kind, format);
   const { officialConfig, writeConfig } = familyOf(model);
   if (format === "diffusers" || officialConfig === undefined) return writeConfig(model.config, model);
 
-  const { config, scalingFactor, preset: name } = model;
+  const { config, scalingFactor, shiftFactor, preset: name } = model;
   const preset = name === undefined ? undefined : findPreset(name);
-  const scaling = scalingFactor === null ? {} : { scaling_factor: scalingFactor };
+  const scaling = {
+    ...(scalingFactor === null ? {} : { scaling_factor: scalingFactor }),
+    ...(shiftFactor === null ? {} : { shift_factor: shiftFactor }),
+  };
   // Files without it are of DC-AE.
   const own = model.kind === "dc-ae" ? {} : { family: model.kind };
   const official = officialConfig.write(config);
   const isPreset =
     preset?.kind === model.kind && JSON.stringify(officialConfig.write(preset.config)) === JSON.stringify(official);
   if (!isPreset) return { ...own, config: official, ...scaling };
-  if (scalingFactor === preset.scalingFactor) return { model_name: preset.name };
+  const published = describePreset(preset);
+  if (scalingFactor === published.scalingFactor && shiftFactor === published.shiftFactor)
+    return { model_name: preset.name };
   // Without a factor of its own in the file, a name would bring the preset's back.
-  return scalingFactor === null ? { ...own, config: official } : { model_name: preset.name, ...scaling };
+  const forgets =
+    (scalingFactor === null && published.scalingFactor !== null) ||
+    (shiftFactor === null && published.shiftFactor !== null);
+  return forgets ? { ...own, config: official, ...scaling } : { model_name: preset.name, ...scaling };
 }
 
 /** Owners of the published repositories. The same name under another owner may be any model, so it isn't a preset. */
@@ -216,7 +241,7 @@ export function presetHubId(preset: Preset, format?: CheckpointFormat): string {
   const { layouts } = familyOf(preset);
   const [usual] = Object.keys(layouts) as [CheckpointFormat];
   const layout = layouts[format ?? usual];
-  if (preset.hubId === null || layout === undefined) {
+  if (preset.hubId === null || layout === undefined || layout.hubSuffix === null) {
     throw new ConfigError(`no hub repository in the ${format ?? usual} format is known for ${preset.name}`, {
       hint: preset.hubId === null ? "Pass a local folder." : `Use the ${usual} format.`,
     });

@@ -9,7 +9,13 @@ import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { readModelConfig, toModelConfigFile } from "../../src/models/model-description.js";
 import { modelParameters } from "../../src/models/model-programs.js";
-import { parseKlConfig, resolveSdVaeConfig, toKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
+import { parseLdmConfig, toLdmConfig } from "../../src/models/sd-vae/ldm-config.js";
+import {
+  parseKlConfig,
+  resolveSdVaeConfig,
+  type SdVaeConfig,
+  toKlConfig,
+} from "../../src/models/sd-vae/sd-vae-config.js";
 import { anyBlock, anyDcAeConfig, anyStage, anyTinyConfig } from "../support/arbitrary-config.js";
 import { weightsOfPlan } from "../support/memory-weights.js";
 
@@ -116,8 +122,13 @@ test("SD-VAE configurations keep everything", () => {
       usePostQuantConv: fc.boolean(),
       midBlockAddAttention: fc.boolean(),
       sampleSize: fc.integer({ min: 32, max: 1024 }),
+      attention: fc.tuple(fc.subarray([0, 1, 2, 3, 4]), fc.subarray([0, 1, 2, 3, 4])),
     })
-    .map(resolveSdVaeConfig);
+    .map(({ attention, ...one }) => {
+      const there = (levels: readonly number[]) => levels.filter((level) => level < one.blockOutChannels.length);
+      const [encoderAttentionLevels, decoderAttentionLevels] = [there(attention[0]), there(attention[1])];
+      return resolveSdVaeConfig({ ...one, encoderAttentionLevels, decoderAttentionLevels });
+    });
   const shift = fc.option(
     fc.double({ min: -1, max: 1, noNaN: true }).map((value) => value + 0),
     { nil: null },
@@ -128,6 +139,16 @@ test("SD-VAE configurations keep everything", () => {
       expect(parseKlConfig(json)).toEqual({ config: one, scalingFactor, shiftFactor });
       const specs = modelParameters({ kind: "sd-vae", config: one });
       for (const format of ["kl-diffusers", "kl-diffusers-old", "kl-ldm"] as const) expectBijection(specs, format);
+
+      const channels = one.blockOutChannels.map((_, level) => 8 * 2 ** (level % 3));
+      const official: SdVaeConfig = {
+        ...one,
+        act: "silu",
+        midBlockAddAttention: true,
+        usePostQuantConv: one.useQuantConv,
+        blockOutChannels: channels,
+      };
+      expect(parseLdmConfig(throughText(toLdmConfig(official)))).toEqual(official);
     }),
     { ...runs, numRuns: 50 },
   );

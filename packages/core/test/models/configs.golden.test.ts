@@ -6,6 +6,7 @@ import { parseDiffusersConfig, toDiffusersConfig } from "../../src/models/dc-ae/
 import { parseOfficialConfig, toOfficialConfig } from "../../src/models/dc-ae/official-config.js";
 import { PRESETS } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/model-description.js";
+import { parseLdmConfig, toLdmConfig } from "../../src/models/sd-vae/ldm-config.js";
 import { parseKlConfig, toKlConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { architectureOf, manifest } from "../support/manifest.js";
 
@@ -76,6 +77,14 @@ describe("SD-VAE", () => {
     });
     expect(described(toKlConfig(preset.config, preset))).toEqual(described(manifest.sd_vae.config));
     expect(preset.parameters).toEqual({ encoder, decoder, total });
+  });
+
+  test("attention inside levels, in both forms", () => {
+    const { config, official_config } = dcAeCases.info("kl_f4_attention") as unknown as Record<string, object>;
+    const parsed = parseKlConfig(config);
+    expect(parseLdmConfig(official_config)).toEqual(parsed.config);
+    expect(toLdmConfig(parsed.config)).toEqual(official_config);
+    expect(toKlConfig(parsed.config, parsed)).toEqual({ _class_name: "AutoencoderKL", ...config });
   });
 
   test("a config.json of 2022 has the default scaling factor", () => {

@@ -52,10 +52,37 @@ describe("config.json of any format", () => {
     expect(errorOf(ConfigError, () => readModelConfig(json, "c.json")).message).toContain(message);
   });
 
-  test("SD-VAE has no official form", () => {
-    const model = readModelConfig({ _class_name: "AutoencoderKL" });
-    expect(errorOf(ConfigError, () => toModelConfigFile(model, "official")).message).toContain(
-      "exist in the diffusers format only",
+  test("SD-VAE has both forms, with the shift", () => {
+    const flux = readModelConfig({ model_name: "flux.1-vae" });
+    expect(flux).toMatchObject({ kind: "sd-vae", preset: "flux.1-vae", scalingFactor: 0.3611, shiftFactor: 0.1159 });
+    expect(toModelConfigFile(flux, "official")).toEqual({ model_name: "flux.1-vae" });
+    const { preset: _, ...plain } = flux;
+    for (const shiftFactor of [0.25, null]) {
+      for (const format of ["official", "diffusers"] as const) {
+        const file = toModelConfigFile({ ...plain, shiftFactor }, format);
+        expect(readModelConfig(JSON.parse(JSON.stringify(file)))).toEqual({ ...plain, shiftFactor });
+      }
+    }
+    expect(toModelConfigFile({ ...flux, shiftFactor: 0.25 }, "official")).toMatchObject({
+      model_name: "flux.1-vae",
+      shift_factor: 0.25,
+    });
+    // Its name would bring the shift back.
+    expect(toModelConfigFile({ ...flux, shiftFactor: null }, "official")).toMatchObject({
+      family: "sd-vae",
+      scaling_factor: 0.3611,
+    });
+    expect(
+      errorOf(ConfigError, () => readModelConfig({ model_name: "flux.1-vae", shift_factor: "a" })).message,
+    ).toContain('shift_factor is "a" but must be a number');
+  });
+
+  test("the autoencoder that fills in pictures is refused by name", () => {
+    const { message } = errorOf(ConfigError, () =>
+      readModelConfig({ _class_name: "AsymmetricAutoencoderKL" }, "c.json"),
+    );
+    expect(message).toBe(
+      "c.json: is an AsymmetricAutoencoderKL, which isn't supported: its decoder fills in pictures, and takes the picture and a mask besides the latent",
     );
   });
 });

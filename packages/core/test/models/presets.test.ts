@@ -2,7 +2,13 @@ import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { PRESETS } from "../../src/models/families.js";
-import { findPreset, getPreset, presetHubId } from "../../src/models/model-description.js";
+import {
+  describePreset,
+  findPreset,
+  getPreset,
+  presetHubId,
+  toModelConfigFile,
+} from "../../src/models/model-description.js";
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { readTinyConfig } from "../../src/models/tiny/tiny-config.js";
 
@@ -30,6 +36,8 @@ describe("names", () => {
     ["dc-ai/dc-ae-lite-f32c32", "dc-ae-lite-f32c32-sana-1.1"],
     ["dc-ai/dc-ae-lite-f32c32-diffusers", "dc-ae-lite-f32c32-sana-1.1"],
     ["stabilityai/sd-vae-ft-mse", "sd-vae-ft-mse"],
+    ["stabilityai/sdxl-vae", "sdxl-vae"],
+    ["flux-vae", "flux.1-vae"],
   ])("%s is %s", (name, expected) => expect(getPreset(name).name).toBe(expected));
 
   test.each(["1.1", "1.5"])("variants of %s for fewer channels share its architecture", (version) => {
@@ -78,6 +86,36 @@ test("repositories on the hub", () => {
   expect(() => presetHubId(getPreset("sd-vae-ft-ema"), "official")).toThrow(ConfigError);
   expect(() => presetHubId(getPreset("dc-ae-f32c32-in-1.0-256px"), "official")).toThrow(/no hub repository/);
 });
+
+test.each([
+  ["sd-vae-ft-ema", 4, true, 256, 0.18215, null],
+  ["sdxl-vae", 4, true, 1024, 0.13025, null],
+  ["sd3-vae", 16, false, 1024, 1.5305, 0.0609],
+  ["flux.1-vae", 16, false, 1024, 0.3611, 0.1159],
+] as const)(
+  "%s is as its published config.json says",
+  (name, channels, quantConv, side, scalingFactor, shiftFactor) => {
+    const preset = getPreset(name);
+    const described = describePreset(preset);
+    expect(described).toMatchObject({ scalingFactor, shiftFactor });
+    expect(toModelConfigFile(described, "diffusers")).toEqual({
+      _class_name: "AutoencoderKL",
+      in_channels: 3,
+      out_channels: 3,
+      latent_channels: channels,
+      down_block_types: Array(4).fill("DownEncoderBlock2D"),
+      up_block_types: Array(4).fill("UpDecoderBlock2D"),
+      block_out_channels: [128, 256, 512, 512],
+      layers_per_block: 2,
+      act_fn: "silu",
+      norm_num_groups: 32,
+      sample_size: side,
+      scaling_factor: scalingFactor,
+      ...(shiftFactor === null ? {} : { shift_factor: shiftFactor }),
+      ...(quantConv ? {} : { use_quant_conv: false, use_post_quant_conv: false }),
+    });
+  },
+);
 
 test("scaling factors are reciprocals of the published latent statistics", () => {
   const preset = getPreset("dc-ae-f64c128-in-1.0");

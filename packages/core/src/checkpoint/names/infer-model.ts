@@ -16,7 +16,7 @@ import {
   type WeightFormat,
 } from "../../models/families.js";
 import type { WeightNames } from "../../models/family.js";
-import type { ModelDescription } from "../../models/model-description.js";
+import { describePreset, type ModelDescription } from "../../models/model-description.js";
 import { modelParameters } from "../../models/model-programs.js";
 import { quoted } from "../json-text.js";
 import type { Weights } from "../weights.js";
@@ -100,13 +100,20 @@ export function withoutMissingPart<M extends ModelConfig>(model: M, names: reado
   return config === undefined ? model : { ...model, config };
 }
 
-/** Presets of one architecture share their config. */
+/** One for each architecture, with the configuration of its first preset. */
 function publishedModels(format: WeightFormat): ModelMatch[] {
   const kind = familyOfFormat(format);
   const presets: readonly Preset[] = FAMILIES[kind].presets;
-  return [...new Set(presets.map(({ config }) => config))].map((config) => ({
-    model: { kind, config } as ModelConfig,
-    presets: presets.filter((preset) => preset.config === config),
+  const family = familyOf({ kind });
+  const architectureOf = ({ config }: Preset) => JSON.stringify(family.architecture?.(config) ?? config);
+  const byArchitecture = new Map<string, Preset[]>();
+  for (const preset of presets) {
+    const key = architectureOf(preset);
+    byArchitecture.set(key, [...(byArchitecture.get(key) ?? []), preset]);
+  }
+  return [...byArchitecture.values()].map((group) => ({
+    model: { kind, config: (group[0] as Preset).config } as ModelConfig,
+    presets: group,
   }));
 }
 
@@ -124,7 +131,7 @@ function hasExactly(weights: Arrays, model: ModelConfig, format: WeightFormat): 
 }
 
 /**
- * The model that a checkpoint holds. The preset and its scaling factor are known only where all presets of the architecture
+ * The model that a checkpoint holds. The preset and its scale are known only where all presets of the architecture
  * agree on them: the `in` and `mix` models, for example, differ in nothing but their values.
  *
  * @throws CheckpointError when the format isn't known
@@ -150,11 +157,14 @@ export function inferModel(weights: Arrays): ModelDescription {
     });
   }
   const { model, presets } = match;
-  const factors = new Set(presets.map(({ scalingFactor }) => scalingFactor));
+  const [first, ...rest] = presets.map((preset) => describePreset(preset));
+  const agree = rest.every(
+    (other) => other.scalingFactor === first?.scalingFactor && other.shiftFactor === first?.shiftFactor,
+  );
   return {
     ...model,
-    preset: presets.length === 1 ? presets[0]?.name : undefined,
-    scalingFactor: factors.size === 1 ? (presets[0]?.scalingFactor ?? null) : null,
-    shiftFactor: null,
+    preset: rest.length === 0 ? first?.preset : undefined,
+    scalingFactor: agree ? (first?.scalingFactor ?? null) : null,
+    shiftFactor: agree ? (first?.shiftFactor ?? null) : null,
   };
 }

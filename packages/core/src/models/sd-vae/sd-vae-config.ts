@@ -1,8 +1,9 @@
 /**
- * The configuration of the baseline autoencoder SD-VAE (diffusers' `AutoencoderKL`, dcae.md section 10), fully resolved.
+ * The configuration of SD-VAE (diffusers' `AutoencoderKL`, latent diffusion's `AutoencoderKL` and the DC-AE authors' `SDVAE`;
+ * dcae.md section 10), fully resolved.
  *
- * Covered is the plain convolutional form: every level made of residual blocks, attention only in the middle. Level 0 is the
- * full resolution; n levels compress by 2^(n-1).
+ * Levels are made of residual blocks, with attention behind each of them in the levels that have it. Level 0 is the full
+ * resolution; n levels compress by 2^(n-1).
  */
 import { z } from "zod";
 import type { ActName } from "../../blocks/block-spec.js";
@@ -35,7 +36,11 @@ export interface SdVaeConfig {
   readonly usePostQuantConv: boolean;
   /** Whether the middle has attention between its two residual blocks. */
   readonly midBlockAddAttention: boolean;
-  /** Side of a tile, in pixels; only tiling uses it. */
+  /** Levels of the encoder with attention behind each residual block, ascending, 0 = full resolution. */
+  readonly encoderAttentionLevels: readonly number[];
+  /** The same for the decoder, counted from the full resolution as well. */
+  readonly decoderAttentionLevels: readonly number[];
+  /** Side of a tile, in pixels; only tiling uses it, and the official form, which counts attention by it (`toLdmConfig`). */
   readonly sampleSize: number;
 }
 
@@ -46,6 +51,16 @@ const count = (limit: number) => {
   return z.int({ error }).min(1, { error }).max(limit, { error });
 };
 const flag = z.boolean({ error: "must be true or false" });
+
+const levels = z
+  .array(
+    z.int({ error: "must be a level, 0 = full resolution" }).min(0, { error: "must be a level, 0 = full resolution" }),
+    {
+      error: "must be a list of levels",
+    },
+  )
+  .max(16, { error: "must have at most 16 levels" })
+  .default([]);
 
 const schema = z.strictObject({
   inChannels: count(65_536).default(3),
@@ -64,6 +79,8 @@ const schema = z.strictObject({
   useQuantConv: flag.default(true),
   usePostQuantConv: flag.default(true),
   midBlockAddAttention: flag.default(true),
+  encoderAttentionLevels: levels,
+  decoderAttentionLevels: levels,
   sampleSize: count(1_048_576).default(256),
 });
 
@@ -94,6 +111,12 @@ function buildSdVaeConfig(input: unknown, subject: string, nameOf: FieldNamer): 
           },
         ],
   );
+  for (const path of ["encoderAttentionLevels", "decoderAttentionLevels"] as const) {
+    const deepest = config.blockOutChannels.length - 1;
+    const wrong = config[path].find((level, i, all) => level > deepest || level <= (all[i - 1] ?? -1));
+    if (wrong === undefined) continue;
+    issues.push({ path, problem: `is ${quote(config[path])} but must be ascending levels of at most ${deepest}` });
+  }
   if (issues.length > 0) throwConfigIssues(subject, issues, nameOf);
   return config;
 }
@@ -105,8 +128,8 @@ export function sdVaeSpatialCompression(config: SdVaeConfig): number {
 
 // SD-VAE configurations as diffusers' `AutoencoderKL` writes them (dcae.md section 10).
 //
-// Read and written are the purely convolutional form and its options. Options that change the numbers and aren't built here
-// (attention inside levels, statistics per channel) are refused.
+// Read and written are levels with and without attention, and the options. Statistics per channel, which change the numbers and
+// aren't built here, are refused.
 
 const fieldNames: Readonly<Record<string, string>> = {
   inChannels: "in_channels",
@@ -127,12 +150,17 @@ function nameInFile(path: string): string {
   return (fieldNames[field] ?? field) + rest;
 }
 
-const DOWN_BLOCK = "DownEncoderBlock2D";
-const UP_BLOCK = "UpDecoderBlock2D";
+/** Names of a level in each half, without attention and with it. */
+const DOWN_BLOCKS = ["DownEncoderBlock2D", "AttnDownEncoderBlock2D"] as const;
+const UP_BLOCKS = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"] as const;
 
-const levelTypes = (only: string) => {
-  const error = `must be a list of ${quote(only)}`;
-  return z.array(z.literal(only, { error: `must be ${quote(only)}: no other kind of level is supported` }), { error });
+const levelTypes = (types: readonly [string, string]) => {
+  const known = types.map(quote).join(" or ");
+  return z
+    .array(z.enum(types, { error: `must be ${known}: no other kind of level is supported` }), {
+      error: `must be a list of ${known}`,
+    })
+    .default([types[0]]);
 };
 const noStatistics = z.null({ error: "must be null: statistics per channel are not supported" }).default(null);
 
@@ -145,8 +173,8 @@ const diffusersSchema = z.strictObject({
   layers_per_block: z.unknown().default(1),
   norm_num_groups: z.unknown().default(32),
   act_fn: z.string({ error: "must be a string" }).default("silu"),
-  down_block_types: levelTypes(DOWN_BLOCK).default([DOWN_BLOCK]),
-  up_block_types: levelTypes(UP_BLOCK).default([UP_BLOCK]),
+  down_block_types: levelTypes(DOWN_BLOCKS),
+  up_block_types: levelTypes(UP_BLOCKS),
   sample_size: z.unknown().default(32),
   use_quant_conv: z.unknown().default(true),
   use_post_quant_conv: z.unknown().default(true),
@@ -193,14 +221,23 @@ export function parseKlConfig(json: unknown, source = "AutoencoderKL config"): D
     midBlockAddAttention: file.mid_block_add_attention,
     sampleSize: file.sample_size,
   };
-  const config = buildSdVaeConfig(input, source, nameInFile);
+  const plain = buildSdVaeConfig(input, source, nameInFile);
+  const count = plain.blockOutChannels.length;
   for (const key of ["down_block_types", "up_block_types"] as const) {
-    if (file[key].length !== config.blockOutChannels.length) {
+    if (file[key].length !== count) {
       throw new ConfigError(
-        `${source}: ${key} has ${file[key].length} entries but must have ${config.blockOutChannels.length}, one per entry of block_out_channels`,
+        `${source}: ${key} has ${file[key].length} entries but must have ${count}, one per entry of block_out_channels`,
       );
     }
   }
+  const attending = (types: readonly string[], name: string) =>
+    types.flatMap((type, level) => (type === name ? [level] : []));
+  const config: SdVaeConfig = {
+    ...plain,
+    encoderAttentionLevels: attending(file.down_block_types, DOWN_BLOCKS[1]),
+    // The file counts the decoder's levels from the deepest.
+    decoderAttentionLevels: attending([...file.up_block_types].reverse(), UP_BLOCKS[1]),
+  };
   return { config, scalingFactor: file.scaling_factor, shiftFactor: file.shift_factor };
 }
 
@@ -225,8 +262,8 @@ export function toKlConfig(
     in_channels: config.inChannels,
     out_channels: config.outChannels,
     latent_channels: config.latentChannels,
-    down_block_types: config.blockOutChannels.map(() => DOWN_BLOCK),
-    up_block_types: config.blockOutChannels.map(() => UP_BLOCK),
+    down_block_types: blockTypes(config, config.encoderAttentionLevels, DOWN_BLOCKS),
+    up_block_types: blockTypes(config, config.decoderAttentionLevels, UP_BLOCKS).reverse(),
     block_out_channels: [...config.blockOutChannels],
     layers_per_block: config.layersPerBlock,
     act_fn: act,
@@ -238,4 +275,12 @@ export function toKlConfig(
     ...(config.usePostQuantConv ? {} : { use_post_quant_conv: false }),
     ...(config.midBlockAddAttention ? {} : { mid_block_add_attention: false }),
   };
+}
+
+function blockTypes(
+  { blockOutChannels }: SdVaeConfig,
+  attending: readonly number[],
+  [plain, withAttention]: readonly [string, string],
+): string[] {
+  return blockOutChannels.map((_, level) => (attending.includes(level) ? withAttention : plain));
 }

@@ -1,6 +1,7 @@
 /** SD-VAE, diffusers' AutoencoderKL, as a row of the families. Its encoder gives a diagonal Gaussian, not a point. */
 import type { AutoencoderFamily, BlendedTiles, NameRule, PresetBase, WeightNames, WeightPiece } from "../family.js";
 import { type DiagonalGaussian, GAUSSIAN } from "../latent.js";
+import { parseLdmConfig, toLdmConfig } from "./ldm-config.js";
 import { sdVaeDecode, sdVaeEncode } from "./sd-vae.js";
 import { parseKlConfig, type SdVaeConfig, sdVaeSpatialCompression, toKlConfig } from "./sd-vae-config.js";
 
@@ -10,7 +11,7 @@ export interface SdVaePreset extends PresetBase {
   readonly config: SdVaeConfig;
 }
 
-const sdVaeConfig: SdVaeConfig = {
+const f8: SdVaeConfig = {
   inChannels: 3,
   outChannels: 3,
   latentChannels: 4,
@@ -21,30 +22,129 @@ const sdVaeConfig: SdVaeConfig = {
   useQuantConv: true,
   usePostQuantConv: true,
   midBlockAddAttention: true,
+  encoderAttentionLevels: [],
+  decoderAttentionLevels: [],
   sampleSize: 256,
 };
 
-function sdVaePreset(name: string): SdVaePreset {
-  return {
-    kind: "sd-vae",
-    family: "sd-vae",
-    name,
-    aliases: [],
-    hubId: `stabilityai/${name}`,
-    // 1 / standard deviation of the latents of the first stage's training data, as fixed by latent diffusion.
-    scalingFactor: 0.18215,
-    config: sdVaeConfig,
-    // encoder and decoder without the two 1x1 convolutions around the latent (72 and 20 values), which the total counts.
-    parameters: { encoder: 34_163_592, decoder: 49_490_179, total: 83_653_863 },
-    gmacs: {
-      256: { encode: 136.4, decode: 311.1 },
-      512: { encode: 558.3, decode: 1257.3 },
-      1024: { encode: 2439.5, decode: 5235.2 },
-    },
-  };
+/** SD3's and FLUX.1's: 16 channels, and no convolutions around the latent. */
+const f8c16: SdVaeConfig = {
+  ...f8,
+  latentChannels: 16,
+  useQuantConv: false,
+  usePostQuantConv: false,
+  sampleSize: 1024,
+};
+
+/** Attention at sides 16 and 8 of a picture of 256 pixels: level 4, and level 5 where there is one. */
+const f16: SdVaeConfig = {
+  ...f8,
+  latentChannels: 16,
+  blockOutChannels: [128, 128, 256, 256, 512],
+  encoderAttentionLevels: [4],
+  decoderAttentionLevels: [4],
+};
+
+type Facts = Pick<SdVaePreset, "config" | "parameters" | "gmacs">;
+
+// Parameters of encoder and decoder are without the two 1x1 convolutions around the latent, which the total counts.
+
+const F8: Facts = {
+  config: f8,
+  parameters: { encoder: 34_163_592, decoder: 49_490_179, total: 83_653_863 },
+  gmacs: {
+    256: { encode: 136.4, decode: 311.1 },
+    512: { encode: 558.3, decode: 1257.3 },
+    1024: { encode: 2439.5, decode: 5235.2 },
+  },
+};
+
+const F8C16: Facts = {
+  config: f8c16,
+  parameters: { encoder: 34_274_208, decoder: 49_545_475, total: 83_819_683 },
+  gmacs: {
+    256: { encode: 136.5, decode: 311.2 },
+    512: { encode: 558.8, decode: 1257.5 },
+    1024: { encode: 2441.3, decode: 5236.1 },
+  },
+};
+
+const SD_VAE_F16: Facts = {
+  config: f16,
+  parameters: { encoder: 28_265_760, decoder: 41_343_875, total: 69_610_963 },
+  gmacs: {
+    256: { encode: 68.9, decode: 126.1 },
+    512: { encode: 278.2, decode: 507.5 },
+    1024: { encode: 1151.3, decode: 2081.6 },
+  },
+};
+
+const SD_VAE_F32: Facts = {
+  config: {
+    ...f16,
+    latentChannels: 64,
+    blockOutChannels: [128, 128, 256, 256, 512, 512],
+    encoderAttentionLevels: [4, 5],
+    decoderAttentionLevels: [4, 5],
+  },
+  parameters: { encoder: 42_614_656, decoder: 61_244_803, total: 103_880_131 },
+  gmacs: {
+    256: { encode: 67.8, decode: 125.7 },
+    512: { encode: 272.8, decode: 505.5 },
+    1024: { encode: 1119.3, decode: 2063.9 },
+  },
+};
+
+/** MAR's: attention in the encoder's deepest level alone. */
+const MAR_VAE_F16: Facts = {
+  config: { ...f16, decoderAttentionLevels: [] },
+  parameters: { encoder: 28_265_760, decoder: 38_188_931, total: 66_456_019 },
+  gmacs: {
+    256: { encode: 68.9, decode: 125.1 },
+    512: { encode: 278.2, decode: 501.1 },
+    1024: { encode: 1151.3, decode: 2017.2 },
+  },
+};
+
+const VAVAE_F16: Facts = {
+  config: { ...f16, latentChannels: 32 },
+  parameters: { encoder: 28_413_248, decoder: 41_417_603, total: 69_836_067 },
+  gmacs: {
+    256: { encode: 69.0, decode: 126.1 },
+    512: { encode: 278.3, decode: 507.6 },
+    1024: { encode: 1151.9, decode: 2081.9 },
+  },
+};
+
+function preset(
+  name: string,
+  facts: Facts,
+  more: Pick<SdVaePreset, "hubId" | "scalingFactor"> & Partial<Pick<SdVaePreset, "aliases" | "shiftFactor">>,
+): SdVaePreset {
+  return { kind: "sd-vae", family: "sd-vae", name, aliases: [], ...facts, ...more };
 }
 
-const SD_VAE_PRESETS: readonly SdVaePreset[] = [sdVaePreset("sd-vae-ft-ema"), sdVaePreset("sd-vae-ft-mse")];
+/** 1 / standard deviation of the latents of the first stage's training data, as fixed by latent diffusion. */
+const LATENT_DIFFUSION_FACTOR = 0.18215;
+
+const SD_VAE_PRESETS: readonly SdVaePreset[] = [
+  preset("sd-vae-ft-ema", F8, { hubId: "stabilityai/sd-vae-ft-ema", scalingFactor: LATENT_DIFFUSION_FACTOR }),
+  preset("sd-vae-ft-mse", F8, { hubId: "stabilityai/sd-vae-ft-mse", scalingFactor: LATENT_DIFFUSION_FACTOR }),
+  // Factors and shifts below are those of the published config.json of each model.
+  preset(
+    "sdxl-vae",
+    { ...F8, config: { ...f8, sampleSize: 1024 } },
+    { hubId: "stabilityai/sdxl-vae", scalingFactor: 0.13025 },
+  ),
+  // Published as a folder of a larger repository: none of its own.
+  preset("sd3-vae", F8C16, { aliases: ["sd3.5-vae"], hubId: null, scalingFactor: 1.5305, shiftFactor: 0.0609 }),
+  preset("flux.1-vae", F8C16, { aliases: ["flux-vae"], hubId: null, scalingFactor: 0.3611, shiftFactor: 0.1159 }),
+  // Baselines of the DC-AE authors' code, under their names there. No factor was published for the first two.
+  preset("sd-vae-f16", SD_VAE_F16, { hubId: null, scalingFactor: null }),
+  preset("sd-vae-f32", SD_VAE_F32, { hubId: null, scalingFactor: null }),
+  preset("mar-vae-f16", MAR_VAE_F16, { hubId: null, scalingFactor: 0.2325 }),
+  preset("vavae-imagenet256-f16d32-dinov2", VAVAE_F16, { aliases: ["vavae-f16d32"], hubId: null, scalingFactor: null }),
+];
 
 // Parameter names of SD-VAE (dcae.md section 10): those of diffusers, which our model uses, to the older ones.
 //
@@ -52,7 +152,7 @@ const SD_VAE_PRESETS: readonly SdVaePreset[] = [sdVaePreset("sd-vae-ft-ema"), sd
 // has 1x1 convolutions there, another tree of names, and counts the decoder's levels from the full resolution.
 
 const ATTENTION =
-  /^((?:encoder|decoder)\.mid_block\.attentions\.0)\.(to_q|to_k|to_v|to_out\.0|group_norm)\.(weight|bias)$/;
+  /^((encoder|decoder)\.(?:(mid)_block|(?:down|up)_blocks\.(\d+))\.attentions\.(\d+))\.(to_q|to_k|to_v|to_out\.0|group_norm)\.(weight|bias)$/;
 
 const oldNames: Readonly<Record<string, string>> = {
   to_q: "query",
@@ -64,7 +164,7 @@ const oldNames: Readonly<Record<string, string>> = {
 
 /** Names as in diffusers files of 2022. */
 const klToOldDiffusers: NameRule = ({ name, shape }) => {
-  const [, place, layer = "", kind] = ATTENTION.exec(name) ?? [];
+  const [, place, , , , , layer = "", kind] = ATTENTION.exec(name) ?? [];
   return [{ name: place === undefined ? name : `${place}.${oldNames[layer]}.${kind}`, shape }];
 };
 
@@ -109,9 +209,10 @@ function klToLdm(specs: readonly WeightPiece[]): NameRule {
   ];
 
   return ({ name, shape }) => {
-    const [, place, layer = "", kind] = ATTENTION.exec(name) ?? [];
+    const [place, , part = "", mid, index = "", block, layer = "", kind] = ATTENTION.exec(name) ?? [];
     if (place !== undefined) {
-      const target = `${place.split(".")[0]}.mid.attn_1.${ldmAttentionNames[layer]}.${kind}`;
+      const where = mid === undefined ? `${level(part, index)}.attn.${block}` : "mid.attn_1";
+      const target = `${part}.${where}.${ldmAttentionNames[layer]}.${kind}`;
       return [{ name: target, shape: shape.length === 2 ? [...shape, 1, 1] : shape }];
     }
     for (const [pattern, target] of rules) {
@@ -126,7 +227,7 @@ function resnetLayer(layer: string): string {
   return layer === "conv_shortcut" ? "nin_shortcut" : layer;
 }
 
-const OLD_ATTENTION = /\.mid_block\.attentions\.0\.(query|key|value|proj_attn)\./;
+const OLD_ATTENTION = /\.attentions\.\d+\.(query|key|value|proj_attn)\./;
 const isDiffusers = (names: readonly string[]) => names.some((name) => name.startsWith("encoder.mid_block."));
 const isOld = (names: readonly string[]) => names.some((name) => OLD_ATTENTION.test(name));
 
@@ -165,7 +266,13 @@ export const SD_VAE = {
   blendedTiles: sdVaeTiles,
   readConfig: parseKlConfig,
   writeConfig: toKlConfig,
+  architecture: ({ sampleSize: _, ...network }) => network,
+  officialConfig: { read: parseLdmConfig, write: toLdmConfig },
   weightNames: SD_VAE_WEIGHT_NAMES,
-  layouts: { diffusers: { weights: "kl-diffusers", hubSuffix: "" } },
+  layouts: {
+    diffusers: { weights: "kl-diffusers", hubSuffix: "" },
+    // Their repositories hold pickles under names of their own, which are opened as files.
+    official: { weights: "kl-ldm", hubSuffix: null },
+  },
   presets: SD_VAE_PRESETS,
 } satisfies AutoencoderFamily<SdVaeConfig, DiagonalGaussian>;

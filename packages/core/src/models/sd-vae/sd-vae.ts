@@ -1,5 +1,5 @@
 /**
- * The baseline autoencoder SD-VAE (AutoencoderKL of latent diffusion; dcae.md section 10) as functions of a scope.
+ * The autoencoder SD-VAE (AutoencoderKL of latent diffusion; dcae.md section 10) as functions of a scope.
  *
  * Parameters have the names of diffusers. The encoder gives moments, [mean, logvar] on the channel axis.
  */
@@ -59,17 +59,33 @@ function midBlock(scope: Scope, x: Value, config: SdVaeConfig): Value {
   return resnet(scope.at("resnets").at(1), y, channels, config);
 }
 
+/** The residual blocks of a level, each with attention behind it where the level has attention. */
+function resnets(
+  block: Scope,
+  x: Value,
+  level: { readonly count: number; readonly outChannels: number; readonly attends: boolean },
+  config: SdVaeConfig,
+): Value {
+  let y = x;
+  for (let i = 0; i < level.count; i++) {
+    y = resnet(block.at("resnets").at(i), y, level.outChannels, config);
+    if (level.attends) y = attention(block.at("attentions").at(i), y, config);
+  }
+  return y;
+}
+
 /** Stride 2 after one zero row at the bottom and one zero column at the right. */
 const DOWNSAMPLE_PADDING = { top: 0, left: 0, bottom: 1, right: 1 } as const;
 
 /** Encoder: x [N, C, H, W] in [-1, 1] to moments [N, 2L, H/f, W/f]. */
 export function sdVaeEncode(scope: Scope, x: Value, config: SdVaeConfig): Value {
-  const { blockOutChannels, layersPerBlock, latentChannels } = config;
+  const { blockOutChannels, layersPerBlock, latentChannels, encoderAttentionLevels } = config;
   const place = scope.at("encoder");
   let y = conv(place.at("conv_in"), x, { outChannels: blockOutChannels[0] as number });
   blockOutChannels.forEach((outChannels, level) => {
     const block = place.at("down_blocks").at(level);
-    for (let i = 0; i < layersPerBlock; i++) y = resnet(block.at("resnets").at(i), y, outChannels, config);
+    const attends = encoderAttentionLevels.includes(level);
+    y = resnets(block, y, { count: layersPerBlock, outChannels, attends }, config);
     if (level === blockOutChannels.length - 1) return;
     const down = block.at("downsamplers").at(0).at("conv");
     y = conv(down, y, { outChannels, stride: 2, padding: DOWNSAMPLE_PADDING });
@@ -92,7 +108,8 @@ export function sdVaeDecode(scope: Scope, latent: Value, config: SdVaeConfig): V
   y = midBlock(place.at("mid_block"), y, config);
   deepestFirst.forEach((channels, level) => {
     const block = place.at("up_blocks").at(level);
-    for (let i = 0; i <= layersPerBlock; i++) y = resnet(block.at("resnets").at(i), y, channels, config);
+    const attends = config.decoderAttentionLevels.includes(deepestFirst.length - 1 - level);
+    y = resnets(block, y, { count: layersPerBlock + 1, outChannels: channels, attends }, config);
     if (level === deepestFirst.length - 1) return;
     y = conv(block.at("upsamplers").at(0).at("conv"), upsampleNearest2d(y, 2), { outChannels: channels });
   });
