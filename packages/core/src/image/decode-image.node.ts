@@ -126,6 +126,32 @@ export async function decodeImage(source: ImageSource, options: DecodeOptions = 
   });
 }
 
+/**
+ * Width and height of a picture as its file stores them, before EXIF turns it. JPEG, PNG, WebP, AVIF, TIFF and GIF say so at their
+ * start, and nothing else of them is decoded.
+ *
+ * @throws DataError naming the source when it can't be read or isn't a picture
+ */
+export async function readImageSize(source: ImageSource): Promise<{ readonly width: number; readonly height: number }> {
+  const name = imageSourceName(source);
+  const file = await openImageSource(source);
+  return whenItsTurnComes(file.size, async () => {
+    try {
+      const bytes = await file.read();
+      const format = pictureFormat(bytes);
+      if (format === undefined || format === "bmp" || format === "pnm" || format === "svg") {
+        const { width, height } = await decodeBytes(bytes, resolveDecodeOptions(PILLOW_DECODE));
+        return { width, height };
+      }
+      const sharp = await loadSharp();
+      const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata();
+      return { width, height };
+    } catch (error) {
+      throw named(error, name);
+    }
+  });
+}
+
 /** The error with the picture's name, once. */
 function named(error: unknown, name: string): unknown {
   if (error instanceof DataError) {

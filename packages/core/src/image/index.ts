@@ -8,6 +8,7 @@ export {
   loadImage,
   loadImages,
   PILLOW_DECODE,
+  readImageSize,
 } from "./decode-image.node.js";
 export type { ImageSource, LazyImage } from "./image-source.node.js";
 export * from "./index.browser.js";

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/errors.js";
-import { decodeImage } from "../../src/image/decode-image.node.js";
+import { decodeImage, readImageSize } from "../../src/image/decode-image.node.js";
 import { createImage } from "../../src/image/image.js";
 import { isPictureName, PICTURE_ENDINGS } from "../../src/image/picture-name.js";
 import { goldenImagePath } from "./golden-image.js";
@@ -142,4 +142,15 @@ test("every ending that folders are searched for can be read", async () => {
     expect(isPictureName(`a/b${ending.toUpperCase()}`)).toBe(true);
     expect((await decodeImage(bytes)).width).toBeGreaterThan(0);
   }
+});
+
+describe("the size alone", () => {
+  test.each(Object.keys(files))("%s", async (name) => {
+    const { width, height } = await decodeImage(files[name]!, { orientation: "ignore" });
+    expect(await readImageSize(files[name]!)).toEqual({ width, height });
+  });
+
+  test("of what isn't a picture", async () => {
+    await expect(readImageSize(ascii("nothing"))).rejects.toThrow(DataError);
+  });
 });

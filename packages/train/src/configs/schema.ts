@@ -146,6 +146,8 @@ const data = z.strictObject({
   shuffle: z.boolean().default(true),
   crop: z.enum(CROPS).default("center"),
   flip: z.boolean().default(false),
+  /** Pictures with a shorter side are left out; "size" is that of the phase. Default: none is. */
+  minSide: z.union([extent, z.literal("size")], { error: 'must be a number of pixels, or "size"' }).optional(),
   /** Different unreadable pictures after which a run stops. */
   maxCorrupt: z.int().min(0).default(100),
   /** Batches made ahead. */

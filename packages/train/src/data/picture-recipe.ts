@@ -94,11 +94,15 @@ export async function makePicture(recipe: PictureRecipe, view: PictureView): Pro
     const options = { width: size, height: size, seed };
     return mirror(drawScene(scene === undefined ? options : { ...options, kind: scene }), view.flip);
   }
-  const source = recipe.kind === "file" ? recipe.path : memberSource(recipe);
-  return mirror(cut(await decodeImage(source, PILLOW_DECODE), view), view.flip);
+  return mirror(cut(await decodeImage(pictureFile(recipe), PILLOW_DECODE), view), view.flip);
 }
 
 type Member = Extract<PictureRecipe, { kind: "member" }>;
+
+/** The picture's file, wherever it lies. */
+export function pictureFile(recipe: Exclude<PictureRecipe, { kind: "scene" }>): string | LazyImage {
+  return recipe.kind === "file" ? recipe.path : memberSource(recipe);
+}
 
 function memberSource(member: Member): LazyImage {
   const { archive, offset, storedSize, compression, size } = member;

@@ -4,7 +4,7 @@ import { DcaeError, errorMessage } from "@dcae/core/graph";
 import { BUNDLED_MODEL } from "@dcae/core/internal";
 import type { TrainingConfig } from "../configs/schema.js";
 import { createPictureLoader } from "../data/picture-loader.js";
-import { describeUnreadable, openSources, validationSources } from "./open-data.js";
+import { describeUnreadable, minSideOf, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
 import { describeModel, exists, openStart } from "./phase-start.js";
 
@@ -51,7 +51,8 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
       for (const path of absent) missing.push(`${role.what}: ${path}: no such file or folder`);
       continue;
     }
-    const opened = await openSources(role.sources, (text) => found.push(text));
+    const largest = Math.max(...config.phases.map(({ size }) => size));
+    const opened = await openSources(role.sources, (text) => found.push(text), minSideOf(config.data, largest));
     const count = opened.reduce((sum, { source }) => sum + source.count, 0);
     const names = paths.length === 0 ? "" : ` of ${paths.join(", ")}`;
     found.push(`${role.what}: ${countOf(Math.min(count, role.limit), paths.length === 0)}${names}`);

@@ -5,6 +5,7 @@ import { fileError } from "@dcae/core/checkpoint";
 import { ConfigError, DataError } from "@dcae/core/graph";
 import { describeLeftOut, isPictureName, whyIgnored } from "@dcae/core/image";
 import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { describeSmall, largeEnough } from "../data/large-enough.js";
 import {
   createPictureLoader,
   type LoaderPosition,
@@ -35,12 +36,14 @@ async function openSource(source: DataSourceConfig): Promise<WeightedSource> {
 /**
  * Opens all sources.
  *
- * @param onMessage hears what folders and archives hold besides pictures
- * @throws DataError when one can't be read; ConfigError when only some have a weight
+ * @param onMessage hears what folders and archives hold besides pictures, and which of these are too small
+ * @param minSide pictures with a shorter side are left out; default: none
+ * @throws DataError when one can't be read or has no picture of that size; ConfigError when only some have a weight
  */
 export async function openSources(
   sources: readonly DataSourceConfig[],
   onMessage?: (text: string) => void,
+  minSide?: number,
 ): Promise<WeightedSource[]> {
   const weighted = sources.filter(({ weight }) => weight !== undefined).length;
   if (weighted !== 0 && weighted !== sources.length) {
@@ -61,7 +64,23 @@ export async function openSources(
     const others = describeLeftOut(source.leftOut ?? new Map());
     if (others !== undefined) onMessage?.(`${source.name}: left out ${others}`);
   }
-  return opened;
+  if (minSide === undefined) return opened;
+  const filtered: WeightedSource[] = [];
+  for (const [i, { source, weight }] of opened.entries()) {
+    if (sources[i]?.kind === "scenes") {
+      filtered.push({ source, weight });
+      continue;
+    }
+    const { source: large, small } = await largeEnough(source, minSide);
+    if (small.length > 0) onMessage?.(`${source.name}: ${describeSmall(small, minSide)}`);
+    filtered.push({ source: large, weight });
+  }
+  return filtered;
+}
+
+/** Below which side pictures are left out of a phase. */
+export function minSideOf({ minSide }: Pick<DataConfig, "minSide">, size: number): number | undefined {
+  return minSide === "size" ? size : minSide;
 }
 
 /** A picture that can't be read, as a message. */
@@ -80,7 +99,7 @@ export async function openBatches(
   const { sources, shuffle, crop, flip, maxCorrupt, prefetch, workers } = data;
   const loader: PictureLoader = createPictureLoader(
     {
-      sources: await openSources(sources, onMessage),
+      sources: await openSources(sources, onMessage, minSideOf(data, phase.size)),
       batch: phase.batch,
       size: phase.size,
       seed,

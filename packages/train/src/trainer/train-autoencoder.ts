@@ -20,7 +20,7 @@ import { autoencoderStages, optimizesFor, phaseParameters, reconstructionOptions
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit, type TrainingBatches } from "./fit.js";
-import { describeUnreadable, openBatches, openSources, validationSources } from "./open-data.js";
+import { describeUnreadable, minSideOf, openBatches, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
 import { writeParameterTable } from "./parameter-table.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
@@ -99,7 +99,7 @@ async function trainPhase(
       evaluate: reconstructionEvaluation({
         engine,
         reconstruction: reconstructionOptions(phase, architecture, perceptual),
-        sources: await openSources(validation.sources, sayOnce),
+        sources: await openSources(validation.sources, sayOnce, minSideOf(config.data, phase.size)),
         count: config.validation.count,
         seed: config.seed,
         ema: phase.ema,
