@@ -72,6 +72,14 @@ describe("dcae diffusion train", () => {
       },
       ema: { decay: 0.9, warmupSteps: 0, others: [{ decay: 0.5, warmupSteps: 2 }] },
     },
+    // Counts of channels, which are drawn for each update.
+    channels: {
+      denoiser: {
+        arch: "uvit",
+        model: { ...TINY_DIFFUSION.denoiser.model, train_scheduler: "SiTSampler", adaptive_channel: true },
+      },
+      channels: { counts: [1, 2, 4], draw: 2, always: "none" },
+    },
   };
   let latents: string;
   beforeAll(async () => {

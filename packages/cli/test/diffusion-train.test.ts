@@ -104,7 +104,12 @@ const kinds = {
     },
   },
   dit: {
-    denoiser: { arch: "dit", model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 } },
+    denoiser: {
+      arch: "dit",
+      model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2, adaptive_channel: true },
+    },
+    // Augmented: the largest count of channels and one at random.
+    channels: { counts: [1, 2, 4], draw: 2, always: "largest" },
     accumulate: 2,
     optimizer: {
       schedule: { kind: "constant", lr: 1e-3 },
@@ -127,6 +132,7 @@ describe.each(Object.entries(kinds))("%s", (kind, changes) => {
     const rows = await readMetrics(join(place(kind), "metrics.jsonl"));
     expect(rows.filter((row) => "loss" in row).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(rows.filter((row) => "eval_loss" in row).map(({ step }) => step)).toEqual([0, 3, 6]);
+    expect(rows.filter((row) => "eval_loss_c1" in row && "eval_loss_c2" in row)).toHaveLength(kind === "dit" ? 3 : 0);
     const sheet = await decodeImage(join(place(kind), "samples", "samples-00000006.png"));
     expect([sheet.width, sheet.height]).toEqual([2 * 18 + 2, 2 * 18 + 2]);
 

@@ -22,7 +22,7 @@ import {
   where,
 } from "@dcae/core/graph";
 import { fixedLogVariance, type GaussianSchedule, gaussianSchedule } from "../schedules/gaussian-schedule.js";
-import { type Objective, perSampleFactor, uniformSteps } from "./objective.js";
+import { elementMean, type Objective, perSampleFactor, uniformSteps } from "./objective.js";
 
 export interface GaussianDiffusionOptions {
   readonly schedule?: GaussianSchedule;
@@ -94,7 +94,7 @@ export function gaussianDiffusion(options: GaussianDiffusionOptions = {}): Objec
     sampleTimes: (random, batch) => uniformSteps(random, batch, 0, schedule.steps - 1),
     coefficients: (times) =>
       Object.fromEntries(inputs.map((key) => [key, Float32Array.from(times, (i) => tables[key](i) as number)])),
-    loss(predict, latents, noise, perSample) {
+    loss(predict, latents, noise, perSample, mask) {
       // Every name that this mode reads is given.
       const numbers = perSample as Inputs;
       const at = (key: InputName) => perSampleFactor(numbers[key]);
@@ -102,7 +102,7 @@ export function gaussianDiffusion(options: GaussianDiffusionOptions = {}): Objec
       const prediction = predict(noisy, numbers.time);
       const channels = latents.shape[1] as number;
       const output = slice(prediction, 1, 0, channels);
-      const mse = reduceMean(square(sub(target === "data" ? latents : noise, output)), [1, 2, 3]);
+      const mse = elementMean(square(sub(target === "data" ? latents : noise, output)), mask);
       if (!bounded) return { loss: reduceMean(mse), terms: { mse }, constants: [], noisy, prediction };
       // A value of its own, so that gradients can be stopped here and still reach `output` in the squared error.
       const frozen = loss === "rescaled-kl" ? output : mul(output, 1);
@@ -114,6 +114,7 @@ export function gaussianDiffusion(options: GaussianDiffusionOptions = {}): Objec
         logVariance: learned
           ? learnedLogVariance(slice(prediction, 1, channels), at("logBeta"), at("posteriorLogVariance"))
           : at("fixedLogVariance"),
+        mask,
       });
       if (loss === "rescaled-kl") {
         const scaled = mul(vb, schedule.steps);
@@ -138,16 +139,18 @@ interface Bound {
   readonly cleaned: Value;
   /** The model's, broadcastable to the latents. */
   readonly logVariance: Value;
+  /** Of the channels that take part. */
+  readonly mask: Value | undefined;
 }
 
 /** Bits per element [B]: the divergence from the true posterior, at step 0 the negative likelihood of the data. */
-function variationalBound(inputs: Inputs, { latents, noisy, cleaned, logVariance }: Bound): Value {
+function variationalBound(inputs: Inputs, { latents, noisy, cleaned, logVariance, mask }: Bound): Value {
   const at = (key: keyof Inputs) => perSampleFactor(inputs[key]);
   const posteriorMean = (start: Value) => add(mul(at("meanCoef1"), start), mul(at("meanCoef2"), noisy));
   const [trueMean, modelMean] = [posteriorMean(latents), posteriorMean(cleaned)];
   const kl = gaussianDivergence(trueMean, at("posteriorLogVariance"), modelMean, logVariance);
   const likelihood = discretizedLogLikelihood(latents, modelMean, mul(logVariance, 0.5));
-  const mean = (value: Value) => div(reduceMean(value, [1, 2, 3]), LN2);
+  const mean = (value: Value) => div(elementMean(value, mask), LN2);
   // Both are finite everywhere, so a 0/1 factor may choose.
   return add(mul(inputs.first, mul(mean(likelihood), -1)), mul(sub(1, inputs.first), mean(kl)));
 }

@@ -6,7 +6,7 @@
  */
 
 import { ConfigError } from "@dcae/core";
-import { createRandom, type Random, reshape, sizeOf, Tensor, type Value } from "@dcae/core/graph";
+import { createRandom, div, mul, type Random, reduceMean, reshape, sizeOf, Tensor, type Value } from "@dcae/core/graph";
 import { type DenoiserConfig, nullLabel } from "../denoisers/denoiser-config.js";
 
 /** Numbers per sample, by name; each has the length of the batch. */
@@ -39,8 +39,15 @@ export interface Objective {
    * @param latents scaled latents [B, C, S, S]
    * @param noise standard normal, same shape
    * @param perSample a value [B] per name of `inputs`
+   * @param mask [1, C, 1, 1]: 1 for the channels that the loss is about, 0 for those of `latents` and `noise` that are 0 (default: all)
    */
-  loss(predict: Predict, latents: Value, noise: Value, perSample: Readonly<Record<string, Value>>): ObjectiveLoss;
+  loss(
+    predict: Predict,
+    latents: Value,
+    noise: Value,
+    perSample: Readonly<Record<string, Value>>,
+    mask?: Value,
+  ): ObjectiveLoss;
 }
 
 /** The inputs of one training step beside latents and labels: `noise` and the objective's numbers per sample. */
@@ -49,6 +56,12 @@ export function drawObjective(objective: Objective, random: Random, shape: reado
   const perSample = objective.coefficients(objective.sampleTimes(random, shape[0] ?? 0));
   const tensors = Object.entries(perSample).map(([name, values]) => [name, Tensor.float32(values)] as const);
   return { noise, ...Object.fromEntries(tensors) };
+}
+
+/** Means per sample [B] of a value [B, C, S, S] over the channels that take part. */
+export function elementMean(value: Value, mask?: Value): Value {
+  if (mask === undefined) return reduceMean(value, [1, 2, 3]);
+  return div(reduceMean(mul(value, mask), [1, 2, 3]), reduceMean(mask));
 }
 
 /** A value [B] as [B, 1, 1, 1], to act on latents. */

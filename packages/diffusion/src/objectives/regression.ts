@@ -10,7 +10,14 @@ import { add, mul, reduceMean, square, sub, type Value } from "@dcae/core/graph"
 import { type InterpolantName, interpolant, sanaSchedule } from "../schedules/flow-schedule.js";
 import { type NoisePredictionSchedule, noisePredictionSchedule } from "../schedules/gaussian-schedule.js";
 import { type NoiseScheduleName, noiseSchedule } from "../schedules/noise-schedule.js";
-import { type Objective, type PerSample, perSampleFactor, uniformSteps, uniformTimes } from "./objective.js";
+import {
+  elementMean,
+  type Objective,
+  type PerSample,
+  perSampleFactor,
+  uniformSteps,
+  uniformTimes,
+} from "./objective.js";
 
 const REGRESSION_INPUTS = [
   "time",
@@ -63,7 +70,7 @@ function regressionObjective({ name, sampleTimes, at }: Regression): Objective {
         REGRESSION_INPUTS.map((key) => [key, Float32Array.from(points, (point) => point[key])]),
       );
     },
-    loss(predict, latents, noise, perSample) {
+    loss(predict, latents, noise, perSample, mask) {
       const combine = (signal: Value, scale: Value) =>
         add(mul(perSampleFactor(signal), latents), mul(perSampleFactor(scale), noise));
       // Every name of `inputs` is given.
@@ -73,7 +80,7 @@ function regressionObjective({ name, sampleTimes, at }: Regression): Objective {
       const noisy = combine(signal, noiseScale);
       const prediction = predict(noisy, time);
       const error = sub(mul(perSampleFactor(outputScale), prediction), combine(targetSignal, targetNoise));
-      const mse = mul(weight, reduceMean(square(error), [1, 2, 3]));
+      const mse = mul(weight, elementMean(square(error), mask));
       return { loss: reduceMean(mse), terms: { mse }, constants: [], noisy, prediction };
     },
   };

@@ -11,7 +11,7 @@ import type { ChannelsConfig } from "../configs/schema.js";
 import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
 
 /** The input that is 1 for the channels that take part and 0 for the others. */
-export const CHANNEL_MASK = "channel_mask";
+export const CHANNEL_MASK = "mask";
 
 /** What decides how often an update runs its programs. */
 interface Repeated {
@@ -53,15 +53,19 @@ export function drawCounts({ counts, draw, always }: ChannelsConfig, seed: numbe
   return [...fixed, ...drawn];
 }
 
-/** @throws ConfigError for counts that the latents don't have, and for models (`model` in messages) that take all channels only */
-export function checkCounts(
-  { counts }: ChannelsConfig,
-  latentChannels: number,
-  isAdaptive: boolean,
-  model: string,
-): void {
+interface CountedModel {
+  readonly latentChannels: number;
+  readonly isAdaptive: boolean;
+  /** For messages: what the model is called, and how it becomes adaptive. */
+  readonly name: string;
+  readonly hint: string;
+}
+
+/** @throws ConfigError for counts that latents don't have, and for models that take all channels only */
+export function checkCounts({ counts }: ChannelsConfig, model: CountedModel): void {
+  const { latentChannels, isAdaptive, name, hint } = model;
   if (!isAdaptive) {
-    throw new ConfigError(`channels: ${model} isn't adaptive, it takes all of its ${latentChannels} channels`);
+    throw new ConfigError(`channels: ${name} isn't adaptive, it takes all of its ${latentChannels} channels`, { hint });
   }
   const largest = counts.at(-1) as number;
   if (largest <= latentChannels) return;

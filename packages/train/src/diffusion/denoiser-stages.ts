@@ -1,6 +1,7 @@
 /** The update of a diffusion training as a program: loss, gradients, optimizer, averages. */
 import { denoiserParameters, type Objective, type ParsedDenoiser, trainingLoss } from "@dcae/diffusion";
 import { namedOptimizer } from "../configs/run-schedule.js";
+import { batchesPerUpdate, checkCounts } from "../data/channel-counts.js";
 import { accumulationPrograms, gradientStep, stepProgram } from "../step/training-step.js";
 import { type ParameterRow, parameterTable } from "../trainer/parameter-table.js";
 import type { UpdateStage } from "../trainer/update-stage.js";
@@ -14,12 +15,24 @@ export function denoiserTable({ config }: ParsedDenoiser, { optimizer, steps }: 
 /** Everything trains but a fixed position embedding, which isn't trainable. */
 const trainsAll = () => true;
 
+/** @throws ConfigError when the network doesn't take the counts of channels that the training draws */
 export function denoiserStages(
   { config }: ParsedDenoiser,
   objective: Objective,
-  { batch, accumulate, steps, optimizer, ema, recompute, optimize }: DiffusionConfig,
+  training: DiffusionConfig,
 ): UpdateStage[] {
-  const step = gradientStep(trainingLoss(config, objective, batch), trainsAll, { recompute, optimize });
+  const { batch, channels, steps, optimizer, ema, recompute, optimize } = training;
+  if (channels !== null) {
+    checkCounts(channels, {
+      latentChannels: config.inChannels,
+      isAdaptive: config.adaptiveChannel,
+      name: "the denoiser",
+      hint: "Set denoiser.model.adaptive_channel to true.",
+    });
+  }
+  const loss = trainingLoss(config, objective, batch, channels !== null);
+  const step = gradientStep(loss, trainsAll, { recompute, optimize });
   const options = namedOptimizer("denoiser", optimizer, steps, ema);
-  return [{ run: accumulate === 1 ? stepProgram(step, options) : accumulationPrograms(step, options, accumulate) }];
+  const batches = batchesPerUpdate(training);
+  return [{ run: batches === 1 ? stepProgram(step, options) : accumulationPrograms(step, options, batches) }];
 }

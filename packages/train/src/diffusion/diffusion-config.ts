@@ -9,7 +9,7 @@ import { ARCHITECTURE_NAMES } from "@dcae/diffusion/internal";
 import { z } from "zod";
 import { extendConfig, readJsonFile, recipeFile, recipeNames } from "../configs/load-config.js";
 import { parseConfig } from "../configs/parse-config.js";
-import { emaSchema, measuredSchema, optimizerSchema } from "../configs/schema.js";
+import { channelsSchema, emaSchema, measuredSchema, optimizerSchema } from "../configs/schema.js";
 import { RECIPE_FOLDER } from "../recipe-folder.js";
 
 const count = z.int().min(1);
@@ -79,6 +79,8 @@ export const diffusionConfigSchema = z.strictObject({
   batch: count.max(2 ** 20),
   accumulate: count.max(2 ** 20).default(1),
   steps: count,
+  /** Adaptive models: train the first channels of latents, drawn numbers of them; null trains with all. */
+  channels: channelsSchema.nullable().default(null),
   optimizer: optimizerSchema,
   ema: emaSchema.nullable().default({ decay: 0.9999, warmupSteps: 2000 }),
   /** Keep few activations and compute the others again. */

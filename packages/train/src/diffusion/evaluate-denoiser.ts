@@ -18,6 +18,7 @@ import {
   diffusionLoss,
   sampleLatents,
 } from "@dcae/diffusion/internal";
+import { CHANNEL_MASK, channelMask } from "../data/channel-counts.js";
 import { averagedScope, withAverageNames } from "../step/averages.js";
 import type { Evaluation } from "../trainer/fit.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
@@ -44,49 +45,76 @@ export function denoiserEvaluation(
   options: DenoiserEvaluation,
 ): (state: EngineState, weights: Weights) => Promise<Evaluation> {
   return async (state, weights) => {
-    const loss = await evaluateLoss(options, state, weights);
+    const losses = await evaluateLosses(options, state, weights);
+    const { loss } = losses;
     const sheet = Number.isFinite(loss) ? await sampleSheet(options, state, weights) : undefined;
-    return { metrics: { loss }, score: loss, ...(sheet === undefined ? {} : { pictures: { samples: sheet } }) };
+    return { metrics: losses, score: loss, ...(sheet === undefined ? {} : { pictures: { samples: sheet } }) };
   };
 }
 
-/** Mean loss over `evaluateOn` latents, spread over the data: each counts once, in batches of any size. */
-async function evaluateLoss(options: DenoiserEvaluation, state: EngineState, weights: Weights): Promise<number> {
+/** `loss` with all channels, which is what samples are drawn with, and `loss_c<count>` for each smaller count that trains. */
+type Losses = { readonly loss: number } & Readonly<Record<string, number>>;
+
+/** Mean losses over `evaluateOn` latents, spread over the data: each counts once, in batches of any size. */
+async function evaluateLosses(options: DenoiserEvaluation, state: EngineState, weights: Weights): Promise<Losses> {
   const { training, latents } = options;
   const count = Math.min(training.evaluateOn, latents.length);
   const indices = Array.from({ length: count }, (_, i) => Math.floor((i * latents.length) / count));
   const whole = count - (count % training.batch);
   const parts = [indices.slice(0, whole), indices.slice(whole)].filter((part) => part.length > 0);
-  let sum = 0;
-  for (const part of parts) sum += await summedLoss(options, part, state, weights);
-  return sum / count;
+  const sums: Record<string, number> & { loss: number } = { loss: 0 };
+  for (const part of parts) {
+    for (const [name, sum] of Object.entries(await summedLosses(options, part, state, weights))) {
+      sums[name] = (sums[name] ?? 0) + sum / count;
+    }
+  }
+  return sums;
 }
 
-/** The sum of the losses of latents `indices`: whole batches, or a single smaller one. */
-async function summedLoss(
-  { engine, training, description: { config }, objective, latents }: DenoiserEvaluation,
+/** What an evaluation of a count of channels adds to the inputs of the loss, by the name of its metric. */
+function evaluatedMasks({ training: { channels }, description: { config } }: DenoiserEvaluation) {
+  if (channels === null) return { loss: {} };
+  const all = config.inChannels;
+  const counts = channels.counts.filter((count) => count < all);
+  const named = [["loss", all] as const, ...counts.map((count) => [`loss_c${count}`, count] as const)];
+  return Object.fromEntries(named.map(([name, count]) => [name, { [CHANNEL_MASK]: channelMask(count, all) }]));
+}
+
+/** The sums of the losses of latents `indices`: whole batches, or a single smaller one. */
+async function summedLosses(
+  options: DenoiserEvaluation,
   indices: readonly number[],
   state: EngineState,
   weights: Weights,
-): Promise<number> {
-  const { seed, ema } = training;
+): Promise<Record<string, number>> {
+  const { engine, training, description, objective, latents } = options;
+  const { config } = description;
+  const { seed, ema, channels } = training;
   const batch = Math.min(training.batch, indices.length);
   const scope = averagedScope(createScope(), ema);
-  const { loss } = diffusionLoss(scope, config, objective, diffusionInputs(config, objective, batch));
+  const { loss } = diffusionLoss(
+    scope,
+    config,
+    objective,
+    diffusionInputs(config, objective, batch, channels !== null),
+  );
   const program = createProgram("evaluate", { loss });
   const loaded = await engine.load(program, withAverageNames(program, weights, ema), { state });
+  const masks = Object.entries(evaluatedMasks(options));
   try {
-    let sum = 0;
+    const sums: Record<string, number> = {};
     for (let start = 0; start < indices.length; start += batch) {
       const inputs = await drawEach(
         { latents, config, objective, seed },
         EVALUATION_DRAWS,
         indices.slice(start, start + batch),
       );
-      const { loss: mean } = await loaded.run(inputs);
-      sum += Number(mean?.at()) * batch;
+      for (const [name, mask] of masks) {
+        const { loss: mean } = await loaded.run({ ...inputs, ...mask });
+        sums[name] = (sums[name] ?? 0) + Number(mean?.at()) * batch;
+      }
     }
-    return sum;
+    return sums;
   } finally {
     await loaded.dispose();
   }

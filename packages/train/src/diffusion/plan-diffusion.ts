@@ -2,6 +2,7 @@
 import { objectiveOf, type ParsedDenoiser } from "@dcae/diffusion";
 import { denoiserCost } from "@dcae/diffusion/internal";
 import { describeRates } from "../configs/run-schedule.js";
+import { describeCounts } from "../data/channel-counts.js";
 import { estimateMemory, type MemoryEstimate } from "../trainer/estimate-memory.js";
 import type { ParameterRow } from "../trainer/parameter-table.js";
 import { stagePrograms } from "../trainer/update-stage.js";
@@ -22,6 +23,8 @@ export interface DiffusionPlan {
   readonly gmacs: number;
   readonly steps: number;
   readonly latentsPerUpdate: number;
+  /** Which counts of channels train, in words; null: all channels. */
+  readonly channels: string | null;
   /** Passes over the latents; null where they aren't known. */
   readonly epochs: number | null;
   /** What the plan takes for granted. */
@@ -48,6 +51,7 @@ function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: Pla
     ...denoiserCost(config),
     steps: training.steps,
     latentsPerUpdate,
+    channels: training.channels && describeCounts(training.channels, config.inChannels),
     epochs: "missing" in latents ? null : (training.steps * latentsPerUpdate) / latents.length,
     assumptions: "missing" in latents ? [latents.missing] : latents.notes,
     learningRate: describeRates(training.optimizer, training.steps),

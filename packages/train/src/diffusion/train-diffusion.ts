@@ -19,6 +19,7 @@ import {
 } from "@dcae/diffusion";
 import { checkDenoiserWeights } from "@dcae/diffusion/internal";
 import { keptAverages } from "../configs/run-schedule.js";
+import { batchesPerUpdate } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { type FitResult, fit } from "../trainer/fit.js";
@@ -78,7 +79,7 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
   const { config: training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
   const { latents, held, network, decoder, weights } = parts;
   const { config, recipe } = network;
-  const { batch, seed, ema } = training;
+  const { batch, accumulate, channels, seed, ema } = training;
   const objective = objectiveOf(recipe);
   const names = denoiserParameters(config).map(({ name }) => name);
   const files = runFiles(directory);
@@ -88,10 +89,11 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
     directory,
     engine,
     stages: denoiserStages(network, objective, training),
-    chunks: training.accumulate,
+    chunks: batchesPerUpdate(training),
     weights,
     seed,
-    batches: async (position) => latentBatches({ latents, config, objective, batch, seed }, position),
+    batches: async (position) =>
+      latentBatches({ latents, config, objective, batch, accumulate, channels, seed }, position),
     steps: training.steps,
     identity: identityOf(training, network, latents),
     checkpointEvery: training.checkpointEvery,
@@ -121,7 +123,7 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
 
 /** What decides the bits of a run: all but how long it goes on and how it is watched. */
 function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents: LatentDataset) {
-  const { seed, batch, accumulate, optimizer, ema, recompute, optimize, init } = training;
+  const { seed, batch, accumulate, channels, optimizer, ema, recompute, optimize, init } = training;
   const { length, classes, shape, scalingFactor, shiftFactor } = latents;
   // Runs from before shifts were noted had none, and go on.
   const shift = shiftFactor === null || shiftFactor === 0 ? {} : { shiftFactor };
@@ -133,6 +135,8 @@ function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents:
     seed,
     batch,
     accumulate,
+    // Runs of earlier versions, which didn't know of them, go on.
+    ...(channels === null ? {} : { channels }),
     optimizer,
     ema,
     recompute,

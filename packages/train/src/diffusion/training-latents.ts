@@ -7,6 +7,8 @@ import { stat } from "node:fs/promises";
 import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { type DenoiserConfig, drawObjective, type LatentDataset, type Objective, openLatents } from "@dcae/diffusion";
 import { batchIndices, dropLabels, stepRandom } from "@dcae/diffusion/internal";
+import type { ChannelsConfig } from "../configs/schema.js";
+import { batchesPerUpdate, CHANNEL_MASK, channelMask, drawCounts } from "../data/channel-counts.js";
 import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 
@@ -131,26 +133,33 @@ export interface LatentBatchOptions {
   readonly config: DenoiserConfig;
   readonly objective: Objective;
   readonly batch: number;
+  /** Batches of the data per update. */
+  readonly accumulate: number;
+  /** Counts of channels, each of which sees every batch of the data, with noise, times and dropped labels of its own. */
+  readonly channels: ChannelsConfig | null;
   readonly seed: number;
 }
 
-/**
- * The inputs of batch `number` for the objective's loss.
- *
- * @param indices which latents, by default those whose turn it is
- */
-async function drawBatch(
-  { latents, config, objective, batch, seed }: LatentBatchOptions,
-  number: number,
-  indices: ArrayLike<number> = batchIndices(latents.length, { batchSize: batch, seed }, number),
-): Promise<Record<string, Tensor>> {
+/** The inputs of batch `number` for the objective's loss. */
+async function drawBatch(options: LatentBatchOptions, number: number): Promise<Record<string, Tensor>> {
+  const { latents, config, objective, batch, channels, seed } = options;
+  const repeats = channels?.draw ?? 1;
+  const indices = batchIndices(latents.length, { batchSize: batch, seed }, Math.floor(number / repeats));
   const { latents: values, labels } = await latents.read(indices);
   const random = stepRandom(seed, number);
   return {
     latents: values,
     ...(config.numClasses === 0 ? {} : { labels: dropLabels(labels.data, config, random) }),
     ...drawObjective(objective, random, values.shape),
+    ...(channels === null ? {} : { [CHANNEL_MASK]: drawMask(channels, options, number) }),
   };
+}
+
+/** The mask of batch `number`: those of an update have its counts in turn. */
+function drawMask(channels: ChannelsConfig, options: LatentBatchOptions, number: number): Tensor {
+  const update = Math.floor(number / batchesPerUpdate(options));
+  const counts = drawCounts(channels, options.seed, update);
+  return channelMask(counts[number % counts.length] as number, options.config.inChannels);
 }
 
 /**
@@ -159,7 +168,7 @@ async function drawBatch(
  * @param first number of the draws of latent 0, far from the numbers of batches
  */
 export async function drawEach(
-  { latents, config, objective, seed }: Omit<LatentBatchOptions, "batch">,
+  { latents, config, objective, seed }: Pick<LatentBatchOptions, "latents" | "config" | "objective" | "seed">,
   first: number,
   indices: readonly number[],
 ): Promise<Record<string, Tensor>> {
@@ -180,7 +189,7 @@ export function latentBatches(options: LatentBatchOptions, position: unknown): T
   let upcoming: Promise<TrainingBatch> | undefined;
   const make = async (at: number): Promise<TrainingBatch> => ({
     inputs: await drawBatch(options, at),
-    images: options.batch,
+    images: at % (options.channels?.draw ?? 1) === 0 ? options.batch : 0,
     position: at + 1,
   });
   return {

@@ -78,7 +78,12 @@ export function optimizerSteps({ steps, gan }: TrainingPhase): { autoencoder: nu
 function checkChannels({ name, channels }: TrainingPhase, model: DcAeConfig): void {
   if (channels === null) return;
   const { encoder, decoder } = familyOf({ kind: "dc-ae" }).isAdaptive(model);
-  checkCounts(channels, model.latentChannels, encoder && decoder, `${name}: the model`);
+  checkCounts(channels, {
+    latentChannels: model.latentChannels,
+    isAdaptive: encoder && decoder,
+    name: `${name}: the model`,
+    hint: "Its configuration needs AdaptiveOutputConvLayer and AdaptiveInputConvLayer, without shortcuts around the latent.",
+  });
 }
 
 /**

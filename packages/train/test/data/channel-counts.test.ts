@@ -52,9 +52,11 @@ test("rules that can't be kept are refused", () => {
   expect(problem({ counts: [2, 2] })).toMatch(/must ascend/);
   expect(problem({ counts: [] })).not.toBe("[]");
   expect(problem({ counts: [2, 4], draw: 1, always: "smallest-and-largest" })).toMatch(/at least as many/);
-  expect(() => checkCounts(rule(1, "none"), 8, false, "the model")).toThrow(/the model isn't adaptive/);
-  expect(() => checkCounts(rule(1, "none"), 6, true, "the model")).toThrow(/8 of 6 latent channels/);
-  checkCounts(rule(1, "none"), 8, true, "the model");
+  const check = (latentChannels: number, isAdaptive: boolean) =>
+    checkCounts(rule(1, "none"), { latentChannels, isAdaptive, name: "the model", hint: "" });
+  expect(() => check(8, false)).toThrow(/the model isn't adaptive/);
+  expect(() => check(6, true)).toThrow(/8 of 6 latent channels/);
+  check(8, true);
 });
 
 test("a mask is 1 for the first channels; counts in words", () => {

@@ -12,7 +12,7 @@ import {
   planDiffusion,
   trainDiffusion,
 } from "@dcae/train/diffusion";
-import { applySettings, type MeasuredUpdate, measureUpdate } from "@dcae/train/internal";
+import { applySettings, batchesPerUpdate, type MeasuredUpdate, measureUpdate } from "@dcae/train/internal";
 import { Command } from "commander";
 import { type CliIo, formatBytes, formatCount } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";
@@ -75,6 +75,10 @@ export function diffusionTrainCommand(io: CliIo): Command {
       command: "dcae diffusion train --config uvit-h-f64-imagenet --data latents/ --out runs/uvit-h",
     },
     { does: "look before you leap", command: "dcae diffusion train --config uvit-h-f64-imagenet --dry-run" },
+    {
+      does: "augmented, as DC-AE 1.5's models: each update trains drawn counts of the first channels of latents",
+      command: "dcae diffusion train --config usit-scenes-augmented",
+    },
     { does: "go on after Ctrl-C, a crash or a reboot", command: "dcae diffusion train --resume --out runs/uvit-h" },
     {
       does: "a training of your own",
@@ -127,6 +131,7 @@ function formatDiffusionPlan(plan: DiffusionPlan): string {
   return [
     `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
     `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
+    ...(plan.channels === null ? [] : [`  ${plan.channels}`]),
     `  learning rate: ${plan.learningRate}`,
     `  memory of the process, estimated: ${formatBytes(memory.process)} (tensors: state ${formatBytes(memory.state)}, ` +
       `activations ${formatBytes(memory.activations)})`,
@@ -142,7 +147,11 @@ async function measure(
 ): Promise<MeasuredUpdate> {
   const engine = await openTrainingEngine(flags);
   try {
-    return await measureUpdate(engine, denoiserStages(network, objectiveOf(network.recipe), config), config.accumulate);
+    return await measureUpdate(
+      engine,
+      denoiserStages(network, objectiveOf(network.recipe), config),
+      batchesPerUpdate(config),
+    );
   } finally {
     await engine.dispose();
   }
