@@ -14,7 +14,9 @@ import {
 import { join } from "node:path";
 import { openSafetensorsFile, readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { decodeImage, makeGrid } from "@dcae/core/image";
+import { channelMoments, channelSums } from "@dcae/core/internal";
 import { ClassConditionalPipeline, openDenoiser, openLatents } from "@dcae/diffusion";
+import { channelScaleOf, normalizeChannels } from "@dcae/diffusion/internal";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { readMetrics } from "@dcae/train";
 import { alignLatents, diffusionRecipeNames, loadDiffusionConfig, planDiffusion } from "@dcae/train/diffusion";
@@ -357,6 +359,57 @@ describe("an autoencoder with a shift", () => {
   });
 });
 
+describe("--normalize-channels", () => {
+  test("trains on channels of mean 0 and deviation 1, which the model says, and resumes with the same bits", async () => {
+    const config = writeDiffusion(folder, "normalized.json", few, {
+      ...{ steps: 2, batch: 2, evaluateEvery: 2, checkpointEvery: 1, ema: null, samples: { perLabel: 1, steps: 3 } },
+    });
+    const statistics = JSON.parse(readFileSync(join(few, "statistics.json"), "utf8"));
+    const channels = { mean: statistics.channelMean, std: statistics.channelStd };
+    const data = await openLatents(few);
+    const all = await normalizeChannels(data, await channelScaleOf(data)).read([0, 1, 2, 3]);
+    await data.close();
+    const moments = channelMoments(channelSums(all.latents.toFloat32(), 8, 16), 4 * 16);
+    for (const { mean, std } of moments.channels) {
+      expect(mean).toBeCloseTo(0, 5);
+      expect(std).toBeCloseTo(1, 5);
+    }
+
+    await train("normalized", config, "--normalize-channels");
+    await train("plain", config);
+    const lossOf = async (run: string) =>
+      (await readMetrics(join(place(run), "metrics.jsonl"))).map(({ loss }) => loss);
+    expect(await lossOf("normalized")).not.toEqual(await lossOf("plain"));
+    const { description, weights } = await openDenoiser(join(place("normalized"), "model"));
+    await weights.close();
+    expect(description.channels).toEqual(channels);
+
+    await train("in-two", config, "--normalize-channels", "--set", "steps=1");
+    const again = await cli([
+      ...["diffusion", "train", "--resume", "--out", place("in-two"), "--device", "cpu", "--threads", "1"],
+      ...["--set", "steps=2"],
+    ]);
+    expect(again.status).toBe(0);
+    const bytes = (run: string) => readFileSync(join(place(run), "model", "model.safetensors"));
+    expect(bytes("in-two").equals(bytes("normalized"))).toBe(true);
+
+    const pipeline = await ClassConditionalPipeline.fromPretrained(join(place("normalized"), "model"), {
+      device: "cpu",
+      threads: 1,
+    });
+    const { images } = await pipeline.generate({ labels: [0, 1], steps: 3 });
+    await pipeline.dispose();
+    const sheet = await decodeImage(join(place("normalized"), "samples", "samples-00000002.png"));
+    const expected = makeGrid(images, { columns: 1 });
+    const worst = sheet.data.reduce((most, value, i) => Math.max(most, Math.abs(value - expected.data[i]!)), 0);
+    expect(worst).toBeLessThanOrEqual(1);
+
+    const init = join(place("normalized"), "model");
+    const line = await failure("from-normalized", config, "--set", `init=${init}`);
+    expect(line).toContain("was trained on normalized channels, but data.normalizeChannels is false");
+  });
+});
+
 describe("bad latents are refused with the file named", () => {
   async function refused(spoil: (folder: string) => Promise<void> | void, layout: "npy" | "shards"): Promise<string> {
     const bad = place(`bad-${layout}`);
@@ -505,7 +558,10 @@ describe("recipes", () => {
   test.each(["usit-scenes", "dit-scenes", "uvit-scenes", "usit-folders", "usit-h-f32-imagenet"])(
     "%s takes channels, size and classes from whatever latents it is given",
     async (name) => {
-      const plan = await planDiffusion({ ...(await loadDiffusionConfig(name)), data: { path: few, validation: null } });
+      const plan = await planDiffusion({
+        ...(await loadDiffusionConfig(name)),
+        data: { path: few, validation: null, normalizeChannels: false },
+      });
       expect(plan).toMatchObject({ tokens: 16, assumptions: [] });
     },
   );

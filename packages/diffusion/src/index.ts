@@ -20,6 +20,7 @@ export {
   SIZES,
   type SizeName,
 } from "./denoisers/presets.js";
+export type { ChannelScale } from "./latents/channel-scale.js";
 export type { LatentBatch, LatentDataset, LatentFolderStatistics } from "./latents/latent-dataset.js";
 export type { LatentLayout } from "./latents/latent-manifest.js";
 export { openLatents } from "./latents/open-latents.node.js";

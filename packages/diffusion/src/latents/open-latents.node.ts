@@ -6,6 +6,7 @@ import { errorCode, fileError, readNpyFile, writeFileAtomic } from "@dcae/core/c
 import { dtypeKind, Tensor } from "@dcae/core/graph";
 import { listClassFolders } from "@dcae/core/image";
 import { addChannelSums, channelSums } from "@dcae/core/internal";
+import type { ChannelScale } from "./channel-scale.js";
 import { type LatentDataset, type LatentFolderStatistics, statisticsFrom } from "./latent-dataset.js";
 import {
   type LatentManifest,
@@ -36,12 +37,42 @@ export async function openLatents(folder: string): Promise<LatentDataset> {
   return manifest.layout === "npy" ? openNpyLatents(folder, manifest) : openShardLatents(folder, manifest);
 }
 
+const STATISTICS_NAME = "statistics.json";
+
 /** Measures a data set and writes `statistics.json` into its folder. */
 export async function writeLatentStatistics(dataset: LatentDataset): Promise<LatentFolderStatistics> {
   const statistics = await dataset.statistics();
   const text = `${JSON.stringify(statistics, null, 2)}\n`;
-  await writeFileAtomic(join(dataset.folder, "statistics.json"), (file) => file.write(new TextEncoder().encode(text)));
+  await writeFileAtomic(join(dataset.folder, STATISTICS_NAME), (file) => file.write(new TextEncoder().encode(text)));
   return statistics;
+}
+
+/**
+ * Mean and deviation of each channel, as `statistics.json` says; measured where there is no such file, or it is about other latents.
+ *
+ * @throws DataError where a channel is the same everywhere, or the file can't be read
+ */
+export async function channelScaleOf(dataset: LatentDataset): Promise<ChannelScale> {
+  const { channelMean, channelStd } = (await storedStatistics(dataset)) ?? (await dataset.statistics());
+  const flat = channelStd.findIndex((std) => !(std > 0));
+  if (flat === -1) return { mean: channelMean, std: channelStd };
+  throw new DataError(`${dataset.folder}: channel ${flat} has one value everywhere, so that no factor normalizes it`);
+}
+
+async function storedStatistics(dataset: LatentDataset): Promise<LatentFolderStatistics | undefined> {
+  const path = join(dataset.folder, STATISTICS_NAME);
+  let stored: Partial<LatentFolderStatistics>;
+  try {
+    stored = JSON.parse(await readFile(path, "utf8")) as Partial<LatentFolderStatistics>;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    if (!(error instanceof SyntaxError)) throw fileError(error, path, "read");
+    throw new DataError(`${path}: isn't JSON`, { cause: error, hint: "Delete it: it is measured again." });
+  }
+  const isList = (values: unknown) =>
+    Array.isArray(values) && values.length === dataset.shape[0] && values.every((value) => Number.isFinite(value));
+  const fits = stored.count === dataset.length && isList(stored.channelMean) && isList(stored.channelStd);
+  return fits ? (stored as LatentFolderStatistics) : undefined;
 }
 
 // The reference's layout: `<class>/<name>.npy`, one array [C, S, S] per picture (diffusion.md section 13).

@@ -105,7 +105,7 @@ export class ClassConditionalPipeline {
   }
 
   /**
-   * Samples latents, in the scale that the denoiser works in.
+   * Samples latents, in the scale of diffusion models.
    *
    * @returns float32 [N, C, S, S]
    */
@@ -137,7 +137,7 @@ export class ClassConditionalPipeline {
   }
 
   /**
-   * One raw forward pass.
+   * One raw forward pass, in the scale that the network works in: channels are normalized where `description.channels` says so.
    *
    * @param x noisy latents [B, C, S, S]
    * @param t model times [B]

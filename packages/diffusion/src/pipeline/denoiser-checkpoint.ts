@@ -11,6 +11,7 @@ import { initializeParameter } from "@dcae/core/models";
 import { denoiserParameters } from "../denoisers/denoise.js";
 import { type ParsedDenoiser, parseOfficialDenoiser, toOfficialDenoiser } from "../denoisers/official-config.js";
 import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
+import type { ChannelScale } from "../latents/channel-scale.js";
 
 export interface DenoiserDescription extends ParsedDenoiser {
   /** Preset, repository or folder of the autoencoder whose latents it takes; null where that isn't known. */
@@ -21,6 +22,8 @@ export interface DenoiserDescription extends ParsedDenoiser {
   readonly shiftFactor: number;
   /** Names of the classes, where they have any. */
   readonly classes: readonly string[] | null;
+  /** Where it works on channels of mean 0 and deviation 1: what those of scaled latents have. */
+  readonly channels?: ChannelScale | undefined;
 }
 
 /**
@@ -74,7 +77,25 @@ export function parseDenoiserConfig(json: unknown, source: string): DenoiserDesc
   return {
     ...parsed,
     ...{ autoencoder, scalingFactor: factor, shiftFactor: shift, classes: classes as readonly string[] | null },
+    ...parseChannels(fields, parsed.config.inChannels, source),
   };
+}
+
+/** `channel_mean` and `channel_std`, which come together or not at all. */
+function parseChannels(
+  { channel_mean: mean = null, channel_std: std = null }: Readonly<Record<string, unknown>>,
+  count: number,
+  source: string,
+): Pick<DenoiserDescription, "channels"> {
+  if (mean === null && std === null) return {};
+  const isList = (values: unknown, accepts: (value: number) => boolean) =>
+    Array.isArray(values) &&
+    values.length === count &&
+    values.every((value) => typeof value === "number" && Number.isFinite(value) && accepts(value));
+  if (!isList(mean, () => true)) throw new ConfigError(`${source}: channel_mean must be ${count} numbers`);
+  if (!isList(std, (value) => value > 0))
+    throw new ConfigError(`${source}: channel_std must be ${count} positive numbers`);
+  return { channels: { mean: mean as number[], std: std as number[] } };
 }
 
 function shown(value: unknown): string {
@@ -83,13 +104,14 @@ function shown(value: unknown): string {
 
 /** The config.json of a denoiser; `parseDenoiserConfig` reads it back. */
 export function toDenoiserConfig(description: DenoiserDescription): Readonly<Record<string, unknown>> {
-  const { autoencoder, scalingFactor, shiftFactor, classes } = description;
+  const { autoencoder, scalingFactor, shiftFactor, classes, channels } = description;
   return {
     ...toOfficialDenoiser(description),
     autoencoder,
     scaling_factor: scalingFactor,
     shift_factor: shiftFactor,
     ...(classes === null ? {} : { classes }),
+    ...(channels === undefined ? {} : { channel_mean: channels.mean, channel_std: channels.std }),
   };
 }
 

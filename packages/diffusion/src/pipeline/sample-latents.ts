@@ -11,7 +11,9 @@ import { buildDenoiseProgram } from "../denoisers/denoise.js";
 import { type DenoiserConfig, labelRows, nullLabel, type TrainScheduler } from "../denoisers/denoiser-config.js";
 import type { ParsedDenoiser } from "../denoisers/official-config.js";
 import { latentShape } from "../denoisers/presets.js";
+import { fromChannelScale } from "../latents/channel-scale.js";
 import type { Model, SamplerStep } from "../samplers/sampler.js";
+import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { chooseSampler, type SamplerName } from "./sampler-choice.js";
 
 export interface SampleOptions {
@@ -36,7 +38,8 @@ export interface SampleOptions {
 }
 
 /**
- * Samples latents, in the scale that the denoiser works in.
+ * Samples latents in the scale of diffusion models, `(z - shiftFactor) * scalingFactor`. What `onStep` sees is what the denoiser
+ * sees, whose channels may be normalized.
  *
  * @param labels one class per latent (the null class too); their number alone counts for models without classes
  * @returns float32 [N, C, S, S]
@@ -44,7 +47,7 @@ export interface SampleOptions {
  */
 export async function sampleLatents(
   forward: ForwardPass,
-  { config, recipe }: ParsedDenoiser,
+  { config, recipe, channels: channelScale }: ParsedDenoiser & Pick<DenoiserDescription, "channels">,
   labels: readonly number[],
   options: SampleOptions = {},
 ): Promise<Tensor<"float32">> {
@@ -81,7 +84,8 @@ export async function sampleLatents(
     const report = onStep === undefined ? undefined : (step: SamplerStep) => onStep(step, first);
     out.set((await sample(model, noise, { drawNoise, onStep: report, signal })).toFloat32(), first * size);
   }
-  return Tensor.float32(out, shape);
+  const latents = Tensor.float32(out, shape);
+  return channelScale === undefined ? latents : fromChannelScale(latents, channelScale);
 }
 
 /** The end of the times that models see, by what they are trained on; all begin at 0. */

@@ -15,6 +15,15 @@ describe("config.json of a denoiser", () => {
     expect(parseDenoiserConfig({ ...json, shift_factor: null }, "config.json").shiftFactor).toBe(0);
   });
 
+  it("keeps what channels are normalized by; without it none are", () => {
+    const channels = { mean: [0, 1, 2, 3, 4, 5, 6, -7], std: [1, 2, 3, 4, 5, 6, 7, 8] };
+    const written = toDenoiserConfig({ ...tinyDescription("uvit"), channels });
+    expect(written).toMatchObject({ channel_mean: channels.mean, channel_std: channels.std });
+    expect(parseDenoiserConfig(written, "config.json").channels).toEqual(channels);
+    expect(json).not.toHaveProperty("channel_mean");
+    expect(parseDenoiserConfig(json, "config.json")).not.toHaveProperty("channels");
+  });
+
   it.each([
     ["null", null],
     ["a number", 3],
@@ -30,6 +39,9 @@ describe("config.json of a denoiser", () => {
     ["a factor in quotes", { ...json, scaling_factor: "0.5" }],
     ["an infinite shift", { ...json, shift_factor: Number.NEGATIVE_INFINITY }],
     ["a list as shift", { ...json, shift_factor: [0.1] }],
+    ["means without deviations", { ...json, channel_mean: Array(8).fill(0) }],
+    ["too few deviations", { ...json, channel_mean: Array(8).fill(0), channel_std: [1] }],
+    ["a deviation of 0", { ...json, channel_mean: Array(8).fill(0), channel_std: Array(8).fill(0) }],
     ["too few classes", { ...json, classes: ["a"] }],
     ["a number as autoencoder", { ...json, autoencoder: 1 }],
     ["a count beyond 2^53", { ...json, model: { ...(json.model as object), num_classes: 2 ** 60 } }],

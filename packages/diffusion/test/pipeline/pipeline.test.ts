@@ -8,6 +8,7 @@ import { expectClose } from "@dcae/test-support/compare";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, it } from "vitest";
 import { denoiserParameters } from "../../src/denoisers/denoise.js";
+import { toChannelScale } from "../../src/latents/channel-scale.js";
 import { ClassConditionalPipeline } from "../../src/pipeline/class-conditional-pipeline.node.js";
 import type { DenoiserDescription } from "../../src/pipeline/denoiser-checkpoint.js";
 import { openDenoiser, saveDenoiser } from "../../src/pipeline/open-denoiser.node.js";
@@ -50,6 +51,19 @@ const fitting = {
   sana: ["sana"],
   uni: ["uni", "uni-sde"],
 } as const;
+
+it("samples of a model with normalized channels are taken back", async () => {
+  const channels = { mean: [0, 1, 2, 3, 4, 5, 6, 7], std: [1, 2, 3, 4, 5, 6, 7, 0.5] };
+  const [plain, normalized] = [await pipelineOf(recipes.noise), await pipelineOf({ ...recipes.noise, channels })];
+  const options = { labels: [0, 2], steps: 3, seed: 3 };
+  const [seen, latents] = [await plain.sampleLatents(options), await normalized.sampleLatents(options)];
+  const expected = seen.map((value, i) => {
+    const channel = Math.floor(i / 16) % 8;
+    return value * (channels.std[channel] as number) + (channels.mean[channel] as number);
+  });
+  expect(latents.data).toEqual(expected.data);
+  expectClose(toChannelScale(latents, channels), seen, 1e-5);
+});
 
 describe.each(["noise", "gaussian", "flow", "sana", "uni"] as const)("a model of %s", (kind) => {
   it("samples with every fitting sampler: the same for the same seed, in batches of any size", async () => {

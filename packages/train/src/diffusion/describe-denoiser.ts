@@ -12,6 +12,7 @@ import {
 } from "@dcae/diffusion";
 import { chooseLabels, chooseSampler, nullLabel } from "@dcae/diffusion/internal";
 import type { DiffusionConfig } from "./diffusion-config.js";
+import type { TrainingLatents } from "./training-latents.js";
 
 /** What the network must know of its latents. */
 export interface LatentFacts extends Pick<LatentDataset, "shape" | "folder"> {
@@ -68,7 +69,7 @@ export function describeNetwork({ denoiser }: DiffusionConfig, latents?: LatentF
 export async function describeResult(
   network: ParsedDenoiser,
   config: DiffusionConfig,
-  latents: LatentDataset,
+  { latents, channelScale }: Pick<TrainingLatents, "latents" | "channelScale">,
   folder: string,
 ): Promise<DenoiserDescription> {
   const { scalingFactor, shiftFactor, classes } = latents;
@@ -87,6 +88,7 @@ export async function describeResult(
     scalingFactor,
     shiftFactor: shiftFactor ?? 0,
     classes: network.config.numClasses === 0 ? null : classes,
+    ...(channelScale === undefined ? {} : { channels: channelScale }),
   };
 }
 

@@ -44,6 +44,11 @@ const data = z.strictObject({
   path: z.string().min(1),
   /** Folder of latents to evaluate on; null: latents of `path`. */
   validation: z.string().min(1).nullable().default(null),
+  /**
+   * Give every channel mean 0 and deviation 1, by the statistics of the folder, before the network sees it; the model says so, and
+   * its samples are taken back.
+   */
+  normalizeChannels: z.boolean().default(false),
 });
 
 export const diffusionConfigSchema = z.strictObject({

@@ -10,6 +10,7 @@ import { initialWeights, type Weights } from "@dcae/core/checkpoint";
 import { familyOf } from "@dcae/core/models";
 import { failClosed, withClosing } from "@dcae/core/runtime";
 import {
+  type ChannelScale,
   denoiserParameters,
   type LatentDataset,
   objectiveOf,
@@ -53,7 +54,7 @@ export interface DiffusionResult extends FitResult {
 export async function trainDiffusion(options: TrainDiffusionOptions): Promise<DiffusionResult> {
   const { config: training, onMessage = () => undefined } = options;
   return withClosing(async (onEnd) => {
-    const { latents, held, notes, close } = await openTrainingLatents(training);
+    const { latents, held, channelScale, notes, close } = await openTrainingLatents(training);
     onEnd(close);
     const network = describeNetwork(training, latents);
     for (const note of notes) onMessage(`note: ${note}`);
@@ -61,15 +62,16 @@ export async function trainDiffusion(options: TrainDiffusionOptions): Promise<Di
     onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
     const decoder = await openDecoder(options, latents);
     if (decoder !== undefined) onEnd(() => decoder.dispose());
-    const weights = await startWeights(training, network);
+    const weights = await startWeights(training, network, channelScale);
     onEnd(() => weights.close());
-    return run(options, { latents, held, network, decoder, weights });
+    return run(options, { latents, held, channelScale, network, decoder, weights });
   });
 }
 
 interface Parts {
   readonly latents: LatentDataset;
   readonly held: LatentDataset;
+  readonly channelScale: ChannelScale | undefined;
   readonly network: ParsedDenoiser;
   readonly decoder: PretrainedAutoencoder | undefined;
   readonly weights: Weights;
@@ -77,13 +79,13 @@ interface Parts {
 
 async function run(options: TrainDiffusionOptions, parts: Parts): Promise<DiffusionResult> {
   const { config: training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
-  const { latents, held, network, decoder, weights } = parts;
+  const { latents, held, channelScale, network, decoder, weights } = parts;
   const { config, recipe } = network;
   const { batch, accumulate, channels, seed, ema } = training;
   const objective = objectiveOf(recipe);
   const names = denoiserParameters(config).map(({ name }) => name);
   const files = runFiles(directory);
-  const description = await describeResult(network, training, latents, files.model);
+  const description = await describeResult(network, training, parts, files.model);
   // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
   const done = await fit({
     directory,
@@ -95,7 +97,7 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
     batches: async (position) =>
       latentBatches({ latents, config, objective, batch, accumulate, channels, seed }, position),
     steps: training.steps,
-    identity: identityOf(training, network, latents),
+    identity: identityOf(training, network, latents, channelScale),
     checkpointEvery: training.checkpointEvery,
     keep: training.keep,
     logEvery: training.logEvery,
@@ -122,12 +124,24 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
 }
 
 /** What decides the bits of a run: all but how long it goes on and how it is watched. */
-function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents: LatentDataset) {
+function identityOf(
+  training: DiffusionConfig,
+  network: ParsedDenoiser,
+  latents: LatentDataset,
+  channelScale: ChannelScale | undefined,
+) {
   const { seed, batch, accumulate, channels, optimizer, ema, recompute, optimize, init } = training;
   const { length, classes, shape, scalingFactor, shiftFactor } = latents;
   // Runs from before shifts were noted had none, and go on.
   const shift = shiftFactor === null || shiftFactor === 0 ? {} : { shiftFactor };
-  const data = { length, classes, shape, scalingFactor, ...shift };
+  const data = {
+    length,
+    classes,
+    shape,
+    scalingFactor,
+    ...shift,
+    ...(channelScale === undefined ? {} : { channelScale }),
+  };
   return {
     network: network.config,
     objective: network.recipe.trainScheduler,
@@ -146,10 +160,20 @@ function identityOf(training: DiffusionConfig, network: ParsedDenoiser, latents:
 }
 
 /** Fresh weights, or those of a checkpoint of the same network. */
-async function startWeights({ init, seed }: DiffusionConfig, network: ParsedDenoiser): Promise<Weights> {
+async function startWeights(
+  { init, seed }: DiffusionConfig,
+  network: ParsedDenoiser,
+  channelScale: ChannelScale | undefined,
+): Promise<Weights> {
   if (init === null) return initialWeights(denoiserParameters(network.config), seed);
-  const { weights } = await openDenoiser(init);
+  const { weights, description } = await openDenoiser(init);
   try {
+    if ((description.channels === undefined) !== (channelScale === undefined)) {
+      const [there, here] = channelScale === undefined ? ["normalized", "false"] : ["plain", "true"];
+      throw new ConfigError(`init ${init}: was trained on ${there} channels, but data.normalizeChannels is ${here}`, {
+        hint: `Set it to ${String(channelScale === undefined)}.`,
+      });
+    }
     return checkDenoiserWeights(weights, network);
   } catch (error) {
     return failClosed(error, [() => weights.close()]);

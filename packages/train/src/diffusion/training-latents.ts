@@ -5,8 +5,15 @@
  */
 import { stat } from "node:fs/promises";
 import { ConfigError, DataError, Tensor } from "@dcae/core";
-import { type DenoiserConfig, drawObjective, type LatentDataset, type Objective, openLatents } from "@dcae/diffusion";
-import { batchIndices, dropLabels, stepRandom } from "@dcae/diffusion/internal";
+import {
+  type ChannelScale,
+  type DenoiserConfig,
+  drawObjective,
+  type LatentDataset,
+  type Objective,
+  openLatents,
+} from "@dcae/diffusion";
+import { batchIndices, channelScaleOf, dropLabels, normalizeChannels, stepRandom } from "@dcae/diffusion/internal";
 import type { ChannelsConfig } from "../configs/schema.js";
 import { batchesPerUpdate, CHANNEL_MASK, channelMask, drawCounts } from "../data/channel-counts.js";
 import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
@@ -17,6 +24,8 @@ export interface TrainingLatents {
   readonly latents: LatentDataset;
   /** What is evaluated on, with the labels of `latents`; the same where no other folder is named. */
   readonly held: LatentDataset;
+  /** What the channels of both were normalized by; undefined where they are as the folders have them. */
+  readonly channelScale: ChannelScale | undefined;
   /** What couldn't be compared, because a folder doesn't say it. */
   readonly notes: readonly string[];
   close(): Promise<void>;
@@ -34,19 +43,25 @@ export async function hasTrainingLatents({ data: { path } }: DiffusionConfig): P
  *   the two folders don't belong together
  */
 export async function openTrainingLatents(config: DiffusionConfig): Promise<TrainingLatents> {
-  const { validation } = config.data;
+  const { validation, normalizeChannels: normalizes } = config.data;
   const latents = await openOrSayHow(config);
-  if (validation === null) return { latents, held: latents, notes: [], close: () => latents.close() };
   try {
-    const held = await openLatents(validation);
+    const channelScale = normalizes ? await channelScaleOf(latents) : undefined;
+    const seen = (dataset: LatentDataset) =>
+      channelScale === undefined ? dataset : normalizeChannels(dataset, channelScale);
+    if (validation === null) {
+      return { latents: seen(latents), held: seen(latents), channelScale, notes: [], close: () => latents.close() };
+    }
+    const folder = await openLatents(validation);
     const close = async () => {
-      await held.close();
+      await folder.close();
       await latents.close();
     };
     try {
-      return { latents, ...alignLatents(held, latents), close };
+      const { held, notes } = alignLatents(folder, latents);
+      return { latents: seen(latents), held: seen(held), channelScale, notes, close };
     } catch (error) {
-      await held.close();
+      await folder.close();
       throw error;
     }
   } catch (error) {

@@ -36,6 +36,7 @@ import { addExamples } from "../command-group.js";
 interface DiffusionFlags extends RunFlags, TrainingEngineFlags {
   readonly data?: string;
   readonly validation?: string;
+  readonly normalizeChannels?: boolean;
   readonly autoencoder?: string;
   readonly set?: readonly string[];
   readonly dryRun?: boolean;
@@ -57,6 +58,10 @@ export function diffusionTrainCommand(io: CliIo): Command {
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
     .option("--data <dir>", "folder of latents, as `dcae latents` writes it, in place of the training's")
     .option("--validation <dir>", "folder of latents to evaluate on (default: some of those that it trains on)")
+    .option(
+      "--normalize-channels",
+      "give every channel of the latents mean 0 and deviation 1, by their statistics.json; the model says so, and sampling undoes it",
+    )
     .option("--autoencoder <model>", "what decodes samples (default: the one that the latents name)")
     .option("-o, --out <dir>", "folder of the run (default: runs/ and the training's name)")
     .option("--resume", "go on with what the folder holds");
@@ -108,7 +113,7 @@ async function listRecipes({ json }: DiffusionFlags, io: CliIo): Promise<void> {
 /** The training with the options' values in place of its own. */
 function replace(
   config: DiffusionConfig,
-  { data, validation, autoencoder, set = [] }: DiffusionFlags,
+  { data, validation, normalizeChannels, autoencoder, set = [] }: DiffusionFlags,
 ): DiffusionConfig {
   const changed = {
     ...config,
@@ -118,6 +123,7 @@ function replace(
       // Held-out latents belong to the data that they were held out of.
       ...(data === undefined ? {} : { path: data, validation: null }),
       ...(validation === undefined ? {} : { validation }),
+      ...(normalizeChannels === undefined ? {} : { normalizeChannels }),
     },
   };
   return rethrowAs(UsageError, "--set: ", () => parseDiffusionConfig(applySettings(changed, set), "settings"));
