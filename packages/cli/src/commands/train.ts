@@ -23,8 +23,9 @@ export function trainCommand(io: CliIo): Command {
       "Trains a DC-AE as a recipe or a JSON file says: phase 1 (low resolution, everything), phase 2 (high resolution, the " +
         "middle), phase 3 (low resolution, decoder head, with a GAN). Each phase leaves metrics, curves, pictures, checkpoints " +
         "and a model that all commands load. Ctrl-C saves and stops; --resume goes on with the same bits. The file (or --set) says " +
-        "which optimizers train which parameters (AdamW, CAME, Lion), which averages of the weights are kept, and below which " +
-        "side pictures are left out (data.minSide).",
+        "which optimizers train which parameters (AdamW, CAME, Lion), which averages of the weights are kept, below which side " +
+        "pictures are left out (data.minSide), at which sides a phase trains (sizes), and what is done to the discriminator's " +
+        "pictures (gan.augment).",
     )
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
     .option("--phase <phase...>", "only these phases: 1, 2, 3 or their names (default: all)");

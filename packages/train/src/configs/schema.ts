@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { CROPS } from "../data/picture-recipe.js";
 import { OPTIMIZERS, type OptimizerKind } from "../optimizer/optimizers.js";
+import { AUGMENTATIONS } from "../phases/diff-augment.js";
 import { SCENE_CLASSES } from "../scenes/draw-scene.js";
 import { parseConfig } from "./parse-config.js";
 
@@ -181,8 +182,24 @@ const gan = z.strictObject({
   schedule: z.enum(["both", "alternate"]).default("both"),
   width: count.default(64),
   layers: count.default(3),
+  /** What is done to pictures and reconstructions before the discriminator sees them (DiffAugment), in this order. */
+  augment: z.array(z.enum(AUGMENTATIONS)).min(1).optional(),
   optimizer: optimizerSchema,
 });
+
+/** A side of pictures, and how often it comes in proportion to the others. */
+export interface SizeShare {
+  readonly size: number;
+  readonly share: number;
+}
+
+/** The sides of a phase's pictures with their shares. */
+export function sidesOf(phase: {
+  readonly size: number;
+  readonly sizes?: readonly SizeShare[] | undefined;
+}): readonly SizeShare[] {
+  return phase.sizes ?? [{ size: phase.size, share: 1 }];
+}
 
 const phase = z
   .strictObject({
@@ -191,6 +208,11 @@ const phase = z
     trains,
     /** Side of the pictures. */
     size: extent,
+    /** Several sides in one phase, drawn for each update in proportion to their shares; evaluated on pictures of `size`. */
+    sizes: z
+      .array(z.strictObject({ size: extent, share: z.number().positive() }))
+      .min(2)
+      .optional(),
     /** Pictures per batch; an update sees `batch * accumulate`. */
     batch: extent,
     accumulate: extent.default(1),
@@ -215,11 +237,20 @@ const phase = z
     logEvery: count.default(1),
   })
   .refine(({ carry, ema }) => carry !== "ema" || ema !== null, { message: 'carry "ema" needs `ema`', path: ["carry"] })
+  .refine(({ size, sizes }) => sizes === undefined || sizes.some((choice) => choice.size === size), {
+    message: "`size`, on which the phase is evaluated, must be one of them",
+    path: ["sizes"],
+  })
+  .refine(({ sizes = [] }) => new Set(sizes.map(({ size }) => size)).size === sizes.length, {
+    message: "two of them are the same",
+    path: ["sizes"],
+  })
   // Each layer halves the sides, and the two convolutions behind them need 3 positions.
-  .refine(({ gan: adversarial, size }) => adversarial === null || size >= 3 * 2 ** adversarial.layers, {
-    message: "too small for the discriminator, which needs 3 * 2^layers pixels",
-    path: ["size"],
-  });
+  .refine(
+    ({ gan: adversarial, ...phase }) =>
+      adversarial === null || sidesOf(phase).every(({ size }) => size >= 3 * 2 ** adversarial.layers),
+    { message: "too small for the discriminator, which needs 3 * 2^layers pixels", path: ["size"] },
+  );
 
 /** What a training came to. */
 export const measuredSchema = z.strictObject({

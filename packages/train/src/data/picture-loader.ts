@@ -10,6 +10,7 @@
  */
 import { createRandom, DataError, type Tensor } from "@dcae/core/graph";
 import { type Image, imagesToTensor } from "@dcae/core/image";
+import type { SizeShare } from "../configs/schema.js";
 import { createPictureMaker, type PictureMaker } from "./picture-maker.js";
 import { type Crop, type PictureView, recipeName } from "./picture-recipe.js";
 import { createPictureSampler, type Sample, type SamplerPosition, startPosition } from "./picture-sampler.js";
@@ -26,6 +27,10 @@ export interface PictureLoaderOptions {
   readonly batch: number;
   /** Side of the squares, in pixels. */
   readonly size: number;
+  /** Several sides in place of one, drawn for batches in proportion to their shares. */
+  readonly sizes?: readonly SizeShare[] | undefined;
+  /** Batches in a row of one side, as of the chunks of an update. Default 1. */
+  readonly batchesPerSize?: number;
   readonly seed: number;
   /** Default true. */
   readonly shuffle?: boolean;
@@ -49,11 +54,15 @@ export interface LoaderPosition extends SamplerPosition {
   readonly corrupt: readonly (readonly [source: number, index: number])[];
   /** Fingerprints of the sources: the position means nothing in others. */
   readonly fingerprints: readonly string[];
+  /** Batches made so far, where their sides are drawn. */
+  readonly batches?: number;
 }
 
 export interface PictureBatch {
   /** [batch, 3, size, size] in [-1, 1]. */
   readonly images: Tensor<"float32">;
+  /** Side of its pictures. */
+  readonly size: number;
   /** Of the next batch. */
   readonly position: LoaderPosition;
 }
@@ -68,6 +77,8 @@ type Outcome = { readonly image: Image } | { readonly name: string; readonly pro
 
 interface Job {
   readonly sample: Sample;
+  /** Side that it was made for. */
+  readonly size: number;
   readonly outcome: Promise<Outcome>;
 }
 
@@ -76,8 +87,21 @@ const WORDS_PER_SAMPLE = 6;
 /** Share of center crops under "center-or-random": the public sampler takes one normal and compares it with 0.5. */
 const CENTER_BELOW = 0.5;
 
-function drawView(options: PictureLoaderOptions, number: number): PictureView {
-  const { size, seed, crop = "center", flip = false } = options;
+/** The side of batch number `batch`: a word of a stream of its own for each. */
+function drawSize({ size, sizes, batchesPerSize = 1, seed }: PictureLoaderOptions, batch: number): number {
+  if (sizes === undefined) return size;
+  const random = createRandom(seed, "data/size");
+  random.seek(Math.floor(batch / batchesPerSize));
+  let left = random.nextUniform() * sizes.reduce((sum, { share }) => sum + share, 0);
+  const drawn = sizes.find(({ share }) => {
+    left -= share;
+    return left < 0;
+  });
+  return (drawn ?? (sizes.at(-1) as SizeShare)).size;
+}
+
+function drawView(options: PictureLoaderOptions, number: number, size: number): PictureView {
+  const { seed, crop = "center", flip = false } = options;
   const random = createRandom(seed, "data/view");
   random.seek(WORDS_PER_SAMPLE * number);
   const mirrored = random.nextUniform() < 0.5;
@@ -116,28 +140,31 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
   );
   const jobs: Job[] = [];
   const everything = list.reduce((sum, { count }) => sum + count, 0);
+  let batches = from?.batches ?? 0;
   let current: SamplerPosition = from ?? startPosition(sources);
 
-  async function make(sample: Sample): Promise<Outcome> {
+  async function make(sample: Sample, size: number): Promise<Outcome> {
     const source = list[sample.source] as RecipeSource;
     let name = `${source.name}: picture ${sample.index}`;
     try {
       const recipe = await source.recipe(sample.index);
       name = recipeName(recipe);
-      return { image: await maker.make(recipe, drawView(options, sample.number)) };
+      return { image: await maker.make(recipe, drawView(options, sample.number, size)) };
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       return { name, problem: error.message };
     }
   }
 
-  function fill(ahead: number): void {
+  /** @param taken pictures that the current batch has already */
+  function fill(ahead: number, taken: number): void {
     while (jobs.length < ahead) {
       const sample = sampler.next();
-      const outcome = make(sample);
+      const size = drawSize(options, batches + Math.floor((taken + jobs.length) / batch));
+      const outcome = make(sample, size);
       // Who consumes the job sees the error; until then it isn't an unhandled one.
       outcome.catch(() => undefined);
-      jobs.push({ sample, outcome });
+      jobs.push({ sample, size, outcome });
     }
   }
 
@@ -155,15 +182,24 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
   return {
     async next() {
       const images: Image[] = [];
+      const side = drawSize(options, batches);
       while (images.length < batch) {
-        fill(batch * prefetch + batch - images.length);
-        const { sample, outcome } = jobs.shift() as Job;
-        const made = await outcome;
+        fill(batch * prefetch + batch - images.length, images.length);
+        const { sample, size, outcome } = jobs.shift() as Job;
+        // One that couldn't be read has moved the others to an earlier batch, which may have another side.
+        const made = await (size === side ? outcome : make(sample, side));
         current = sample.after;
         if ("image" in made) images.push(made.image);
         else giveUpOn(sample, made);
       }
-      return { images: imagesToTensor(images), position: { ...current, corrupt: [...corrupt.values()], fingerprints } };
+      batches += 1;
+      const { samples, sources: places } = current;
+      const position = { samples, sources: places, corrupt: [...corrupt.values()], fingerprints };
+      return {
+        images: imagesToTensor(images),
+        size: side,
+        position: options.sizes === undefined ? position : { ...position, batches },
+      };
     },
     close: () => maker.close(),
   };

@@ -15,7 +15,6 @@ import {
   mapGraph,
   mul,
   type RootScope,
-  type Scope,
   scalar,
   type Value,
 } from "@dcae/core/graph";
@@ -31,6 +30,7 @@ import {
   optimizerStep,
   type StateUpdate,
 } from "../step/training-step.js";
+import { type Augmentation, type AugmentedPass, augment, augmentDraws } from "./diff-augment.js";
 import {
   adaptiveWeight,
   type DiscriminatorLoss,
@@ -59,6 +59,8 @@ export interface AdversarialOptions extends ReconstructionLossOptions {
   /** Default "hinge". */
   readonly loss?: DiscriminatorLoss;
   readonly discriminator?: PatchGanOptions;
+  /** What is done to pictures before the discriminator sees them, in this order; the graph then has the input "augment". Default: nothing. */
+  readonly augment?: readonly Augmentation[] | undefined;
   readonly generatorOptimizer: OptimizerOptions;
   readonly discriminatorOptimizer: OptimizerOptions;
   /** Keep few activations of the autoencoder and compute the others again (default false). */
@@ -71,14 +73,23 @@ interface Graph {
   readonly root: RootScope;
   readonly x: Value;
   readonly y: Value;
+  /** Draws of the augmentations, where there are some. */
+  readonly draws: Value | undefined;
   /** Running statistics that the forward pass moved. */
   readonly buffers: ReadonlyMap<string, Value>;
 }
 
 /** The discriminator in training mode, its running statistics going to `updates`. */
-function discriminate(root: Scope, image: Value, updates: Map<string, Value>, options: AdversarialOptions): Value {
+function discriminate(
+  { root, draws }: Pick<Graph, "root" | "draws">,
+  image: Value,
+  pass: AugmentedPass,
+  updates: Map<string, Value>,
+  options: AdversarialOptions,
+): Value {
   const place = overlayScope(root, { training: () => true, updates }).at(DISCRIMINATOR_SCOPE);
-  return patchGan(place, image, options.discriminator);
+  const seen = draws === undefined ? image : augment(image, options.augment ?? [], draws, pass);
+  return patchGan(place, seen, options.discriminator);
 }
 
 const isDiscriminator: TrainingRule = (name) => name.startsWith(`${DISCRIMINATOR_SCOPE}.`);
@@ -96,7 +107,8 @@ function forward(options: AdversarialOptions): Graph {
     Value,
     ...Value[],
   ];
-  return { root, x, y, buffers: new Map([...updates.keys()].map((name, i) => [name, moved[i] as Value])) };
+  const draws = (options.augment ?? []).length === 0 ? undefined : augmentDraws(options.images[0]);
+  return { root, x, y, draws, buffers: new Map([...updates.keys()].map((name, i) => [name, moved[i] as Value])) };
 }
 
 interface GeneratorStep extends GradientStep {
@@ -130,11 +142,12 @@ function reconstructionForm(root: RootScope, x: Value, y: Value, options: Advers
   return { l1: l1Form, lpips: lpipsForm, total: totalForm };
 }
 
-function generatorStep({ root, x, y, buffers }: Graph, turns: Turns, options: AdversarialOptions): GeneratorStep {
+function generatorStep(graph: Graph, turns: Turns, options: AdversarialOptions): GeneratorStep {
+  const { root, x, y, buffers } = graph;
   const { weight = 0.5, start = 0, factor = 1, lastLayer } = options;
   const discriminatorBuffers = new Map<string, Value>();
   const reconstruction = reconstructionForm(root, x, y, options);
-  const adversarial = generatorLoss(discriminate(root, y, discriminatorBuffers, options));
+  const adversarial = generatorLoss(discriminate(graph, y, "generator", discriminatorBuffers, options));
   const [dReconstruction, dAdversarial] = [reconstruction.total, adversarial].map(
     (loss) => gradients(loss, [y], gradientForms(options.optimize))[0] as Value,
   ) as [Value, Value];
@@ -176,18 +189,17 @@ function missingLastLayer(name: string): Error {
   });
 }
 
-/** The discriminator's gradients on pictures x and reconstructions y. */
+/** The discriminator's gradients on pictures x and reconstructions y of the graph. */
 function discriminatorStep(
-  root: RootScope,
-  x: Value,
-  y: Value,
+  graph: Omit<Graph, "buffers">,
   before: ReadonlyMap<string, Value>,
   gate: Value,
   options: AdversarialOptions,
 ): GradientStep {
+  const { root, x, y } = graph;
   const [afterReal, afterFake] = [new Map<string, Value>(), new Map<string, Value>()];
-  const real = discriminate(root, x, afterReal, options);
-  const fake = discriminate(root, y, afterFake, options);
+  const real = discriminate(graph, x, "real", afterReal, options);
+  const fake = discriminate(graph, y, "fake", afterFake, options);
   const loss = mul(discriminatorLoss(options.loss ?? "hinge", real, fake), gate);
   const weights = trainedWeights(root, isDiscriminator);
   const parameters = named(root);
@@ -207,7 +219,7 @@ function discriminatorStep(
 /** Both updates in one graph (`gan_schedule` "both"). The graph's input is `x`. */
 export function adversarialStep(options: AdversarialOptions): StateUpdate {
   const graph = forward(options);
-  const { root, x, y } = graph;
+  const { root, y } = graph;
   const generator = generatorStep(graph, EVERY_UPDATE, options);
   const parameters = named(root);
   const updated = optimizerStep(generator, options.generatorOptimizer);
@@ -224,7 +236,7 @@ export function adversarialStep(options: AdversarialOptions): StateUpdate {
     replaced,
   ) as [Value, ...Value[]];
   const { discriminatorBuffers, gate } = generator;
-  const discriminator = discriminatorStep(root, x, again, discriminatorBuffers, gate, options);
+  const discriminator = discriminatorStep({ ...graph, y: again }, discriminatorBuffers, gate, options);
   const d = optimizerStep(discriminator, options.discriminatorOptimizer);
   return {
     updates: new Map([
@@ -265,7 +277,7 @@ export function adversarialGradients(
   const second = forward(options);
   const counter = optimizerCounter(options.discriminatorOptimizer);
   const gate = gateOf(counter, turnsOfD, options);
-  const discriminator = discriminatorStep(second.root, second.x, second.y, new Map(), gate, options);
+  const discriminator = discriminatorStep(second, new Map(), gate, options);
   return {
     generator: { ...generator, buffers: new Map([...generator.buffers, ...generator.discriminatorBuffers]) },
     discriminator: { ...discriminator, counter, buffers: new Map([...second.buffers, ...discriminator.buffers]) },

@@ -10,7 +10,7 @@ import {
 } from "@dcae/core/models";
 import type { Engine } from "@dcae/core/runtime";
 import { namedOptimizer } from "../configs/run-schedule.js";
-import type { TrainingPhase } from "../configs/schema.js";
+import { sidesOf, type TrainingPhase } from "../configs/schema.js";
 import { batchesPerUpdate, channelMaskInput, checkCounts } from "../data/channel-counts.js";
 import {
   type AdversarialOptions,
@@ -109,7 +109,8 @@ export function phaseParameters(
 }
 
 /**
- * The updates of a phase; several batches per update where it accumulates, or trains several counts of channels.
+ * The updates of a phase; several batches per update where it accumulates, or trains several counts of channels. Where its pictures have
+ * several sides, each stage has a program for each of them, the first for `size`.
  *
  * @param optimize see `optimizesFor`
  * @throws ConfigError when its pictures or channels don't fit the model, or nothing trains
@@ -120,6 +121,16 @@ export function autoencoderStages(
   perceptual: boolean,
   optimize: boolean = phase.optimize,
 ): UpdateStage[] {
+  const stages = stagesAt(phase, model, perceptual, optimize);
+  const others = sidesOf(phase)
+    .filter(({ size }) => size !== phase.size)
+    .map(({ size }) => stagesAt({ ...phase, size }, model, perceptual, optimize));
+  if (others.length === 0) return stages;
+  return stages.map((stage, i) => ({ ...stage, others: others.map((list) => (list[i] as UpdateStage).run) }));
+}
+
+/** The updates at the phase's `size` alone. */
+function stagesAt(phase: TrainingPhase, model: DcAeConfig, perceptual: boolean, optimize: boolean): UpdateStage[] {
   const { gan, recompute } = phase;
   const batches = batchesPerUpdate(phase);
   const compression = spatialCompression(model);
@@ -150,6 +161,7 @@ export function autoencoderStages(
     factor: gan.factor,
     loss: gan.loss,
     discriminator: { width: gan.width, layers: gan.layers },
+    augment: gan.augment,
     generatorOptimizer: optimizer,
     discriminatorOptimizer: namedOptimizer("discriminator", gan.optimizer, steps.discriminator),
     recompute,

@@ -51,8 +51,11 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
       for (const path of absent) missing.push(`${role.what}: ${path}: no such file or folder`);
       continue;
     }
-    const largest = Math.max(...config.phases.map(({ size }) => size));
-    const opened = await openSources(role.sources, (text) => found.push(text), minSideOf(config.data, largest));
+    const opened = await openSources(
+      role.sources,
+      (text) => found.push(text),
+      minSideOf(config.data, ...config.phases),
+    );
     const count = opened.reduce((sum, { source }) => sum + source.count, 0);
     const names = paths.length === 0 ? "" : ` of ${paths.join(", ")}`;
     found.push(`${role.what}: ${countOf(Math.min(count, role.limit), paths.length === 0)}${names}`);

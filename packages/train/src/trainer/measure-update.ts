@@ -33,10 +33,12 @@ function madeUp(programs: readonly Program[]): NamedTensors {
  */
 export async function measureUpdate(
   engine: Engine,
-  stages: readonly UpdateStage[],
+  planned: readonly UpdateStage[],
   chunks: number,
   available: number = process.availableMemory(),
 ): Promise<MeasuredUpdate> {
+  // Of several sizes the first, which is the phase's own.
+  const stages = planned.map(({ others, ...stage }) => stage);
   const programs = stagePrograms(stages);
   const { process: needed } = estimateMemory(programs);
   if (needed > available)

@@ -4,7 +4,13 @@ import { readdir, stat } from "node:fs/promises";
 import { fileError } from "@dcae/core/checkpoint";
 import { ConfigError, DataError } from "@dcae/core/graph";
 import { describeLeftOut, isPictureName, whyIgnored } from "@dcae/core/image";
-import type { DataConfig, DataSourceConfig, TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import {
+  type DataConfig,
+  type DataSourceConfig,
+  sidesOf,
+  type TrainingConfig,
+  type TrainingPhase,
+} from "../configs/schema.js";
 import { describeSmall, largeEnough } from "../data/large-enough.js";
 import {
   createPictureLoader,
@@ -14,6 +20,7 @@ import {
 } from "../data/picture-loader.js";
 import { fileSource, sceneSource } from "../data/picture-source.js";
 import { isArchiveName, shardSource } from "../data/shard-source.js";
+import { AUGMENT_DRAWS, drawAugmentations } from "../phases/diff-augment.js";
 import { SCENE_CLASSES, type SceneClass } from "../scenes/draw-scene.js";
 import type { TrainingBatches } from "./fit.js";
 
@@ -78,9 +85,12 @@ export async function openSources(
   return filtered;
 }
 
-/** Below which side pictures are left out of a phase. */
-export function minSideOf({ minSide }: Pick<DataConfig, "minSide">, size: number): number | undefined {
-  return minSide === "size" ? size : minSide;
+/** Below which side pictures are left out of phases: "size" is the largest that they train at. */
+export function minSideOf(
+  { minSide }: Pick<DataConfig, "minSide">,
+  ...phases: readonly Pick<TrainingPhase, "size" | "sizes">[]
+): number | undefined {
+  return minSide === "size" ? Math.max(...phases.flatMap(sidesOf).map(({ size }) => size)) : minSide;
 }
 
 /** A picture that can't be read, as a message. */
@@ -91,7 +101,7 @@ export function describeUnreadable(name: string, problem: string): string {
 /** Batches of a phase, as the loop takes them; `onMessage` hears of what is left out and of what can't be read. */
 export async function openBatches(
   data: DataConfig,
-  phase: Pick<TrainingPhase, "size" | "batch">,
+  phase: Pick<TrainingPhase, "size" | "sizes" | "batch" | "accumulate" | "gan">,
   seed: number,
   position: unknown,
   onMessage: (text: string) => void,
@@ -99,9 +109,11 @@ export async function openBatches(
   const { sources, shuffle, crop, flip, maxCorrupt, prefetch, workers } = data;
   const loader: PictureLoader = createPictureLoader(
     {
-      sources: await openSources(sources, onMessage, minSideOf(data, phase.size)),
+      sources: await openSources(sources, onMessage, minSideOf(data, phase)),
       batch: phase.batch,
       size: phase.size,
+      sizes: phase.sizes,
+      batchesPerSize: phase.accumulate,
       seed,
       shuffle,
       crop,
@@ -113,10 +125,14 @@ export async function openBatches(
     },
     position as LoaderPosition | undefined,
   );
+  const augments = phase.gan?.augment !== undefined;
+  let samples = (position as LoaderPosition | undefined)?.samples ?? 0;
   return {
     async next() {
       const batch = await loader.next();
-      return { inputs: { x: batch.images }, images: phase.batch, position: batch.position };
+      const draws = augments ? { [AUGMENT_DRAWS]: drawAugmentations(seed, samples, phase.batch, batch.size) } : {};
+      samples = batch.position.samples;
+      return { inputs: { x: batch.images, ...draws }, images: phase.batch, position: batch.position };
     },
     close: () => loader.close(),
   };

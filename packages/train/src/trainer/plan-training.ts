@@ -3,7 +3,7 @@ import { sizeOf } from "@dcae/core/graph";
 import { formatTable } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
 import { describeRates } from "../configs/run-schedule.js";
-import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { type SizeShare, sidesOf, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
 import { describeCounts } from "../data/channel-counts.js";
 import { placeOf, trainingPatterns, trainingRule } from "../phases/phase-parameters.js";
 import { autoencoderStages, optimizerSteps, phaseParameters } from "./autoencoder-stages.js";
@@ -32,6 +32,8 @@ export interface PhasePlan {
   /** Pictures per update. */
   readonly picturesPerUpdate: number;
   readonly size: number;
+  /** All sides of its pictures, as drawn. */
+  readonly sizes: readonly SizeShare[];
   readonly memory: MemoryEstimate;
   /** The course of the learning rate in words, by optimizer. */
   readonly learningRates: Readonly<Record<string, string>>;
@@ -65,6 +67,7 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     steps: phase.steps,
     picturesPerUpdate: phase.batch * phase.accumulate,
     size: phase.size,
+    sizes: sidesOf(phase),
     memory: estimateMemory(stagePrograms(stages)),
     learningRates: learningRatesOf(phase),
     parameters: phaseParameters(phase, model.config, stages),
@@ -98,13 +101,21 @@ export function planTraining(config: TrainingConfig, phases?: readonly string[],
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 const grouped = (value: number) => value.toLocaleString("en-US");
 
+/** "256x256", or all sides with their shares. */
+function describeSides({ size, sizes }: PhasePlan): string {
+  if (sizes.length === 1) return `${size}x${size}`;
+  const total = sizes.reduce((sum, { share }) => sum + share, 0);
+  const parts = sizes.map((side) => `${side.size}x${side.size} (${Number(((100 * side.share) / total).toFixed(1))}%)`);
+  return `${parts.join(", ")}, evaluated at ${size}x${size}`;
+}
+
 /** A plan as lines of text. */
 export function formatPlan(plan: PhasePlan): string {
-  const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, size, memory, losses } = plan;
+  const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, memory, losses } = plan;
   const { channels } = plan;
   const rates = new Map(Object.entries(plan.learningRates).map(([optimizer, rate]) => [rate, optimizer]));
   return [
-    `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${size}x${size}, ${losses.join(" + ")}`,
+    `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${describeSides(plan)}, ${losses.join(" + ")}`,
     `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters (${rule.join(", ")}):`,
     ...formatTable(
       trained.map(({ name, values, tensors }) => [`    ${name}`, `${grouped(values)} in ${tensors} tensors`]),

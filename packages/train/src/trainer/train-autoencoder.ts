@@ -99,7 +99,7 @@ async function trainPhase(
       evaluate: reconstructionEvaluation({
         engine,
         reconstruction: reconstructionOptions(phase, architecture, perceptual),
-        sources: await openSources(validation.sources, sayOnce, minSideOf(config.data, phase.size)),
+        sources: await openSources(validation.sources, sayOnce, minSideOf(config.data, phase)),
         count: config.validation.count,
         seed: config.seed,
         ema: phase.ema,

@@ -9,8 +9,12 @@ import { ConfigError, type Program, type Tensor } from "@dcae/core/graph";
 import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
 import type { AccumulationPrograms } from "../step/training-step.js";
 
+type StageRun = Program | AccumulationPrograms;
+
 export interface UpdateStage {
-  readonly run: Program | AccumulationPrograms;
+  readonly run: StageRun;
+  /** The same stage for batches of other shapes: each batch runs the one whose inputs it has. Default: none. */
+  readonly others?: readonly StageRun[];
   /** Runs at updates whose number from 0 is `turn` modulo `every`. Default: every update. */
   readonly every?: number;
   readonly turn?: number;
@@ -26,11 +30,24 @@ export interface LoadedStages {
   dispose(): Promise<void>;
 }
 
-const isAccumulated = (run: UpdateStage["run"]): run is AccumulationPrograms => "apply" in run;
+const isAccumulated = (run: StageRun): run is AccumulationPrograms => "apply" in run;
 
-/** All programs of the stages. */
+/** What of a stage runs a batch: the one whose inputs have the batch's shapes. */
+function runFor({ run, others = [] }: UpdateStage, batch: NamedTensors): StageRun {
+  const fits = (candidate: StageRun) => {
+    const { inputs } = isAccumulated(candidate) ? candidate.accumulate : candidate;
+    return [...inputs].every(([name, { shape }]) => batch[name]?.shape.join() === shape.join());
+  };
+  // Where none fits, the engine says what is wrong with the inputs.
+  return others.length === 0 ? run : ([run, ...others].find(fits) ?? run);
+}
+
+/** All programs of the stages. The update that ends an accumulation is the same for all shapes. */
 export function stagePrograms(stages: readonly UpdateStage[]): Program[] {
-  return stages.flatMap(({ run }) => (isAccumulated(run) ? [run.accumulate, run.apply] : [run]));
+  return stages.flatMap(({ run, others = [] }) => [
+    ...(isAccumulated(run) ? [run.accumulate, run.apply] : [run]),
+    ...others.map((other) => (isAccumulated(other) ? other.accumulate : other)),
+  ]);
 }
 
 function toNumbers(outputs: Readonly<Record<string, Tensor>>): Metrics {
@@ -65,13 +82,21 @@ export async function loadStages(
     chunks,
     async update(step, batches) {
       const metrics: Metrics = {};
-      for (const { run, every = 1, turn = 0 } of stages) {
+      for (const stage of stages) {
+        const { run, every = 1, turn = 0 } = stage;
         if ((step - 1) % every !== turn) continue;
         if (!isAccumulated(run)) {
-          addTo(metrics, await runProgram(run, batches[0] as NamedTensors), 1);
+          addTo(
+            metrics,
+            await runProgram(runFor(stage, batches[0] as NamedTensors) as Program, batches[0] as NamedTensors),
+            1,
+          );
           continue;
         }
-        for (const batch of batches) addTo(metrics, await runProgram(run.accumulate, batch), 1 / batches.length);
+        for (const batch of batches) {
+          const { accumulate } = runFor(stage, batch) as AccumulationPrograms;
+          addTo(metrics, await runProgram(accumulate, batch), 1 / batches.length);
+        }
         addTo(metrics, await runProgram(run.apply, {}), 1);
       }
       return metrics;

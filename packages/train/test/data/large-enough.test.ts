@@ -87,11 +87,14 @@ test("a source without any other is refused; scenes are drawn as large as wanted
 });
 
 test("trainings take the limit from their data, or from the phase's size", async () => {
-  expect([minSideOf({ minSide: "size" }, 64), minSideOf({ minSide: 20 }, 64), minSideOf({}, 64)]).toEqual([
-    64,
-    20,
-    undefined,
+  const sizes = [
+    { size: 64, share: 1 },
+    { size: 96, share: 1 },
+  ];
+  expect([minSideOf({ minSide: "size" }, { size: 64 }), minSideOf({ minSide: "size" }, { size: 64, sizes })]).toEqual([
+    64, 96,
   ]);
+  expect([minSideOf({ minSide: 20 }, { size: 64 }), minSideOf({}, { size: 64 })]).toEqual([20, undefined]);
   const data = { sources: sources(), workers: 0, minSide: "size" as const };
   const config = tinyTraining([TINY_PHASES.one], { data });
   const said: string[] = [];

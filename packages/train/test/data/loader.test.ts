@@ -166,6 +166,40 @@ describe("loader", () => {
     expect(resumed[1]!.position).toEqual(whole[5]!.position);
   });
 
+  test("sides are drawn by their shares, for several batches at a time, whatever is read and made ahead", async () => {
+    const sizes = [
+      { size: 8, share: 3 },
+      { size: 16, share: 1 },
+    ];
+    const settings = options({ sources: [{ source: spoiled }], sizes, batchesPerSize: 2 });
+    const whole = await take(createPictureLoader(settings), 80);
+    const sides = whole.map(({ size }) => size);
+    whole.forEach(({ images, position }, i) => {
+      expect(images.shape).toEqual([4, 3, sides[i], sides[i]]);
+      expect(position.batches).toBe(i + 1);
+    });
+    for (let i = 0; i < 80; i += 2) expect(sides[i]).toBe(sides[i + 1]);
+    const small = sides.filter((size) => size === 8).length / 80;
+    expect(small).toBeGreaterThan(0.6);
+    expect(small).toBeLessThan(0.9);
+    // Their generator knows nothing of the pictures.
+    const other = await take(createPictureLoader({ ...settings, sources: [{ source: pictures }] }), 80);
+    expect(other.map(({ size }) => size)).toEqual(sides);
+    const reseeded = await take(createPictureLoader({ ...settings, seed: 99 }), 80);
+    expect(reseeded.map(({ size }) => size)).not.toEqual(sides);
+    for (const [stop, prefetch] of [
+      [1, 0],
+      [3, 5],
+    ] as const) {
+      const position = JSON.parse(JSON.stringify(whole[stop - 1]!.position));
+      const rest = await take(createPictureLoader({ ...settings, prefetch }, position), 12);
+      rest.forEach(({ images, position: place }, i) => {
+        expect(images.bytes).toEqual(whole[stop + i]!.images.bytes);
+        expect(place).toEqual(whole[stop + i]!.position);
+      });
+    }
+  });
+
   test("too many unreadable pictures stop the run", async () => {
     const loader = createPictureLoader(options({ sources: [{ source: spoiled }], maxCorrupt: 1 }));
     await expect(take(loader, 6)).rejects.toThrow(/2 pictures can't be read; the last one: .*\.png/);

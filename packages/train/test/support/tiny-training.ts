@@ -73,6 +73,10 @@ export const CHANNEL_PHASES: readonly PhaseInput[] = [
 export const TINY_EVERYTHING = {
   ...TINY_PHASES.three,
   name: "everything",
+  sizes: [
+    { size: 16, share: 1 },
+    { size: 32, share: 1 },
+  ],
   steps: 4,
   optimizer: {
     ...optimizer(1e-3),
@@ -91,6 +95,7 @@ export const TINY_EVERYTHING = {
   ema: { decay: 0.9, warmupSteps: 4, others: [{ decay: 0.5, warmupSteps: 0 }] },
   gan: {
     ...TINY_PHASES.three.gan,
+    augment: ["color", "translation", "cutout"],
     optimizer: {
       ...optimizer(1e-3),
       groups: [{ ...optimizer(1e-3), name: "norms", parameters: ["discriminator.main.3"], kind: "came" }],
