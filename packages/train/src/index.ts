@@ -22,6 +22,7 @@ export {
 } from "./trainer/fit.js";
 export { inspectTraining, type TrainingNeeds } from "./trainer/inspect-training.js";
 export { type LpipsFiles, openLpipsWeights } from "./trainer/open-lpips-weights.js";
+export type { ParameterRow } from "./trainer/parameter-table.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./trainer/plan-training.js";
 export { type PhaseResult, type TrainAutoencoderOptions, trainAutoencoder } from "./trainer/train-autoencoder.js";
 export { type StopSignals, stopSignals, TrainingError } from "./trainer/training-run.js";

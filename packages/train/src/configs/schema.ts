@@ -234,6 +234,8 @@ const phase = z
     checkpointEvery: count.default(1000),
     keep: count.default(3),
     evaluateEvery: count.default(1000),
+    /** The metric of evaluations that `best` goes by, as "psnr" or "lpips_c8". Default: the loss. */
+    best: z.string().min(1).optional(),
     logEvery: count.default(1),
   })
   .refine(({ carry, ema }) => carry !== "ema" || ema !== null, { message: 'carry "ema" needs `ema`', path: ["carry"] })

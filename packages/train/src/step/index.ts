@@ -3,7 +3,7 @@
  * model as a configuration says is in `@dcae/train`.
  */
 export { type GradientOptions, gradients } from "../autodiff/gradients.js";
-export type { MethodOptions } from "../optimizer/optimizers.js";
+export type { MethodOptions, ParameterGroup } from "../optimizer/optimizers.js";
 export type { Schedule } from "../optimizer/schedule.js";
 export {
   type AdversarialOptions,
@@ -11,6 +11,7 @@ export {
   adversarialStep,
   DISCRIMINATOR_SCOPE,
 } from "../phases/adversarial.js";
+export type { Augmentation } from "../phases/diff-augment.js";
 export type { DiscriminatorLoss, PatchGanOptions } from "../phases/gan.js";
 export { lastLayerName, type Phase, type PhaseParameterOptions, phasePrefixes } from "../phases/phase-parameters.js";
 export { LPIPS_SCOPE, type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";

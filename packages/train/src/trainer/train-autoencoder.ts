@@ -17,6 +17,7 @@ import { batchesPerUpdate, batchesWithCounts, channelMasks } from "../data/chann
 import type { TrainingProgress } from "../logging/progress.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { autoencoderStages, optimizesFor, phaseParameters, reconstructionOptions } from "./autoencoder-stages.js";
+import { bestBy } from "./best-by.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit, type TrainingBatches } from "./fit.js";
@@ -96,17 +97,20 @@ async function trainPhase(
       keep: phase.keep,
       logEvery: phase.logEvery,
       evaluateEvery: phase.evaluateEvery,
-      evaluate: reconstructionEvaluation({
-        engine,
-        reconstruction: reconstructionOptions(phase, architecture, perceptual),
-        sources: await openSources(validation.sources, sayOnce, minSideOf(config.data, phase)),
-        count: config.validation.count,
-        seed: config.seed,
-        ema: phase.ema,
-        masks: phase.channels === null ? undefined : channelMasks(phase.channels, architecture.latentChannels),
-        workers: config.data.workers,
-        onCorrupt: (name, problem) => sayOnce(describeUnreadable(name, problem)),
-      }),
+      evaluate: bestBy(
+        phase.best,
+        reconstructionEvaluation({
+          engine,
+          reconstruction: reconstructionOptions(phase, architecture, perceptual),
+          sources: await openSources(validation.sources, sayOnce, minSideOf(config.data, phase)),
+          count: config.validation.count,
+          seed: config.seed,
+          ema: phase.ema,
+          masks: phase.channels === null ? undefined : channelMasks(phase.channels, architecture.latentChannels),
+          workers: config.data.workers,
+          onCorrupt: (name, problem) => sayOnce(describeUnreadable(name, problem)),
+        }),
+      ),
       async exportModel(state, current, folder) {
         await saveTrainedModel(result, state, current, folder);
         for (const [i, average] of keptAverages(phase.ema).entries()) {

@@ -5,18 +5,23 @@ import { join } from "node:path";
 import { createEngine, type Engine, saveImage } from "@dcae/core";
 import { initialWeights } from "@dcae/core/checkpoint";
 import { modelParameters } from "@dcae/core/models";
+import type { EngineState } from "@dcae/core/runtime";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { fileSource, sceneSource } from "../../src/data/picture-source.js";
+import { readMetrics } from "../../src/logging/metrics-log.js";
 import { drawScene } from "../../src/scenes/draw-scene.js";
 import { createTrainingState } from "../../src/step/training-state.js";
 import { reconstructor } from "../../src/trainer/autoencoder-stages.js";
+import { bestBy } from "../../src/trainer/best-by.js";
 import { reconstructionEvaluation, shareOut } from "../../src/trainer/evaluate-reconstruction.js";
 import type { Evaluation } from "../../src/trainer/fit.js";
 import { describeModel } from "../../src/trainer/phase-start.js";
-import { tinyTraining } from "../support/tiny-training.js";
+import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
+import { train } from "../support/train.js";
 
 const folder = temporaryFolder();
+const runs = temporaryFolder();
 const model = describeModel(tinyTraining());
 const weights = initialWeights(modelParameters(model), 0);
 let engine: Engine;
@@ -81,4 +86,26 @@ test("several sources give their shares, and none gives a picture twice", () => 
   expect(shares([100, 100], 8, [0.25, 0.75])).toEqual([2, 6]);
   expect(shares([2, 100], 8, [0.5, 0.5])).toEqual([2, 6]);
   expect(shares([3, 5], 8, [0, 1])).toEqual([0, 5]);
+});
+
+test("the best evaluation is that of the metric that is named, and one that isn't there is refused", async () => {
+  const evaluation: Evaluation = { metrics: { l1: 0.5, psnr: 20, psnr_c8: 12 }, score: 7 };
+  const scoreBy = async (metric?: string, found = evaluation) =>
+    (await bestBy(metric, async () => found)({} as EngineState, weights)).score;
+  expect(await scoreBy()).toBe(7);
+  expect(await scoreBy("l1")).toBe(0.5);
+  // The smallest score is the best, the largest PSNR is.
+  expect([await scoreBy("psnr"), await scoreBy("psnr_c8")]).toEqual([-20, -12]);
+  await expect(scoreBy("lpips")).rejects.toThrow('best: the evaluation has no metric "lpips"');
+  expect(await scoreBy("psnr", { metrics: { l1: Number.NaN }, score: 1 })).toBe(1);
+});
+
+test("a training goes by it", async () => {
+  const schedule = { kind: "constant" as const, lr: 2e-3 };
+  const phase = { ...TINY_PHASES.one, optimizer: { schedule }, steps: 3, evaluateEvery: 1, ema: null };
+  const { results } = await train(engine, join(runs, "by-psnr"), tinyTraining([{ ...phase, best: "psnr" }]));
+  const rows = await readMetrics(join(runs, "by-psnr", "phase1", "metrics.jsonl"));
+  const values = rows.flatMap((row) => ("eval_psnr" in row ? [row.eval_psnr as number] : []));
+  expect(values.length).toBe(4);
+  expect(results[0]!.best!.score).toBeCloseTo(-Math.max(...values), 4);
 });
