@@ -9,6 +9,7 @@ import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
+import { makeDenoiser } from "./support/tiny-denoisers.js";
 import { makeModel, TINY_CONFIG, TINY_KL_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
@@ -144,4 +145,18 @@ test("the model still computes what the library computes after all conversions",
   }
   expect(outputs[1]).toEqual(outputs[0]);
   expect(outputs[2]).toEqual(outputs[0]);
+});
+
+describe("diffusion export", () => {
+  test("writes a denoiser with what its samplers must know, and says so", async () => {
+    const denoiser = await makeDenoiser(folder, "denoiser", { shiftFactor: 2, noisy: true });
+    const text = await succeed("diffusion", "export", "-m", denoiser, "-o", at("denoiser-onnx"), "--threads", "1");
+    expect(text).toMatch(/^denoiser: .*denoiser\.onnx \(largest difference from the model \d\.\de-\d/);
+    const { config } = JSON.parse(read("denoiser-onnx", "export.json").toString());
+    expect(config).toEqual(JSON.parse(read("denoiser", "config.json").toString()));
+    const argv = ["diffusion", "export", "-m", denoiser, "-o", at("denoiser-onnx"), "--threads", "1"];
+    expect(await failWith(1, ...argv)).toContain("isn't empty");
+    const half = JSON.parse(await succeed(...argv, "--dtype", "float16", "--overwrite", "--json"));
+    expect(half).toMatchObject({ model: denoiser, dtype: "float16", files: ["denoiser.onnx"] });
+  });
 });

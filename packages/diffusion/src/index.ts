@@ -41,6 +41,7 @@ export {
   type PipelineOptions,
 } from "./pipeline/class-conditional-pipeline.node.js";
 export type { DenoiserDescription } from "./pipeline/denoiser-checkpoint.js";
+export { type ExportDenoiserOptions, type ExportedDenoiser, exportDenoiser } from "./pipeline/export-denoiser.node.js";
 export {
   bundledDenoiserPath,
   type OpenDenoiserOptions,

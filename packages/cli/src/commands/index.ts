@@ -11,6 +11,7 @@ import { convertCommand } from "./convert.js";
 import { decodeCommand } from "./decode.js";
 import { demoCommand } from "./demo.js";
 import { denoiseCommand } from "./denoise.js";
+import { diffusionExportCommand } from "./diffusion/export.js";
 import { diffusionTrainCommand } from "./diffusion/train.js";
 import { doctorCommand } from "./doctor.js";
 import { encodeCommand } from "./encode.js";
@@ -71,8 +72,8 @@ function diffusionCommand(io: CliIo): Command {
       name: "diffusion",
       summary: "diffusion models on latents",
       description:
-        "Trains class-conditional diffusion models on the latents of an autoencoder (see `dcae latents`, `dcae sample`).",
-      commands: [diffusionTrainCommand],
+        "Trains class-conditional diffusion models on the latents of an autoencoder (see `dcae latents`, `dcae sample`), and exports them.",
+      commands: [diffusionTrainCommand, diffusionExportCommand],
       examples: [{ does: "what can be trained", command: "dcae diffusion train --list" }],
     },
     io,

@@ -110,8 +110,25 @@ function relativeDifference(actual: Tensor, expected: Tensor): number {
   return Number.isNaN(difference) || scale === 0 ? Number.POSITIVE_INFINITY : difference / scale;
 }
 
-/** Loads what was written, as a stranger would, and compares it with the model at several sizes. */
-async function verify(model: Model, part: "encoder" | "decoder", folder: string, file: string): Promise<number> {
+/** Inputs by name, and what the model itself gives for them. */
+interface OnnxCase {
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly expected: Tensor;
+}
+
+/** A program that is written as `<name>.onnx`. */
+export interface VerifiedPart {
+  readonly name: string;
+  readonly program: Program;
+  readonly weights: Weights;
+  /** Shown by model viewers. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** What the file is run on before it counts. */
+  readonly cases: readonly (() => Promise<OnnxCase>)[];
+}
+
+/** Loads what was written, as a stranger would, and compares it with the model on every case. */
+async function verify(cases: VerifiedPart["cases"], folder: string, file: string): Promise<number> {
   const host = createWorkerSessionHost();
   try {
     const bytes = await readFile(join(folder, file));
@@ -121,11 +138,9 @@ async function verify(model: Model, part: "encoder" | "decoder", folder: string,
       externalBuffers: new Map(),
     });
     let worst = 0;
-    for (const size of VERIFIED_SIZES) {
-      const x = testInput(model, part, size);
-      const outputs = await session.run(new Map([[part === "encoder" ? "x" : "latent", x]]));
-      const [output] = outputs.values();
-      const expected = await expectedOutput(model, part, x);
+    for (const make of cases) {
+      const { inputs, expected } = await make();
+      const [output] = (await session.run(inputs)).values();
       // Of a Gaussian's moments the mean is compared; the log variance comes out of the same convolution.
       const compared = (output as Tensor).slice([undefined, { stop: expected.shape[1] as number }]);
       worst = Math.max(worst, relativeDifference(compared, expected));
@@ -135,6 +150,55 @@ async function verify(model: Model, part: "encoder" | "decoder", folder: string,
   } finally {
     await host.close();
   }
+}
+
+/**
+ * Writes `<name>.onnx` into a folder, with `<name>.onnx_data` where the weights are large, and compares it with the model.
+ *
+ * @throws EngineError when the written file doesn't reproduce the model
+ */
+export async function writeVerifiedOnnx(
+  { name, program, weights, metadata, cases }: VerifiedPart,
+  folder: string,
+  options: Pick<ExportOptions, "dtype" | "maxInlineBytes"> & {
+    readonly onProgress?: ((stage: ExportProgress["stage"], fraction: number) => void) | undefined;
+  } = {},
+): Promise<Pick<ExportedPart, "files" | "difference">> {
+  const { dtype = "float32", maxInlineBytes, onProgress } = options;
+  const files = await writeOnnx(
+    dtype === "float16" ? toHalfPrecision(program) : program,
+    weights,
+    join(folder, `${name}.onnx`),
+    {
+      metadata,
+      maxInlineBytes,
+      onProgress: ({ writtenBytes, totalBytes }) => onProgress?.("write", writtenBytes / totalBytes),
+    },
+  );
+  onProgress?.("verify", 0);
+  const difference = await verify(cases, folder, `${name}.onnx`);
+  if (!(difference <= TOLERANCE[dtype])) {
+    throw new EngineError(`export of the ${name} differs from the model by ${difference} (relative)`);
+  }
+  onProgress?.("verify", 1);
+  return { files, difference };
+}
+
+/** Writes `export.json`, which says what the folder holds. */
+export async function writeExportSummary(folder: string, summary: Readonly<Record<string, unknown>>): Promise<void> {
+  const text = `${JSON.stringify({ ...summary, opset: ONNX_OPSET }, undefined, 2)}\n`;
+  await writeFileAtomic(join(folder, "export.json"), (file) => file.write(new TextEncoder().encode(text)));
+}
+
+/** Files of an export, which `overwrite` removes. */
+export const isExportFile = (name: string): boolean => /\.onnx(_data)?$|^export\.json$/.test(name);
+
+function casesOf(model: Model, part: "encoder" | "decoder"): VerifiedPart["cases"] {
+  return VERIFIED_SIZES.map((size) => async () => {
+    const x = testInput(model, part, size);
+    const inputs = new Map([[part === "encoder" ? "x" : "latent", x]]);
+    return { inputs, expected: await expectedOutput(model, part, x) };
+  });
 }
 
 /**
@@ -155,32 +219,27 @@ export async function exportOnnx(
       await mkdir(folder, { recursive: true });
       const exported: ExportedPart[] = [];
       for (const part of parts) {
-        const program = dynamicProgram(model, part);
-        const files = await writeOnnx(
-          dtype === "float16" ? toHalfPrecision(program) : program,
-          model.weights,
-          join(folder, `${part}.onnx`),
+        const { files, difference } = await writeVerifiedOnnx(
           {
+            name: part,
+            program: dynamicProgram(model, part),
+            weights: model.weights,
             metadata: metadataOf(model, part),
+            cases: casesOf(model, part),
+          },
+          folder,
+          {
+            dtype,
             maxInlineBytes: options.maxInlineBytes,
-            onProgress: ({ writtenBytes, totalBytes }) =>
-              onProgress?.({ part, stage: "write", fraction: writtenBytes / totalBytes }),
+            onProgress: (stage, fraction) => onProgress?.({ part, stage, fraction }),
           },
         );
-        onProgress?.({ part, stage: "verify", fraction: 0 });
-        const difference = await verify(model, part, folder, `${part}.onnx`);
-        if (!(difference <= TOLERANCE[dtype])) {
-          throw new EngineError(`export of the ${part} differs from the model by ${difference} (relative)`);
-        }
-        onProgress?.({ part, stage: "verify", fraction: 1 });
         exported.push({ part, files, difference });
       }
-      const summary = { ...metadataOf(model), opset: ONNX_OPSET, dtype, parts: exported };
-      const text = `${JSON.stringify(summary, undefined, 2)}\n`;
-      await writeFileAtomic(join(folder, "export.json"), (file) => file.write(new TextEncoder().encode(text)));
+      await writeExportSummary(folder, { ...metadataOf(model), dtype, parts: exported });
       return exported;
     },
-    { overwrite: options.overwrite, isOldContent: (name) => /\.onnx(_data)?$|^export\.json$/.test(name) },
+    { overwrite: options.overwrite, isOldContent: isExportFile },
   );
 }
 

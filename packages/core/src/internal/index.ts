@@ -17,6 +17,10 @@ export {
   type ExportOptions,
   type ExportProgress,
   exportOnnx,
+  isExportFile,
+  type VerifiedPart,
+  writeExportSummary,
+  writeVerifiedOnnx,
 } from "../autoencoders/export-onnx.node.js";
 export * from "../autoencoders/index.browser.js";
 export type { Checkpoint } from "../autoencoders/pretrained.js";

@@ -4,6 +4,7 @@ import {
   countMacs,
   createProgram,
   createScope,
+  type Dim,
   input,
   type ParameterSpec,
   type Program,
@@ -70,7 +71,7 @@ export function denoiserParameters(config: DenoiserConfig): readonly ParameterSp
   return [...scope.parameters.values()];
 }
 
-function denoiserInputs(config: DenoiserConfig, batch: number, channels: number): [Value, Value, Value | undefined] {
+function denoiserInputs(config: DenoiserConfig, batch: Dim, channels: number): [Value, Value, Value | undefined] {
   const { inputSize, numClasses } = config;
   const x = input("x", [batch, channels, inputSize, inputSize]);
   return [x, input("t", [batch]), numClasses === 0 ? undefined : input("labels", [batch], "int32")];
@@ -79,12 +80,13 @@ function denoiserInputs(config: DenoiserConfig, batch: number, channels: number)
 /**
  * One forward pass as a program: inputs `x` [B, C, S, S], `t` [B] and `labels` int32 [B] (where there are classes), output `y`.
  *
+ * @param batch a number, or a symbol in programs that are exported
  * @param channels fewer than the model's for adaptive models
  * @param scope where the parameters are, by default under their official names
  */
 export function buildDenoiseProgram(
   config: DenoiserConfig,
-  batch: number,
+  batch: Dim,
   channels = config.inChannels,
   scope: Scope = createScope(),
 ): Program {

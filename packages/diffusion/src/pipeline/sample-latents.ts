@@ -89,7 +89,7 @@ export async function sampleLatents(
 }
 
 /** The end of the times that models see, by what they are trained on; all begin at 0. */
-const LAST_TIME: Readonly<Record<TrainScheduler, 1 | 1000>> = {
+export const LAST_TIME: Readonly<Record<TrainScheduler, 1 | 1000>> = {
   DPM_Solver: 1000,
   GaussianDiffusion: 1000,
   SiTSampler: 1,
