@@ -29,6 +29,18 @@ try {
     await page.goto(url);
     await page.waitForFunction(() => typeof globalThis.runSmallModel === "function", undefined, { timeout: 30_000 });
     const inPage = await page.evaluate(() => globalThis.runSmallModel());
+    const { forms, wrong, refused } = await page.evaluate(() => globalThis.runPictures());
+    if (wrong.length > 0) fail(`the page reads other pixels from ${wrong.join(", ")}`);
+    const expected = [
+      /^DataError: .*isn't a picture/,
+      /^DataError: Blob: can't be read/,
+      /^ConfigError:/,
+      /^ConfigError:/,
+    ];
+    expected.forEach((pattern, i) => {
+      if (!pattern.test(refused[i])) fail(`expected ${pattern}, the page says ${refused[i]}`);
+    });
+    console.log(`${forms} forms of a picture in a page: the same pixels`);
     await import(join(core, "test", "browser", "small-model-page.mjs"));
     const here = await globalThis.runSmallModel();
     let largest = 0;

@@ -11,7 +11,9 @@ import { errorMessage } from "@dcae/core/graph";
 import type { CliIo } from "./cli-io.js";
 
 /** A command line that can't be carried out as it is written: exit status 2, where other failures give 1. */
-export class UsageError extends DcaeError {}
+export class UsageError extends DcaeError {
+  override readonly name: string = "UsageError";
+}
 
 /** Exit statuses other than 0. */
 const FAILURE = 1;

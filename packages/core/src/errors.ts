@@ -15,29 +15,40 @@ export interface DcaeErrorOptions {
 
 /** Base class: catch this to catch everything that the packages throw on purpose. */
 export class DcaeError extends Error {
+  // A text of its own in each class: names of classes don't survive minification.
+  override readonly name: string = "DcaeError";
   readonly hint: string | undefined;
 
   constructor(message: string, options: DcaeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = new.target.name;
     this.hint = options.hint;
   }
 }
 
 /** Shapes or dtypes that an op, a block or a model can't take. */
-export class ShapeError extends DcaeError {}
+export class ShapeError extends DcaeError {
+  override readonly name: string = "ShapeError";
+}
 
 /** A configuration or option that is invalid, unknown, contradictory or without effect. */
-export class ConfigError extends DcaeError {}
+export class ConfigError extends DcaeError {
+  override readonly name: string = "ConfigError";
+}
 
 /** A checkpoint that is damaged, incomplete, or made for another model. */
-export class CheckpointError extends DcaeError {}
+export class CheckpointError extends DcaeError {
+  override readonly name: string = "CheckpointError";
+}
 
 /** An execution engine that is missing, can't load a program, or fails while it runs one. */
-export class EngineError extends DcaeError {}
+export class EngineError extends DcaeError {
+  override readonly name: string = "EngineError";
+}
 
 /** Input data (images, arrays, archives) that can't be read or has unusable content. */
-export class DataError extends DcaeError {}
+export class DataError extends DcaeError {
+  override readonly name: string = "DataError";
+}
 
 /** The message of an unknown thrown value, for use in a wrapping error. */
 export function errorMessage(error: unknown): string {

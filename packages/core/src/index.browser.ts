@@ -24,12 +24,19 @@ export { type DType, Tensor } from "./graph/index.js";
 export {
   createImage,
   type Image,
+  type ImageSource,
   imageFromRgba,
   imagesToTensor,
   imageToTensor,
+  loadImage,
+  type Picture,
   psnr,
   tensorToImage,
   tensorToImages,
+  toBlob,
+  toCanvas,
+  toImage,
+  type WebLoadImageOptions,
 } from "./image/index.browser.js";
 export { getPreset, PRESETS, type Preset } from "./models/index.js";
 export { createEngine, type Device, type Engine, type WebEngineOptions } from "./runtime/index.browser.js";

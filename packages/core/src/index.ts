@@ -17,17 +17,21 @@ export { type DType, Tensor } from "./graph/index.js";
 export {
   createImage,
   type Image,
+  type ImageSource,
   imageFromRgba,
   imagesToTensor,
   imageToTensor,
   type LoadImageOptions,
   loadImage,
   loadImages,
+  type Picture,
   psnr,
   type SaveImageOptions,
   saveImage,
   tensorToImage,
   tensorToImages,
+  toBlob,
+  toImage,
 } from "./image/index.js";
 export {
   bundledModelPath,

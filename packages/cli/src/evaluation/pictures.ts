@@ -156,7 +156,9 @@ export async function sampledSource(
       for (const i of part.keys()) {
         if (first + i < start) continue;
         // One by one, which bounds the memory.
-        yield tensorToImages(await pipeline.decode(latents.slice([{ start: i, stop: i + 1 }])), protocol);
+        yield tensorToImages(await pipeline.decode(latents.slice([{ start: i, stop: i + 1 }])), {
+          rounding: protocol.rounding,
+        });
       }
     }
   }

@@ -4,10 +4,13 @@
  * A model joins a description, weights under the family's own names, and an engine. Programs are built for each shape at first
  * use. Loading depends on the platform (`fromPretrained` in pretrained.node.ts and pretrained.browser.ts); this file runs anywhere.
  */
+import { checkOptions, type OptionNames } from "../check-options.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError, ShapeError } from "../errors.js";
-import type { Tensor } from "../graph/tensor.js";
+import { Tensor } from "../graph/tensor.js";
 import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
+import { type Image, imageToTensor } from "../image/image.js";
+import { type ImageSource, imageFromPixels, mayBePicture, notAPicture, type Picture } from "../image/picture-source.js";
 import {
   type ConfigOf,
   familyOf,
@@ -19,7 +22,7 @@ import {
 import { type BlendedTiles, blendedTiles, type EncodeOptions, type TilingOptions } from "../models/family.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
-import { closeAll } from "../runtime/close-all.js";
+import { closeAll, unlessAborted } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import { createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
 import { checkBatch, checkFinite, checkPicture, checkPictures } from "./check-tensors.js";
@@ -37,6 +40,8 @@ export interface ModelParts<K extends Kind = Kind> {
   readonly engine: Engine;
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
   readonly maxPrograms?: number | undefined;
+  /** Reads pictures that aren't tensors, in the forms that the platform has. By default only pixels in memory are taken. */
+  readonly readPicture?: ((source: ImageSource) => Promise<Image>) | undefined;
 }
 
 export interface CodecOptions {
@@ -58,6 +63,8 @@ export interface CodecOptions {
   readonly maxMemory?: number;
   /** Bytes of `maxMemory` that the caller takes besides the tensors that it gives and gets. Default 0. */
   readonly reserved?: number;
+  /** Ends the call with the signal's reason. What is being computed at that time can't be stopped, but nothing follows it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** @see EncodeOptions for adaptive models */
@@ -84,6 +91,18 @@ export interface MemoryPlan {
   readonly overhead: number;
 }
 
+const CODEC_OPTIONS: OptionNames<CodecOptions> = {
+  scaled: true,
+  tiling: true,
+  maxMemory: true,
+  reserved: true,
+  signal: true,
+};
+const ENCODE_OPTIONS: OptionNames<EncodePictureOptions> = { ...CODEC_OPTIONS, latentChannels: true };
+const ENCODE_LATENT_OPTIONS: OptionNames<EncodeLatentOptions> = { ...ENCODE_OPTIONS, noise: true };
+const RECONSTRUCT_OPTIONS: OptionNames<ReconstructOptions> = { ...CODEC_OPTIONS, sizePolicy: true };
+const PLAN_OPTIONS: OptionNames<MemoryPlanOptions> = { maxMemory: true, reserved: true, latentChannels: true };
+
 export class Autoencoder<K extends Kind = Kind> {
   readonly name: string;
   readonly description: ModelDescription<K>;
@@ -94,6 +113,7 @@ export class Autoencoder<K extends Kind = Kind> {
   readonly #model: ModelConfig;
   readonly #programs: ProgramCache;
   readonly #bounded: BoundedRuns;
+  readonly #readPicture: (source: ImageSource) => Promise<Image>;
 
   constructor(parts: ModelParts<K>) {
     this.name = parts.name;
@@ -104,6 +124,7 @@ export class Autoencoder<K extends Kind = Kind> {
     this.compression = this.#family.compression(this.config);
     this.#programs = createProgramCache(parts.engine, parts.name, parts.maxPrograms ?? 2);
     this.#bounded = createBoundedRuns(parts.engine, parts.weights);
+    this.#readPicture = parts.readPicture ?? readPixels;
   }
 
   get kind(): K {
@@ -155,17 +176,20 @@ export class Autoencoder<K extends Kind = Kind> {
   /**
    * Pictures to what the model encodes them to: latents, float32 [N, L, H/f, W/f], or Gaussians over them (AutoencoderKL).
    *
-   * @param x [N, C, H, W] (or [C, H, W]) in [-1, 1], H and W multiples of `compression`
+   * @param picture [N, C, H, W] (or [C, H, W]) in [-1, 1], or one picture in any usual form: a path or URL, the bytes of a file, a Blob,
+   *   a Response, a stream, a sharp instance, ImageData, a canvas, an `Image`... (see `ImageSource`). H and W are multiples of
+   *   `compression`
    * @throws ShapeError, DataError for unusable input, ConfigError for options this model doesn't have
    */
-  async encode(x: Tensor, options: EncodePictureOptions = {}): Promise<LatentOf<K>> {
+  async encode(picture: Picture, options: EncodePictureOptions = {}): Promise<LatentOf<K>> {
+    checkOptions("encode", options, ENCODE_OPTIONS);
     const { latent } = this.#family;
     if (options.scaled === true && latent.isRandom) {
       throw new ConfigError(`scaled: ${this.name} encodes to a distribution, which has no scale of its own`, {
         hint: "Use encodeLatent, or scaleLatent with the latent that was drawn.",
       });
     }
-    const encoded = latent.read(await this.#encode(x, options));
+    const encoded = latent.read(await this.#encode(picture, "encode", options));
     return options.scaled === true ? (this.scaleLatent(encoded as Tensor) as LatentOf<K>) : encoded;
   }
 
@@ -175,14 +199,15 @@ export class Autoencoder<K extends Kind = Kind> {
    * @returns float32 [N, L, H/f, W/f]
    * @throws as `encode`
    */
-  async encodeLatent(x: Tensor, options: EncodeLatentOptions = {}): Promise<Tensor> {
+  async encodeLatent(picture: Picture, options: EncodeLatentOptions = {}): Promise<Tensor<"float32">> {
+    checkOptions("encodeLatent", options, ENCODE_LATENT_OPTIONS);
     const { latent } = this.#family;
     const { noise } = options;
     if (noise !== undefined && !latent.isRandom) {
       throw new ConfigError(`noise: it has no effect on ${this.name}, ${nameOfFamily(this.kind)} gives one latent`);
     }
-    const drawn = latent.latentOf(latent.read(await this.#encode(x, options)), noise);
-    return options.scaled === true ? this.scaleLatent(drawn) : drawn;
+    const drawn = latent.latentOf(latent.read(await this.#encode(picture, "encodeLatent", options)), noise);
+    return (options.scaled === true ? this.scaleLatent(drawn) : drawn).cast("float32");
   }
 
   /** A latent in the scale of diffusion models, (latent - shiftFactor) * scalingFactor. */
@@ -201,13 +226,17 @@ export class Autoencoder<K extends Kind = Kind> {
    * @param latent [N, L, h, w] (or [L, h, w]); adaptive models take fewer channels
    * @returns float32 [N, C, h*f, w*f], nominally in [-1, 1] but not clamped
    */
-  async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor> {
+  async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor<"float32">> {
+    checkOptions("decode", options, CODEC_OPTIONS);
     const { decoder: isAdaptive } = this.#family.isAdaptive(this.config);
     const checked = checkBatch(latent, "decode", isAdaptive ? undefined : this.latentChannels);
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     checkMemoryOption(options);
-    const decode = (part: Tensor) => this.#run(part, this.#decodePart(), limitOf(options));
-    return options.tiling === undefined ? decode(z) : runTiled(z, this.#tiles(options.tiling).decode, decode);
+    const decode = (part: Tensor) => this.#run(part, this.#decodePart(), options);
+    const { tiling } = options;
+    return unlessSignal(options, async () =>
+      tiling === undefined ? decode(z) : (await runTiled(z, this.#tiles(tiling).decode, decode)).cast("float32"),
+    );
   }
 
   /**
@@ -217,20 +246,23 @@ export class Autoencoder<K extends Kind = Kind> {
    * @throws ConfigError when the limit is too low, with the memory that would do
    */
   planMemory(part: "encode" | "decode", shape: readonly number[], options: MemoryPlanOptions): MemoryPlan {
+    checkOptions("planMemory", options, PLAN_OPTIONS);
     const modelPart = part === "encode" ? this.#encodePart(options.latentChannels) : this.#decodePart();
     const { bytes, passes, overhead } = this.#bounded.plan(shape, modelPart, options);
     return { bytes, overhead, tiles: passes.reduce((sum, { regions }) => sum + regions.length, 0) };
   }
 
   /** The most likely reconstruction, in the size of x where the policy pads, of the crop where it crops. */
-  async reconstruct(x: Tensor, options: ReconstructOptions = {}): Promise<Tensor> {
+  async reconstruct(picture: Picture, options: ReconstructOptions = {}): Promise<Tensor<"float32">> {
+    checkOptions("reconstruct", options, RECONSTRUCT_OPTIONS);
     const { sizePolicy = "error", ...codec } = options;
-    const fitted = fitToMultiple(checkPictures(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
     checkMemoryOption(codec);
+    const x = await unlessSignal(codec, () => this.#tensorOf(picture, "reconstruct"));
+    const fitted = fitToMultiple(checkPictures(x, "reconstruct", this.config.inChannels), this.compression, sizePolicy);
     const limit = limitOf(codec);
     // Refused before the encoder has worked, not after.
     if (limit !== undefined) this.planMemory("decode", this.latentShape(shape4(fitted.tensor)), limit);
-    return fitted.restore(await this.decode(await this.encodeLatent(fitted.tensor, codec), codec));
+    return fitted.restore(await this.decode(await this.encodeLatent(fitted.tensor, codec), codec)).cast("float32");
   }
 
   /** Frees the programs, the engine and the weights' file handles. */
@@ -263,23 +295,36 @@ export class Autoencoder<K extends Kind = Kind> {
     return { label: "decode", input: "latent", build: (shape) => buildDecodeProgram(this.#model, shape) };
   }
 
-  async #run(x: Tensor, part: ModelPart, limit: MemoryLimit | undefined): Promise<Tensor> {
+  async #run(x: Tensor, part: ModelPart, options: CodecOptions): Promise<Tensor<"float32">> {
+    const { signal } = options;
+    const limit = limitOf(options);
     const run = async () => {
-      if (limit !== undefined) return this.#bounded.run(x, part, limit);
+      if (limit !== undefined) return this.#bounded.run(x, part, limit, signal);
       const key = `${part.label} ${x.shape.join("x")}`;
-      const outputs = await this.#programs.run(key, () => part.build(x.shape), this.weights, { [part.input]: x });
+      const inputs = { [part.input]: x };
+      const outputs = await this.#programs.run(key, () => part.build(x.shape), this.weights, inputs, signal);
       return Object.values(outputs)[0] as Tensor;
     };
-    return checkFinite(await run(), x, this, part.input === "x" ? "encode" : "decode");
+    return (await checkFinite(await run(), x, this, part.input === "x" ? "encode" : "decode")).cast("float32");
+  }
+
+  async #tensorOf(picture: Picture, what: string): Promise<Tensor> {
+    if (picture instanceof Tensor) return picture;
+    if (!mayBePicture(picture)) throw notAPicture(what, picture);
+    return imageToTensor(await this.#readPicture(picture));
   }
 
   /** What the encoder gives, unread. */
-  async #encode(x: Tensor, options: EncodePictureOptions): Promise<Tensor> {
+  async #encode(picture: Picture, what: string, options: EncodePictureOptions): Promise<Tensor<"float32">> {
     this.#checkLatentChannels(options.latentChannels);
     checkMemoryOption(options);
+    return unlessSignal(options, async () => this.#encodeTensor(await this.#tensorOf(picture, what), options));
+  }
+
+  async #encodeTensor(x: Tensor, options: EncodePictureOptions): Promise<Tensor<"float32">> {
     const { inChannels } = this.config;
     const part = this.#encodePart(options.latentChannels);
-    const encode = (picture: Tensor) => this.#run(picture, part, limitOf(options));
+    const encode = (picture: Tensor) => this.#run(picture, part, options);
     if (options.tiling === undefined) return encode(checkPicture(x, inChannels, this.compression));
 
     const f = this.compression;
@@ -292,7 +337,7 @@ export class Autoencoder<K extends Kind = Kind> {
     const joined = await runTiled(pictures, this.#tiles(options.tiling).encode, (tile) =>
       encode(padToMultiple(tile, f)),
     );
-    return joined.slice([undefined, undefined, { stop: height }, { stop: width }]);
+    return joined.slice([undefined, undefined, { stop: height }, { stop: width }]).cast("float32");
   }
 
   #tiles(tiling: true | TilingOptions): BlendedTiles {
@@ -300,6 +345,22 @@ export class Autoencoder<K extends Kind = Kind> {
     checkTiling(tiling, this.compression);
     return blendedTiles(tiling, this.compression);
   }
+}
+
+/** For models that were made without a platform. */
+async function readPixels(source: ImageSource): Promise<Image> {
+  const image = imageFromPixels(source);
+  if (image !== undefined) return image;
+  throw new ConfigError("this model was made by hand, and doesn't say how pictures are read", {
+    hint: "Give a tensor or pixels, or pass readPicture with the parts of the model.",
+  });
+}
+
+/** The result of `work`, or the reason of the signal as soon as it is aborted. */
+async function unlessSignal<T>({ signal }: CodecOptions, work: () => Promise<T>): Promise<T> {
+  if (signal === undefined) return work();
+  signal.throwIfAborted();
+  return unlessAborted(work(), signal);
 }
 
 const shape4 = (x: Tensor) => x.shape as unknown as readonly [number, number, number, number];

@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { ConfigError } from "../errors.js";
@@ -47,6 +48,8 @@ export interface CalibrationOptions {
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
+const CALIBRATION_OPTIONS: OptionNames<CalibrationOptions> = { pictures: true, onProgress: true };
+
 /**
  * Runs the model on pictures and records between which values its convolutions take and give.
  *
@@ -56,6 +59,7 @@ export async function calibrate(
   { description, weights, engine }: CalibratedModel,
   options: CalibrationOptions,
 ): Promise<ActivationRanges> {
+  checkOptions("calibration", options, CALIBRATION_OPTIONS);
   const { config } = description;
   const compression = compressionOf(description);
   const { onProgress } = options;
@@ -92,7 +96,7 @@ export async function calibrate(
 
   const { latent } = familyOf(description);
   const encoded = await observe(pictures, (shape) => buildEncodeProgram(description, shape));
-  const latents = encoded.map((output) => latent.latentOf(latent.read(output)));
+  const latents = encoded.map((output) => latent.latentOf(latent.read(output.cast("float32"))));
   await observe(latents, (shape) => buildDecodeProgram(description, shape));
   return ranges;
 }

@@ -2,9 +2,10 @@
 
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { planWeights, unmapWeights } from "../checkpoint/names/weight-plan.js";
-import { openModel, openModelUrls, type ResolveModelOptions } from "../checkpoint/open-model.node.js";
+import { openModel, openModelUrls, RESOLVE_OPTIONS, type ResolveModelOptions } from "../checkpoint/open-model.node.js";
 import { type ModelSource, nameOfSource, type OpenedModel } from "../checkpoint/opened-model.js";
 import { writeShardedFiles } from "../checkpoint/safetensors/file.node.js";
 import type { WriteProgress } from "../checkpoint/safetensors/writer.js";
@@ -22,12 +23,14 @@ import {
 } from "../models/model-description.js";
 import { modelParameters } from "../models/model-programs.js";
 import { failClosed } from "../runtime/close-all.js";
-import { type Checkpoint, type CheckpointOptions, checkOpened } from "./pretrained.js";
+import { CHECKPOINT_OPTIONS, type Checkpoint, type CheckpointOptions, checkOpened } from "./pretrained.js";
 
 export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
   /** Gets what the user should know (a copy from the cache was used without a connection); default: a process warning. */
   readonly onNotice?: ((notice: string) => void) | undefined;
 }
+
+export const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...RESOLVE_OPTIONS, ...CHECKPOINT_OPTIONS, onNotice: true };
 
 /** Autoencoders that have names of one word: the one that the package carries, and published ones. */
 const namedAutoencoder = (word: string) => (word === BUNDLED_MODEL ? bundledModelPath() : namedRepository(word));
@@ -56,6 +59,7 @@ export async function openFiles(source: ModelSource, options: OpenOptions): Prom
  *   had; ConfigError for unusable configurations and options
  */
 export async function openCheckpoint(source: ModelSource, options: OpenOptions = {}): Promise<Checkpoint> {
+  checkOptions("openCheckpoint", options, OPEN_OPTIONS);
   return checkOpened(await openFiles(source, options), options);
 }
 
@@ -84,6 +88,14 @@ export interface SaveOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const SAVE_OPTIONS: OptionNames<SaveOptions> = {
+  format: true,
+  dtype: true,
+  overwrite: true,
+  onProgress: true,
+  signal: true,
+};
+
 function converted(entry: WeightEntry, dtype: DType | undefined): WeightEntry {
   if (dtype === undefined || dtypeKind(entry.dtype) !== "float" || entry.dtype === dtype) return entry;
   return { ...entry, dtype, location: undefined, read: async () => (await entry.read()).cast(dtype) };
@@ -101,6 +113,7 @@ export async function saveCheckpoint(
   directory: string,
   options: SaveOptions = {},
 ): Promise<void> {
+  checkOptions("savePretrained", options, SAVE_OPTIONS);
   const { format = checkpointFormats(model.kind)[0] as CheckpointFormat, dtype } = options;
   if (!CHECKPOINT_FORMATS.includes(format)) {
     throw new ConfigError(`format: "${String(format)}" is unknown`, {

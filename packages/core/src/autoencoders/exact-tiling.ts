@@ -23,7 +23,7 @@ export interface BoundedRuns {
    */
   plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit): ExactPlan;
   /** Runs a batch picture by picture, in tiles where one doesn't fit. */
-  run(x: Tensor, part: ModelPart, limit: MemoryLimit): Promise<Tensor>;
+  run(x: Tensor, part: ModelPart, limit: MemoryLimit, signal?: AbortSignal): Promise<Tensor>;
   dispose(): Promise<void>;
 }
 
@@ -48,7 +48,6 @@ const MAX_PLANS = 16;
 export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns {
   // One program at a time: a second may not fit beside the first.
   const programs = createProgramCache(engine, "the model", 1);
-  const runProgram: RunProgram = (key, build, inputs) => programs.run(key, build, weights, inputs);
   const plans = new Map<string, ExactPlan>();
 
   /** A plan depends on all of this, and so do the programs that it consists of. */
@@ -79,7 +78,8 @@ export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns
 
   return {
     plan,
-    async run(x, part, limit) {
+    async run(x, part, limit, signal) {
+      const runProgram: RunProgram = (key, build, inputs) => programs.run(key, build, weights, inputs, signal);
       const made = plan(x.shape, part, limit);
       const [count] = x.shape as [number, ...number[]];
       const label = keyOf(x.shape, part, limit);

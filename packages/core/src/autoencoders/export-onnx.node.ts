@@ -6,6 +6,7 @@
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, EngineError } from "../errors.js";
@@ -37,6 +38,14 @@ export interface ExportOptions {
   readonly overwrite?: boolean | undefined;
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
 }
+
+const EXPORT_OPTIONS: OptionNames<ExportOptions> = {
+  parts: true,
+  dtype: true,
+  maxInlineBytes: true,
+  overwrite: true,
+  onProgress: true,
+};
 
 export interface ExportProgress {
   readonly part: "encoder" | "decoder";
@@ -212,6 +221,7 @@ export async function exportOnnx(
   directory: string,
   options: ExportOptions = {},
 ): Promise<ExportedPart[]> {
+  checkOptions("export", options, EXPORT_OPTIONS);
   const { parts = PARTS.filter((part) => hasPart(model.description, part)), dtype = "float32", onProgress } = options;
   return writeDirectoryAtomic(
     directory,

@@ -1,14 +1,27 @@
 /** The public autoencoder classes for browsers: weights come by fetch, sessions from onnxruntime-web. */
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { fetchModel } from "../checkpoint/hub/fetch-model.js";
-import type { FetchModelOptions, ModelSource, OpenedModel } from "../checkpoint/opened-model.js";
+import {
+  FETCH_OPTIONS,
+  type FetchModelOptions,
+  type ModelSource,
+  type OpenedModel,
+} from "../checkpoint/opened-model.js";
 import { ConfigError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
+import { decodeImage } from "../image/decode-image.browser.js";
 import type { Kind } from "../models/families.js";
 import { BUNDLED_MODEL, namedRepository } from "../models/model-description.js";
 import { tinyFromUnitRange, tinyToUnitRange } from "../models/tiny/tiny-config.js";
-import { createEngine, type WebEngineOptions } from "../runtime/create-engine.browser.js";
+import {
+  checkWebEngineWords,
+  createEngine,
+  NOT_IN_BROWSERS,
+  WEB_ENGINE_OPTIONS,
+  type WebEngineOptions,
+} from "../runtime/create-engine.browser.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
-import { loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
+import { loadParts, type Platform, PRETRAINED_OPTIONS, type PretrainedOptions } from "./pretrained.js";
 
 export interface WebLoadOptions extends FetchModelOptions, PretrainedOptions, WebEngineOptions {}
 
@@ -20,9 +33,25 @@ async function open(source: ModelSource, options: FetchModelOptions): Promise<Op
   });
 }
 
+const WEB_LOAD_OPTIONS: OptionNames<WebLoadOptions> = {
+  ...FETCH_OPTIONS,
+  ...PRETRAINED_OPTIONS,
+  ...WEB_ENGINE_OPTIONS,
+};
+
 const BROWSER: Platform<WebLoadOptions> = {
+  check(options) {
+    checkOptions("fromPretrained", options, WEB_LOAD_OPTIONS, NOT_IN_BROWSERS);
+    checkWebEngineWords(options);
+  },
   open,
-  createEngine: (_checkpoint, options) => createEngine(options),
+  readPicture: (source) => decodeImage(source),
+  createEngine: (_checkpoint, { device, dtype, ort }) =>
+    createEngine({
+      ...(device === undefined ? {} : { device }),
+      ...(dtype === undefined ? {} : { dtype }),
+      ...(ort === undefined ? {} : { ort }),
+    }),
 };
 
 /** The Deep Compression Autoencoder. Dispose it when done. */

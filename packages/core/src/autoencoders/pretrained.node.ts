@@ -2,20 +2,22 @@
  * The public autoencoder classes for Node: the autoencoder of autoencoder.ts, loaded from the hub or a folder, run by
  * onnxruntime-node, saved and exported.
  */
+import { checkOptions, type OptionNames } from "../check-options.js";
 import type { ModelSource } from "../checkpoint/opened-model.js";
 import { ConfigError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
+import { decodeImage } from "../image/decode-image.node.js";
 import type { Kind } from "../models/families.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { tinyFromUnitRange, tinyToUnitRange } from "../models/tiny/tiny-config.js";
 import { checkDevice, chooseForm, type Form, type FormWords } from "../runtime/compile.js";
-import { createEngine } from "../runtime/create-engine.node.js";
+import { checkEngineWords, createEngine, ENGINE_OPTIONS } from "../runtime/create-engine.node.js";
 import type { EngineOptions } from "../runtime/engine.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
 import { type CalibrationOptions, calibrate, keepRanges } from "./calibrate.node.js";
-import { type OpenOptions, openFiles, type SaveOptions, saveCheckpoint } from "./checkpoint.node.js";
+import { OPEN_OPTIONS, type OpenOptions, openFiles, type SaveOptions, saveCheckpoint } from "./checkpoint.node.js";
 import { type ExportedPart, type ExportOptions, exportOnnx } from "./export-onnx.node.js";
-import { type Checkpoint, loadParts, type Platform, type PretrainedOptions } from "./pretrained.js";
+import { type Checkpoint, loadParts, type Platform, PRETRAINED_OPTIONS, type PretrainedOptions } from "./pretrained.js";
 
 /** The form of a model: with int8, the ranges that it needs may be observed when the model is loaded. */
 export type ModelForm = Form | { readonly kind: "int8"; readonly calibration: CalibrationOptions };
@@ -33,11 +35,29 @@ export interface ModelFormWords extends Omit<FormWords, "form"> {
 
 export interface LoadOptions extends OpenOptions, PretrainedOptions, Omit<EngineOptions, "form">, ModelFormWords {}
 
+const LOAD_OPTIONS: OptionNames<LoadOptions> = {
+  ...OPEN_OPTIONS,
+  ...PRETRAINED_OPTIONS,
+  ...ENGINE_OPTIONS,
+  calibration: true,
+};
+
 const NODE: Platform<LoadOptions> = {
+  check(options) {
+    checkOptions("fromPretrained", options, LOAD_OPTIONS);
+    checkEngineWords(options);
+    chooseModelForm(options);
+  },
   open: openFiles,
+  readPicture: (source) => decodeImage(source),
   async createEngine(checkpoint, options) {
-    const { dtype: _dtype, optimize: _optimize, calibration: _calibration, ...rest } = options;
-    return createEngine({ ...rest, form: await formOf(checkpoint, options) });
+    const { device, threads, programCache } = options;
+    return createEngine({
+      form: await formOf(checkpoint, options),
+      ...(device === undefined ? {} : { device }),
+      ...(threads === undefined ? {} : { threads }),
+      ...(programCache === undefined ? {} : { programCache }),
+    });
   },
 };
 

@@ -1,5 +1,6 @@
 /** Loading an autoencoder, the same on every platform: what differs (where files come from, what computes) is an argument. */
 
+import type { OptionNames } from "../check-options.js";
 import {
   inferModel,
   matchPublishedModels,
@@ -11,6 +12,8 @@ import { checkWeights, mapWeights, planWeights } from "../checkpoint/names/weigh
 import { type ModelSource, nameOfSource, type OpenedModel } from "../checkpoint/opened-model.js";
 import type { Weights } from "../checkpoint/weights.js";
 import { CheckpointError, ConfigError } from "../errors.js";
+import type { Image } from "../image/image.js";
+import type { ImageSource } from "../image/picture-source.js";
 import { type DcAeConfigInput, resolveDcAeConfig } from "../models/dc-ae/dc-ae-config.js";
 import { familyOfFormat, type Kind, nameOfFamily, type WeightFormat } from "../models/families.js";
 import {
@@ -21,18 +24,24 @@ import {
   requireFamily,
 } from "../models/model-description.js";
 import { modelParameters } from "../models/model-programs.js";
-import { failClosed } from "../runtime/close-all.js";
+import { closeAll, failClosed, unlessAborted } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import type { ModelParts } from "./autoencoder.js";
 
 export interface PretrainedOptions extends CheckpointOptions {
+  /** Ends loading with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
   /** How many programs (one per shape and direction) stay loaded. Default 2: one encoder and one decoder. */
   readonly maxPrograms?: number | undefined;
 }
 
 export interface Platform<Options extends PretrainedOptions> {
+  /** Refuses what is wrong with the options alone, before anything is opened. */
+  check(options: Options): void;
   /** Opens the files that a name or URLs stand for. */
   open(source: ModelSource, options: Options): Promise<OpenedModel>;
+  /** Reads pictures that aren't tensors. */
+  readPicture(source: ImageSource): Promise<Image>;
   /** Starts what will compute the model. */
   createEngine(checkpoint: Checkpoint, options: Options): Promise<Engine>;
 }
@@ -50,15 +59,33 @@ export async function loadParts<Options extends PretrainedOptions, K extends Kin
   kind?: K,
 ): Promise<ModelParts<K>> {
   const name = nameOfSource(source);
-  const checkpoint = await checkOpened(await platform.open(source, options), options);
-  const { model, weights } = checkpoint;
-  try {
-    const description = (kind === undefined ? model : requireFamily(model, kind, name)) as ModelParts<K>["description"];
-    const engine = await platform.createEngine(checkpoint, options);
-    return { name, description, weights, engine, maxPrograms: options.maxPrograms };
-  } catch (error) {
-    return failClosed(error, [() => weights.close()]);
-  }
+  platform.check(options);
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const load = async (): Promise<ModelParts<K>> => {
+    const checkpoint = await checkOpened(await platform.open(source, options), options);
+    const { model, weights } = checkpoint;
+    try {
+      const description = (
+        kind === undefined ? model : requireFamily(model, kind, name)
+      ) as ModelParts<K>["description"];
+      signal?.throwIfAborted();
+      const engine = await platform.createEngine(checkpoint, options);
+      const { readPicture } = platform;
+      return { name, description, weights, engine, readPicture, maxPrograms: options.maxPrograms };
+    } catch (error) {
+      return failClosed(error, [() => weights.close()]);
+    }
+  };
+  const loading = load();
+  if (signal === undefined) return loading;
+  return unlessAborted(loading, signal).catch((error: unknown) => {
+    // Who gave up doesn't wait for what is still being opened; it is closed as soon as it is there.
+    loading
+      .then(({ engine, weights }) => closeAll([() => engine.dispose(), () => weights.close()]))
+      .catch(() => undefined);
+    throw error;
+  });
 }
 
 /** A model and its weights under the model's own parameter names. */
@@ -77,6 +104,18 @@ export interface CheckpointOptions {
   /** What is subtracted from latents before they are scaled, instead of the published value. */
   readonly shiftFactor?: number | undefined;
 }
+
+export const CHECKPOINT_OPTIONS: OptionNames<CheckpointOptions> = {
+  config: true,
+  scalingFactor: true,
+  shiftFactor: true,
+};
+
+export const PRETRAINED_OPTIONS: OptionNames<PretrainedOptions> = {
+  ...CHECKPOINT_OPTIONS,
+  signal: true,
+  maxPrograms: true,
+};
 
 /**
  * The model that the options or else the checkpoint's config.json describe; undefined when neither says anything.

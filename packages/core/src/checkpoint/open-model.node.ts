@@ -7,6 +7,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { OptionNames } from "../check-options.js";
 import { CheckpointError, ConfigError, errorMessage, rethrowAs } from "../errors.js";
 import { closeAll, failClosed } from "../runtime/close-all.js";
 import { errorCode, fileError, openFileSource, readSmallFile } from "./file-source.node.js";
@@ -27,6 +28,7 @@ import {
 import {
   CONFIG_FILE,
   checkPlaceless,
+  FETCH_OPTIONS,
   type FetchModelOptions,
   isSafetensors,
   isShardIndex,
@@ -52,6 +54,13 @@ export interface ResolveModelOptions extends FetchModelOptions {
   /** How often a broken connection is taken up again; 3 by default. */
   readonly retries?: number | undefined;
 }
+
+export const RESOLVE_OPTIONS: OptionNames<ResolveModelOptions> = {
+  ...FETCH_OPTIONS,
+  cacheDir: true,
+  offline: true,
+  retries: true,
+};
 
 export interface ModelFiles {
   /** The id or path that was asked for. */

@@ -3,6 +3,7 @@
  * shards), and what is open of it: its config as written, and its weights, still unread. What the config means is decided by the
  * models, not here. Everything else in a repository (other formats, samples, READMEs) is left alone.
  */
+import type { OptionNames } from "../check-options.js";
 import { CheckpointError, ConfigError } from "../errors.js";
 import { isJsonObject, parseJson } from "./json-text.js";
 import type { Weights } from "./weights.js";
@@ -92,6 +93,18 @@ export interface FetchModelOptions {
   /** File names of weights without ending; "model" and "diffusion_pytorch_model" by default. */
   readonly stems?: readonly string[] | undefined;
 }
+
+export const FETCH_OPTIONS: OptionNames<FetchModelOptions> = {
+  revision: true,
+  subfolder: true,
+  token: true,
+  hubUrl: true,
+  onProgress: true,
+  signal: true,
+  timeout: true,
+  fetch: true,
+  stems: true,
+};
 
 /**
  * Reads the bytes of a `config.json`.

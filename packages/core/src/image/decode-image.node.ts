@@ -8,6 +8,7 @@
  * are in work at once, however many are asked for, and none longer than `maxSeconds`.
  */
 import type { Metadata, Sharp, SharpOptions } from "sharp";
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { ConfigError, DataError, DcaeError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
 import { decodeSvg } from "./decode-svg.node.js";
@@ -28,7 +29,8 @@ import {
   type Rgb,
   WHITE,
 } from "./image.js";
-import { type ImageSource, imageSourceName, openImageSource } from "./image-source.node.js";
+import { openImageSource } from "./image-source.node.js";
+import { type ImageSource, imageFromPixels, imageSourceName, isSharp, SIZE_REASONS } from "./picture-source.js";
 import { firstLine, limitWork, loadSharp, tooSlow, withinTime } from "./sharp.node.js";
 
 export interface DecodeOptions {
@@ -56,6 +58,14 @@ export interface DecodeOptions {
    */
   readonly maxSeconds?: number;
 }
+
+const DECODE_OPTIONS: OptionNames<DecodeOptions> = {
+  orientation: true,
+  alpha: true,
+  colorProfile: true,
+  maxPixels: true,
+  maxSeconds: true,
+};
 
 /** Reads files as the reference does: Pillow's `open(path).convert("RGB")`. Use it when numbers are to be compared. */
 export const PILLOW_DECODE = { orientation: "pillow", alpha: "drop", colorProfile: "ignore" } as const;
@@ -114,8 +124,11 @@ const whenItsTurnComes = limitWork({ jobs: THREADS, bytes: BYTES_IN_WORK });
  *   than `maxSeconds`; ConfigError when an option is invalid
  */
 export async function decodeImage(source: ImageSource, options: DecodeOptions = {}): Promise<Image> {
+  checkOptions("decodeImage", options, DECODE_OPTIONS, SIZE_REASONS);
   const resolved = resolveDecodeOptions(options);
   const name = imageSourceName(source);
+  const inMemory = await imageInMemory(source, options, resolved);
+  if (inMemory !== undefined) return inMemory;
   const file = await openImageSource(source);
   return whenItsTurnComes(file.size, async () => {
     try {
@@ -133,6 +146,8 @@ export async function decodeImage(source: ImageSource, options: DecodeOptions = 
  * @throws DataError naming the source when it can't be read or isn't a picture
  */
 export async function readImageSize(source: ImageSource): Promise<{ readonly width: number; readonly height: number }> {
+  const inMemory = await imageInMemory(source, {}, resolveDecodeOptions({}));
+  if (inMemory !== undefined) return { width: inMemory.width, height: inMemory.height };
   const name = imageSourceName(source);
   const file = await openImageSource(source);
   return whenItsTurnComes(file.size, async () => {
@@ -150,6 +165,52 @@ export async function readImageSize(source: ImageSource): Promise<{ readonly wid
       throw named(error, name);
     }
   });
+}
+
+/** The picture of what has decoded it already: pixels, or an instance of sharp, which says itself how it reads. */
+async function imageInMemory(
+  source: ImageSource,
+  given: DecodeOptions,
+  resolved: Required<DecodeOptions>,
+): Promise<Image | undefined> {
+  const pixels = imageFromPixels(source, colorBehind(resolved));
+  if (pixels === undefined && !isSharp(source)) return undefined;
+  const useless = (["orientation", "colorProfile", "maxSeconds"] as const).find((name) => given[name] !== undefined);
+  if (useless !== undefined) {
+    throw new ConfigError(
+      `decodeImage: ${useless} has no effect on ${imageSourceName(source)}, which decodes by itself`,
+    );
+  }
+  if (pixels !== undefined) {
+    checkPictureSize(pixels.width, pixels.height, resolved.maxPixels);
+    return pixels;
+  }
+  const name = imageSourceName(source);
+  try {
+    // A clone: the caller may go on with the instance. Its type is that of whichever version of sharp the caller has.
+    const { data, info } = await (source as Sharp)
+      .clone()
+      .toColourspace("srgb")
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true });
+    checkPictureSize(info.width, info.height, resolved.maxPixels);
+    return toImage(withColors(toBytes(data, info), info), resolved);
+  } catch (error) {
+    throw named(error, name);
+  }
+}
+
+/** Grey, with or without transparency, as three equal channels; sharp gives it where it was told to make a picture grey. */
+function withColors(data: Uint8Array, { width, height, channels }: RawInfo): RawPicture {
+  if (channels === 3 || channels === 4) return { width, height, channels, data };
+  if (channels !== 1 && channels !== 2) throw new DataError(`it has ${channels} channels`);
+  const colored = channels === 1 ? 3 : 4;
+  const out = new Uint8Array(width * height * colored);
+  for (let from = 0, to = 0; from < data.length; from += channels, to += colored) {
+    out.fill(data[from] as number, to, to + 3);
+    if (channels === 2) out[to + 3] = data[from + 1] as number;
+  }
+  return { width, height, channels: colored, data: out };
 }
 
 /** The error with the picture's name, once. */
@@ -263,10 +324,16 @@ function toRgb(data: Uint8Array, info: RawInfo, metadata: Metadata, options: Req
   throw new DataError(`expected 3 or 4 channels after conversion to sRGB, got ${channels}`);
 }
 
-function toImage({ width, height, channels, data }: RawPicture, { alpha }: Required<DecodeOptions>): Image {
+function toImage(
+  { width, height, channels, data }: RawPicture,
+  { alpha }: Pick<Required<DecodeOptions>, "alpha">,
+): Image {
   if (channels === 3) return createImage(width, height, data);
-  const behind: "drop" | Rgb = alpha === "white" ? WHITE : alpha;
-  return imageFromRgba({ width, height, data }, behind);
+  return imageFromRgba({ width, height, data }, colorBehind({ alpha }));
+}
+
+function colorBehind({ alpha }: Pick<Required<DecodeOptions>, "alpha">): "drop" | Rgb {
+  return alpha === "white" ? WHITE : alpha;
 }
 
 /** Pillow's conversion of CMYK (255 is full ink): each ink takes its share of what black leaves. */
@@ -286,14 +353,18 @@ export interface LoadImageOptions extends DecodeOptions {
   readonly size?: number | readonly [height: number, width: number];
 }
 
+const LOAD_IMAGE_OPTIONS: OptionNames<LoadImageOptions> = { ...DECODE_OPTIONS, size: true };
+
 /**
  * Reads a picture as tensor [1, 3, H, W], float32 in [-1, 1].
  *
  * @throws DataError naming the source when it can't be read (see decodeImage)
  */
 export async function loadImage(source: ImageSource, options: LoadImageOptions = {}): Promise<Tensor<"float32">> {
-  const image = await decodeImage(source, options);
-  return imageToTensor(options.size === undefined ? image : dmCrop(image, options.size));
+  checkOptions("loadImage", options, LOAD_IMAGE_OPTIONS, SIZE_REASONS);
+  const { size, ...decode } = options;
+  const image = await decodeImage(source, decode);
+  return imageToTensor(size === undefined ? image : dmCrop(image, size));
 }
 
 /**
@@ -305,10 +376,11 @@ export async function loadImages(
   sources: readonly ImageSource[],
   options: LoadImageOptions = {},
 ): Promise<Tensor<"float32">> {
-  const { size } = options;
+  checkOptions("loadImages", options, LOAD_IMAGE_OPTIONS, SIZE_REASONS);
+  const { size, ...decode } = options;
   const images = await Promise.all(
     sources.map(async (source) => {
-      const image = await decodeImage(source, options);
+      const image = await decodeImage(source, decode);
       return size === undefined ? image : dmCrop(image, size);
     }),
   );

@@ -5,33 +5,17 @@ import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { fileError } from "../checkpoint/file-source.node.js";
 import { DataError } from "../errors.js";
+import {
+  bytesOf,
+  type ImageSource,
+  imageSourceName,
+  isLazy,
+  type LazyImage,
+  MAX_FILE_BYTES,
+  notAPicture,
+  tooLarge,
+} from "./picture-source.js";
 import { firstLine } from "./sharp.node.js";
-
-/** A picture file that is read when its turn comes, such as a member of an archive. */
-export interface LazyImage {
-  /** For messages. */
-  readonly name: string;
-  /** Bytes that reading it takes: files in work at once are bounded by their sum. Files above 1 GiB are refused. */
-  readonly size: number;
-  /** The bytes of the picture file. @throws DataError */
-  read(): Promise<Uint8Array>;
-}
-
-/** A path, a URL (file:, http:, https:, data:; also as text for http and https), the bytes of a picture file, or who reads them. */
-export type ImageSource = string | URL | Uint8Array | ArrayBuffer | LazyImage;
-
-/** Picture files above this are refused: 1 GiB. */
-const MAX_FILE_BYTES = 2 ** 30;
-
-/** How messages name the source. */
-export function imageSourceName(source: ImageSource): string {
-  if (typeof source === "string") return source === "" ? "(empty path)" : source;
-  if (source instanceof URL) return source.protocol === "data:" ? "data: URL" : source.href;
-  return isLazy(source) ? source.name : "image data";
-}
-
-const isLazy = (source: unknown): source is LazyImage =>
-  typeof source === "object" && source !== null && "read" in source && typeof source.read === "function";
 
 /**
  * Finds a picture file, and how large it is; local files aren't read yet.
@@ -48,27 +32,29 @@ export async function openImageSource(source: ImageSource): Promise<LazyImage> {
 
 async function openSource(source: ImageSource, name: string): Promise<LazyImage> {
   const inMemory = (bytes: Uint8Array): LazyImage => ({ name, size: bytes.byteLength, read: async () => bytes });
-  if (source instanceof ArrayBuffer) return inMemory(new Uint8Array(source));
-  if (source instanceof Uint8Array) return inMemory(source);
-  if (source instanceof URL) {
-    if (source.protocol !== "file:") return inMemory(await download(source, name));
-    try {
-      return await openLocal(fileURLToPath(source), name);
-    } catch (error) {
-      if (error instanceof DataError) throw error;
-      throw new DataError(`${name}: not a path on this machine: ${firstLine(error)}`, { cause: error });
-    }
-  }
+  if (source instanceof URL)
+    return source.protocol === "file:" ? openFileUrl(source, name) : inMemory(await download(source, name));
   if (isLazy(source)) return source;
   if (typeof source !== "string") {
-    throw new DataError(`loadImage: expected a path, a URL or bytes, got ${source === null ? "null" : typeof source}`);
+    const bytes = await bytesOf(source);
+    if (bytes === undefined) throw notAPicture("loadImage", source);
+    return inMemory(bytes);
   }
-  if (/^https?:\/\//i.test(source)) {
+  if (/^(https?:\/\/|file:|data:|blob:)/i.test(source)) {
     if (!URL.canParse(source)) throw new DataError(`${name}: not a valid URL`);
-    return inMemory(await download(new URL(source), name));
+    return openSource(new URL(source), name);
   }
   if (source === "" || source.includes("\0")) throw new DataError(`${JSON.stringify(source)}: not a valid path`);
   return openLocal(source, name);
+}
+
+async function openFileUrl(url: URL, name: string): Promise<LazyImage> {
+  try {
+    return await openLocal(fileURLToPath(url), name);
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${name}: not a path on this machine: ${firstLine(error)}`, { cause: error });
+  }
 }
 
 async function openLocal(path: string, name: string): Promise<LazyImage> {
@@ -94,7 +80,7 @@ async function readLocal(path: string, name: string): Promise<Uint8Array> {
 }
 
 async function download(url: URL, name: string): Promise<Uint8Array> {
-  if (!["http:", "https:", "data:"].includes(url.protocol)) {
+  if (!["http:", "https:", "data:", "blob:"].includes(url.protocol)) {
     throw new DataError(`${name}: can't read from "${url.protocol}" URLs`, {
       hint: "Use a path, a file:, http:, https: or data: URL, or pass the bytes.",
     });
@@ -116,8 +102,4 @@ async function download(url: URL, name: string): Promise<Uint8Array> {
     throw new DataError(`${name}: can't be downloaded: ${firstLine(cause)}`, { cause: error });
   }
   return Buffer.concat(chunks, size);
-}
-
-function tooLarge(name: string, size: number): DataError {
-  return new DataError(`${name}: ${size} bytes is too large for a picture, the limit is ${MAX_FILE_BYTES}`);
 }

@@ -4,6 +4,7 @@
  * The layout is that of Pillow, sharp and canvas (rows of interleaved channels); models take tensors, which are planar.
  * No Node, no DOM: works everywhere.
  */
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { DataError, ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
 
@@ -172,6 +173,8 @@ export interface TensorToImagesOptions {
   readonly rounding?: Rounding;
 }
 
+const TO_IMAGES_OPTIONS: OptionNames<TensorToImagesOptions> = { rounding: true };
+
 const { fround } = Math;
 
 function truncateHalfUp(y: number): number {
@@ -194,6 +197,7 @@ function halfEven(y: number): number {
  *   not look like a black picture)
  */
 export function tensorToImages(tensor: Tensor, options: TensorToImagesOptions = {}): Image[] {
+  checkOptions("tensorToImages", options, TO_IMAGES_OPTIONS);
   const [count = 0, channels, height = 0, width = 0] = tensor.shape;
   if (tensor.rank !== 4 || channels !== 3 || height < 1 || width < 1) {
     throw new ShapeError(`tensorToImages: expected a tensor [N, 3, H, W], got [${tensor.shape.join(", ")}]`);

@@ -1,5 +1,6 @@
 /** Public names of the image layer: pictures in memory, and their files. */
 
+export * from "./anywhere.js";
 export {
   DEFAULT_MAX_PIXELS,
   type DecodeOptions,
@@ -10,8 +11,6 @@ export {
   PILLOW_DECODE,
   readImageSize,
 } from "./decode-image.node.js";
-export type { ImageSource, LazyImage } from "./image-source.node.js";
-export * from "./index.browser.js";
 export {
   type ClassFolders,
   type FileListing,
@@ -27,5 +26,6 @@ export {
   imageFormatOf,
   type SaveImageOptions,
   saveImage,
+  toBlob,
 } from "./save-image.node.js";
 export { loadSharp } from "./sharp.node.js";

@@ -6,12 +6,14 @@
  */
 import { extname } from "node:path";
 import type { Sharp } from "sharp";
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { ConfigError, DataError, DcaeError, ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
 import { makeGrid } from "./compare-images.js";
 import { type Image, type Rounding, tensorToImages } from "./image.js";
 import { firstLine, loadSharp } from "./sharp.node.js";
+import { type OnePicture, resolveBlobOptions, TO_BLOB_OPTIONS, type ToBlobOptions, toImage } from "./to-image.js";
 
 export type ImageFormat = "png" | "jpeg" | "webp" | "avif" | "tiff";
 
@@ -21,6 +23,8 @@ export interface EncodeImageOptions {
   /** Lossless webp or avif; an error for other formats, and together with `quality`. */
   readonly lossless?: boolean;
 }
+
+const ENCODE_IMAGE_OPTIONS: OptionNames<EncodeImageOptions> = { quality: true, lossless: true };
 
 const FORMAT_OF_EXTENSION: Readonly<Record<string, ImageFormat>> = {
   ".png": "png",
@@ -67,7 +71,8 @@ export async function encodeImage(
   format: ImageFormat,
   options: EncodeImageOptions = {},
 ): Promise<Uint8Array> {
-  checkOptions(format, options);
+  checkOptions("encodeImage", options, ENCODE_IMAGE_OPTIONS);
+  checkFormatOptions(format, options);
   const { width, height, data } = image;
   if (Math.max(width, height) > MAX_SIDE[format]) {
     throw new DataError(`${width}x${height} is too large for ${format}, whose sides end at ${MAX_SIDE[format]}`, {
@@ -92,7 +97,7 @@ function withFormat(pipeline: Sharp, format: ImageFormat, options: EncodeImageOp
   return lossless ? pipeline.avif({ lossless }) : pipeline.avif({ quality: options.quality ?? 80 });
 }
 
-function checkOptions(format: ImageFormat, { quality, lossless }: EncodeImageOptions): void {
+function checkFormatOptions(format: ImageFormat, { quality, lossless }: EncodeImageOptions): void {
   if (quality !== undefined) {
     if (format === "png" || format === "tiff") {
       throw new ConfigError(`quality has no effect on ${format}, which is lossless`);
@@ -107,12 +112,27 @@ function checkOptions(format: ImageFormat, { quality, lossless }: EncodeImageOpt
   }
 }
 
+/**
+ * The file of a picture in memory, as a response or an upload takes it.
+ *
+ * @throws as `toImage`; ConfigError for wrong options
+ */
+export async function toBlob(picture: OnePicture, options: ToBlobOptions = {}): Promise<Blob> {
+  checkOptions("toBlob", options, TO_BLOB_OPTIONS);
+  const { type, quality } = resolveBlobOptions(options);
+  const format = type.slice("image/".length) as "png" | "jpeg" | "webp";
+  const bytes = await encodeImage(toImage(picture), format, format === "png" ? {} : { quality });
+  return new Blob([bytes as Uint8Array<ArrayBuffer>], { type });
+}
+
 export interface SaveImageOptions extends EncodeImageOptions {
   /** How a tensor's values become 8 bits; "truncate-half-up" by default. */
   readonly rounding?: Rounding;
   /** Writes a batch as one sheet with this many pictures per row; without it a batch is refused. */
   readonly columns?: number;
 }
+
+const SAVE_IMAGE_OPTIONS: OptionNames<SaveImageOptions> = { ...ENCODE_IMAGE_OPTIONS, rounding: true, columns: true };
 
 /**
  * Writes a picture, or a tensor [1, 3, H, W] with values in [-1, 1], to `path`.
@@ -123,6 +143,7 @@ export interface SaveImageOptions extends EncodeImageOptions {
  *   holds several pictures and `columns` isn't given, DataError when values are NaN or the file can't be written
  */
 export async function saveImage(content: Image | Tensor, path: string, options: SaveImageOptions = {}): Promise<void> {
+  checkOptions("saveImage", options, SAVE_IMAGE_OPTIONS);
   const format = imageFormatOf(path);
   const { rounding, columns, ...encoding } = options;
   let bytes: Uint8Array;

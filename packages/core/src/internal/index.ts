@@ -34,10 +34,13 @@ export {
   type ModelForm,
   type PretrainedAutoencoder,
 } from "../autoencoders/pretrained.node.js";
+export { checkOptions, type OptionNames } from "../check-options.js";
+export { RESOLVE_OPTIONS } from "../checkpoint/open-model.node.js";
 export { closestName, didYouMean } from "../closest-name.js";
 export * from "../errors.js";
 export { BUNDLED_MODEL } from "../models/model-description.js";
 export { formatTable, printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { unlessAborted } from "../runtime/close-all.js";
+export { ENGINE_OPTIONS } from "../runtime/create-engine.node.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";

@@ -11,12 +11,12 @@ export interface LatentForm<Latent> {
   /** Whether latents are drawn at random. */
   readonly isRandom: boolean;
   /** What the encoder's output means. */
-  read(output: Tensor): Latent;
+  read(output: Tensor<"float32">): Latent;
   /** One latent [N, L, h, w]: drawn with `noise` where latents are random, the most likely one without. */
   latentOf(encoded: Latent, noise?: number | Tensor): Tensor;
 }
 
-export const POINT: LatentForm<Tensor> = {
+export const POINT: LatentForm<Tensor<"float32">> = {
   output: "latent",
   isRandom: false,
   read: (output) => output,
@@ -35,14 +35,14 @@ const LOG_VARIANCE_RANGE = [-30, 20] as const;
 
 /** A Gaussian per latent value, all tensors [N, L, h, w]. */
 export interface DiagonalGaussian {
-  readonly mean: Tensor;
+  readonly mean: Tensor<"float32">;
   /** Clamped to [-30, 20]. */
-  readonly logVariance: Tensor;
-  readonly std: Tensor;
+  readonly logVariance: Tensor<"float32">;
+  readonly std: Tensor<"float32">;
   /** The most likely latent, the mean. */
-  mode(): Tensor;
+  mode(): Tensor<"float32">;
   /** mean + std * noise; `noise` is standard normal, drawn from `seed` or given. */
-  sample(noise: number | Tensor): Tensor;
+  sample(noise: number | Tensor): Tensor<"float32">;
   /** Kullback-Leibler divergence from the standard normal per picture, [N], in nats. */
   kl(): Tensor;
 }

@@ -2,6 +2,7 @@
  * The forms in which programs run: which there are, how a user's words become one, and what each makes of a program. This is
  * the one place that knows; engines only load, run and dispose.
  */
+import type { OptionNames } from "../check-options.js";
 import { ConfigError, EngineError } from "../errors.js";
 import type { Program } from "../graph/program.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
@@ -66,6 +67,8 @@ export interface FormOptions {
   /** The form itself, instead of `dtype` and `optimize`. */
   readonly form?: Form;
 }
+
+export const FORM_OPTIONS: OptionNames<FormOptions> = { dtype: true, optimize: true, form: true };
 
 /** What users say about the form, and where programs run. */
 export interface FormWords extends FormOptions {

@@ -1,6 +1,7 @@
 /** The engine for browsers: onnxruntime-web on WebGPU or WebAssembly. */
 
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-common";
+import { checkOptions, type OptionNames } from "../check-options.js";
 import { ConfigError, EngineError, errorMessage } from "../errors.js";
 import { closeAll, failClosed } from "./close-all.js";
 import { chooseForm } from "./compile.js";
@@ -27,15 +28,36 @@ async function hasWebGpu(): Promise<boolean> {
   return adapter !== undefined && adapter !== null;
 }
 
-/** @throws ConfigError for unknown options; a device that doesn't work fails when the first program is loaded */
-export async function createEngine(options: WebEngineOptions = {}): Promise<OnnxEngine> {
-  const { device = "auto", dtype = "float32", ort } = options;
+export const WEB_ENGINE_OPTIONS: OptionNames<WebEngineOptions> = { device: true, dtype: true, ort: true };
+
+/** Options of Node's engine, and why browsers don't have them. */
+export const NOT_IN_BROWSERS = {
+  optimize: "isn't there in browsers: programs run as they are written",
+  form: "isn't there in browsers: give dtype",
+  programCache: "isn't there in browsers, which have no folders",
+  threads: "isn't there in browsers: set ort.env.wasm.numThreads, and pass ort",
+  calibration: "isn't there in browsers: int8 is for Node",
+  cacheDir: "isn't there in browsers, which have a cache of their own",
+  offline: "isn't there in browsers",
+  retries: "isn't there in browsers",
+  onNotice: "isn't there in browsers",
+};
+
+/** @throws ConfigError for values that browsers don't have */
+export function checkWebEngineWords({ device = "auto", dtype = "float32" }: WebEngineOptions): void {
   if (device !== "auto" && device !== "webgpu" && device !== "wasm") {
     throw new ConfigError(`device: "${String(device)}" is unknown in browsers`, { hint: "Use auto, webgpu or wasm." });
   }
   if (dtype !== "float32" && dtype !== "float16") {
     throw new ConfigError(`dtype: "${String(dtype)}" can't be had in browsers`, { hint: "Use float32 or float16." });
   }
+}
+
+/** @throws ConfigError for unknown options; a device that doesn't work fails when the first program is loaded */
+export async function createEngine(options: WebEngineOptions = {}): Promise<OnnxEngine> {
+  checkOptions("createEngine", options, WEB_ENGINE_OPTIONS, NOT_IN_BROWSERS);
+  checkWebEngineWords(options);
+  const { device = "auto", dtype = "float32", ort } = options;
   const chosen = device === "auto" ? ((await hasWebGpu()) ? "webgpu" : "wasm") : device;
   return new OnnxEngine(createWebSessionHost(ort), { device: chosen, form: chooseForm({ dtype }) });
 }

@@ -3,12 +3,14 @@
  */
 import { realpath } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { checkOptions, type OptionNames } from "../check-options.js";
+import { didYouMean } from "../closest-name.js";
 import { ConfigError, EngineError, errorMessage } from "../errors.js";
 import { add, input } from "../graph/ops/elementwise.js";
 import { createProgram } from "../graph/program.js";
 import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
-import { chooseForm, type Form } from "./compile.js";
+import { chooseForm, FORM_OPTIONS, type Form } from "./compile.js";
 import { DEVICES, type Device, type EngineOptions } from "./engine.js";
 import { openKeptConstants, temporaryConstants } from "./kept-constants.node.js";
 import { OnnxEngine } from "./onnx-engine.js";
@@ -78,20 +80,39 @@ async function constantFiles(
   return device === "cpu" && (form.kind === "fast" || form.kind === "int8") ? temporaryConstants : undefined;
 }
 
+export const ENGINE_OPTIONS: OptionNames<EngineOptions> = {
+  ...FORM_OPTIONS,
+  device: true,
+  threads: true,
+  programCache: true,
+};
+
+/** What a Node program can name; "wasm" is the browser's. */
+const NODE_DEVICES = DEVICES.filter((device) => device !== "wasm");
+
+/** @throws ConfigError for values that are wrong whatever is computed */
+export function checkEngineWords({ device, threads }: Pick<EngineOptions, "device" | "threads">): void {
+  if (device !== undefined && device !== "auto" && !DEVICES.includes(device)) {
+    const choices = ["auto", ...NODE_DEVICES];
+    throw new ConfigError(`device: "${String(device)}" is unknown${didYouMean(String(device), choices)}`, {
+      hint: `Use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}; \`dcae doctor\` says which work here.`,
+    });
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new ConfigError(`threads: ${threads} isn't a positive integer`);
+  }
+}
+
 /**
  * Starts an engine on onnxruntime-node.
  *
  * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
  */
 export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
+  checkOptions("createEngine", options, ENGINE_OPTIONS);
+  checkEngineWords(options);
   const { device = "auto", threads, programCache } = options;
-  if (device !== "auto" && !DEVICES.includes(device)) {
-    throw new ConfigError(`device: "${String(device)}" is unknown`, { hint: `Use auto, ${DEVICES.join(", ")}.` });
-  }
   const form = chooseForm(options);
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
-    throw new ConfigError(`threads: ${threads} isn't a positive integer`);
-  }
   const host = createWorkerSessionHost();
   try {
     const wanted = form.kind === "int8" ? "cpu" : device;

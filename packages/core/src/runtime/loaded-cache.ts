@@ -76,8 +76,17 @@ export function createLoadedCache<T>({ name, limit, free }: LoadedCacheOptions<T
 }
 
 export interface ProgramCache {
-  /** Runs the program known as `key`, which `build` makes when it isn't loaded. */
-  run(key: string, build: () => Program, weights: Weights, inputs: NamedTensors): Promise<Record<string, Tensor>>;
+  /**
+   * Runs the program known as `key`, which `build` makes when it isn't loaded. With a signal that was aborted when its turn comes, it
+   * is neither made nor run.
+   */
+  run(
+    key: string,
+    build: () => Program,
+    weights: Weights,
+    inputs: NamedTensors,
+    signal?: AbortSignal,
+  ): Promise<Record<string, Tensor>>;
   dispose(): Promise<void>;
 }
 
@@ -89,11 +98,17 @@ export interface ProgramCache {
 export function createProgramCache(engine: Engine, name: string, limit: number): ProgramCache {
   const programs = createLoadedCache<LoadedProgram>({ name, limit, free: (program) => program.dispose() });
   return {
-    run: (key, build, weights, inputs) =>
+    run: (key, build, weights, inputs, signal) =>
       programs.use(
         key,
-        () => engine.load(build(), weights),
-        (program) => program.run(inputs),
+        async () => {
+          signal?.throwIfAborted();
+          return engine.load(build(), weights);
+        },
+        async (program) => {
+          signal?.throwIfAborted();
+          return program.run(inputs);
+        },
       ),
     dispose: programs.dispose,
   };

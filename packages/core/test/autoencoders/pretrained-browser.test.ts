@@ -17,6 +17,8 @@ let weights: Weights;
 
 // The loader's platform is an argument: weights from here, and the browser's real engine.
 const platform: Platform<WebLoadOptions> = {
+  check: () => undefined,
+  readPicture: () => Promise.reject(new Error("no picture is read here")),
   open: async () => ({
     source: "page",
     configSource: "page config.json",
@@ -28,8 +30,8 @@ const platform: Platform<WebLoadOptions> = {
       },
     },
   }),
-  createEngine: async (_checkpoint, options) => {
-    const engine = await createEngine(options);
+  createEngine: async (_checkpoint, { device = "auto", dtype = "float32" }) => {
+    const engine = await createEngine({ device, dtype });
     log.push("engine made");
     return engine;
   },

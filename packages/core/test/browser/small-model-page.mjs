@@ -1,8 +1,10 @@
 // What scripts/run-vite-page.mjs has Vite build, and runs in Chromium and in Node: the small model by the URLs of its files.
 // biome-ignore lint/style/noRestrictedImports: core by its own name, so that its exports are what is tested
-import { AutoencoderDC, Tensor } from "@dcae/core";
+import * as core from "@dcae/core";
 // biome-ignore lint/style/noRestrictedImports: for the same reason
 import { smallF32 } from "@dcae/core/small-f32";
+
+const { AutoencoderDC, Tensor } = core;
 
 globalThis.runSmallModel = async () => {
   const ae = await AutoencoderDC.fromPretrained(smallF32, { device: "document" in globalThis ? "wasm" : "cpu" });
@@ -12,4 +14,54 @@ globalThis.runSmallModel = async () => {
   const picture = await ae.decode(latent);
   await ae.dispose();
   return { latent: [...latent.data], picture: [...picture.data] };
+};
+
+/** What differs between the forms of one picture, which a browser reads in its own ways; only there. */
+globalThis.runPictures = async () => {
+  const { createImage, loadImage, toBlob, toCanvas, toImage } = core;
+  const image = createImage(
+    64,
+    32,
+    Uint8Array.from({ length: 64 * 32 * 3 }, (_, i) => (i * 37) % 256),
+  );
+  const blob = await toBlob(image);
+  const canvas = toCanvas(image, document.createElement("canvas"));
+  const element = new Image();
+  element.src = URL.createObjectURL(blob);
+  await element.decode();
+  const forms = {
+    blob,
+    canvas,
+    element,
+    image,
+    "object URL": URL.createObjectURL(blob),
+    "data URL": canvas.toDataURL(),
+    file: new File([blob], "picture.png"),
+    bytes: new Uint8Array(await blob.arrayBuffer()),
+    response: new Response(blob),
+    stream: blob.stream(),
+    bitmap: await createImageBitmap(blob),
+    pixels: canvas.getContext("2d").getImageData(0, 0, 64, 32),
+    "canvas beside the page": toCanvas(image),
+  };
+  const wrong = [];
+  for (const [name, form] of Object.entries(forms)) {
+    const read = toImage(await loadImage(form));
+    if (read.width !== 64 || read.height !== 32 || read.data.some((value, i) => value !== image.data[i]))
+      wrong.push(name);
+  }
+  const refused = await Promise.all(
+    [
+      loadImage(5),
+      loadImage(new Blob(["text"])),
+      loadImage(blob, { width: 3 }),
+      toBlob(image, { type: "image/gif" }),
+    ].map((work) =>
+      work.then(
+        () => "nothing",
+        (error) => `${error.name}: ${error.message}`,
+      ),
+    ),
+  );
+  return { forms: Object.keys(forms).length, wrong, refused };
 };

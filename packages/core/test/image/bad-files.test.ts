@@ -77,8 +77,8 @@ describe("files that can't be read", () => {
     await expect(decodeImage(path)).rejects.toThrow(DataError);
   });
   test("neither path nor bytes", async () => {
-    await expect(decodeImage(5 as never)).rejects.toThrow(/expected a path, a URL or bytes, got number/);
-    await expect(decodeImage(null as never)).rejects.toThrow(/got null/);
+    await expect(decodeImage(5 as never)).rejects.toThrow(/^loadImage: a number isn't a picture$/);
+    await expect(decodeImage(null as never)).rejects.toThrow(/^loadImage: null isn't a picture$/);
     await expect(decodeImage(new URL("ftp://localhost/a.png"))).rejects.toThrow(/"ftp:" URLs/);
   });
 });

@@ -13,12 +13,23 @@ import {
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
-import { type Autoencoder, unscaleLatent } from "@dcae/core/internal";
+import { type Autoencoder, checkOptions, ENGINE_OPTIONS, type OptionNames, unscaleLatent } from "@dcae/core/internal";
 import { chooseForm, closeAll, dtypeOfForm, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
-import { bundledAutoencoder, type OpenDenoiserOptions, openDenoiser } from "./open-denoiser.node.js";
-import { type LoadedDenoiser, loadDenoiser, type SampleOptions, sampleLatents } from "./sample-latents.js";
+import {
+  bundledAutoencoder,
+  OPEN_DENOISER_OPTIONS,
+  type OpenDenoiserOptions,
+  openDenoiser,
+} from "./open-denoiser.node.js";
+import {
+  type LoadedDenoiser,
+  loadDenoiser,
+  SAMPLE_OPTIONS,
+  type SampleOptions,
+  sampleLatents,
+} from "./sample-latents.js";
 
 /** What the pipeline needs of an autoencoder. */
 export type Decoder = Pick<Autoencoder, "name" | "decode" | "dispose"> & {
@@ -37,10 +48,20 @@ export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
   readonly shiftFactor?: number | undefined;
 }
 
+const PIPELINE_OPTIONS: OptionNames<PipelineOptions> = {
+  ...OPEN_DENOISER_OPTIONS,
+  ...ENGINE_OPTIONS,
+  autoencoder: true,
+  scalingFactor: true,
+  shiftFactor: true,
+};
+
 export interface GenerateOptions extends SampleOptions {
   /** One class per picture: numbers, names where the model has them, or "null" for none. */
   readonly labels: readonly (number | string)[];
 }
+
+const GENERATE_OPTIONS: OptionNames<GenerateOptions> = { ...SAMPLE_OPTIONS, labels: true };
 
 export interface PipelineParts {
   /** For messages. */
@@ -77,6 +98,7 @@ export class ClassConditionalPipeline {
    * @throws ConfigError when no autoencoder is known, and what `openDenoiser` and `createEngine` throw
    */
   static async fromPretrained(idOrPath: string, options: PipelineOptions = {}): Promise<ClassConditionalPipeline> {
+    checkOptions("fromPretrained", options, PIPELINE_OPTIONS);
     const dtype = dtypeOfForm(chooseForm(options));
     const { description, weights, autoencoderWeights } = await openDenoiser(idOrPath, options);
     let engine: Engine | undefined;
@@ -110,6 +132,7 @@ export class ClassConditionalPipeline {
    * @returns float32 [N, C, S, S]
    */
   async sampleLatents(options: GenerateOptions): Promise<Tensor<"float32">> {
+    checkOptions("sampleLatents", options, GENERATE_OPTIONS);
     const labels = options.labels.map((label) => this.#labelNumber(label));
     return sampleLatents(this.#denoiser.forward, this.description, labels, options);
   }
@@ -176,12 +199,8 @@ async function loadDecoder(
 ): Promise<Decoder | null> {
   if (options.autoencoder === null) return null;
   // Revision and subfolder are those of the denoiser.
-  const load = (named: string) =>
-    loadAutoencoder(named, {
-      ...options,
-      revision: undefined,
-      subfolder: undefined,
-    });
+  const { autoencoder: _autoencoder, denoiser: _denoiser, ...rest } = options;
+  const load = (named: string) => loadAutoencoder(named, { ...rest, revision: undefined, subfolder: undefined });
   if (options.autoencoder !== undefined) return load(options.autoencoder);
   if (bundled !== undefined)
     return bundledAutoencoder(description, bundled, { ...placeOf(options), form: chooseForm(options) });

@@ -14,7 +14,7 @@ import {
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
-import { Autoencoder, didYouMean } from "@dcae/core/internal";
+import { Autoencoder, didYouMean, type OptionNames, RESOLVE_OPTIONS } from "@dcae/core/internal";
 import { describePreset, modelParameters } from "@dcae/core/models";
 import { failClosed } from "@dcae/core/runtime";
 import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
@@ -63,6 +63,12 @@ export interface OpenDenoiserOptions extends ResolveModelOptions {
   /** Gets what the user should know; default: a process warning. */
   readonly onNotice?: ((notice: string) => void) | undefined;
 }
+
+export const OPEN_DENOISER_OPTIONS: OptionNames<OpenDenoiserOptions> = {
+  ...RESOLVE_OPTIONS,
+  denoiser: true,
+  onNotice: true,
+};
 
 export interface OpenedDenoiser {
   readonly description: DenoiserDescription;

@@ -5,7 +5,7 @@
 import { ConfigError, ShapeError } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import { createRandom, sizeOf, Tensor } from "@dcae/core/graph";
-import { createLoadedCache } from "@dcae/core/internal";
+import { createLoadedCache, type OptionNames } from "@dcae/core/internal";
 import type { Engine, LoadedProgram } from "@dcae/core/runtime";
 import { buildDenoiseProgram } from "../denoisers/denoise.js";
 import { type DenoiserConfig, labelRows, nullLabel, type TrainScheduler } from "../denoisers/denoiser-config.js";
@@ -36,6 +36,19 @@ export interface SampleOptions {
   readonly onStep?: (step: SamplerStep, first: number) => void | Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const SAMPLE_OPTIONS: OptionNames<SampleOptions> = {
+  guidance: true,
+  guidanceChannels: true,
+  guidanceInterval: true,
+  sampler: true,
+  steps: true,
+  seed: true,
+  offset: true,
+  batchSize: true,
+  onStep: true,
+  signal: true,
+};
 
 /**
  * Samples latents in the scale of diffusion models, `(z - shiftFactor) * scalingFactor`. What `onStep` sees is what the denoiser

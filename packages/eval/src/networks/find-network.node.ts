@@ -18,6 +18,7 @@ import { METRICS, type Metric, type MetricNetwork } from "../protocols/metrics.j
 
 /** Thrown where a file isn't found, so that runners can leave its metrics out and say why. */
 export class MissingWeightsError extends ConfigError {
+  override readonly name: string = "MissingWeightsError";
   readonly network: MetricNetwork;
 
   constructor(network: MetricNetwork, message: string, options: DcaeErrorOptions) {

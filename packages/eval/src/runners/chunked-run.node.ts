@@ -233,7 +233,9 @@ export function checkAborted(signal: AbortSignal | undefined): void {
 // The folder in which a stopped run leaves its finished parts: a key that says what the run is, and a file per chunk.
 
 /** Thrown for the folder of another run, so that callers can offer to start anew. */
-export class WorkFolderError extends ConfigError {}
+export class WorkFolderError extends ConfigError {
+  override readonly name: string = "WorkFolderError";
+}
 
 /** What a pass found in some pictures: rows of each tensor belong to `names`, in order. */
 export interface Chunk {

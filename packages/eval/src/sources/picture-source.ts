@@ -116,7 +116,9 @@ export interface Unusable {
 }
 
 /** Thrown where no picture of a source can be used. */
-export class NoPicturesError extends DataError {}
+export class NoPicturesError extends DataError {
+  override readonly name: string = "NoPicturesError";
+}
 
 /** The error of a run in which no picture could be used. */
 export function nothingUsable(source: PictureSource, unusable: readonly Unusable[]): NoPicturesError {

@@ -31,6 +31,7 @@ export function writeTrainingFile(directory: string, config: object): Promise<vo
 
 /** Training diverged: a loss, a gradient or a weight is NaN or infinite. The last good checkpoint is left as it was. */
 export class TrainingError extends DcaeError {
+  override readonly name: string = "TrainingError";
   /** The update that failed, from 1. */
   readonly step: number;
 

@@ -7,7 +7,9 @@ const MAX_PROTOCOL = 5;
 const MAX_LINE = 1000;
 
 /** Thrown where the bytes end inside of a pickle; more bytes may help. */
-export class PickleEndError extends CheckpointError {}
+export class PickleEndError extends CheckpointError {
+  override readonly name: string = "PickleEndError";
+}
 
 export interface PickleReader {
   readonly position: number;
