@@ -76,7 +76,10 @@ describe("dcae diffusion train", () => {
     channels: {
       denoiser: {
         arch: "uvit",
-        model: { ...TINY_DIFFUSION.denoiser.model, train_scheduler: "SiTSampler", adaptive_channel: true },
+        model: {
+          ...TINY_DIFFUSION.denoiser.model,
+          ...{ train_scheduler: "SiTSampler", eval_scheduler: "ODE_heun2", adaptive_channel: true },
+        },
       },
       channels: { counts: [1, 2, 4], draw: 2, always: "none" },
     },
