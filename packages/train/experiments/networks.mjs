@@ -24,6 +24,16 @@ export function network(compression, shortcuts) {
   };
 }
 
+/** The network at f16 as DC-AE 1.5 is: any of the first of its 32 latent channels can be taken, and no shortcut goes around the latent. */
+export function adaptiveNetwork() {
+  const { latentChannels, encoder, decoder } = network(16, true);
+  return {
+    latentChannels,
+    encoder: { ...encoder, outBlockType: "AdaptiveOutputConvLayer", outShortcut: null },
+    decoder: { ...decoder, inBlockType: "AdaptiveInputConvLayer", inShortcut: null },
+  };
+}
+
 /** AdamW after a warm-up. */
 export function optimizer(lr, warmupSteps, weightDecay) {
   return { schedule: { kind: "constant-warmup", lr, warmupLr: lr / 10, warmupSteps }, weightDecay };

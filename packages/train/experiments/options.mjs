@@ -4,19 +4,20 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-export function parseOptions() {
+/** @param otherwise updates where none are given */
+export function parseOptions(otherwise = 400) {
   const { values } = parseArgs({
     options: { out: { type: "string" }, threads: { type: "string" }, steps: { type: "string" } },
   });
-  const count = (text, otherwise) => {
-    const value = text === undefined ? otherwise : Number(text);
+  const count = (text, none) => {
+    const value = text === undefined ? none : Number(text);
     if (Number.isInteger(value) && value >= 1) return value;
     throw new Error(`"${text}" isn't a positive integer`);
   };
   return {
     out: values.out ?? "runs/miniature",
     threads: count(values.threads, availableParallelism()),
-    steps: count(values.steps, 400),
+    steps: count(values.steps, otherwise),
   };
 }
 

@@ -28,8 +28,12 @@ export async function train(engine, directory, phase, settings) {
   return { model: join(run, "model"), losses: rows.filter(({ l1 }) => l1 !== undefined).map(({ l1 }) => l1) };
 }
 
-/** Mean L1 in the range [-1, 1], and mean PSNR of 8-bit pictures, at a size. */
-export async function evaluate(model, folder, size, threads) {
+/**
+ * Mean L1 in the range [-1, 1], and mean PSNR of 8-bit pictures, at a size.
+ *
+ * @param latentChannels adaptive models: only the first channels
+ */
+export async function evaluate(model, folder, size, threads, latentChannels) {
   const autoencoder = await loadAutoencoder(model, { device: "cpu", threads });
   try {
     const [errors, ratios] = [[], []];
@@ -38,7 +42,9 @@ export async function evaluate(model, folder, size, threads) {
       .sort()) {
       const picture = dmCrop(await decodeImage(join(folder, name)), size);
       const x = imageToTensor(picture);
-      const y = await autoencoder.decode(await autoencoder.encode(x));
+      const y = await autoencoder.decode(
+        await autoencoder.encode(x, latentChannels === undefined ? {} : { latentChannels }),
+      );
       const [a, b] = [x.toFloat32(), y.toFloat32()];
       errors.push(a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0) / a.length);
       ratios.push(psnr(picture, tensorToImage(y)));
