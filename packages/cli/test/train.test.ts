@@ -190,7 +190,7 @@ describe("a run", () => {
     expect(readdirSync(run).sort()).toEqual(["phase1", "phase2", "phase3", "training.json"]);
     expect(readdirSync(join(run, "phase1")).sort()).toEqual([
       ...["best", "best-ema", "checkpoints", "curves.png", "curves.svg", "events", "metrics.jsonl"],
-      ...["model", "model-ema", "samples"],
+      ...["model", "model-ema", "parameters.tsv", "samples"],
     ]);
   });
 
