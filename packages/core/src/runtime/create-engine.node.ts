@@ -20,7 +20,7 @@ import { createWorkerSessionHost } from "./worker-session-host.node.js";
 
 /** What to do where a device can't be used. */
 export const INSTALL_HINTS: Readonly<Record<Device, string>> = {
-  cpu: "Reinstall onnxruntime-node for this platform.",
+  cpu: "Reinstall onnxruntime-node for this platform: ONNXRUNTIME_NODE_INSTALL=skip npm install --force onnxruntime-node.",
   webgpu: "WebGPU needs a GPU with Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows) drivers.",
   cuda: "Install CUDA 12 and cuDNN 9, then run `npm rebuild onnxruntime-node` so that its CUDA library is fetched.",
   tensorrt: "Install TensorRT 10 beside CUDA 12, then run `npm rebuild onnxruntime-node`.",

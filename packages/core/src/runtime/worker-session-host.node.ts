@@ -11,6 +11,10 @@ import {
   type WireTensor,
 } from "./session-host.js";
 
+/** What to do where the native part of ONNX Runtime lacks or doesn't load. */
+const REINSTALL =
+  "Reinstall onnxruntime-node for this platform: ONNXRUNTIME_NODE_INSTALL=skip npm install --force onnxruntime-node; `dcae doctor` says what runs here.";
+
 interface Answer {
   readonly id: number;
   readonly result?: unknown;
@@ -80,7 +84,7 @@ function connect(script: URL): Connection {
   worker.on("error", (error) =>
     fail(
       new EngineError(`the ONNX Runtime worker failed: ${error.message}`, {
-        hint: "Run `dcae doctor` to see whether onnxruntime-node loads here.",
+        hint: REINSTALL,
         cause: error,
       }),
     ),
