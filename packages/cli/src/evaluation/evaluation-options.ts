@@ -7,7 +7,7 @@ import { UsageError } from "../errors.js";
 import { skipErrorsOption } from "../options/codec-options.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
 import type { HubFlags } from "../options/model-options.js";
-import { parseCount, parseNames, parseSize, parseWhole, type Size } from "../options/parse-values.js";
+import { parseCount, parseNames, parseNonNegative, parseSize, parseWhole, type Size } from "../options/parse-values.js";
 import {
   addDecoderOptions,
   addDenoiserFileOptions,
@@ -91,6 +91,17 @@ export interface GenerationFlags
   readonly count: number;
   readonly labels?: string[];
   readonly samplingBatch: number;
+  readonly searchCfg?: SearchedMetric;
+  readonly cfgGrid?: readonly number[];
+}
+
+/** What a guidance scale can be searched for: distances to a reference. */
+const SEARCHED_METRICS = ["fid", "sfid", "cmmd"] as const;
+type SearchedMetric = (typeof SEARCHED_METRICS)[number];
+
+/** @throws InvalidArgumentError, as all parsers of option values */
+function parseScales(text: string): number[] {
+  return text.split(",").map((part) => parseNonNegative(part.trim()));
 }
 
 /** As in the published evaluations. */
@@ -98,7 +109,19 @@ const PUBLISHED_COUNT = 50_000;
 
 /** Option values that only a model has use for. */
 const OF_MODELS = [
-  ...["count", "labels", "samplingBatch", "cfg", "guidanceInterval", "guidanceChannels", "sampler", "steps", "seed"],
+  ...[
+    "count",
+    "labels",
+    "samplingBatch",
+    "searchCfg",
+    "cfgGrid",
+    "cfg",
+    "guidanceInterval",
+    "guidanceChannels",
+    "sampler",
+    "steps",
+    "seed",
+  ],
   ...[
     "autoencoder",
     "scalingFactor",
@@ -123,7 +146,18 @@ export function addGenerationOptions(command: Command): void {
     .addOption(skipErrorsOption())
     .option("--count <n>", "with --model: how many pictures to sample", parseCount, PUBLISHED_COUNT)
     .option("--labels <list>", "with --model: classes to draw from (default: all)", parseNames)
-    .option("--sampling-batch <n>", "with --model: pictures that are sampled together", parseCount, 8);
+    .option("--sampling-batch <n>", "with --model: pictures that are sampled together", parseCount, 8)
+    .addOption(
+      new Option(
+        "--search-cfg <metric>",
+        "with --model: search the guidance scale of the smallest distance to the reference, and report that",
+      ).choices([...SEARCHED_METRICS]),
+    )
+    .option(
+      "--cfg-grid <list>",
+      "with --search-cfg: scales to search among, ascending (default: the published grid)",
+      parseScales,
+    );
   addDecoderOptions(addSamplingOptions(command));
   addEngineOptions(addNetworkOptions(addDenoiserFileOptions(command))).option("--json", "print the result as JSON");
 }
@@ -138,5 +172,18 @@ export function checkGenerationFlags(flags: GenerationFlags, command: Command): 
   const given = useless.find((name) => command.getOptionValueSource(name) === "cli");
   const option = command.options.find((candidate) => candidate.attributeName() === given);
   if (option !== undefined) throw new UsageError(`${option.long} has no effect without ${needed}`);
-  checkSamplingFlags(flags);
+  checkSearch(flags, command);
+  checkSamplingFlags(flags.searchCfg === undefined ? flags : { ...flags, cfg: 0 });
+}
+
+function checkSearch({ searchCfg, cfgGrid, reference, metrics }: GenerationFlags, command: Command): void {
+  if (searchCfg === undefined) {
+    if (cfgGrid !== undefined) throw new UsageError("--cfg-grid has no effect without --search-cfg");
+    return;
+  }
+  if (command.getOptionValueSource("cfg") === "cli") throw new UsageError("--cfg and --search-cfg exclude each other");
+  if (reference === undefined) throw new UsageError("--search-cfg needs --reference: what the distance is to");
+  if (metrics !== undefined && !metrics.includes(searchCfg)) {
+    throw new UsageError(`--search-cfg ${searchCfg}: isn't among --metrics`);
+  }
 }

@@ -126,6 +126,38 @@ describe("dcae eval generation", () => {
     expect(result.settings).toMatchObject({ guidance: 2, steps: 3, seed: "3", classes: "all" });
   });
 
+  test("the guidance scale of the smallest FID is searched, and reported as if it had been given", async () => {
+    const model = await makeDenoiser(folder, "searched", { autoencoder: "../autoencoder", noisy: true });
+    const argv = [
+      "-m",
+      model,
+      "--count",
+      "4",
+      "--steps",
+      "3",
+      "--reference",
+      at("samples"),
+      ...weights,
+      "--metrics",
+      "fid",
+    ];
+    const { status, stderr } = await cli([
+      ...["eval", "generation", ...argv, "--search-cfg", "fid", "--cfg-grid", "1,2,4", "-o", at("search")],
+    ]);
+    expect(status).toBe(0);
+    const { metric, best, tried } = JSON.parse(readFileSync(at("search", "search.json"), "utf8"));
+    expect([metric, tried.map(({ scale }: { readonly scale: number }) => scale)]).toEqual(["fid", [1, 2, 4]]);
+    for (const { scale } of tried) expect(stderr).toContain(`guidance ${scale}: FID `);
+    const distances = tried.map(({ distance }: { readonly distance: number }) => distance);
+    expect(best).toBe(tried[distances.indexOf(Math.min(...distances))].scale);
+    const reported = await readResult(at("search", "result.json"));
+    expect(reported.metrics.fid?.value).toBe(Math.min(...distances));
+    expect(reported.settings).toMatchObject({ guidance: best });
+    expect(existsSync(at("search", "parts"))).toBe(false);
+    await cli(["eval", "generation", ...argv, "--cfg", String(best), "-o", at("given")]);
+    expect((await readResult(at("given", "result.json"))).metrics.fid?.value).toBe(Math.min(...distances));
+  });
+
   test("a reference of other dimensions is refused before any work, as are files that are no reference", async () => {
     const eye = Float64Array.from({ length: 9 }, (_, i) => (i % 4 === 0 ? 1 : 0));
     const mu = new Tensor("float64", new Float64Array(3), [3]);

@@ -20,6 +20,12 @@ describe("dcae eval generation", () => {
     expect(await fail("-m", "b", "--dtype", "float16", "--optimize", "-o", join(folder, "out"))).toContain(
       "--optimize: it has no effect with dtype float16",
     );
+    expect(await fail("--images", "a", "--search-cfg", "fid")).toContain("--search-cfg has no effect without --model");
+    expect(await fail("-m", "b", "--cfg-grid", "1,2")).toContain("--cfg-grid has no effect without --search-cfg");
+    expect(await fail("-m", "b", "--search-cfg", "fid")).toContain("--search-cfg needs --reference");
+    const search = ["-m", "b", "--search-cfg", "fid", "--reference", "r.npz"];
+    expect(await fail(...search, "--cfg", "2")).toContain("--cfg and --search-cfg exclude each other");
+    expect(await fail(...search, "--metrics", "sfid,is")).toContain("--search-cfg fid: isn't among --metrics");
     expect(await fail("-m", "b", "--limit", "3")).toContain("--limit has no effect without --images");
     expect(await fail("-m", "b", "--guidance-channels", "3")).toContain("no effect without guidance");
   });

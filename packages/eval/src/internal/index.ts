@@ -14,6 +14,7 @@ export {
   type ReconstructionMetric,
 } from "../protocols/metrics.js";
 export type { ProtocolName } from "../protocols/protocol.js";
+export { GUIDANCE_GRID, type GuidanceSearch, searchGuidance } from "../protocols/search-guidance.js";
 export { formatSeconds } from "../report/format-result.js";
 export type { ReportPictures } from "../report/render-report.js";
 export { type Machine, stringifyResult, thisMachine } from "../results/evaluation-result.node.js";

@@ -1,13 +1,17 @@
 /** `dcae eval generation`: how close samples come to a reference. */
+import { join } from "node:path";
+import { DataError } from "@dcae/core";
+import { writeFileAtomic } from "@dcae/core/checkpoint";
 import type { Form } from "@dcae/core/runtime";
 import {
   type EvaluationResult,
   evaluateGeneration,
   type GenerationOptions,
+  METRICS,
   type PictureSource,
   type Protocol,
 } from "@dcae/eval";
-import { GENERATION_METRICS } from "@dcae/eval/internal";
+import { GENERATION_METRICS, searchGuidance } from "@dcae/eval/internal";
 import { Command } from "commander";
 import type { CliIo } from "../../cli-io.js";
 import {
@@ -68,6 +72,10 @@ export function evalGenerationCommand(io: CliIo): Command {
       command: "dcae eval generation -m dc-ae-f64c128-in-1.0-uvit-h-in-512px --cfg 1.5 --reference imagenet-512.npz",
     },
     {
+      does: "which guidance scale is the best, among the published grid",
+      command: "dcae eval generation -m runs/uvit-h/model --search-cfg fid --reference imagenet-512.npz --count 5000",
+    },
+    {
       does: "everything, against pictures, as ADM's evaluator does it",
       command: "dcae eval generation --images samples.npz --reference VIRTUAL_imagenet512.npz --protocol adm",
     },
@@ -87,13 +95,53 @@ async function evaluate(flags: GenerationFlags, io: CliIo): Promise<void> {
   const result = await withResultFolder(flags, name, io, async (folder) => {
     if (images !== undefined) {
       const source = await openPictures(images, protocol, { option: "--images", limit }, io);
-      return measure(source, { reference, protocol, subject }, folder, flags, io);
+      return (await compute(source, { reference, protocol, subject }, folder.parts, flags, io)).finish(
+        folder,
+        flags,
+        io,
+      );
     }
-    return withSamples(subject, protocol, flags, io, (source, form) =>
-      measure(source, { reference, protocol, subject, settings: describeSampling(flags, form) }, folder, flags, io),
-    );
+    return withSamples(subject, protocol, flags, io, async (sourceOf, form) => {
+      const at = async (chosen: GenerationFlags, parts: string) => {
+        const settings = describeSampling(chosen, form);
+        return compute(await sourceOf(chosen), { reference, protocol, subject, settings }, parts, chosen, io);
+      };
+      if (flags.searchCfg === undefined) return (await at(flags, folder.parts)).finish(folder, flags, io);
+      return searchScale(flags, flags.searchCfg, at, folder, io);
+    });
   });
   checkComplete(result, flags);
+}
+
+/**
+ * Measures one guidance scale after the other, each in parts of its own, so that a search that was stopped goes on; what is reported is
+ * the best one, with all that were tried in search.json.
+ */
+async function searchScale(
+  flags: GenerationFlags,
+  metric: NonNullable<GenerationFlags["searchCfg"]>,
+  at: (chosen: GenerationFlags, parts: string) => Promise<Computed>,
+  folder: ResultFolder,
+  io: CliIo,
+): Promise<EvaluationResult> {
+  const computed = new Map<number, Computed>();
+  const { best, tried } = await searchGuidance(async (cfg) => {
+    const one = await at({ ...flags, cfg }, join(folder.parts, `cfg-${cfg}`));
+    const value = one.result.metrics[metric]?.value;
+    if (value === undefined) {
+      const missing = one.result.missing.find(({ metric: name }) => name === metric);
+      throw new DataError(`--search-cfg ${metric}: ${missing?.reason ?? "it couldn't be computed"}`, {
+        ...(missing?.hint === undefined ? {} : { hint: missing.hint }),
+      });
+    }
+    computed.set(cfg, one);
+    io.progress.clear();
+    io.note(`dcae: guidance ${cfg}: ${METRICS[metric].label} ${value.toFixed(METRICS[metric].digits)}`);
+    return value;
+  }, flags.cfgGrid);
+  const text = `${JSON.stringify({ metric, best, tried }, undefined, 2)}\n`;
+  await writeFileAtomic(join(folder.path, "search.json"), (file) => file.write(new TextEncoder().encode(text)));
+  return (computed.get(best) as Computed).finish(folder, flags, io);
 }
 
 /** What a reader must know to make the samples again. */
@@ -129,55 +177,69 @@ export function decodingSettings(
   ];
 }
 
-/** Loads the diffusion model and gives its samples to `work`. */
+/** Loads the diffusion model and gives `work` its samples, by how they are to be sampled. */
 function withSamples<T>(
   model: string,
   protocol: Protocol,
   flags: GenerationFlags,
   io: CliIo,
-  work: (source: PictureSource, form: Form) => Promise<T>,
+  work: (sourceOf: (chosen: GenerationFlags) => Promise<PictureSource>, form: Form) => Promise<T>,
 ): Promise<T> {
   return withPipeline({ ...flags, model }, false, io, async (pipeline, form) => {
     const { count, labels, samplingBatch } = flags;
     const { numClasses } = pipeline.description.config;
     const all = numClasses === 0 ? null : Array.from({ length: numClasses }, (_, label) => label);
-    const source = await sampledSource(pipeline, {
-      count,
-      classes: labels === undefined ? all : labelsOf(pipeline.description, labels).map(({ label }) => label),
-      sampling: samplingOptions(flags),
-      batchSize: samplingBatch,
-      protocol,
-      settings: decodingSettings(flags, form),
-      signal: io.signal,
-    });
-    return work(source, form);
+    const classes = labels === undefined ? all : labelsOf(pipeline.description, labels).map(({ label }) => label);
+    const sourceOf = (chosen: GenerationFlags) =>
+      sampledSource(pipeline, {
+        count,
+        classes,
+        sampling: samplingOptions(chosen),
+        batchSize: samplingBatch,
+        protocol,
+        settings: decodingSettings(flags, form),
+        signal: io.signal,
+      });
+    return work(sourceOf, form);
   });
 }
 
-function measure(
+/** A result that isn't written yet. */
+interface Computed {
+  readonly result: EvaluationResult;
+  /** Writes result and report. */
+  finish(folder: ResultFolder, flags: GenerationFlags, io: CliIo): Promise<EvaluationResult>;
+}
+
+async function compute(
   source: PictureSource,
   about: Pick<GenerationOptions, "reference" | "protocol" | "subject" | "settings">,
-  folder: ResultFolder,
+  parts: string,
   flags: GenerationFlags,
   io: CliIo,
-): Promise<EvaluationResult> {
+): Promise<Computed> {
   // Samples of a model have random classes, and the first ones are the cheapest to make again.
   const among = flags.images === undefined ? Math.min(flags.samples, source.count) : source.count;
   const samples = keepPictures(source, spreadPositions(among, flags.samples));
-  return withEngine(flags, io, async (engine) => {
-    const result = await evaluateGeneration({
+  const result = await withEngine(flags, io, (engine) =>
+    evaluateGeneration({
       ...about,
       samples: samples.source,
       metrics: flags.metrics,
       engine,
       weights: networkOptions(flags),
       batchSize: flags.batchSize,
-      workFolder: folder.parts,
+      workFolder: parts,
       signal: io.signal,
       onProgress: showProgress(io),
-    });
-    io.progress.show({ label: "report", done: 0, total: 1 });
-    await finishEvaluation(result, { samples: await samples.pictures() }, folder, flags, io);
-    return result;
-  });
+    }),
+  );
+  return {
+    result,
+    async finish(folder, chosen, to) {
+      to.progress.show({ label: "report", done: 0, total: 1 });
+      await finishEvaluation(result, { samples: await samples.pictures() }, folder, chosen, to);
+      return result;
+    },
+  };
 }
