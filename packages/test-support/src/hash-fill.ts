@@ -14,7 +14,7 @@ export interface ManifestEntry {
 }
 
 /** The finalizer of murmur3: 32 bits to 32 bits. */
-export function mixBits(bits: number): number {
+function mixBits(bits: number): number {
   let h = bits >>> 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

@@ -2,12 +2,19 @@
 import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
 import { type ParameterSpec, sizeOf, Tensor } from "@dcae/core/graph";
 import { initializeParameter } from "@dcae/core/models";
-import { mixBits } from "@dcae/test-support/hash-fill";
 
 function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
+}
+
+/** 32 bits to 32 bits. The multipliers are those of the cases (xxHash's), not the ones of the other golden data (murmur3's). */
+function mixBits(bits: number): number {
+  let x = bits >>> 0;
+  x = Math.imul(x ^ (x >>> 16), 2246822519 | 0);
+  x = Math.imul(x ^ (x >>> 13), 3266489917 | 0);
+  return (x ^ (x >>> 16)) >>> 0;
 }
 
 /** Scale and offset of u in [-1, 1) for a parameter. */
