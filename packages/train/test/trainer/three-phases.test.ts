@@ -81,6 +81,7 @@ test("metrics, curves, event files, sheets and the newest checkpoints are there"
     "metrics.jsonl",
     "model",
     "model-ema",
+    "parameters.tsv",
     "samples",
   ]);
   const gan = await readMetrics(join(run.directory, "phase3", "metrics.jsonl"));
