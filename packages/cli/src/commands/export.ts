@@ -1,6 +1,7 @@
 /** `dcae export`: encoder and decoder as ONNX files that other programs run. */
 import { join } from "node:path";
 import type { ExportProgress } from "@dcae/core/internal";
+import { MODEL_PARTS, type ModelPartName } from "@dcae/core/models";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { type EngineFlags, withModel } from "../options/engine-options.js";
@@ -8,12 +9,10 @@ import { addHubOptions, type ModelFlags, modelOption } from "../options/model-op
 import { parseCount, parseListOf } from "../options/parse-values.js";
 import { addExamples } from "./command-group.js";
 
-const PARTS = ["encoder", "decoder"] as const;
-
 interface ExportFlags extends ModelFlags, Pick<EngineFlags, "threads"> {
   readonly dtype: "float32" | "float16";
   readonly out: string;
-  readonly parts?: readonly (typeof PARTS)[number][];
+  readonly parts?: readonly ModelPartName[];
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
@@ -28,7 +27,7 @@ export function exportCommand(io: CliIo): Command {
     )
     .addOption(modelOption())
     .requiredOption("-o, --out <dir>", "folder for the files")
-    .option("--parts <list>", "encoder, decoder or both (default: encoder,decoder)", parseListOf(PARTS))
+    .option("--parts <list>", "encoder, decoder or both (default: encoder,decoder)", parseListOf(MODEL_PARTS))
     .addOption(
       new Option("--dtype <type>", "type of weights and computation; inputs and outputs stay float32")
         .choices(["float32", "float16"])

@@ -18,6 +18,7 @@ import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
 import type { ParameterSpec } from "../graph/value.js";
 import { hasPart } from "../models/families.js";
+import { MODEL_PARTS, type ModelPartName } from "../models/family.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
 import { lowerProgram, type ParameterBinding } from "../onnx/lower-program.js";
 import { type ExternalData, encodeModel, ONNX_OPSET } from "../onnx/model-proto.js";
@@ -29,7 +30,7 @@ type ExportDType = Exclude<ComputeDType, "int8">;
 
 export interface ExportOptions {
   /** Default both. */
-  readonly parts?: readonly ("encoder" | "decoder")[] | undefined;
+  readonly parts?: readonly ModelPartName[] | undefined;
   /** Type of weights and computation; inputs and outputs stay float32. Default "float32". */
   readonly dtype?: ExportDType | undefined;
   /** Weights of more bytes than this go to a file of external data beside the model (default 256 MiB). */
@@ -48,14 +49,14 @@ const EXPORT_OPTIONS: OptionNames<ExportOptions> = {
 };
 
 export interface ExportProgress {
-  readonly part: "encoder" | "decoder";
+  readonly part: ModelPartName;
   readonly stage: "write" | "verify";
   /** 0 to 1. */
   readonly fraction: number;
 }
 
 export interface ExportedPart {
-  readonly part: "encoder" | "decoder";
+  readonly part: ModelPartName;
   /** Names relative to the folder, the model last. */
   readonly files: readonly string[];
   /** Largest difference from the model itself, relative to the largest value, over the sizes that were tried. */
@@ -72,10 +73,8 @@ const VERIFIED_SIZES = [
 
 type Model = Autoencoder;
 
-const PARTS = ["encoder", "decoder"] as const;
-
 /** Encoder or decoder with symbolic batch, height and width. */
-function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
+function dynamicProgram(model: Model, part: ModelPartName): Program {
   const picture = [
     symbol("batch"),
     model.config.inChannels,
@@ -87,11 +86,7 @@ function dynamicProgram(model: Model, part: "encoder" | "decoder"): Program {
   return part === "encoder" ? buildEncodeProgram(description, picture) : buildDecodeProgram(description, latent);
 }
 
-function testInput(
-  model: Model,
-  part: "encoder" | "decoder",
-  [batch, h, w]: readonly [number, number, number],
-): Tensor {
+function testInput(model: Model, part: ModelPartName, [batch, h, w]: readonly [number, number, number]): Tensor {
   const f = model.compression;
   const shape =
     part === "encoder" ? [batch, model.config.inChannels, h * f, w * f] : [batch, model.latentChannels, h, w];
@@ -104,7 +99,7 @@ function testInput(
 }
 
 /** What the model itself gives, in the form of the exported part's output. */
-async function expectedOutput(model: Model, part: "encoder" | "decoder", x: Tensor): Promise<Tensor> {
+async function expectedOutput(model: Model, part: ModelPartName, x: Tensor): Promise<Tensor> {
   return part === "decoder" ? model.decode(x) : model.encodeLatent(x);
 }
 
@@ -202,7 +197,7 @@ export async function writeExportSummary(folder: string, summary: Readonly<Recor
 /** Files of an export, which `overwrite` removes. */
 export const isExportFile = (name: string): boolean => /\.onnx(_data)?$|^export\.json$/.test(name);
 
-function casesOf(model: Model, part: "encoder" | "decoder"): VerifiedPart["cases"] {
+function casesOf(model: Model, part: ModelPartName): VerifiedPart["cases"] {
   return VERIFIED_SIZES.map((size) => async () => {
     const x = testInput(model, part, size);
     const inputs = new Map([[part === "encoder" ? "x" : "latent", x]]);
@@ -222,7 +217,11 @@ export async function exportOnnx(
   options: ExportOptions = {},
 ): Promise<ExportedPart[]> {
   checkOptions("export", options, EXPORT_OPTIONS);
-  const { parts = PARTS.filter((part) => hasPart(model.description, part)), dtype = "float32", onProgress } = options;
+  const {
+    parts = MODEL_PARTS.filter((part) => hasPart(model.description, part)),
+    dtype = "float32",
+    onProgress,
+  } = options;
   return writeDirectoryAtomic(
     directory,
     async (folder) => {
@@ -253,7 +252,7 @@ export async function exportOnnx(
   );
 }
 
-function metadataOf(model: Model, part?: "encoder" | "decoder"): Record<string, string> {
+function metadataOf(model: Model, part?: ModelPartName): Record<string, string> {
   return {
     model: model.name,
     kind: model.kind,

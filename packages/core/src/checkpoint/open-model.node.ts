@@ -9,6 +9,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { OptionNames } from "../check-options.js";
 import { CheckpointError, ConfigError, errorMessage, rethrowAs } from "../errors.js";
+import { MODEL_PARTS } from "../models/family.js";
 import { closeAll, failClosed } from "../runtime/close-all.js";
 import { errorCode, fileError, openFileSource, readSmallFile } from "./file-source.node.js";
 import { cachedCommit, modelCacheFolder, presentFiles, snapshotFolder } from "./hub/cache.node.js";
@@ -324,8 +325,6 @@ function isTrue(text: string | undefined): boolean {
   return /^(1|true|yes|on)$/i.test(text ?? "");
 }
 
-const PARTS = ["encoder", "decoder"] as const;
-
 /** The files of a model's halves; one may lack. */
 interface Halves {
   /** What stands before `_encoder` and `_decoder`. */
@@ -363,7 +362,7 @@ async function openHalves(
     return failClosed(error, [() => encoder.close()]);
   }
   const halves = { encoder, decoder };
-  const entries = PARTS.flatMap((part) =>
+  const entries = MODEL_PARTS.flatMap((part) =>
     [...halves[part].entries].map(([name, entry]) => {
       const prefixed = `${part}.${name}`;
       return [prefixed, { ...entry, name: prefixed }] as const;

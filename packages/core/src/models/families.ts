@@ -2,7 +2,7 @@
  * The families of autoencoders: one row each. A new one is a folder beside these with its row, and a line here.
  */
 import { DC_AE } from "./dc-ae/dc-ae-family.js";
-import type { AutoencoderConfig, AutoencoderFamily } from "./family.js";
+import type { AutoencoderConfig, AutoencoderFamily, ModelPartName } from "./family.js";
 import type { LatentForm } from "./latent.js";
 import { SD_VAE } from "./sd-vae/sd-vae-family.js";
 import { TINY } from "./tiny/tiny-family.js";
@@ -41,7 +41,7 @@ export function compressionOf(model: ModelConfig): number {
 }
 
 /** Whether a model has that half: some checkpoints hold an encoder or a decoder alone. */
-export function hasPart(model: ModelConfig, part: "encoder" | "decoder"): boolean {
+export function hasPart(model: ModelConfig, part: ModelPartName): boolean {
   return familyOf(model).hasPart?.(model.config, part) ?? true;
 }
 

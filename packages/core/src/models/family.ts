@@ -6,6 +6,10 @@ import type { Scope } from "../graph/scope.js";
 import type { ParameterSpec, Value } from "../graph/value.js";
 import type { LatentForm } from "./latent.js";
 
+/** The halves of an autoencoder, as the names of their parameters begin. */
+export const MODEL_PARTS = ["encoder", "decoder"] as const;
+export type ModelPartName = (typeof MODEL_PARTS)[number];
+
 /** Multiply-accumulate operations per picture, in units of 10^9: convolutions and attention products only. */
 export interface Gmacs {
   readonly encode: number;
@@ -107,7 +111,7 @@ export interface AutoencoderFamily<Config extends AutoencoderConfig = Autoencode
   /** Latents [N, L, h, w] to pictures [N, C, h*f, w*f]. */
   decode(scope: Scope, latent: Value, config: Config): Value;
   /** Whether a model has that half; absent where it always has both. */
-  hasPart?(config: Config, part: "encoder" | "decoder"): boolean;
+  hasPart?(config: Config, part: ModelPartName): boolean;
   /** The configuration without the half of which a file in the format has nothing; absent where both halves are always there. */
   withoutMissingPart?(config: Config, names: readonly string[], format: string): Config;
   /**

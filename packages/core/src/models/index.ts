@@ -43,6 +43,8 @@ export {
   type EncodeOptions,
   type Gmacs,
   type LatentScaling,
+  MODEL_PARTS,
+  type ModelPartName,
   type NameRule,
   type PresetBase,
   type PublishedEvaluation,

@@ -8,6 +8,7 @@
  */
 import { type ActName, type BlockSpec, type NormName, usesAttention } from "../../blocks/block-spec.js";
 import { type ConfigIssue, type FieldNamer, throwConfigIssues } from "../config-issues.js";
+import type { ModelPartName } from "../family.js";
 import { readConfigInput } from "./dc-ae-config-schema.js";
 
 export interface DcAeEncoderConfig {
@@ -129,11 +130,7 @@ function findConfigIssues(config: DcAeConfig): ConfigIssue[] {
   return issues;
 }
 
-function checkLists(
-  part: "encoder" | "decoder",
-  config: DcAeEncoderConfig | DcAeDecoderConfig,
-  report: Report,
-): boolean {
+function checkLists(part: ModelPartName, config: DcAeEncoderConfig | DcAeDecoderConfig, report: Report): boolean {
   const count = config.widthList.length;
   let fit = true;
   for (const key of ["depthList", "blockType", "norm", "act"] as const) {
@@ -151,7 +148,7 @@ function checkLists(
 }
 
 function checkBlocks(
-  part: "encoder" | "decoder",
+  part: ModelPartName,
   config: DcAeEncoderConfig | DcAeDecoderConfig,
   headDim: number,
   report: Report,
@@ -179,7 +176,7 @@ function blockProblem(block: BlockSpec, width: number, headDim: number): string 
 
 /** Both shortcuts need 4 * width[s] channels to fall into groups of equal size (1.2), wherever a resampling block lies. */
 function checkResampling(
-  part: "encoder" | "decoder",
+  part: ModelPartName,
   config: DcAeEncoderConfig | DcAeDecoderConfig,
   shortcut: "averaging" | "duplicating" | null,
   report: Report,

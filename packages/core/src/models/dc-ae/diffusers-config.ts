@@ -18,6 +18,7 @@ import {
   throwConfigIssues,
   zodIssues,
 } from "../config-issues.js";
+import type { ModelPartName } from "../family.js";
 import { buildDcAeConfig, type DcAeConfig, type DcAeDecoderConfig, type DcAeEncoderConfig } from "./dc-ae-config.js";
 
 /** Fields under their names in the file; entries keep their index. */
@@ -155,7 +156,7 @@ function spread<Item>(value: Item | Item[], count: number): Item[] {
 }
 
 /** An EfficientViTBlock has one attention scale per kernel size in `qkv_multiscales`, which a ResBlock ignores. */
-function readBlocks(part: "encoder" | "decoder", file: z.infer<typeof schema>, source: string): BlockSpec[] {
+function readBlocks(part: ModelPartName, file: z.infer<typeof schema>, source: string): BlockSpec[] {
   const count = countOf(file[`${part}_block_out_channels`]);
   const scales = file[`${part}_qkv_multiscales`];
   const types = spread(file[`${part}_block_types`], count);
@@ -291,7 +292,7 @@ function isRms(norm: NormName | null): boolean {
 }
 
 function forUsedStages(
-  part: "encoder" | "decoder",
+  part: ModelPartName,
   config: DcAeEncoderConfig | DcAeDecoderConfig,
   visit: (path: (key: string) => string, stage: number) => void,
 ): void {

@@ -16,7 +16,7 @@ import {
   throwConfigIssues,
   zodIssues,
 } from "../config-issues.js";
-import type { LatentScaling } from "../family.js";
+import type { LatentScaling, ModelPartName } from "../family.js";
 
 /** Blocks that follow each other at one resolution. */
 export interface TinyLevel {
@@ -165,7 +165,7 @@ export function parseTinyConfig(
   const result = schema.safeParse(keys);
   if (!result.success) throwConfigIssues(source, zodIssues(result.error, keys), (path) => path);
   const file = result.data;
-  const levelsOf = (part: "encoder" | "decoder"): TinyLevel[] => {
+  const levelsOf = (part: ModelPartName): TinyLevel[] => {
     const [channels, blocks] = [file[`${part}_block_out_channels`], file[`num_${part}_blocks`]];
     if (channels.length !== blocks.length) {
       throw new ConfigError(

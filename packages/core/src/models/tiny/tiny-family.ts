@@ -11,6 +11,7 @@ import {
   type AutoencoderFamily,
   blendedTiles,
   type LatentScaling,
+  type ModelPartName,
   type NameRule,
   type PresetBase,
   type WeightNames,
@@ -28,19 +29,17 @@ import {
   toTinyConfig,
 } from "./tiny-config.js";
 
-type Part = "encoder" | "decoder";
-
 /** Position of a part's first layer in the original sequence. */
-const FIRST: Readonly<Record<Part, number>> = { encoder: 0, decoder: 1 };
+const FIRST: Readonly<Record<ModelPartName, number>> = { encoder: 0, decoder: 1 };
 
 /** Names as in the original sequences, with what stands before the number in each part (null: no place for that part). */
 const original =
-  (prefixes: Readonly<Record<Part, string | null>>): NameRule =>
+  (prefixes: Readonly<Record<ModelPartName, string | null>>): NameRule =>
   ({ name, shape }) => {
     const [, part, layer, rest] = /^(encoder|decoder)\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
-    const prefix = prefixes[part as Part];
+    const prefix = prefixes[part as ModelPartName];
     if (prefix === undefined || prefix === null) return undefined;
-    return [{ name: `${prefix}${Number(layer) + FIRST[part as Part]}.${rest}`, shape }];
+    return [{ name: `${prefix}${Number(layer) + FIRST[part as ModelPartName]}.${rest}`, shape }];
   };
 
 const all = (names: readonly string[], pattern: RegExp) =>
@@ -70,7 +69,7 @@ const TINY_WEIGHT_NAMES = {
 
 /** The half that a file has nothing of is left out of the configuration. */
 function tinyWithoutMissing(config: TinyConfig, names: readonly string[], format: string): TinyConfig {
-  const has = (part: Part) =>
+  const has = (part: ModelPartName) =>
     format.startsWith("taesd-") ? format === `taesd-${part}` : names.some((name) => name.startsWith(`${part}.`));
   return {
     ...config,
@@ -132,7 +131,7 @@ function inferTinyConfig(
   // Activations are part of diffusers' configuration, and can't be seen in its files.
   if (format === "tiny-diffusers") return undefined;
   const arrays = [...entries];
-  const partOf = (part: Part): Layer[] | null => {
+  const partOf = (part: ModelPartName): Layer[] | null => {
     if (format !== "taesd" && format !== `taesd-${part}`) return null;
     const prefix = format === "taesd" ? `${part}.` : "";
     const pieces = arrays.filter(({ name }) => name.startsWith(prefix));
@@ -272,7 +271,7 @@ const preset = (name: string, config: TinyConfig, hubId: string | null, figures:
   ...figures,
 });
 
-/** The published models, each in the latent space of the autoencoder named behind it. */
+/** The published models: of SD, SDXL, SD3, FLUX.1, FLUX.2, and SANA (DC-AE f32c32). */
 const PRESETS: readonly TinyPreset[] = [
   preset("taesd", FOUR_CHANNELS, "madebyollin/taesd", FOUR),
   preset("taesdxl", FOUR_CHANNELS, "madebyollin/taesdxl", FOUR),
@@ -289,7 +288,7 @@ export const TINY = {
   compression: tinyCompression,
   encode: tinyEncode,
   decode: tinyDecode,
-  hasPart: (config: TinyConfig, part: "encoder" | "decoder") => config[part] !== null,
+  hasPart: (config: TinyConfig, part: ModelPartName) => config[part] !== null,
   withoutMissingPart: tinyWithoutMissing,
   isAdaptive: () => ({ encoder: false, decoder: false }),
   blendedTiles: (config) => blendedTiles({ tile: [512, 512], stride: [448, 448] }, tinyCompression(config)),
