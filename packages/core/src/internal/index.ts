@@ -37,6 +37,14 @@ export {
 export { checkOptions, type OptionNames } from "../check-options.js";
 export { RESOLVE_OPTIONS } from "../checkpoint/open-model.node.js";
 export { closestName, didYouMean } from "../closest-name.js";
+export {
+  type ClusterPlace,
+  clusterPlaces,
+  clusterRank,
+  clusterShard,
+  type Environment,
+  PLACE_VARIABLES,
+} from "../cluster/cluster-place.js";
 export * from "../errors.js";
 export { BUNDLED_MODEL } from "../models/model-description.js";
 export { formatTable, printable, printableLine } from "../printable.js";
