@@ -41,6 +41,12 @@ try {
       if (!pattern.test(refused[i])) fail(`expected ${pattern}, the page says ${refused[i]}`);
     });
     console.log(`${forms} forms of a picture in a page: the same pixels`);
+    const free = await page.evaluate(() => globalThis.runFree());
+    if (!(free.ticks >= 5)) fail(`the page stood still while it encoded: its timer went off ${free.ticks} times`);
+    if (!free.aborted) fail("an aborted signal doesn't end encode with its reason");
+    if (free.shape !== "1x32x2x2") fail(`after an aborted call, encode gives ${free.shape}`);
+    if (free.workers !== 1 || !free.ended) fail(`dispose leaves workers: ${JSON.stringify(free)}`);
+    console.log("the page goes on while it encodes, in a worker that ends with the model");
     await import(join(core, "test", "browser", "small-model-page.mjs"));
     const here = await globalThis.runSmallModel();
     let largest = 0;

@@ -11,8 +11,9 @@ const entries = ["", ...areas.map((area) => `${area}/`)].flatMap((folder) => [
 export default library({
   entry: entries.filter((entry) => existsSync(entry)),
   async onSuccess() {
-    // Worker and child process are plain JavaScript, started by URL: they stand beside the chunks that name them, under the same name.
-    await copyFile("src/runtime/onnx-worker.mjs", "dist/onnx-worker.mjs");
+    // Workers and a child process are plain JavaScript, started by URL: they stand beside the chunks that name them, under the same name.
+    const workers = ["onnx-requests", "onnx-worker", "onnx-worker-wasm", "onnx-worker-webgpu"];
+    for (const name of workers) await copyFile(`src/runtime/${name}.mjs`, `dist/${name}.mjs`);
     await copyFile("src/image/decode-svg-child.mjs", "dist/decode-svg-child.mjs");
   },
 });

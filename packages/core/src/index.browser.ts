@@ -10,6 +10,7 @@ export type {
   EncodePictureOptions,
   ReconstructOptions,
   TilingOptions,
+  WarmUpOptions,
 } from "./autoencoders/index.browser.js";
 export {
   AutoencoderDC,

@@ -45,6 +45,7 @@ export {
   type ReconstructOptions,
   type SaveOptions,
   type TilingOptions,
+  type WarmUpOptions,
 } from "./internal/index.js";
 export { getPreset, PRESETS, type Preset } from "./models/index.js";
 export { createEngine, type Device, type Engine, type EngineOptions } from "./runtime/index.js";

@@ -80,6 +80,13 @@ export interface ReconstructOptions extends CodecOptions {
   readonly sizePolicy?: SizePolicy;
 }
 
+export interface WarmUpOptions extends Pick<CodecOptions, "signal"> {
+  /** Of the pictures to come, in pixels: the side of a square, or [height, width]. Multiples of `compression`. */
+  readonly size: number | readonly [height: number, width: number];
+  /** Default: both. */
+  readonly parts?: readonly ("encode" | "decode")[];
+}
+
 export interface MemoryPlanOptions extends MemoryLimit, EncodeOptions {}
 
 export interface MemoryPlan {
@@ -101,6 +108,7 @@ const CODEC_OPTIONS: OptionNames<CodecOptions> = {
 const ENCODE_OPTIONS: OptionNames<EncodePictureOptions> = { ...CODEC_OPTIONS, latentChannels: true };
 const ENCODE_LATENT_OPTIONS: OptionNames<EncodeLatentOptions> = { ...ENCODE_OPTIONS, noise: true };
 const RECONSTRUCT_OPTIONS: OptionNames<ReconstructOptions> = { ...CODEC_OPTIONS, sizePolicy: true };
+const WARM_UP_OPTIONS: OptionNames<WarmUpOptions> = { size: true, parts: true, signal: true };
 const PLAN_OPTIONS: OptionNames<MemoryPlanOptions> = { maxMemory: true, reserved: true, latentChannels: true };
 
 export class Autoencoder<K extends Kind = Kind> {
@@ -263,6 +271,27 @@ export class Autoencoder<K extends Kind = Kind> {
     // Refused before the encoder has worked, not after.
     if (limit !== undefined) this.planMemory("decode", this.latentShape(shape4(fitted.tensor)), limit);
     return fitted.restore(await this.decode(await this.encodeLatent(fitted.tensor, codec), codec)).cast("float32");
+  }
+
+  /**
+   * Makes the programs for one picture of a size ready and runs each once, on gray, so that the first picture doesn't wait for it:
+   * while somebody still chooses one, in a browser. Another size needs programs of its own.
+   *
+   * @throws ShapeError for sizes that aren't multiples of `compression`, ConfigError for unknown parts
+   */
+  async warmUp(options: WarmUpOptions): Promise<void> {
+    checkOptions("warmUp", options, WARM_UP_OPTIONS);
+    const { size, parts = ["encode", "decode"], signal } = options;
+    const [height, width] = typeof size === "number" ? [size, size] : size;
+    const latent = this.latentShape([1, this.config.inChannels, height, width]);
+    for (const part of parts) {
+      if (part !== "encode" && part !== "decode") {
+        throw new ConfigError(`warmUp: there is no part "${String(part)}"`, { hint: "Use encode, decode or both." });
+      }
+    }
+    const picture = [1, this.config.inChannels, height, width];
+    if (parts.includes("encode")) await this.encodeLatent(Tensor.zeros(picture), { signal });
+    if (parts.includes("decode")) await this.decode(Tensor.zeros(latent), { signal });
   }
 
   /** Frees the programs, the engine and the weights' file handles. */

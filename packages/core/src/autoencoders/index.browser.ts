@@ -11,6 +11,7 @@ export {
   type MemoryPlan,
   type ModelParts,
   type ReconstructOptions,
+  type WarmUpOptions,
 } from "./autoencoder.js";
 export { checkPictures } from "./check-tensors.js";
 export {

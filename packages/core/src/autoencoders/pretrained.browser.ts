@@ -19,6 +19,7 @@ import {
   NOT_IN_BROWSERS,
   WEB_ENGINE_OPTIONS,
   type WebEngineOptions,
+  webEngineOptions,
 } from "../runtime/create-engine.browser.js";
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
 import { loadParts, type Platform, PRETRAINED_OPTIONS, type PretrainedOptions } from "./pretrained.js";
@@ -46,12 +47,7 @@ const BROWSER: Platform<WebLoadOptions> = {
   },
   open,
   readPicture: (source) => decodeImage(source),
-  createEngine: (_checkpoint, { device, dtype, ort }) =>
-    createEngine({
-      ...(device === undefined ? {} : { device }),
-      ...(dtype === undefined ? {} : { dtype }),
-      ...(ort === undefined ? {} : { ort }),
-    }),
+  createEngine: (_checkpoint, options) => createEngine(webEngineOptions(options)),
 };
 
 /** The Deep Compression Autoencoder. Dispose it when done. */

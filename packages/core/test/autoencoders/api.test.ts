@@ -8,12 +8,13 @@ import { AutoencoderDC as WebAutoencoderDC } from "../../src/autoencoders/pretra
 import { loadParts, type Platform, type PretrainedOptions } from "../../src/autoencoders/pretrained.js";
 import { initialWeights, type Weights } from "../../src/checkpoint/weights.js";
 import { ConfigError, DataError, type DcaeError } from "../../src/errors.js";
+import type { Program } from "../../src/graph/program.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { createImage, imageToTensor, saveImage } from "../../src/image/index.js";
 import { AutoencoderDC, type LoadOptions, openCheckpoint } from "../../src/internal/index.js";
 import { modelParameters } from "../../src/models/model-programs.js";
 import { createEngine } from "../../src/runtime/create-engine.node.js";
-import type { Engine } from "../../src/runtime/engine.js";
+import type { Engine, NamedTensors } from "../../src/runtime/engine.js";
 import { tinyF32 } from "../support/tiny-config.js";
 
 const folder = temporaryFolder();
@@ -143,6 +144,41 @@ test("what waits for its turn isn't begun when it was aborted", async () => {
   expect(runs).toEqual(["1x3x32x32"]);
 });
 
+test("warming up loads and runs the programs of a size, which the first picture finds", async () => {
+  const loaded: string[] = [];
+  const runs: string[] = [];
+  const real = await createEngine({ device: "cpu", threads: 1 });
+  const engine = {
+    name: real.name,
+    device: real.device,
+    load: async (program: Program, from: Weights) => {
+      const inner = await real.load(program, from);
+      loaded.push([...program.inputs.keys()].join());
+      return {
+        run: (inputs: NamedTensors) => {
+          runs.push(Object.entries(inputs).map(([name, { shape }]) => `${name} ${shape.join("x")}`)[0] as string);
+          return inner.run(inputs);
+        },
+        dispose: () => inner.dispose(),
+      };
+    },
+    dispose: () => real.dispose(),
+  } as unknown as Engine;
+  const ae = new Autoencoder({ name: "tiny", description, weights, engine });
+  await ae.warmUp({ size: [32, 64] });
+  expect(runs).toEqual(["x 1x3x32x64", "latent 1x2x1x2"]);
+  await ae.reconstruct(Tensor.zeros([1, 3, 32, 64]));
+  expect(loaded).toEqual(["x", "latent"]);
+  await ae.warmUp({ size: 32, parts: ["decode"] });
+  expect(runs.at(-1)).toBe("latent 1x2x1x1");
+  await expect(ae.warmUp({ size: 33 })).rejects.toThrow(/33x33 pixels aren't multiples of 32/);
+  await expect(ae.warmUp({ size: 32, parts: ["encoder" as "encode"] })).rejects.toThrow(/no part "encoder"/);
+  await expect(ae.warmUp({ sizes: 32 } as never)).rejects.toThrow(/unknown option "sizes"; did you mean "size"/);
+  const stopped = AbortSignal.abort("enough");
+  await expect(ae.warmUp({ size: 32, signal: stopped })).rejects.toBe("enough");
+  await ae.dispose();
+});
+
 test("a model made by hand takes pixels, and says that it reads no files", async () => {
   const ae = new Autoencoder({
     name: "tiny",
@@ -223,6 +259,11 @@ describe("loading", () => {
     [{ programCache: "cache" }, /the option programCache isn't there in browsers/],
     [{ device: "gpu" }, /device: "gpu" is unknown in browsers/],
     [{ devic: "wasm" }, /unknown option "devic"; did you mean "device"\?/],
+    [{ threads: 0 }, /threads: 0 isn't a positive integer/],
+    [{ threads: 2 }, /threads: 2 need a page that is cross-origin isolated/],
+    [{ worker: "yes" }, /worker: yes isn't true or false/],
+    [{ worker: true, ort: {} }, /worker: it has no effect beside ort/],
+    [{ wasmPaths: "/wasm/", ort: {} }, /wasmPaths: it has no effect beside ort/],
   ])("in a browser: %j", async (options, message) => {
     await expect(WebAutoencoderDC.fromPretrained("small-f32", options as object)).rejects.toThrow(message);
   });

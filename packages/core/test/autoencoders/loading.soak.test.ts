@@ -45,7 +45,8 @@ describe.runIf(process.platform === "linux")("memory of loading", () => {
       format: "esm",
       packages: "external",
     });
-    await copyFile(new URL("../../src/runtime/onnx-worker.mjs", import.meta.url), join(bundle, "onnx-worker.mjs"));
+    for (const name of ["onnx-worker.mjs", "onnx-requests.mjs"])
+      await copyFile(new URL(`../../src/runtime/${name}`, import.meta.url), join(bundle, name));
     await saveCheckpoint(model(), weights(), checkpoint);
     bytes = (await stat(join(checkpoint, "model.safetensors"))).size;
   });

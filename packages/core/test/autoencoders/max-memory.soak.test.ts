@@ -20,7 +20,8 @@ describe.runIf(process.platform === "linux")("peak resident memory of a process"
       format: "esm",
       packages: "external",
     });
-    await copyFile(new URL("../../src/runtime/onnx-worker.mjs", import.meta.url), `${folder}onnx-worker.mjs`);
+    for (const name of ["onnx-worker.mjs", "onnx-requests.mjs"])
+      await copyFile(new URL(`../../src/runtime/${name}`, import.meta.url), `${folder}${name}`);
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 

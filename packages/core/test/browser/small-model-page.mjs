@@ -65,3 +65,45 @@ globalThis.runPictures = async () => {
   );
   return { forms: Object.keys(forms).length, wrong, refused };
 };
+
+/** Whether the page goes on while a model computes, and what ends a call and a worker; only in a browser. */
+globalThis.runFree = async () => {
+  const started = [];
+  const terminated = [];
+  const { Worker: Original } = globalThis;
+  globalThis.Worker = class extends Original {
+    constructor(...rest) {
+      super(...rest);
+      started.push(this);
+    }
+    terminate() {
+      terminated.push(this);
+      super.terminate();
+    }
+  };
+  const ae = await AutoencoderDC.fromPretrained(smallF32, { device: "wasm" });
+  await ae.warmUp({ size: 512, parts: ["encode"] });
+  const picture = Tensor.zeros([1, 3, 512, 512]);
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 5);
+  await ae.encode(picture);
+  clearInterval(timer);
+
+  const stop = new AbortController();
+  const reason = new Error("changed my mind");
+  const outcome = ae.encode(picture, { signal: stop.signal }).catch((error) => error);
+  setTimeout(() => stop.abort(reason), 20);
+  const aborted = (await outcome) === reason;
+  // What was given up may still compute; the next call is answered nevertheless.
+  const { shape } = await ae.encode(Tensor.zeros([1, 3, 64, 64]));
+  const before = terminated.length;
+  await ae.dispose();
+  globalThis.Worker = Original;
+  return {
+    ticks,
+    aborted,
+    shape: shape.join("x"),
+    workers: started.length,
+    ended: before === 0 && terminated.length === started.length,
+  };
+};

@@ -1,0 +1,149 @@
+// @ts-check
+/**
+ * What is asked of a worker that owns ONNX Runtime sessions, in Node and in browsers: requests are { id, kind, ... }, answers
+ * { id, result } or { id, error }. Plain JavaScript, because a worker is started from a file as it is, in the sources and in the package.
+ */
+/** @typedef {import("onnxruntime-common")} Ort */
+/** @typedef {import("onnxruntime-common").Tensor} OrtTensor */
+
+/**
+ * @param {Pick<Ort, "InferenceSession" | "Tensor" | "env">} ort
+ * @param {(answer: object, transfer?: ArrayBuffer[]) => void} post
+ * @returns {(request: any) => void} takes requests, and answers them one after the other
+ */
+export function answerRequests(ort, post) {
+  /** @type {Map<number, import("onnxruntime-common").InferenceSession>} */
+  const sessions = new Map();
+
+  /**
+   * Tensors kept between runs. Each has a second buffer that the next update is written into, so that a step neither allocates
+   * nor copies its parameters, and a run that fails leaves the current ones as they were.
+   * @typedef {{ current: OrtTensor, spare: OrtTensor | undefined }} Held
+   * @type {Map<number, Map<string, Held>>}
+   */
+  const states = new Map();
+
+  /**
+   * @typedef {{ state: number, inputs: string[], outputs: [output: string, name: string][] }} Binding
+   * @type {Map<number, Binding>}
+   */
+  const bindings = new Map();
+
+  /** @typedef {{ name: string, dtype: import("onnxruntime-common").Tensor.Type, shape: number[], data: import("onnxruntime-common").Tensor.DataType }} WireTensor */
+
+  /** @param {WireTensor} wire */
+  const toTensor = ({ dtype, shape, data }) => new ort.Tensor(dtype, /** @type {any} */ (data), shape);
+
+  /** @param {number} id @param {string} name */
+  function heldTensor(id, name) {
+    const state = states.get(id);
+    if (state === undefined) throw new Error("the state was disposed");
+    const held = state.get(name);
+    if (held === undefined) throw new Error(`the state holds no "${name}"`);
+    return held;
+  }
+
+  /** A copy of the tensor's elements that can be transferred. @param {string} name @param {OrtTensor} tensor */
+  async function toWire(name, tensor) {
+    const data = /** @type {any} */ (await tensor.getData()).slice();
+    return { name, dtype: tensor.type, shape: [...tensor.dims], data };
+  }
+
+  /** @param {WireTensor[]} result */
+  const transferred = (result) => ({ result, transfer: result.map(({ data }) => /** @type {any} */ (data).buffer) });
+
+  const handlers = {
+    /**
+     * @param {{
+     *   session: number, model: Uint8Array, options: import("onnxruntime-common").InferenceSession.SessionOptions,
+     *   binding: Binding | undefined, wasm: object | undefined
+     * }} request
+     */
+    async create({ session, model, options, binding, wasm }) {
+      // Counts until the first session exists; later ones say the same.
+      Object.assign(ort.env.wasm, wasm);
+      sessions.set(session, await ort.InferenceSession.create(model, options));
+      if (binding !== undefined) bindings.set(session, binding);
+      return { result: undefined, transfer: [] };
+    },
+    /** @param {{ session: number, inputs: WireTensor[] }} request */
+    async run({ session, inputs }) {
+      const target = sessions.get(session);
+      if (target === undefined) throw new Error("the session was released");
+      const binding = bindings.get(session);
+      const feeds = Object.fromEntries(inputs.map((wire) => [wire.name, toTensor(wire)]));
+      for (const name of binding?.inputs ?? [])
+        feeds[name] = heldTensor(/** @type {Binding} */ (binding).state, name).current;
+      /** @type {Record<string, OrtTensor | null>} */
+      const fetches = Object.fromEntries(target.outputNames.map((name) => [name, null]));
+      /** @type {Map<string, Held>} */
+      const updates = new Map();
+      for (const [output, name] of binding?.outputs ?? []) {
+        const held = heldTensor(/** @type {Binding} */ (binding).state, name);
+        updates.set(output, held);
+        fetches[output] = held.spare ?? null;
+      }
+      const outputs = await target.run(feeds, fetches);
+      /** @type {WireTensor[]} */
+      const result = [];
+      for (const [name, tensor] of Object.entries(outputs)) {
+        const held = updates.get(name);
+        if (held !== undefined) {
+          // The run wrote into the spare buffer. onnxruntime-node answers with a copy of it, which is left to be collected.
+          [held.current, held.spare] = [held.spare ?? tensor, held.current];
+          continue;
+        }
+        // Outputs may be views of memory that the runtime owns, which can't be transferred: copy once.
+        result.push(await toWire(name, tensor));
+        tensor.dispose();
+      }
+      return transferred(result);
+    },
+    /** @param {{ state: number }} request */
+    async createState({ state }) {
+      states.set(state, new Map());
+      return { result: undefined, transfer: [] };
+    },
+    /** @param {{ state: number, tensors: WireTensor[] }} request */
+    async writeState({ state, tensors }) {
+      const target = states.get(state);
+      if (target === undefined) throw new Error("the state was disposed");
+      for (const wire of tensors) target.set(wire.name, { current: toTensor(wire), spare: undefined });
+      return { result: undefined, transfer: [] };
+    },
+    /** @param {{ state: number, names: string[] }} request */
+    async readState({ state, names }) {
+      const result = [];
+      for (const name of names) result.push(await toWire(name, heldTensor(state, name).current));
+      return transferred(result);
+    },
+    /** @param {{ state: number }} request */
+    async releaseState({ state }) {
+      states.delete(state);
+      return { result: undefined, transfer: [] };
+    },
+    /** @param {{ session: number }} request */
+    async release({ session }) {
+      await sessions.get(session)?.release();
+      sessions.delete(session);
+      bindings.delete(session);
+      return { result: undefined, transfer: [] };
+    },
+  };
+
+  /** @param {{ id: number, kind: keyof typeof handlers }} request */
+  async function answer(request) {
+    try {
+      const { result, transfer } = await handlers[request.kind](/** @type {any} */ (request));
+      post({ id: request.id, result }, transfer);
+    } catch (error) {
+      post({ id: request.id, error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  // One request at a time: a run must see the state that the one before it left.
+  let last = Promise.resolve();
+  return (request) => {
+    last = last.then(() => answer(request));
+  };
+}
