@@ -5,27 +5,10 @@
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import ts from "typescript";
-import { fail, publishedPackages, root } from "./workspace.mjs";
+import { allEntries } from "./public-entries.mjs";
+import { fail, root } from "./workspace.mjs";
 
-/** Every entry of every package, by what users import, with its source. */
-const entries = publishedPackages().flatMap(({ folder, manifest }) =>
-  Object.entries(manifest.exports).flatMap(([subpath, target]) =>
-    sourcesOf(target).map(({ condition, built }) => ({
-      path: manifest.name + subpath.slice(1),
-      name: manifest.name + subpath.slice(1) + condition,
-      source: join(folder, built.replace("./dist/", "src/").replace(/\.js$/, ".ts")),
-    })),
-  ),
-);
-
-/** The built files of an entry of "exports", with the condition that chooses them; none for assets. */
-function sourcesOf(target) {
-  if (typeof target !== "object") return [];
-  const plain = target.default;
-  const browser = target.browser ? [{ condition: " (browser)", built: target.browser.default }] : [];
-  return [...browser, { condition: "", built: plain.default ?? plain }];
-}
-
+const entries = allEntries();
 const missing = entries.filter(({ source }) => !existsSync(source));
 if (missing.length > 0)
   fail(missing.map(({ name, source }) => `${name}: there is no ${relative(root, source)}`).join("\n"));

@@ -1,35 +1,61 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitepress";
+import { brokenFiles, brokenLinks } from "../scripts/check-site.mjs";
+import { apiPages, writeApi } from "../scripts/write-api.mjs";
+import { checkPages, PAGES } from "./pages.js";
+
+const docs = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = join(docs, "../..");
+
+// "npm run build" writes the reference anew; whoever calls vitepress directly gets one that is there.
+if (!existsSync(join(docs, "api/index.md"))) await writeApi();
+
+const reference = {
+  text: "API reference",
+  collapsed: true,
+  items: [
+    { text: "Overview", link: "/api/" },
+    ...apiPages().map(({ name, page }) => ({ text: name, link: `/api/${page}` })),
+  ],
+};
+checkPages(docs, PAGES);
+
+/** Where the sources are, as package.json says; a site that is built before they are public has no link to them. */
+const { repository } = JSON.parse(readFileSync(join(root, "packages/core/package.json"), "utf8"));
+const sources = repository?.url.replace(/^git\+/, "").replace(/\.git$/, "") as string | undefined;
 
 export default defineConfig({
   title: "dcae",
-  description: "The Deep Compression Autoencoder for TypeScript",
+  description: "DC-AE, the Deep Compression Autoencoder, for TypeScript: Node, the browser and the shell.",
   lang: "en-US",
   cleanUrls: true,
   // Specifications for people who read the sources, cited there by section; plain Markdown, no pages of the site.
   srcExclude: ["reference/**", "scripts/**"],
+  head: [["link", { rel: "icon", type: "image/svg+xml", href: "/favicon.svg" }]],
   themeConfig: {
+    logo: "/favicon.svg",
     nav: [
       { text: "Guide", link: "/getting-started" },
-      { text: "Architecture", link: "/architecture" },
+      { text: "API", link: "/api/" },
+      { text: "Benchmarks", link: "/benchmarks" },
     ],
-    sidebar: [
-      {
-        text: "Guide",
-        items: [
-          { text: "Getting started", link: "/getting-started" },
-          { text: "Autoencoders", link: "/autoencoders" },
-          { text: "The small model", link: "/small-model" },
-          { text: "The paper in miniature", link: "/paper-in-miniature" },
-          { text: "Diffusion models", link: "/diffusion" },
-          { text: "Command line", link: "/command-line" },
-          { text: "Training", link: "/training" },
-          { text: "Evaluation", link: "/evaluation" },
-          { text: "Benchmarks", link: "/benchmarks" },
-          { text: "Architecture", link: "/architecture" },
-        ],
-      },
-    ],
+    sidebar: [...PAGES.map(({ items, ...group }) => ({ ...group, items: [...items] })), reference],
+    outline: [2, 3],
     search: { provider: "local" },
-    footer: { message: "Apache-2.0" },
+    socialLinks: sources === undefined ? [] : [{ icon: "github", link: sources, ariaLabel: "sources" }],
+    footer: { message: "Apache-2.0. Published checkpoints have licenses of their own." },
+  },
+  // The index of the search and the page of the graph's ops are larger than what Vite warns of.
+  vite: { build: { chunkSizeWarningLimit: 2000 } },
+  async buildEnd({ outDir }) {
+    const readmes = [
+      "README.md",
+      "CONTRIBUTING.md",
+      ...["core", "train", "diffusion", "eval", "cli"].map((name) => `packages/${name}/README.md`),
+    ];
+    const broken = [...brokenLinks(outDir), ...brokenFiles(root, readmes)];
+    if (broken.length > 0) throw new Error(`links that lead nowhere:\n${broken.join("\n")}`);
   },
 });

@@ -57,7 +57,6 @@ interface Plane {
  * Similarity of two pictures with interleaved or planar channels.
  *
  * @param a, b samples of `height * width * channels`; interleaved as pictures are, unless `planar`
- * @param range difference between the largest and smallest possible value (255 for 8 bits)
  * @throws ShapeError when lengths differ or a side has less than 11 pixels
  */
 export function ssim(
@@ -94,7 +93,7 @@ export interface SsimOptions {
   readonly height: number;
   /** Default 3. */
   readonly channels?: number;
-  /** Default 255. */
+  /** Difference between the largest and smallest possible value. Default 255, as of 8 bits. */
   readonly range?: number;
   /** Whether channel follows channel instead of pixel following pixel. */
   readonly planar?: boolean;
