@@ -1,16 +1,12 @@
 /** `dcae finetune`: parts of a trained model, on pictures of one's own. Builds a training and carries it out as `dcae train`. */
-import { stat } from "node:fs/promises";
-import { basename, extname, join } from "node:path";
-import { rethrowAs } from "@dcae/core/graph";
-import { describePreset, findPreset, requireFamily } from "@dcae/core/models";
-import { finetuneConfig, loadTrainingConfig, type TrainingConfig } from "@dcae/train";
-import type { DcAeDescription } from "@dcae/train/internal";
+import { finetuneConfig, type TrainingConfig } from "@dcae/train";
 import { Command } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
-import { addHubOptions, checkPlace, type HubFlags, modelOption, openModel } from "../options/model-options.js";
-import { parseCount, parsePositiveNumber } from "../options/parse-values.js";
-import { applyFlags, type Chosen, fileOfRun, parseSources } from "../training/choose-training.js";
+import { addHubOptions, checkPlace, type HubFlags, modelOption } from "../options/model-options.js";
+import { parseCount, parseNames, parsePositiveNumber } from "../options/parse-values.js";
+import { applyFlags, type Chosen, parseSources } from "../training/choose-training.js";
+import { chooseMadeTraining, dcAeOnly, describeCheckpoint, runName, sourceOf } from "../training/made-training.js";
 import { runTraining } from "../training/run-training.js";
 import { addTrainingOptions, type TrainingFlags } from "../training/training-options.js";
 import { addExamples } from "./command-group.js";
@@ -80,51 +76,23 @@ export function finetuneCommand(io: CliIo): Command {
   });
 }
 
-function parseNames(text: string): string[] {
-  return text
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
-}
-
-async function chooseFinetuning(flags: FinetuneFlags, io: CliIo): Promise<Chosen<TrainingConfig>> {
-  const { model, out, resume } = flags;
-  if (model !== undefined) {
-    const config = await makeTraining(model, flags, io);
-    return { config, directory: out ?? join("runs", config.name) };
-  }
-  if (resume !== true || out === undefined) {
-    throw new UsageError("give --model (or --resume and the --out of a run)");
-  }
+function chooseFinetuning(flags: FinetuneFlags, io: CliIo): Promise<Chosen<TrainingConfig>> {
   const { train, size, batchSize, accumulate, steps, lr, gan, config, revision, subfolder } = flags;
   const making = { train, size, batchSize, accumulate, steps, lr, gan, config, revision, subfolder };
-  const useless = Object.entries(making).find(([, value]) => value !== undefined)?.[0];
-  if (useless === undefined)
-    return {
-      config: await applyFlags(await loadTrainingConfig(await fileOfRun(out, "--model")), flags),
-      directory: out,
-    };
-  const option = useless.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new UsageError(`--${option} has no effect on a run that is resumed`, {
-    hint: "Values that may change can be given by --set, as in --set phases.finetune.steps=8000.",
-  });
+  return chooseMadeTraining("model", flags.model, making, flags, (name) => makeTraining(name, flags, io));
 }
 
 async function makeTraining(name: string, flags: FinetuneFlags, io: CliIo): Promise<TrainingConfig> {
   const { data, ...otherFlags } = flags;
-  const { train, size, batchSize, accumulate, steps, lr, gan, revision, subfolder } = flags;
+  const { train, size, batchSize, accumulate, steps, lr, gan } = flags;
   if (data === undefined) {
     throw new UsageError("give --data: pictures to fine-tune on", { hint: 'Use "synthetic" for drawn scenes.' });
   }
   await checkPlace(name, flags);
-  const model = await describe(name, flags, io);
-  const place = {
-    ...(revision === undefined ? {} : { revision }),
-    ...(subfolder === undefined ? {} : { subfolder }),
-  };
+  const model = dcAeOnly(await describeCheckpoint(name, flags, io), `--model ${name}`);
   const config = finetuneConfig({
     name: `finetune-${runName(name)}`,
-    init: Object.keys(place).length === 0 ? name : { model: name, ...place },
+    init: sourceOf(name, flags),
     model: model.preset ?? model.config,
     architecture: model.config,
     data: { sources: await parseSources(data) },
@@ -137,26 +105,4 @@ async function makeTraining(name: string, flags: FinetuneFlags, io: CliIo): Prom
     gan,
   });
   return applyFlags(config, otherFlags);
-}
-
-/** What the model is; of a published one that isn't here yet, without downloading it. */
-async function describe(name: string, flags: HubFlags, io: CliIo): Promise<DcAeDescription> {
-  const isLocal = (await stat(name).catch(() => undefined)) !== undefined;
-  const preset = isLocal || flags.config !== undefined ? undefined : findPreset(name);
-  const model = preset === undefined ? await inspect(name, flags, io) : describePreset(preset);
-  return rethrowAs(UsageError, "", () =>
-    requireFamily(model, "dc-ae", `--model ${name}`, "Only DC-AE is trained here."),
-  );
-}
-
-async function inspect(name: string, flags: HubFlags, io: CliIo) {
-  const { model, weights } = await openModel(name, flags, io);
-  await weights.close();
-  return model;
-}
-
-/** As a run can be called. */
-function runName(model: string): string {
-  const name = basename(model, extname(model) === ".safetensors" ? ".safetensors" : "").toLowerCase();
-  return name.replace(/[^a-z0-9.-]+/g, "-").replace(/^[^a-z0-9]+/, "") || "model";
 }

@@ -13,6 +13,7 @@ import { demoCommand } from "./demo.js";
 import { denoiseCommand } from "./denoise.js";
 import { diffusionExportCommand } from "./diffusion/export.js";
 import { diffusionTrainCommand } from "./diffusion/train.js";
+import { distillCommand } from "./distill.js";
 import { doctorCommand } from "./doctor.js";
 import { encodeCommand } from "./encode.js";
 import { evalCompareCommand } from "./eval/compare.js";
@@ -41,6 +42,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   scenesCommand,
   trainCommand,
   finetuneCommand,
+  distillCommand,
   latentsCommand,
   diffusionCommand,
   sampleCommand,

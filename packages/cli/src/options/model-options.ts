@@ -6,6 +6,7 @@ import { rethrowAs } from "@dcae/core/graph";
 import { BUNDLED_MODEL, type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
 import {
   type DcAeConfig,
+  describePreset,
   findPreset,
   getPreset,
   type ModelDescription,
@@ -76,11 +77,21 @@ export function hubOptions(flags: HubFlags, io: CliIo): Omit<OpenOptions, "confi
 }
 
 async function chooseConfig(nameOrFile: string): Promise<OpenOptions["config"]> {
-  if (findPreset(nameOrFile) !== undefined) return nameOrFile;
-  // Without a slash or an ending it is no file: the list of presets says more.
-  if (!/[/\\.]/.test(nameOrFile)) return presetOf("--config", nameOrFile).name;
-  const model = await readConfigFile(nameOrFile);
+  const model = await describeConfig("--config", nameOrFile);
   return model.preset ?? model;
+}
+
+/**
+ * The model that an option names: a preset, or a file with a configuration.
+ *
+ * @throws UsageError for no such preset; DataError and ConfigError for a file
+ */
+export async function describeConfig(option: string, nameOrFile: string): Promise<ModelDescription> {
+  const preset = findPreset(nameOrFile);
+  if (preset !== undefined) return describePreset(preset);
+  // Without a slash or an ending it is no file: the list of presets says more.
+  if (!/[/\\.]/.test(nameOrFile)) return describePreset(presetOf(option, nameOrFile));
+  return readConfigFile(nameOrFile);
 }
 
 /** The preset that an option names; UsageError with the list otherwise. */

@@ -15,6 +15,7 @@ import {
   autoencoderStages,
   batchesPerUpdate,
   describeModel,
+  describeTeacher,
   formatDuration,
   formatProgress,
   type MeasuredUpdate,
@@ -143,10 +144,11 @@ async function measurePhases(
   const engine = await openTrainingEngine(flags);
   try {
     const model = describeModel(config).config;
+    const teacher = describeTeacher(config);
     const measured: MeasuredUpdate[] = [];
     for (const phase of config.phases.filter(({ name }) => plans.some((plan) => plan.name === name))) {
       const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
-      const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase));
+      const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase), teacher);
       measured.push(await measureUpdate(engine, stages, batchesPerUpdate(phase)));
     }
     return measured;

@@ -262,6 +262,29 @@ export const measuredSchema = z.strictObject({
   metrics: z.record(z.string(), z.number()),
 });
 
+/** Hub id, folder or file, or one of these with the place inside of it. */
+const checkpoint = z.union([
+  z.string().min(1),
+  z.strictObject({
+    model: z.string().min(1),
+    revision: z.string().min(1).optional(),
+    subfolder: z.string().min(1).optional(),
+  }),
+]);
+
+/** Distillation: the latents are to be those of another autoencoder, whose weights stay as they are. */
+const teacher = z.strictObject({
+  init: checkpoint,
+  /** What it is: the content of its config.json, in any format that core reads. */
+  config: z.record(z.string(), z.unknown()),
+  /** Weight of the mean square of the latents' difference, in units of their root mean square, where the encoder trains. */
+  latentWeight: rate.default(1),
+  /** Weight of the mean difference to the teacher's decodes, beside that to the pictures. */
+  decodesWeight: rate.default(0),
+  /** The scaling factor that the student's latents are to have: they are the teacher's, times its own factor over this. Default: its own. */
+  scalingFactor: z.number().positive().optional(),
+});
+
 const trainingConfigSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
@@ -274,18 +297,9 @@ const trainingConfigSchema = z
     results: measuredSchema.nullable().default(null),
     /** A preset's name, or a DC-AE configuration as `resolveDcAeConfig` takes it. */
     model: z.union([z.string().min(1), z.record(z.string(), z.unknown())]),
-    /** Checkpoint to start from: hub id, folder or file, or one of these with the place inside of it; null trains from scratch. */
-    init: z
-      .union([
-        z.string().min(1),
-        z.strictObject({
-          model: z.string().min(1),
-          revision: z.string().min(1).optional(),
-          subfolder: z.string().min(1).optional(),
-        }),
-      ])
-      .nullable()
-      .default(null),
+    /** Checkpoint to start from; null trains from scratch. */
+    init: checkpoint.nullable().default(null),
+    teacher: teacher.nullable().default(null),
     seed: z.int().min(0).default(0),
     data,
     /** Pictures to evaluate on. Default: scenes that training doesn't see, or the first pictures of `data`. */
@@ -307,6 +321,8 @@ export type TrainingConfig = z.output<typeof trainingConfigSchema>;
 export type TrainingConfigInput = z.input<typeof trainingConfigSchema>;
 export type ScheduleConfig = OptimizerConfig["schedule"];
 export type TrainingPhase = TrainingConfig["phases"][number];
+export type CheckpointSource = z.output<typeof checkpoint>;
+export type TeacherConfig = z.output<typeof teacher>;
 export type DataConfig = TrainingConfig["data"];
 export type DataSourceConfig = DataConfig["sources"][number];
 

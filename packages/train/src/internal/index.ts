@@ -15,4 +15,5 @@ export { autoencoderStages, optimizesFor } from "../trainer/autoencoder-stages.j
 export { type MeasuredUpdate, measureUpdate } from "../trainer/measure-update.js";
 export { detectSource } from "../trainer/open-data.js";
 export { type DcAeDescription, describeModel } from "../trainer/phase-start.js";
+export { describeTeacher, sharedHalves } from "../trainer/teacher.js";
 export { trainingFile } from "../trainer/training-run.js";

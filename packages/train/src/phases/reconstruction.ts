@@ -13,12 +13,23 @@ export interface ReconstructionLossOptions {
   /** Default 1; 0 leaves LPIPS (and its weights) out. */
   readonly lpipsWeight?: number;
   readonly lpips?: LpipsOptions;
+  /** Further losses of reconstruction y of x, scalars under names of their own. Default: none. */
+  readonly terms?: (scope: Scope, x: Value, y: Value) => readonly LossTerm[];
+}
+
+/** A part of a loss, which counts times its weight. */
+export interface LossTerm {
+  readonly name: string;
+  readonly value: Value;
+  readonly weight: number;
 }
 
 export interface ReconstructionLoss {
   readonly l1: Value;
   readonly lpips: Value;
-  /** l1Weight * l1 + lpipsWeight * lpips. */
+  /** The values of `terms`, by name. */
+  readonly terms: Readonly<Record<string, Value>>;
+  /** l1Weight * l1 + lpipsWeight * lpips, and the terms with their weights. */
   readonly total: Value;
 }
 
@@ -34,18 +45,20 @@ export function reconstructionLoss(
 ): ReconstructionLoss {
   const { l1Weight = 1, lpipsWeight = 1 } = options;
   const l1 = l1Loss(x, y);
-  const weighted = mul(l1, l1Weight);
-  if (lpipsWeight === 0) return { l1, lpips: scalar(0), total: weighted };
+  const more = options.terms?.(scope, x, y) ?? [];
+  const terms = Object.fromEntries(more.map(({ name, value }) => [name, value]));
+  const weighted = more.reduce((sum, { value, weight }) => add(sum, mul(value, weight)), mul(l1, l1Weight));
+  if (lpipsWeight === 0) return { l1, lpips: scalar(0), terms, total: weighted };
   const perceptual = lpipsLoss(scope.at(LPIPS_SCOPE), y, x, options.lpips);
-  return { l1, lpips: perceptual, total: add(weighted, mul(perceptual, lpipsWeight)) };
+  return { l1, lpips: perceptual, terms, total: add(weighted, mul(perceptual, lpipsWeight)) };
 }
 
 /** Phases 1 and 2. The graph's input is `x`. */
 export function reconstructionObjective(options: ReconstructionLossOptions): TrainingObjective {
   return (scope) => {
     const x = input("x", options.images);
-    const { l1, lpips, total } = reconstructionLoss(scope, x, options.reconstruct(scope, x), options);
-    return { loss: total, metrics: { l1, lpips } };
+    const { l1, lpips, terms, total } = reconstructionLoss(scope, x, options.reconstruct(scope, x), options);
+    return { loss: total, metrics: { l1, lpips, ...terms } };
   };
 }
 

@@ -5,6 +5,7 @@ import {
   dcAeDecode,
   dcAeEncode,
   familyOf,
+  type ModelPartName,
   modelParameters,
   spatialCompression,
 } from "@dcae/core/models";
@@ -18,8 +19,10 @@ import {
   adversarialStep,
   DISCRIMINATOR_SCOPE,
 } from "../phases/adversarial.js";
+import { distillation, TEACHER_SCOPE, type Teacher } from "../phases/distillation.js";
 import { lastLayerName, trainingRule } from "../phases/phase-parameters.js";
 import { type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
+import type { TrainingRule } from "../step/training-rule.js";
 import {
   accumulationPrograms,
   type GradientStep,
@@ -43,14 +46,27 @@ export function reconstructor(model: DcAeConfig, masked = false): (scope: Scope,
   };
 }
 
-/** @param perceptual whether LPIPS is a part of the loss (its weights are there) */
+/** Which halves of the model train in a phase. */
+export function trainedHalves(phase: Pick<TrainingPhase, "trains">, model: DcAeConfig): Record<ModelPartName, boolean> {
+  const trains = trainingRule(phase, model);
+  const learnable = modelParameters({ kind: "dc-ae", config: model }).filter((spec) => spec.trainable);
+  const some = (part: ModelPartName) => learnable.some(({ name }) => name.startsWith(`${part}.`) && trains(name));
+  return { encoder: some("encoder"), decoder: some("decoder") };
+}
+
+/**
+ * @param perceptual whether LPIPS is a part of the loss (its weights are there)
+ * @param teacher of a distillation; evaluations have none: they see what the model does on its own
+ */
 export function reconstructionOptions(
   phase: TrainingPhase,
   model: DcAeConfig,
   perceptual: boolean,
+  teacher: Teacher | null = null,
 ): ReconstructionLossOptions {
   return {
     reconstruct: reconstructor(model, phase.channels !== null),
+    ...(teacher && distillation({ teacher, student: model, trains: trainedHalves(phase, model) })),
     images: [phase.batch, model.inChannels, phase.size, phase.size],
     l1Weight: phase.l1Weight,
     lpipsWeight: perceptual ? phase.lpipsWeight : 0,
@@ -86,6 +102,18 @@ function checkChannels({ name, channels }: TrainingPhase, model: DcAeConfig): vo
   });
 }
 
+/** @throws ConfigError for what a teacher doesn't go with */
+function checkDistillation(phase: TrainingPhase, model: DcAeConfig): void {
+  if (phase.channels !== null) {
+    throw new ConfigError(`${phase.name}: channels: can't be drawn where latents are those of a teacher`);
+  }
+  if (phase.gan !== null && trainedHalves(phase, model).encoder) {
+    throw new ConfigError(`${phase.name}: an encoder that learns a teacher's latents can't train with a GAN`, {
+      hint: "Train it in a phase before, and let this one train the decoder or its head.",
+    });
+  }
+}
+
 /**
  * Every parameter of the phase: the model's, then the discriminator's.
  *
@@ -113,6 +141,7 @@ export function phaseParameters(
  * several sides, each stage has a program for each of them, the first for `size`.
  *
  * @param optimize see `optimizesFor`
+ * @param teacher of a distillation
  * @throws ConfigError when its pictures or channels don't fit the model, or nothing trains
  */
 export function autoencoderStages(
@@ -120,17 +149,24 @@ export function autoencoderStages(
   model: DcAeConfig,
   perceptual: boolean,
   optimize: boolean = phase.optimize,
+  teacher: Teacher | null = null,
 ): UpdateStage[] {
-  const stages = stagesAt(phase, model, perceptual, optimize);
+  const stages = stagesAt(phase, model, perceptual, optimize, teacher);
   const others = sidesOf(phase)
     .filter(({ size }) => size !== phase.size)
-    .map(({ size }) => stagesAt({ ...phase, size }, model, perceptual, optimize));
+    .map(({ size }) => stagesAt({ ...phase, size }, model, perceptual, optimize, teacher));
   if (others.length === 0) return stages;
   return stages.map((stage, i) => ({ ...stage, others: others.map((list) => (list[i] as UpdateStage).run) }));
 }
 
 /** The updates at the phase's `size` alone. */
-function stagesAt(phase: TrainingPhase, model: DcAeConfig, perceptual: boolean, optimize: boolean): UpdateStage[] {
+function stagesAt(
+  phase: TrainingPhase,
+  model: DcAeConfig,
+  perceptual: boolean,
+  optimize: boolean,
+  teacher: Teacher | null,
+): UpdateStage[] {
   const { gan, recompute } = phase;
   const batches = batchesPerUpdate(phase);
   const compression = spatialCompression(model);
@@ -140,8 +176,10 @@ function stagesAt(phase: TrainingPhase, model: DcAeConfig, perceptual: boolean, 
     );
   }
   checkChannels(phase, model);
-  const trains = trainingRule(phase, model);
-  const options = reconstructionOptions(phase, model, perceptual);
+  const rule = trainingRule(phase, model);
+  const trains: TrainingRule = (name) => !name.startsWith(`${TEACHER_SCOPE}.`) && rule(name);
+  if (teacher !== null) checkDistillation(phase, model);
+  const options = reconstructionOptions(phase, model, perceptual, teacher);
   const usesLpips = options.lpipsWeight !== 0;
   const every = gan?.schedule === "alternate" ? 2 : 1;
   const steps = optimizerSteps(phase);

@@ -7,6 +7,7 @@ import { createPictureLoader } from "../data/picture-loader.js";
 import { describeUnreadable, minSideOf, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
 import { describeModel, exists, openStart } from "./phase-start.js";
+import { openTeacher } from "./teacher.js";
 
 export interface TrainingNeeds {
   /** What is there, and what couldn't be read of it. */
@@ -80,6 +81,17 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
     } catch (error) {
       if (!(error instanceof DcaeError)) throw error;
       missing.push([errorMessage(error), error.hint].filter((text) => text !== undefined).join(". "));
+    }
+  }
+
+  if (config.teacher !== null) {
+    const { init } = config.teacher;
+    const place = typeof init === "string" ? init : init.model;
+    if (place === BUNDLED_MODEL || (await exists(place))) {
+      await (await openTeacher(config))?.weights.close();
+      found.push(`latents of ${place}`);
+    } else {
+      assumed.push(`${place}, the teacher, isn't on this disk, or is kept by the hub's cache`);
     }
   }
 

@@ -1,12 +1,14 @@
 /** What a phase of a training starts from: the phase before it, a checkpoint, or a fresh model. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { initialWeights, type WeightEntry, type Weights } from "@dcae/core/checkpoint";
 import { CheckpointError, ConfigError } from "@dcae/core/graph";
 import { type Checkpoint, type OpenOptions, openCheckpoint } from "@dcae/core/internal";
 import {
   describePreset,
   getPreset,
+  type LatentScaling,
+  MODEL_PARTS,
   type ModelDescription,
   modelParameters,
   requireFamily,
@@ -59,11 +61,18 @@ async function openAs(
   }
 }
 
+/** Weights that a fresh model takes over from its teacher. */
+interface TakenOver {
+  readonly shared: ReadonlyMap<string, WeightEntry>;
+  readonly name: string;
+}
+
 export interface StartOptions {
   readonly config: TrainingConfig;
   /** Where runs are kept. */
   readonly directory: string;
   readonly open?: OpenOptions | undefined;
+  readonly teacher?: TakenOver | null | undefined;
   readonly onMessage?: ((text: string) => void) | undefined;
 }
 
@@ -98,12 +107,27 @@ export async function openStart(options: StartOptions, index: number, model: DcA
       hint: `Run ${before.name} first, or name a checkpoint with \`init\`.`,
     });
   }
-  onMessage?.(`starting from a fresh model of seed ${config.seed}`);
-  return { weights: initialWeights(modelParameters(model), config.seed), scalingFactor: null, shiftFactor: null };
+  const { shared = new Map(), name } = options.teacher ?? {};
+  const halves = MODEL_PARTS.filter((part) => [...shared.keys()].some((key) => key.startsWith(`${part}.`)));
+  const taken = halves.length === 0 ? "" : `, with the ${halves.join(" and ")} of ${name}`;
+  onMessage?.(`starting from a fresh model of seed ${config.seed}${taken}`);
+  const fresh = initialWeights(modelParameters(model), config.seed);
+  const weights = { ...fresh, entries: new Map([...fresh.entries, ...shared]) };
+  return { weights, scalingFactor: null, shiftFactor: null };
 }
 
-/** The factors of the start go on to hold where the encoder doesn't change. */
-export function describeResult({ config }: DcAeDescription, phase: TrainingPhase, start: PhaseStart): DcAeDescription {
+/**
+ * The factors of the start go on to hold where the encoder doesn't change.
+ *
+ * @param given those of a teacher's latents, which the model's are to be
+ */
+export function describeResult(
+  { config }: DcAeDescription,
+  phase: TrainingPhase,
+  start: PhaseStart,
+  given?: LatentScaling,
+): DcAeDescription {
+  if (given !== undefined) return { kind: "dc-ae", config, ...given };
   const trains = trainingRule(phase, config);
   const unknown = { kind: "dc-ae", config, scalingFactor: null, shiftFactor: null } as const;
   const moves = modelParameters(unknown).some(({ name }) => name.startsWith("encoder.") && trains(name));

@@ -1,15 +1,16 @@
 /** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
 import { sizeOf } from "@dcae/core/graph";
 import { formatTable } from "@dcae/core/internal";
-import { modelParameters } from "@dcae/core/models";
+import { type DcAeConfig, modelParameters } from "@dcae/core/models";
 import { describeRates } from "../configs/run-schedule.js";
 import { type SizeShare, sidesOf, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
 import { describeCounts } from "../data/channel-counts.js";
 import { placeOf, trainingPatterns, trainingRule } from "../phases/phase-parameters.js";
-import { autoencoderStages, optimizerSteps, phaseParameters } from "./autoencoder-stages.js";
+import { autoencoderStages, optimizerSteps, phaseParameters, trainedHalves } from "./autoencoder-stages.js";
 import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
 import type { ParameterRow } from "./parameter-table.js";
 import { describeModel } from "./phase-start.js";
+import { describeTeacher } from "./teacher.js";
 import { stagePrograms } from "./update-stage.js";
 
 export interface TrainedGroup {
@@ -39,7 +40,7 @@ export interface PhasePlan {
   readonly learningRates: Readonly<Record<string, string>>;
   /** Every parameter, and what becomes of it. */
   readonly parameters: readonly ParameterRow[];
-  /** Where the perceptual and adversarial losses take part. */
+  /** Where the perceptual and adversarial losses, and those of a teacher, take part. */
   readonly losses: readonly string[];
   /** Which counts of latent channels train, in words; null: all channels. */
   readonly channels: string | null;
@@ -57,7 +58,13 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
   }
   const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
   const trained = [...groups.values()];
-  const stages = autoencoderStages(phase, model.config, perceptual, phase.optimize && optimize);
+  const stages = autoencoderStages(
+    phase,
+    model.config,
+    perceptual,
+    phase.optimize && optimize,
+    describeTeacher(config),
+  );
   return {
     name: phase.name,
     rule: trainingPatterns(phase, model.config),
@@ -71,9 +78,23 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     memory: estimateMemory(stagePrograms(stages)),
     learningRates: learningRatesOf(phase),
     parameters: phaseParameters(phase, model.config, stages),
-    losses: ["L1", ...(perceptual ? ["LPIPS"] : []), ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`])],
+    losses: [
+      "L1",
+      ...(perceptual ? ["LPIPS"] : []),
+      ...distilled(config, phase, model.config),
+      ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`]),
+    ],
     channels: phase.channels && describeCounts(phase.channels, model.config.latentChannels),
   };
+}
+
+/** What the teacher adds to the losses. */
+function distilled({ teacher }: TrainingConfig, phase: TrainingPhase, model: DcAeConfig): string[] {
+  if (teacher === null) return [];
+  return [
+    ...(trainedHalves(phase, model).encoder ? ["latents of the teacher"] : []),
+    ...(teacher.decodesWeight > 0 ? ["decodes of the teacher"] : []),
+  ];
 }
 
 function learningRatesOf(phase: TrainingPhase): Record<string, string> {

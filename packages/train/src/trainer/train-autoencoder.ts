@@ -26,6 +26,7 @@ import { openLpipsWeights } from "./open-lpips-weights.js";
 import { writeParameterTable } from "./parameter-table.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
 import { runFiles } from "./run-record.js";
+import { type OpenTeacher, openTeacher, studentScaling } from "./teacher.js";
 import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
 
 export interface TrainAutoencoderOptions extends TrainingRunOptions {
@@ -59,14 +60,15 @@ async function trainPhase(
   index: number,
   model: DcAeDescription,
   lpips: Weights | undefined,
+  teacher: OpenTeacher | null,
 ): Promise<PhaseResult> {
   const { config, engine, resume, signal, onMessage } = options;
   const phase = config.phases[index] as TrainingPhase;
   const directory = join(options.directory, phase.name);
   const architecture: DcAeConfig = model.config;
   const perceptual = lpips !== undefined && phase.lpipsWeight !== 0;
-  const start = await openStart(options, index, model);
-  const result = describeResult(model, phase, start);
+  const start = await openStart({ ...options, teacher }, index, model);
+  const result = describeResult(model, phase, start, teacher ? studentScaling(teacher.teacher) : undefined);
   const validation = validationSources(config);
   onMessage?.(`${phase.name}: evaluated on ${validation.what}`);
   const said = new Set<string>();
@@ -77,9 +79,14 @@ async function trainPhase(
   try {
     const weights: Weights = {
       ...start.weights,
-      entries: new Map([...start.weights.entries, ...(perceptual ? lpips.entries : [])]),
+      entries: new Map([
+        ...start.weights.entries,
+        ...(perceptual ? lpips.entries : []),
+        ...(teacher?.weights.entries ?? []),
+      ]),
     };
-    const stages = autoencoderStages(phase, architecture, perceptual, optimizesFor(engine, phase));
+    const optimize = optimizesFor(engine, phase);
+    const stages = autoencoderStages(phase, architecture, perceptual, optimize, teacher?.teacher);
     // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
     const done = await fit({
       directory,
@@ -125,7 +132,7 @@ async function trainPhase(
       },
       signal,
       progress: options.progress?.(phase),
-      shown: ["loss", "l1", "lpips", "g_loss", "d_loss"],
+      shown: ["loss", "l1", "lpips", "latent", "g_loss", "d_loss"],
       onMessage: (text) => onMessage?.(`${phase.name}: ${text}`),
     });
     const finished = done.status === "finished";
@@ -155,7 +162,12 @@ function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: bo
   // Runs of earlier versions, which didn't know of them, go on.
   const numbers = channels === null ? rest : { ...rest, channels };
   const { workers, prefetch, maxCorrupt, sources, ...data } = config.data;
-  return { model: config.model, seed: config.seed, perceptual, data, ...numbers };
+  const { init, ...teacher } = config.teacher ?? {};
+  return {
+    ...{ model: config.model, seed: config.seed, perceptual, data, ...numbers },
+    // Its weights are known by their hash, as all that don't train.
+    ...(config.teacher === null ? {} : { teacher }),
+  };
 }
 
 /**
@@ -177,18 +189,22 @@ export async function trainAutoencoder(options: TrainAutoencoderOptions): Promis
   if (!wantsLpips) onMessage?.("training without the perceptual loss");
   const lpips = wantsLpips ? (options.lpips ?? (await openLpipsWeights(config.perceptual as object))) : undefined;
   const results: PhaseResult[] = [];
+  let teacher: OpenTeacher | null = null;
   try {
+    teacher = await openTeacher(config, options.open);
+    if (teacher !== null) onMessage?.(`latents of ${teacher.name}`);
     for (const [index, phase] of config.phases.entries()) {
       if (phases !== undefined && !phases.includes(phase.name)) continue;
       if (resume && (await isFinished(directory, phase))) {
         onMessage?.(`${phase.name}: has finished already, ${join(directory, phase.name)}`);
         continue;
       }
-      results.push(await trainPhase(options, index, model, lpips));
+      results.push(await trainPhase(options, index, model, lpips, teacher));
       if (signal?.aborted === true) break;
     }
     return results;
   } finally {
+    await teacher?.weights.close();
     if (lpips !== options.lpips) await lpips?.close();
   }
 }

@@ -1,0 +1,41 @@
+/** Distillations that learn for a while, or are stopped and go on. */
+import { join } from "node:path";
+import { AutoencoderDC } from "@dcae/core";
+import { useEngine } from "@dcae/test-support/engine";
+import { temporaryFolder } from "@dcae/test-support/temporary-folder";
+import { beforeAll, expect, test } from "vitest";
+import { readMetrics } from "../../src/logging/metrics-log.js";
+import { distilled, GAUSSIAN, OTHER, saveTeacher } from "../support/teachers.js";
+import { TINY_MODEL } from "../support/tiny-training.js";
+import { expectSameBits, train } from "../support/train.js";
+
+const folder = temporaryFolder();
+const engine = useEngine();
+beforeAll(() => Promise.all([GAUSSIAN, OTHER].map((model) => saveTeacher(folder, model))));
+
+const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+test("an encoder and a decoder for the latents of another family, in the scale that was asked for", async () => {
+  const config = distilled(folder, OTHER, TINY_MODEL, {
+    trains: ["encoder", "decoder"],
+    steps: 40,
+    scalingFactor: 0.25,
+  });
+  const { results } = await train(engine, join(folder, "both"), config);
+  const rows = (await readMetrics(join(results[0]!.directory, "metrics.jsonl"))).filter((row) => "latent" in row);
+  expect(rows).toHaveLength(40);
+  const first = meanOf(rows.slice(0, 5).map(({ latent }) => latent as number));
+  expect(meanOf(rows.slice(-5).map(({ latent }) => latent as number))).toBeLessThan(first);
+  const student = await AutoencoderDC.fromPretrained(results[0]!.model!, { device: "cpu" });
+  expect([student.scalingFactor, student.shiftFactor]).toEqual([0.25, 0]);
+  await student.dispose();
+});
+
+test("a stopped distillation with its head's phase goes on with the same bits", async () => {
+  const config = distilled(folder, GAUSSIAN, TINY_MODEL, {
+    ...{ trains: ["encoder", "decoder"], steps: 3, decodesWeight: 0.5, gan: true, size: 32 },
+  });
+  const [first, head] = config.phases;
+  const phases = [first!, { ...head!, steps: 2, gan: { ...head!.gan!, width: 4, layers: 2 } }];
+  await expectSameBits(engine, join(folder, "stopped"), { ...config, phases });
+});
