@@ -9,17 +9,17 @@ export {
   type TrainingConfigInput,
   type TrainingPhase,
 } from "./configs/schema.js";
+export type { TrainingBatch, TrainingBatches } from "./data/training-batches.js";
 export { type MetricsRow, readMetrics } from "./logging/metrics-log.js";
 export type { ProgressState, TrainingProgress } from "./logging/progress.js";
 export { stateWeights } from "./step/averages.js";
 export type { MemoryEstimate } from "./trainer/estimate-memory.js";
 export {
+  type Better,
   type Evaluation,
   type FitOptions,
   type FitResult,
   fit,
-  type TrainingBatch,
-  type TrainingBatches,
 } from "./trainer/fit.js";
 export { inspectTraining, type TrainingNeeds } from "./trainer/inspect-training.js";
 export { type LpipsFiles, openLpipsWeights } from "./trainer/open-lpips-weights.js";

@@ -104,14 +104,15 @@ export async function withTrainingEngine<T>(
   }
 }
 
-/** @param measured what the best model was chosen by */
+/** @param measured what the best model was chosen by, where no metric was named */
 export function formatOutcome(
   { status, step, checkpoint, model, best }: Pick<PhaseResult, "status" | "step" | "checkpoint" | "model" | "best">,
   measured: "score" | "loss",
 ): string {
   const at = `${status} after update ${formatCount(step)}`;
   if (model === undefined) return `${at}, saved as ${checkpoint ?? "nothing: it had not begun"}`;
-  const chosen = best && `, best ${measured} ${best.score.toPrecision(5)} at update ${formatCount(best.step)}`;
+  const chosen =
+    best && `, best ${best.metric ?? measured} ${best.score.toPrecision(5)} at update ${formatCount(best.step)}`;
   return `${at}, model in ${model}${chosen ?? ""}`;
 }
 

@@ -8,7 +8,7 @@
  */
 import { ConfigError, createRandom, input, Tensor, type Value } from "@dcae/core/graph";
 import type { ChannelsConfig } from "../configs/schema.js";
-import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
+import type { TrainingBatch, TrainingBatches } from "./training-batches.js";
 
 /** The input that is 1 for the channels that take part and 0 for the others. */
 export const CHANNEL_MASK = "mask";

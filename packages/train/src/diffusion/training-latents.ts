@@ -16,7 +16,7 @@ import {
 import { batchIndices, channelScaleOf, dropLabels, normalizeChannels, stepRandom } from "@dcae/diffusion/internal";
 import type { ChannelsConfig } from "../configs/schema.js";
 import { batchesPerUpdate, CHANNEL_MASK, channelMask, drawCounts } from "../data/channel-counts.js";
-import type { TrainingBatch, TrainingBatches } from "../trainer/fit.js";
+import type { TrainingBatch, TrainingBatches } from "../data/training-batches.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 
 export interface TrainingLatents {

@@ -36,8 +36,8 @@ const notesSchema = z.strictObject({
   step: z.int().min(1),
   /** Where the next batch starts; the loader's own. */
   position: z.unknown(),
-  /** The best evaluation so far. */
-  best: z.strictObject({ step: z.int(), score: z.number() }).nullable(),
+  /** The best evaluation so far, and the metric that its score is; without one it is the loss. */
+  best: z.strictObject({ step: z.int(), score: z.number(), metric: z.string().optional() }).nullable(),
   /** What the run is made of: nothing of it may change under a resumed run. */
   identity: z.record(z.string(), z.unknown()),
   /** Hash of the tensors that the programs read and don't change. */

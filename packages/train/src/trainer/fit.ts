@@ -7,32 +7,27 @@
  */
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Image } from "@dcae/core/image";
-import { type Engine, type EngineState, type NamedTensors, withClosing } from "@dcae/core/runtime";
+import { type Engine, type EngineState, withClosing } from "@dcae/core/runtime";
+import type { TrainingBatch, TrainingBatches } from "../data/training-batches.js";
 import { createSpeed, type TrainingProgress } from "../logging/progress.js";
 import { type CheckpointNotes, checkpointPath } from "./checkpoint.js";
 import { openRun, type Run } from "./open-run.js";
 import { runFiles } from "./run-record.js";
 import type { Metrics, UpdateStage } from "./update-stage.js";
 
-export interface TrainingBatch {
-  readonly inputs: NamedTensors;
-  /** Pictures in it, for the speed. */
-  readonly images: number;
-  /** Where the next batch starts, as JSON. */
-  readonly position: unknown;
-}
-
-export interface TrainingBatches {
-  next(): Promise<TrainingBatch>;
-  close(): Promise<void>;
-}
+/** Which way a number is better. */
+export type Better = "lower" | "higher";
 
 export interface Evaluation {
   readonly metrics: Metrics;
   /** Pictures to look at, by name. */
   readonly pictures?: Readonly<Record<string, Image>>;
-  /** What "best" means: the smaller, the better. */
+  /** What "best" goes by. */
   readonly score?: number;
+  /** Which way the score is better. Default "lower". */
+  readonly better?: Better;
+  /** The metric that the score is, where it is one. */
+  readonly scoredBy?: string;
 }
 
 export interface FitOptions {

@@ -20,9 +20,9 @@ import {
 } from "../data/picture-loader.js";
 import { fileSource, sceneSource } from "../data/picture-source.js";
 import { isArchiveName, shardSource } from "../data/shard-source.js";
+import type { TrainingBatches } from "../data/training-batches.js";
 import { AUGMENT_DRAWS, drawAugmentations } from "../phases/diff-augment.js";
 import { SCENE_CLASSES, type SceneClass } from "../scenes/draw-scene.js";
-import type { TrainingBatches } from "./fit.js";
 
 /** Far from the seeds of any training: 2^40. */
 const HELD_OUT_SCENES = 2 ** 40;

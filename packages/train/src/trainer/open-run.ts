@@ -1,5 +1,6 @@
 /** A run in its folder: its state on the engine, and what happens to it between the steps of the loop. */
 import { ConfigError } from "@dcae/core/graph";
+import type { TrainingBatch, TrainingBatches } from "../data/training-batches.js";
 import { createTrainingState, hashFrozen, restoredWeights, startWeights } from "../step/training-state.js";
 import {
   type CheckpointNotes,
@@ -9,11 +10,13 @@ import {
   pruneCheckpoints,
   writeCheckpoint,
 } from "./checkpoint.js";
-import type { FitOptions, TrainingBatch, TrainingBatches } from "./fit.js";
+import type { Better, FitOptions } from "./fit.js";
 import { lockRun } from "./run-lock.js";
 import { openRecord, runFiles } from "./run-record.js";
 import { TrainingError } from "./training-run.js";
 import { loadStages, type Metrics, stagePrograms } from "./update-stage.js";
+
+type Best = NonNullable<CheckpointNotes["best"]>;
 
 export interface Run {
   /** Updates made so far. */
@@ -33,6 +36,13 @@ export interface Run {
   /** Writes a checkpoint, unless the newest one is of this update. */
   save(): Promise<void>;
   exportModel(folder: string): Promise<void>;
+}
+
+const beats = (one: number, other: number, better: Better) => (better === "lower" ? one < other : one > other);
+
+/** Runs of earlier versions kept a metric of which more is better with a minus, and didn't name it. */
+function scoreOf({ score, metric }: Best, scoredBy: string | undefined, better: Better): number {
+  return scoredBy !== undefined && metric === undefined && better === "higher" ? -score : score;
 }
 
 const nonFinite = (metrics: Metrics) => Object.entries(metrics).find(([, value]) => !Number.isFinite(value));
@@ -136,18 +146,24 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     record: (values) => record(step, values),
     async evaluate() {
       if (options.evaluate === undefined) return;
-      const { metrics: found, pictures = {}, score } = await options.evaluate(state, weights);
+      const {
+        metrics: found,
+        pictures = {},
+        score,
+        better = "lower",
+        scoredBy,
+      } = await options.evaluate(state, weights);
       const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
       await record(step, values);
       const wrong = nonFinite(found);
       if (wrong !== undefined) throw diverged(step, `the evaluation's ${wrong[0]} is ${wrong[1]}`);
       await log.pictures(step, pictures);
-      const isBest = score !== undefined && (best === null || score < best.score);
+      const isBest = score !== undefined && (best === null || beats(score, scoreOf(best, scoredBy, better), better));
       const texts = Object.entries(found).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`);
       const when = step === 0 ? "before the first update" : `update ${step} of ${steps}`;
       onMessage?.(`${when}, evaluation: ${texts.join(", ")}${isBest && step > 0 ? ", the best so far" : ""}`);
       if (!isBest) return;
-      best = { step, score };
+      best = { step, score, ...(scoredBy === undefined ? {} : { metric: scoredBy }) };
       await exportModel(files.best);
     },
     async save() {

@@ -10,7 +10,7 @@ import {
   describeCounts,
   drawCounts,
 } from "../../src/data/channel-counts.js";
-import type { TrainingBatches } from "../../src/trainer/fit.js";
+import type { TrainingBatches } from "../../src/data/training-batches.js";
 
 const COUNTS = [2, 4, 6, 8];
 const rule = (draw: number, always: ChannelsConfig["always"]): ChannelsConfig => ({ counts: COUNTS, draw, always });

@@ -90,14 +90,23 @@ test("several sources give their shares, and none gives a picture twice", () => 
 
 test("the best evaluation is that of the metric that is named, and one that isn't there is refused", async () => {
   const evaluation: Evaluation = { metrics: { l1: 0.5, psnr: 20, psnr_c8: 12 }, score: 7 };
-  const scoreBy = async (metric?: string, found = evaluation) =>
-    (await bestBy(metric, async () => found)({} as EngineState, weights)).score;
-  expect(await scoreBy()).toBe(7);
-  expect(await scoreBy("l1")).toBe(0.5);
-  // The smallest score is the best, the largest PSNR is.
-  expect([await scoreBy("psnr"), await scoreBy("psnr_c8")]).toEqual([-20, -12]);
+  const scoreBy = async (metric?: string, found = evaluation) => {
+    const { score, better, scoredBy } = await bestBy(metric, async () => found, { sharpness: "higher" })(
+      {} as EngineState,
+      weights,
+    );
+    return [score, better, scoredBy];
+  };
+  expect(await scoreBy()).toEqual([7, undefined, undefined]);
+  expect(await scoreBy("l1")).toEqual([0.5, "lower", "l1"]);
+  expect(await scoreBy("psnr")).toEqual([20, "higher", "psnr"]);
+  expect(await scoreBy("psnr_c8")).toEqual([12, "higher", "psnr_c8"]);
   await expect(scoreBy("lpips")).rejects.toThrow('best: the evaluation has no metric "lpips"');
-  expect(await scoreBy("psnr", { metrics: { l1: Number.NaN }, score: 1 })).toBe(1);
+  expect((await scoreBy("psnr", { metrics: { l1: Number.NaN }, score: 1 }))[0]).toBe(1);
+  // One that is computed beside the trainer says itself which way it is better; without that it isn't known here.
+  const beside: Evaluation = { metrics: { sharpness: 3, other: 1 } };
+  expect(await scoreBy("sharpness", beside)).toEqual([3, "higher", "sharpness"]);
+  await expect(scoreBy("other", beside)).rejects.toThrow('no metric "other"');
 });
 
 test("a training goes by it", async () => {
@@ -107,5 +116,7 @@ test("a training goes by it", async () => {
   const rows = await readMetrics(join(runs, "by-psnr", "phase1", "metrics.jsonl"));
   const values = rows.flatMap((row) => ("eval_psnr" in row ? [row.eval_psnr as number] : []));
   expect(values.length).toBe(4);
-  expect(results[0]!.best!.score).toBeCloseTo(-Math.max(...values), 4);
+  const best = results[0]!.best!;
+  expect(best).toMatchObject({ metric: "psnr", step: values.indexOf(Math.max(...values)) });
+  expect(best.score).toBeCloseTo(Math.max(...values), 4);
 });

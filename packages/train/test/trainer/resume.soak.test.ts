@@ -146,6 +146,18 @@ describe("stopping and resuming", () => {
     expect((await begin("earlier", gan(1, 2))).results[0]?.step).toBe(2);
   });
 
+  test("an earlier version kept a PSNR with a minus: the best evaluation of its run stays the best", async () => {
+    const byPsnr = (steps: number) =>
+      tinyTraining([{ ...TINY_PHASES.one, steps, evaluateEvery: 1, checkpointEvery: 1, best: "psnr" }]);
+    const { results } = await begin("minus", byPsnr(1));
+    const path = join(results[0]!.checkpoint!, "checkpoint.json");
+    const notes = JSON.parse(await readFile(path, "utf8"));
+    expect(notes.best.metric).toBe("psnr");
+    notes.best = { step: 1, score: -99 };
+    await writeFile(path, JSON.stringify(notes));
+    expect((await begin("minus", byPsnr(2))).results[0]!.best).toEqual({ step: 1, score: -99 });
+  });
+
   test("a damaged checkpoint is named, and what a killed process left is removed", async () => {
     const { directory } = await begin("damaged", tinyTraining([{ ...phases[0]!, steps: 4 }]));
     const checkpoints = join(directory, "phase1", "checkpoints");
