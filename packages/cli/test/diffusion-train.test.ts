@@ -208,6 +208,28 @@ describe("a run", () => {
     expect(model("stopped").equals(model("whole"))).toBe(true);
   });
 
+  test("computes distances of samples, goes by them, and what is missing is said before", async () => {
+    const pictures = place("few-pictures");
+    const best = { best: "fd_latents-autoencoder", evaluateSamples: 9 };
+    const config = writeDiffusion(folder, "distances.json", latents, { steps: 2, evaluateEvery: 1, ...best });
+    const distance = ["--evaluate", `fd:${latents}-autoencoder=${pictures}`];
+    const text = await train("distances", config, ...distance);
+    expect(text).toMatch(/, best fd_latents-autoencoder \d/);
+    const found = (await readMetrics(join(place("distances"), "metrics.jsonl"))).flatMap((row) =>
+      "eval_loss" in row ? [row["eval_fd_latents-autoencoder"] as number] : [],
+    );
+    expect(found).toHaveLength(3);
+    expect(Number(/autoencoder ([\d.]+)/.exec(text)![1])).toBeCloseTo(Math.min(...found), 2);
+    const plan = ["diffusion", "train", "--config", config, "--threads", "1", "--device", "cpu", "--dry-run"];
+    const nowhere = ["--evaluate", `fd:${latents}-autoencoder=${place("nowhere")}`];
+    expect(await succeed(...plan, ...distance)).not.toContain("missing");
+    expect(await succeed(...plan, ...nowhere)).toMatch(/\nmissing: .*nowhere/);
+    expect(await failure("nowhere", config, ...nowhere)).toContain("nowhere");
+    expect(await failure("blind", config, ...distance, "--set", "samples=null")).toContain("without samples");
+    expect(await failWith(2, ...plan, "--evaluate", "fid")).toContain('"fid" has no reference');
+    expect(await failure("no-originals", config, "--evaluate", `rfd:${latents}-autoencoder`)).toContain("originals");
+  });
+
   test("can't go on with other settings or other latents, but longer", async () => {
     const config = writeDiffusion(folder, "more.json", latents, { steps: 2, samples: null });
     await train("more", config);

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture, scene } from "./support/pictures.js";
+import { makeModel } from "./support/tiny-models.js";
 import { TINY_TRAINING, writeTraining } from "./support/tiny-training.js";
 
 const folder = temporaryFolder();
@@ -33,6 +34,9 @@ const hash = (path: string) => createHash("sha256").update(readFileSync(path)).d
 beforeAll(() => {
   vi.stubEnv("DCAE_VGG16", undefined);
   vi.stubEnv("DCAE_LPIPS_VGG", undefined);
+  vi.stubEnv("DCAE_INCEPTION", undefined);
+  vi.stubEnv("DCAE_METRICS", undefined);
+  vi.stubEnv("XDG_CACHE_HOME", at("no-cache"));
 });
 afterAll(() => {
   vi.unstubAllEnvs();
@@ -89,6 +93,19 @@ describe("before anything is trained", () => {
     mkdirSync(at("bare"));
     const empty = await cli(["train", ...dry, "--validation", at("bare")]);
     expect([empty.status, empty.stderr]).toEqual([1, expect.stringContaining("there are no pictures in it")]);
+  });
+
+  test("--evaluate: distances stand in the training, in its log and its outcome; what is missing is said before", async () => {
+    expect((await shownConfig("--evaluate", "rfid", "fd:clip=photos")).evaluate).toEqual(["rfid", "fd:clip=photos"]);
+    expect(await failWith(2, "train", "--config", tiny, "--evaluate", "psnr")).toContain("isn't a distance");
+    const encoder = await makeModel(folder, "features");
+    const one = ["--config", tiny, "--phase", "1", "--set", "phases.phase1.steps=1", "phases.phase1.best=rfd_features"];
+    const dry = await train(...one, "--dry-run", "--evaluate", "rfid", "--weights", at("no-networks"));
+    expect(dry.stdout).toMatch(/\nmissing: the weights of the FID Inception aren't here .*\. Download https/);
+    const { stdout } = await train(...one, "--evaluate", `rfd:${encoder}`, "--out", at("rfd"));
+    const log = readFileSync(at("rfd", "phase1", "metrics.jsonl"), "utf8");
+    expect(log.match(/"eval_rfd_features":[\d.e-]+/g)).toHaveLength(2);
+    expect(stdout).toMatch(/best rfd_features [\d.e-]+ at update [01]\n/);
   });
 
   test("--dry-run says why it can't try an update out", async () => {

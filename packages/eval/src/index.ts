@@ -35,6 +35,14 @@ export {
 export { type ComputedStatistics, computeStatistics, type StatisticsOptions } from "./runners/extract-features.node.js";
 export { openReference, type Reference } from "./runners/open-reference.node.js";
 export { makeExamples } from "./runners/pick-examples.js";
+export {
+  openSetMetrics,
+  type PictureSet,
+  parseSetMetric,
+  type SetMetric,
+  type SetMetrics,
+  type SetMetricsOptions,
+} from "./runners/set-metrics.node.js";
 export { folderSource } from "./sources/folder-source.node.js";
 export { npzSource } from "./sources/npz-source.node.js";
 export {

@@ -64,11 +64,12 @@ export function chooseTraining(flags: TrainingFlags & RunFlags): Promise<Chosen<
 
 /** The training with the options' values in place of its own. */
 export async function applyFlags(config: TrainingConfig, flags: TrainingFlags): Promise<TrainingConfig> {
-  const { data, validation, set = [] } = flags;
+  const { data, validation, evaluate, set = [] } = flags;
   const { sources, ...validationRest } = config.validation;
   const changed: TrainingConfig = {
     ...config,
     perceptual: perceptualOf(config, flags),
+    ...(evaluate === undefined ? {} : { evaluate: [...evaluate] }),
     ...(data === undefined ? {} : { data: { ...config.data, sources: await parseSources(data) } }),
     validation:
       validation !== undefined

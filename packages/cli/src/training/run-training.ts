@@ -25,6 +25,7 @@ import {
 import { type CliIo, formatCount } from "../cli-io.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
 import type { Chosen, RunFlags } from "./choose-training.js";
+import { missingSetMetrics, setMetricsOpener } from "./set-metrics.js";
 import {
   checkEngineFlags,
   describeEngine,
@@ -56,6 +57,7 @@ export async function runTraining(
       directory,
       phases,
       open: await openOptions(hubFlags(flags), io),
+      openSetMetrics: setMetricsOpener(run.engine, true, flags, io),
       progress: ({ name }) => trainingProgress(name, io),
     }),
   );
@@ -137,22 +139,32 @@ export function formatMeasured(measured: MeasuredUpdate, steps: number): string 
   return `time, measured here: ${Number(seconds)} s for an update, ${all} for all, beside reading data and evaluations`;
 }
 
-async function measurePhases(
+interface TriedPhases {
+  readonly measured: readonly MeasuredUpdate[];
+  /** Distances that can't be computed, and what would help. */
+  readonly missing: readonly string[];
+}
+
+async function tryPhases(
   config: TrainingConfig,
   plans: readonly PhasePlan[],
   flags: TrainingFlags,
-): Promise<MeasuredUpdate[]> {
+  io: CliIo,
+): Promise<TriedPhases> {
   const engine = await openTrainingEngine(flags);
   try {
     const model = describeModel(config).config;
     const teacher = describeTeacher(config);
     const measured: MeasuredUpdate[] = [];
+    const missing = new Set<string>();
     for (const phase of config.phases.filter(({ name }) => plans.some((plan) => plan.name === name))) {
+      const open = setMetricsOpener(engine, true, flags, io);
+      for (const text of await missingSetMetrics(open, config.evaluate, phase.size)) missing.add(text);
       const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
       const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase), teacher);
       measured.push(await measureUpdate(engine, stages, batchesPerUpdate(phase)));
     }
-    return measured;
+    return { measured, missing: [...missing] };
   } finally {
     await engine.dispose();
   }
@@ -165,13 +177,13 @@ async function dryRun(
   flags: TrainingFlags,
   io: CliIo,
 ): Promise<void> {
-  const needs = await inspectTraining(config);
-  const measured = await measurePhases(config, plans, flags);
+  const { found, assumed, ...needs } = await inspectTraining(config);
+  const { measured, missing: metrics } = await tryPhases(config, plans, flags, io);
+  const missing = [...needs.missing, ...metrics];
   if (flags.json === true) {
     const phases = plans.map((plan, i) => ({ ...plan, measured: measured[i] }));
-    return io.json({ training: config.name, directory, ...needs, phases });
+    return io.json({ training: config.name, directory, found, missing, assumed, phases });
   }
-  const { found, missing, assumed } = needs;
   plans.forEach((plan, i) => {
     io.out(`${formatPlan(plan)}\n  ${formatMeasured(measured[i] as MeasuredUpdate, plan.steps)}`);
   });

@@ -7,6 +7,7 @@ import { plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { NODE_DEVICES, THREADS_HELP } from "../options/engine-options.js";
 import { parseCount } from "../options/parse-values.js";
+import { addSetMetricOptions, type SetMetricFlags } from "./set-metrics.js";
 
 export const TRAINING_ENGINES = ["onnx", "tfjs"] as const;
 export type TrainingEngineName = (typeof TRAINING_ENGINES)[number];
@@ -21,7 +22,7 @@ export interface TrainingEngineFlags {
   readonly dtype: (typeof DTYPES)[number];
 }
 
-export interface TrainingFlags extends TrainingEngineFlags {
+export interface TrainingFlags extends TrainingEngineFlags, SetMetricFlags {
   readonly data?: readonly string[];
   readonly validation?: readonly string[];
   readonly out?: string;
@@ -29,8 +30,6 @@ export interface TrainingFlags extends TrainingEngineFlags {
   readonly perceptual?: "none" | "lpips";
   readonly vgg16?: string;
   readonly lpips?: string;
-  readonly offline?: boolean;
-  readonly cacheDir?: string;
   readonly set?: readonly string[];
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -67,6 +66,7 @@ export function addTrainingOptions(command: Command): Command {
     .option("--validation <source...>", "pictures to evaluate on, as for --data")
     .option("-o, --out <dir>", "folder of the run (default: runs/ and the training's name)")
     .option("--resume", "go on with what the folder holds");
+  addSetMetricOptions(command, true);
   return addTrainingEngineOptions(command)
     .addOption(
       new Option("--perceptual <loss>", "perceptual loss (default: what the training says)").choices(["none", "lpips"]),

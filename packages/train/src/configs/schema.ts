@@ -304,6 +304,11 @@ const trainingConfigSchema = z
     data,
     /** Pictures to evaluate on. Default: scenes that training doesn't see, or the first pictures of `data`. */
     validation: z.strictObject({ sources: z.array(source).min(1).optional(), count: count.default(32) }).prefault({}),
+    /**
+     * Distances of sets of pictures to compute at each evaluation, beside the losses: "rfid" (reconstructions to their originals),
+     * "fid=REFERENCE", "rfd:NETWORK", "fd:NETWORK=REFERENCE".
+     */
+    evaluate: z.array(z.string().min(1)).default([]),
     /** LPIPS: "none", or its files ({} looks at the environment; see `openLpipsWeights`). */
     perceptual: z
       .union([z.literal("none"), z.strictObject({ trunk: z.string().optional(), linear: z.string().optional() })])

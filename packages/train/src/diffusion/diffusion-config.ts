@@ -94,11 +94,17 @@ export const diffusionConfigSchema = z.strictObject({
   optimize: z.boolean().default(true),
   /** Latents that the loss is evaluated on. */
   evaluateOn: count.default(256),
+  /** Distances of samples to compute at each evaluation: "fid=REFERENCE", "fd:NETWORK=REFERENCE". */
+  evaluate: z.array(z.string().min(1)).default([]),
+  /** Samples that they are computed of: of all classes in turn, with the guidance, sampler, steps and seed of `samples`. */
+  evaluateSamples: count.min(2).default(256),
   /** Pictures to look at, at every evaluation; null samples none. */
   samples: samples.nullable().prefault({}),
   checkpointEvery: count.default(1000),
   keep: count.default(3),
   evaluateEvery: count.default(1000),
+  /** The metric of evaluations that `best` goes by, as "fid" or "loss_c16". Default: the loss. */
+  best: z.string().min(1).optional(),
   logEvery: count.default(1),
 });
 

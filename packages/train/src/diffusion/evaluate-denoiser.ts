@@ -8,7 +8,7 @@ import { createProgram, createScope } from "@dcae/core/graph";
 import { makeGrid } from "@dcae/core/image";
 import { unscaleLatent } from "@dcae/core/internal";
 import type { Engine, EngineState } from "@dcae/core/runtime";
-import type { DenoiserDescription, LatentDataset, Objective } from "@dcae/diffusion";
+import type { DenoiserDescription, LatentDataset, Objective, SampleOptions } from "@dcae/diffusion";
 import {
   buildDenoiseProgram,
   chooseLabels,
@@ -20,7 +20,8 @@ import {
 } from "@dcae/diffusion/internal";
 import { CHANNEL_MASK, channelMask } from "../data/channel-counts.js";
 import { averagedScope, withAverageNames } from "../step/averages.js";
-import type { Evaluation } from "../trainer/fit.js";
+import type { Evaluate } from "../trainer/fit.js";
+import type { SetMetrics } from "../trainer/set-metrics.js";
 import type { DiffusionConfig } from "./diffusion-config.js";
 import { drawEach } from "./training-latents.js";
 
@@ -33,22 +34,32 @@ export interface DenoiserEvaluation {
   readonly latents: LatentDataset;
   /** Undefined: no pictures. */
   readonly decoder: Decoder | undefined;
+  /** Distances of samples. */
+  readonly setMetrics?: SetMetrics | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Samples of distances that are made together; some samplers couple those of a batch. */
+const SAMPLED_AT_ONCE = 8;
 /** Classes that a sheet of samples shows. */
 const SHOWN_CLASSES = 12;
 /** Far from the numbers of training batches, so that evaluation draws other noise: 2^40. */
 const EVALUATION_DRAWS = 2 ** 40;
 
-export function denoiserEvaluation(
-  options: DenoiserEvaluation,
-): (state: EngineState, weights: Weights) => Promise<Evaluation> {
+export function denoiserEvaluation(options: DenoiserEvaluation): Evaluate {
   return async (state, weights) => {
     const losses = await evaluateLosses(options, state, weights);
     const { loss } = losses;
-    const sheet = Number.isFinite(loss) ? await sampleSheet(options, state, weights) : undefined;
-    return { metrics: losses, score: loss, ...(sheet === undefined ? {} : { pictures: { samples: sheet } }) };
+    if (!Number.isFinite(loss)) return { metrics: losses, score: loss };
+    try {
+      const { sheet, distances } = await evaluateSamples(options, state, weights);
+      const pictures = sheet === undefined ? {} : { pictures: { samples: sheet } };
+      return { metrics: { ...losses, ...distances }, score: loss, ...pictures };
+    } catch (error) {
+      // Whoever stops a run wants it saved first; samples are drawn when it goes on.
+      if (options.signal?.aborted === true) return undefined;
+      throw error;
+    }
   };
 }
 
@@ -120,44 +131,54 @@ async function summedLosses(
   }
 }
 
-/** A row of samples per class, from the same noise at every evaluation. */
-async function sampleSheet(
-  { engine, training, description, decoder, signal }: DenoiserEvaluation,
+/** What samples show: a sheet, and distances of many; from the same noise at every evaluation. */
+async function evaluateSamples(
+  options: DenoiserEvaluation,
   state: EngineState,
   weights: Weights,
-): Promise<Image | undefined> {
-  const { samples, ema } = training;
+): Promise<{ readonly sheet?: Image; readonly distances?: Readonly<Record<string, number>> }> {
+  const { engine, training, description, decoder, setMetrics } = options;
+  const { samples, ema, evaluateSamples: count } = training;
   const { config, scalingFactor, shiftFactor } = description;
-  if (samples === null || decoder === undefined || scalingFactor === null) return undefined;
+  if (samples === null || decoder === undefined || scalingFactor === null) return {};
   const denoiser = createDenoiser(config, (batch, channels) => {
     const program = buildDenoiseProgram(config, batch, channels, averagedScope(createScope(), ema));
     return engine.load(program, withAverageNames(program, weights, ema), { state });
   });
+  /** Pictures of labels, decoded one by one. */
+  async function* draw(labels: readonly number[], offset = 0): AsyncGenerator<Image> {
+    const latents = await sampleLatents(denoiser.forward, description, labels, { ...samplingOf(options), offset });
+    const scale = { factor: scalingFactor, shift: shiftFactor };
+    for (let i = 0; i < labels.length; i++) {
+      const latent = latents.slice([{ start: i, stop: i + 1 }]);
+      yield* tensorToImages(await (decoder as Decoder).decode(unscaleLatent(latent, scale, (decoder as Decoder).name)));
+    }
+  }
   try {
     const labels = shownLabels(description, samples).flatMap((label) =>
       Array.from({ length: samples.perLabel }, () => label),
     );
-    const latents = await sampleLatents(denoiser.forward, description, labels, {
-      guidance: samples.guidance,
-      sampler: samples.sampler ?? undefined,
-      steps: samples.steps ?? undefined,
-      seed: samples.seed,
-      signal,
-    });
     const images: Image[] = [];
-    for (let i = 0; i < labels.length; i++) {
-      const latent = latents.slice([{ start: i, stop: i + 1 }]);
-      const scale = { factor: scalingFactor, shift: shiftFactor };
-      images.push(...tensorToImages(await decoder.decode(unscaleLatent(latent, scale, decoder.name))));
+    for await (const image of draw(labels)) images.push(image);
+    const sheet = makeGrid(images, { columns: samples.perLabel });
+    if (setMetrics === undefined) return { sheet };
+    const made = setMetrics.collect();
+    for (let first = 0; first < count; first += SAMPLED_AT_ONCE) {
+      const numbers = Array.from({ length: Math.min(SAMPLED_AT_ONCE, count - first) }, (_, i) => first + i);
+      const classes = numbers.map((number) => (config.numClasses === 0 ? 0 : number % config.numClasses));
+      const part: Image[] = [];
+      for await (const image of draw(classes, first)) part.push(image);
+      await made.add(part);
     }
-    return makeGrid(images, { columns: samples.perLabel });
-  } catch (error) {
-    // Whoever stops a run wants it saved, not its pictures.
-    if (signal?.aborted === true) return undefined;
-    throw error;
+    return { sheet, distances: await setMetrics.compare(made) };
   } finally {
     await denoiser.dispose();
   }
+}
+
+function samplingOf({ training: { samples }, signal }: DenoiserEvaluation): SampleOptions {
+  const { guidance, sampler, steps, seed } = samples as NonNullable<DiffusionConfig["samples"]>;
+  return { guidance, sampler: sampler ?? undefined, steps: steps ?? undefined, seed, signal };
 }
 
 function shownLabels(description: DenoiserDescription, samples: NonNullable<DiffusionConfig["samples"]>): number[] {

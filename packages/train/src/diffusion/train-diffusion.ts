@@ -23,9 +23,11 @@ import { keptAverages } from "../configs/run-schedule.js";
 import { batchesPerUpdate } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
+import { bestBy } from "../trainer/best-by.js";
 import { type FitResult, fit } from "../trainer/fit.js";
 import { writeParameterTable } from "../trainer/parameter-table.js";
 import { runFiles } from "../trainer/run-record.js";
+import { type OpenSetMetrics, type SetMetrics, setMetricsOf } from "../trainer/set-metrics.js";
 import { type TrainingRunOptions, writeTrainingFile } from "../trainer/training-run.js";
 import { denoiserStages, denoiserTable } from "./denoiser-stages.js";
 import { checkSamples, describeNetwork, describeResult } from "./describe-denoiser.js";
@@ -38,6 +40,8 @@ export interface TrainDiffusionOptions extends TrainingRunOptions {
   readonly config: DiffusionConfig;
   /** Loads the autoencoder that decodes samples. Default: `loadAutoencoder`, on the CPU. */
   readonly loadDecoder?: ((source: string) => Promise<PretrainedAutoencoder>) | undefined;
+  /** Opens what `evaluate` of the training names. Closed here. */
+  readonly openSetMetrics?: OpenSetMetrics | undefined;
   readonly progress?: TrainingProgress | undefined;
 }
 
@@ -62,9 +66,11 @@ export async function trainDiffusion(options: TrainDiffusionOptions): Promise<Di
     onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
     const decoder = await openDecoder(options, latents);
     if (decoder !== undefined) onEnd(() => decoder.dispose());
+    const setMetrics = await openDistances(options, latents, decoder);
+    if (setMetrics !== undefined) onEnd(() => setMetrics.close());
     const weights = await startWeights(training, network, channelScale);
     onEnd(() => weights.close());
-    return run(options, { latents, held, channelScale, network, decoder, weights });
+    return run(options, { latents, held, channelScale, network, decoder, setMetrics, weights });
   });
 }
 
@@ -74,12 +80,13 @@ interface Parts {
   readonly channelScale: ChannelScale | undefined;
   readonly network: ParsedDenoiser;
   readonly decoder: PretrainedAutoencoder | undefined;
+  readonly setMetrics: SetMetrics | undefined;
   readonly weights: Weights;
 }
 
 async function run(options: TrainDiffusionOptions, parts: Parts): Promise<DiffusionResult> {
   const { config: training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
-  const { latents, held, channelScale, network, decoder, weights } = parts;
+  const { latents, held, channelScale, network, decoder, setMetrics, weights } = parts;
   const { config, recipe } = network;
   const { batch, accumulate, channels, seed, ema } = training;
   const objective = objectiveOf(recipe);
@@ -102,7 +109,11 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
     keep: training.keep,
     logEvery: training.logEvery,
     evaluateEvery: training.evaluateEvery,
-    evaluate: denoiserEvaluation({ engine, training, description, objective, latents: held, decoder, signal }),
+    evaluate: bestBy(
+      training.best,
+      denoiserEvaluation({ engine, training, description, objective, latents: held, decoder, setMetrics, signal }),
+      setMetrics?.better,
+    ),
     async exportModel(state, current, folder) {
       const save = (path: string, average: EmaOptions | null) =>
         saveDenoiser(path, description, stateWeights(names, state, current, average), { overwrite: true });
@@ -130,7 +141,7 @@ function identityOf(
   latents: LatentDataset,
   channelScale: ChannelScale | undefined,
 ) {
-  const { seed, batch, accumulate, channels, optimizer, ema, recompute, optimize, init } = training;
+  const { seed, batch, accumulate, channels, optimizer, ema, recompute, optimize, init, best } = training;
   const { length, classes, shape, scalingFactor, shiftFactor } = latents;
   // Runs from before shifts were noted had none, and go on.
   const shift = shiftFactor === null || shiftFactor === 0 ? {} : { shiftFactor };
@@ -156,6 +167,7 @@ function identityOf(
     recompute,
     optimize,
     init,
+    ...(best === undefined ? {} : { best }),
   };
 }
 
@@ -202,6 +214,20 @@ async function openDecoder(
     `autoencoder ${source}: takes ${config.latentChannels} latent channels, but ${latents.folder} has ${channels}`,
     { hint: "Leave it out: the latents name the one that made them." },
   );
+}
+
+/** @throws ConfigError where the training names distances, and there are no samples to compute them of */
+async function openDistances(
+  { config: { evaluate, samples }, openSetMetrics }: TrainDiffusionOptions,
+  { folder, shape }: LatentDataset,
+  decoder: PretrainedAutoencoder | undefined,
+): Promise<SetMetrics | undefined> {
+  if (evaluate.length === 0 || decoder !== undefined) {
+    return setMetricsOf(evaluate, openSetMetrics, shape[1] * (decoder?.compression ?? 1));
+  }
+  throw new ConfigError(`evaluate: ${evaluate.join(", ")} can't be computed without samples`, {
+    hint: samples === null ? "Let `samples` be {}." : `Name the autoencoder of ${folder}.`,
+  });
 }
 
 /** Samples are a small part of a run. */

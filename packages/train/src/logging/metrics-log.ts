@@ -45,13 +45,17 @@ export async function readMetrics(path: string): Promise<MetricsRow[]> {
   });
 }
 
+const isEvaluation = (row: MetricsRow) => Object.keys(row).some((name) => name.startsWith("eval_"));
+
 /**
  * Opens a log to go on after `step`; what it holds of later steps is removed.
  *
+ * @param evaluated whether the evaluation of `step` is there to stay; otherwise it is removed, too
  * @throws DataError when it can't be written
  */
-export async function openMetricsLog(path: string, step: number): Promise<MetricsLog> {
-  const kept = (await readMetrics(path)).filter((row) => row.step <= step);
+export async function openMetricsLog(path: string, step: number, evaluated = true): Promise<MetricsLog> {
+  const stays = (row: MetricsRow) => row.step < step || (row.step === step && (evaluated || !isEvaluation(row)));
+  const kept = (await readMetrics(path)).filter(stays);
   let handle: FileHandle;
   try {
     await mkdir(dirname(path), { recursive: true });

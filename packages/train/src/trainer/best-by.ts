@@ -1,10 +1,6 @@
 /** Which evaluation is the best: by the loss, or by a metric that the configuration names. */
-import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
-import type { EngineState } from "@dcae/core/runtime";
-import type { Better, Evaluation } from "./fit.js";
-
-type Evaluate = (state: EngineState, weights: Weights) => Promise<Evaluation>;
+import type { Better, Evaluate } from "./fit.js";
 
 /** Which way the trainers' own metrics are better. One of a count of channels, as "psnr_c8", goes the way of its metric. */
 const DIRECTIONS: Readonly<Record<string, Better>> = {
@@ -33,6 +29,7 @@ export function bestBy(
   const directions = { ...DIRECTIONS, ...more };
   return async (state, weights) => {
     const found = await evaluate(state, weights);
+    if (found === undefined) return undefined;
     const value = found.metrics[metric];
     const better = directions[withoutCount(metric)];
     if (value !== undefined && better !== undefined) return { ...found, score: value, better, scoredBy: metric };

@@ -38,6 +38,8 @@ const notesSchema = z.strictObject({
   position: z.unknown(),
   /** The best evaluation so far, and the metric that its score is; without one it is the loss. */
   best: z.strictObject({ step: z.int(), score: z.number(), metric: z.string().optional() }).nullable(),
+  /** The evaluation of this step was interrupted, and is made when the run goes on. */
+  pending: z.literal(true).optional(),
   /** What the run is made of: nothing of it may change under a resumed run. */
   identity: z.record(z.string(), z.unknown()),
   /** Hash of the tensors that the programs read and don't change. */

@@ -26,6 +26,7 @@ import { createPictureLoader, type WeightedSource } from "../data/picture-loader
 import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/reconstruction.js";
 import { averagedScope, type EmaOptions, withAverageNames } from "../step/averages.js";
 import type { Evaluation } from "./fit.js";
+import type { PictureSet, SetMetrics } from "./set-metrics.js";
 
 export interface ReconstructionEvaluation {
   readonly engine: Engine;
@@ -37,6 +38,8 @@ export interface ReconstructionEvaluation {
   readonly ema: EmaOptions | null;
   /** Where `reconstruct` takes a mask of channels: masks by the counts to evaluate with. */
   readonly masks?: ReadonlyMap<number, Tensor> | undefined;
+  /** Distances of the whole set. */
+  readonly setMetrics?: SetMetrics | undefined;
   readonly workers?: number | undefined;
   /** Hears of each unreadable picture. */
   readonly onCorrupt?: ((name: string, problem: string) => void) | undefined;
@@ -115,19 +118,22 @@ function toBatch(pictures: readonly Float32Array[], shape: readonly number[]): T
 export function reconstructionEvaluation(
   options: ReconstructionEvaluation,
 ): (state: EngineState, weights: Weights) => Promise<Evaluation> {
-  const { engine, ema, masks } = options;
+  const { engine, ema, masks, setMetrics } = options;
   const program = evaluationProgram(options);
   let pictures: Promise<Float32Array[]> | undefined;
+  let originals: Promise<PictureSet> | undefined;
 
   return async (state, weights) => {
     pictures ??= loadPictures(options);
     const all = await pictures;
+    if (setMetrics !== undefined) originals ??= collectOriginals(options, setMetrics, all);
+    const before = await originals;
     const loaded = await engine.load(program, withAverageNames(program, weights, ema), { state });
     try {
-      if (masks === undefined) return await evaluateLoaded(options, loaded, all, {});
+      if (masks === undefined) return await evaluateLoaded(options, loaded, all, before, {});
       const found: [count: number, evaluation: Evaluation][] = [];
       for (const [count, mask] of masks) {
-        found.push([count, await evaluateLoaded(options, loaded, all, { [CHANNEL_MASK]: mask })]);
+        found.push([count, await evaluateLoaded(options, loaded, all, before, { [CHANNEL_MASK]: mask })]);
       }
       return joinCounts(found);
     } finally {
@@ -152,13 +158,29 @@ export function joinCounts(found: readonly (readonly [count: number, evaluation:
   };
 }
 
+/** The pictures as a set, which reconstructions are compared with at every evaluation. */
+async function collectOriginals(
+  { reconstruction: { images } }: ReconstructionEvaluation,
+  setMetrics: SetMetrics,
+  all: readonly Float32Array[],
+): Promise<PictureSet> {
+  const set = setMetrics.collect();
+  for (let start = 0; start < all.length; start += images[0]) {
+    const part = all.slice(start, start + images[0]);
+    await set.add(tensorToImages(toBatch(part, images)).slice(0, part.length));
+  }
+  return set;
+}
+
 async function evaluateLoaded(
-  { reconstruction }: ReconstructionEvaluation,
+  { reconstruction, setMetrics }: ReconstructionEvaluation,
   loaded: LoadedProgram,
   all: readonly Float32Array[],
+  originalSet: PictureSet | undefined,
   more: NamedTensors,
 ): Promise<Evaluation> {
   const { l1Weight = 1, lpipsWeight = 1, images } = reconstruction;
+  const made = setMetrics?.collect();
   const [batch] = images;
   const sums = { l1: 0, lpips: 0, psnr: 0 };
   const shown: [original: Image, result: Image][] = [];
@@ -169,6 +191,7 @@ async function evaluateLoaded(
     if (y.toFloat32().some(Number.isNaN)) return { metrics: { l1: Number.NaN } };
     const [l1, distances] = [losses.l1.toFloat32(), losses.lpips?.toFloat32()];
     const [originals, results] = [tensorToImages(x), tensorToImages(y)];
+    await made?.add(results.slice(0, part.length));
     for (let i = 0; i < part.length; i++) {
       const [original, result] = [originals[i] as Image, results[i] as Image];
       sums.l1 += (l1[i] as number) / all.length;
@@ -182,7 +205,7 @@ async function evaluateLoaded(
   });
   const { lpips: distance, ...rest } = sums;
   return {
-    metrics: lpipsWeight === 0 ? rest : sums,
+    metrics: { ...(lpipsWeight === 0 ? rest : sums), ...(made && (await setMetrics?.compare(made, originalSet))) },
     pictures: { reconstructions: sheet },
     score: l1Weight * sums.l1 + lpipsWeight * distance,
   };

@@ -30,6 +30,8 @@ export interface Evaluation {
   readonly scoredBy?: string;
 }
 
+export type Evaluate = (state: EngineState, weights: Weights) => Promise<Evaluation | undefined>;
+
 export interface FitOptions {
   /** The run's folder. */
   readonly directory: string;
@@ -57,8 +59,11 @@ export interface FitOptions {
   /** Updates between lines of the log. Default 1. */
   readonly logEvery?: number;
   readonly evaluateEvery?: number;
-  /** Runs before the first update, every `evaluateEvery` updates and after the last one. */
-  readonly evaluate?: ((state: EngineState, weights: Weights) => Promise<Evaluation>) | undefined;
+  /**
+   * Runs before the first update, every `evaluateEvery` updates and after the last one. Where the signal interrupted it, it gives
+   * undefined, and runs again when the run goes on.
+   */
+  readonly evaluate?: Evaluate | undefined;
   /** Writes the model as it is in the state: `best` after an evaluation that is the best so far, `model` at the end. */
   readonly exportModel?: ((state: EngineState, weights: Weights, directory: string) => Promise<void>) | undefined;
   /** Go on with what the folder holds (default); otherwise a folder with checkpoints is refused. */
@@ -99,7 +104,8 @@ export function fit(options: FitOptions): Promise<FitResult> {
     const report = reporter(options, run);
     const isOver = () => run.step >= steps || signal?.aborted === true;
 
-    if (run.step === 0 && !isOver()) await run.evaluate();
+    if ((run.step === 0 && !isOver()) || (run.pending && signal?.aborted !== true)) await run.evaluate();
+    await run.save();
     while (!isOver()) {
       const batch = await nextBatches(run.batches, chunks);
       await run.update(batch);
@@ -109,7 +115,7 @@ export function fit(options: FitOptions): Promise<FitResult> {
     }
     progress?.clear();
     await run.save();
-    const isFinished = run.step >= steps;
+    const isFinished = run.step >= steps && !run.pending;
     if (isFinished) await run.exportModel(runFiles(directory).model);
     return {
       status: isFinished ? "finished" : "stopped",

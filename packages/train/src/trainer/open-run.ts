@@ -24,6 +24,8 @@ export interface Run {
   /** The update of the newest checkpoint; 0 where there is none. */
   readonly saved: number;
   readonly best: CheckpointNotes["best"];
+  /** Whether the evaluation of this update was interrupted. */
+  readonly pending: boolean;
   /** Of the last update. */
   readonly metrics: Metrics;
   readonly batches: TrainingBatches;
@@ -31,7 +33,7 @@ export interface Run {
   update(batch: readonly TrainingBatch[]): Promise<void>;
   /** Records values of the update that was made last. */
   record(values: Metrics): Promise<void>;
-  /** Evaluates the model as it is now; the best one so far is exported. */
+  /** Evaluates the model as it is now; the best one so far is exported. Pending where it was interrupted. */
   evaluate(): Promise<void>;
   /** Writes a checkpoint, unless the newest one is of this update. */
   save(): Promise<void>;
@@ -80,6 +82,9 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
 
   let { step, position, best } = resumed?.notes ?? { step: 0, position: undefined, best: null };
   let saved = step;
+  let pending = resumed?.notes.pending ?? false;
+  /** Whether the newest checkpoint, though of this update, says what isn't so any more. */
+  let outdated = false;
   let metrics: Metrics = {};
   if (resumed !== undefined) {
     onMessage?.(`resuming after update ${step} of ${steps}: ${resumed.path}`);
@@ -90,7 +95,7 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
   }
   const batches = await options.batches(position);
   onEnd(() => batches.close());
-  const log = await openRecord(directory, resumed === undefined ? null : step);
+  const log = await openRecord(directory, resumed === undefined ? null : step, !pending);
   onEnd(() => log.close());
 
   function diverged(at: number, problem: string): TrainingError {
@@ -126,6 +131,9 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     get best() {
       return best;
     },
+    get pending() {
+      return pending;
+    },
     get metrics() {
       return metrics;
     },
@@ -146,13 +154,11 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     record: (values) => record(step, values),
     async evaluate() {
       if (options.evaluate === undefined) return;
-      const {
-        metrics: found,
-        pictures = {},
-        score,
-        better = "lower",
-        scoredBy,
-      } = await options.evaluate(state, weights);
+      const evaluation = await options.evaluate(state, weights);
+      outdated = pending;
+      pending = evaluation === undefined;
+      if (evaluation === undefined) return;
+      const { metrics: found, pictures = {}, score, better = "lower", scoredBy } = evaluation;
       const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
       await record(step, values);
       const wrong = nonFinite(found);
@@ -168,15 +174,17 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     },
     async save() {
       await lock.check();
-      if (step === saved) return;
+      if (step === saved && !outdated) return;
       const { identity, config } = options;
-      const notes = { step, position, best, identity: { ...identity }, frozen, computedBy, config };
+      const open = pending ? { pending } : {};
+      const notes = { step, position, best, ...open, identity: { ...identity }, frozen, computedBy, config };
       try {
         await writeCheckpoint(files.checkpoints, state, notes);
       } catch (error) {
         throw error instanceof TrainingError ? diverged(step, error.message) : error;
       }
       saved = step;
+      outdated = false;
       await pruneCheckpoints(files.checkpoints, keep, best?.step);
       await log.curves();
     },

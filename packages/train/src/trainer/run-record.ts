@@ -34,12 +34,13 @@ export interface RunRecord {
 
 /**
  * @param step the update that the run goes on after; null at its beginning. What was recorded of later ones is removed.
+ * @param evaluated whether the evaluation of `step` is there to stay
  * @throws DataError when files can't be written
  */
-export async function openRecord(directory: string, step: number | null): Promise<RunRecord> {
+export async function openRecord(directory: string, step: number | null, evaluated = true): Promise<RunRecord> {
   const files = runFiles(directory);
   // An evaluation before the first update belongs to update 0.
-  const log = await openMetricsLog(files.metrics, step ?? -1);
+  const log = await openMetricsLog(files.metrics, step ?? -1, evaluated);
   const events = await createEventFile(files.events, step ?? -1).catch(async (error: unknown) => {
     await log.close();
     throw error;

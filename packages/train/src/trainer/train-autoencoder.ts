@@ -10,7 +10,7 @@ import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
 import { type OpenOptions, saveCheckpoint } from "@dcae/core/internal";
 import { type DcAeConfig, type ModelDescription, modelParameters } from "@dcae/core/models";
-import type { EngineState } from "@dcae/core/runtime";
+import { closeAll, type EngineState } from "@dcae/core/runtime";
 import { keptAverages } from "../configs/run-schedule.js";
 import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import { batchesPerUpdate, batchesWithCounts, channelMasks } from "../data/channel-counts.js";
@@ -27,6 +27,7 @@ import { openLpipsWeights } from "./open-lpips-weights.js";
 import { writeParameterTable } from "./parameter-table.js";
 import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
 import { runFiles } from "./run-record.js";
+import { type OpenSetMetrics, type SetMetrics, setMetricsOf } from "./set-metrics.js";
 import { type OpenTeacher, openTeacher, studentScaling } from "./teacher.js";
 import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
 
@@ -38,6 +39,8 @@ export interface TrainAutoencoderOptions extends TrainingRunOptions {
   readonly lpips?: Weights | undefined;
   /** How the checkpoint that a training starts from is found: cache, offline, progress of the download. */
   readonly open?: OpenOptions | undefined;
+  /** Opens what `evaluate` of the training names. Closed here. */
+  readonly openSetMetrics?: OpenSetMetrics | undefined;
   readonly progress?: ((phase: TrainingPhase) => TrainingProgress) | undefined;
 }
 
@@ -77,7 +80,9 @@ async function trainPhase(
     if (!said.has(text)) onMessage?.(text);
     said.add(text);
   };
+  let setMetrics: SetMetrics | undefined;
   try {
+    setMetrics = await setMetricsOf(config.evaluate, options.openSetMetrics, phase.size);
     const weights: Weights = {
       ...start.weights,
       entries: new Map([
@@ -115,9 +120,11 @@ async function trainPhase(
           seed: config.seed,
           ema: phase.ema,
           masks: phase.channels === null ? undefined : channelMasks(phase.channels, architecture.latentChannels),
+          setMetrics,
           workers: config.data.workers,
           onCorrupt: (name, problem) => sayOnce(describeUnreadable(name, problem)),
         }),
+        setMetrics?.better,
       ),
       async exportModel(state, current, folder) {
         await saveTrainedModel(result, state, current, folder);
@@ -139,7 +146,7 @@ async function trainPhase(
     const finished = done.status === "finished";
     return { ...done, phase: phase.name, directory, model: finished ? runFiles(directory).model : undefined };
   } finally {
-    await start.weights.close();
+    await closeAll([() => setMetrics?.close(), () => start.weights.close()]);
   }
 }
 

@@ -91,10 +91,8 @@ test("several sources give their shares, and none gives a picture twice", () => 
 test("the best evaluation is that of the metric that is named, and one that isn't there is refused", async () => {
   const evaluation: Evaluation = { metrics: { l1: 0.5, psnr: 20, psnr_c8: 12 }, score: 7 };
   const scoreBy = async (metric?: string, found = evaluation) => {
-    const { score, better, scoredBy } = await bestBy(metric, async () => found, { sharpness: "higher" })(
-      {} as EngineState,
-      weights,
-    );
+    const evaluate = bestBy(metric, async () => found, { sharpness: "higher" });
+    const { score, better, scoredBy } = (await evaluate({} as EngineState, weights))!;
     return [score, better, scoredBy];
   };
   expect(await scoreBy()).toEqual([7, undefined, undefined]);

@@ -26,6 +26,12 @@ import {
   withTrainingEngine,
 } from "../../training/run-training.js";
 import {
+  addSetMetricOptions,
+  missingSetMetrics,
+  type SetMetricFlags,
+  setMetricsOpener,
+} from "../../training/set-metrics.js";
+import {
   addTrainingEngineOptions,
   checkEngineFlags,
   openTrainingEngine,
@@ -33,7 +39,7 @@ import {
 } from "../../training/training-options.js";
 import { addExamples } from "../command-group.js";
 
-interface DiffusionFlags extends RunFlags, TrainingEngineFlags {
+interface DiffusionFlags extends RunFlags, TrainingEngineFlags, SetMetricFlags {
   readonly data?: string;
   readonly validation?: string;
   readonly normalizeChannels?: boolean;
@@ -65,6 +71,7 @@ export function diffusionTrainCommand(io: CliIo): Command {
     .option("--autoencoder <model>", "what decodes samples (default: the one that the latents name)")
     .option("-o, --out <dir>", "folder of the run (default: runs/ and the training's name)")
     .option("--resume", "go on with what the folder holds");
+  addSetMetricOptions(command, false);
   addTrainingEngineOptions(command)
     .option("--set <key=value...>", "replace values of the training, as in steps=500 samples.guidance=2")
     .option(
@@ -113,11 +120,12 @@ async function listRecipes({ json }: DiffusionFlags, io: CliIo): Promise<void> {
 /** The training with the options' values in place of its own. */
 function replace(
   config: DiffusionConfig,
-  { data, validation, normalizeChannels, autoencoder, set = [] }: DiffusionFlags,
+  { data, validation, normalizeChannels, autoencoder, evaluate, set = [] }: DiffusionFlags,
 ): DiffusionConfig {
   const changed = {
     ...config,
     ...(autoencoder === undefined ? {} : { autoencoder }),
+    ...(evaluate === undefined ? {} : { evaluate: [...evaluate] }),
     data: {
       ...config.data,
       // Held-out latents belong to the data that they were held out of.
@@ -145,19 +153,23 @@ function formatDiffusionPlan(plan: DiffusionPlan): string {
   ].join("\n");
 }
 
-/** What an update takes on the engine that the flags name. */
-async function measure(
+/** Every autoencoder encodes it. What is missing doesn't depend on the size of samples. */
+const ANY_SIZE = 1024;
+
+/** What an update takes on the engine that the flags name, and which distances can't be computed. */
+async function tryOut(
   config: DiffusionConfig,
   { network }: DiffusionPlan,
   flags: DiffusionFlags,
-): Promise<MeasuredUpdate> {
+  io: CliIo,
+): Promise<{ readonly measured: MeasuredUpdate; readonly missing: readonly string[] }> {
   const engine = await openTrainingEngine(flags);
   try {
-    return await measureUpdate(
-      engine,
-      denoiserStages(network, objectiveOf(network.recipe), config),
-      batchesPerUpdate(config),
-    );
+    const stages = denoiserStages(network, objectiveOf(network.recipe), config);
+    return {
+      missing: await missingSetMetrics(setMetricsOpener(engine, false, flags, io), config.evaluate, ANY_SIZE),
+      measured: await measureUpdate(engine, stages, batchesPerUpdate(config)),
+    };
   } finally {
     await engine.dispose();
   }
@@ -172,9 +184,11 @@ async function runDiffusion(
   const { json = false } = flags;
   const plan = await planDiffusion(config);
   if (flags.dryRun === true) {
-    const measured = await measure(config, plan, flags);
-    if (json) return io.json({ directory, ...plan, measured });
-    return io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
+    const { measured, missing } = await tryOut(config, plan, flags, io);
+    if (json) return io.json({ directory, ...plan, measured, missing });
+    io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
+    for (const text of missing) io.out(`missing: ${text}`);
+    return;
   }
   io.note(`${config.name}, in ${directory}`);
   io.note(formatDiffusionPlan(plan));
@@ -183,6 +197,7 @@ async function runDiffusion(
       ...run,
       config,
       directory,
+      openSetMetrics: setMetricsOpener(run.engine, false, flags, io),
       loadDecoder: (source) => loadDecoder(source, flags, io),
       progress: trainingProgress(config.name, io),
     }),
