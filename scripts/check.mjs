@@ -1,10 +1,11 @@
 // Everything that is checked besides the tests: lint, types, published packages, browser entry, docs.
 // Each check counts as one; the outcome goes to .test-results/checks.json for scripts/summarize.mjs.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pack, tarballOf } from "./packed.mjs";
 import { resultsFolder } from "./test-results.mjs";
-import { packages, pnpm, publishedPackages, root, run, turbo } from "./workspace.mjs";
+import { packages, publishedPackages, root, run, turbo } from "./workspace.mjs";
 
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const outcome = {};
@@ -29,14 +30,18 @@ check("build with declarations", () => turbo("build", "--filter=./packages/*", "
 // What is checked is what would be published: the packed file, not the working tree.
 const packed = mkdtempSync(join(tmpdir(), "dcae-pack-"));
 try {
-  for (const { name, folder, manifest } of publishedPackages()) {
-    const target = join(packed, name);
-    mkdirSync(target);
-    check(`pack ${name}`, () => pnpm(["pack", "--pack-destination", target], folder));
-    const tarball = join(target, readdirSync(target)[0] ?? "missing.tgz");
+  for (const published of publishedPackages()) {
+    const { name, manifest } = published;
+    check(`pack ${name}`, () => pack(published, packed));
+    const tarball = tarballOf(name, packed);
     check(`publint ${name}`, () => run(bin("publint"), ["run", tarball, "--strict"]));
     // A package that is only a command has no importable entry for attw to judge.
     if (manifest.exports["."]) check(`attw ${name}`, () => run(bin("attw"), [tarball, "--profile", "esm-only"]));
+  }
+  for (const manager of ["npm", "pnpm", "yarn"]) {
+    check(`install with ${manager}`, () =>
+      run(process.execPath, [join(root, "scripts", "check-install.mjs"), manager, packed]),
+    );
   }
 } finally {
   rmSync(packed, { recursive: true, force: true });

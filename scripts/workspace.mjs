@@ -8,9 +8,17 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
+/** As in "pnpm@10.34.9". */
+export const { packageManager } = manifest;
+
 // pnpm runs from npm's cache at the exact version of package.json: no global install, no corepack, no surprise. Under
 // `pnpm exec`, turbo finds that same pnpm on its PATH. Neither tool may report home.
-const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1", NO_UPDATE_NOTIFIER: "1" };
+export const environment = {
+  ...process.env,
+  TURBO_TELEMETRY_DISABLED: "1",
+  DO_NOT_TRACK: "1",
+  NO_UPDATE_NOTIFIER: "1",
+};
 
 /**
  * Runs a program in the root (or `cwd`), with `more` in its environment and output to this terminal, and returns its exit
@@ -18,15 +26,25 @@ const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", DO_NOT_TRAC
  */
 export function run(program, args, cwd = root, more = {}) {
   const env = { ...environment, ...more };
-  const { status, error, signal } = spawnSync(program, args, { cwd, stdio: "inherit", env });
+  const { status, error, signal } = start(program, args, { cwd, stdio: "inherit", env });
   if (error) console.error(`${program}: ${error.message}`);
   if (signal) console.error(`${program}: ended by ${signal}`);
   return status ?? 1;
 }
 
+/**
+ * `spawnSync`, also of npm, npx and what lies in node_modules/.bin, which on Windows are scripts of its shell: Node doesn't
+ * start those by themselves.
+ */
+export function start(program, args, options) {
+  if (process.platform !== "win32" || program.endsWith(".exe")) return spawnSync(program, args, options);
+  const line = [program, ...args].map((word) => (/^[\w@./:\\=-]+$/.test(word) ? word : `"${word}"`)).join(" ");
+  return spawnSync(line, { ...options, shell: true });
+}
+
 /** Runs pnpm at the version pinned in package.json. */
 export function pnpm(args, cwd = root) {
-  return run("npx", ["--yes", manifest.packageManager, ...args], cwd);
+  return run("npx", ["--yes", packageManager, ...args], cwd);
 }
 
 /** Runs one turbo task over the packages that `filters` names (all of them by default). */

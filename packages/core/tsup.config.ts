@@ -10,6 +10,8 @@ const entries = ["", ...areas.map((area) => `${area}/`)].flatMap((folder) => [
 
 export default library({
   entry: entries.filter((entry) => existsSync(entry)),
+  // An optional dependency, which tsup would take for a part of the package.
+  external: ["onnxruntime-node"],
   async onSuccess() {
     // Workers and a child process are plain JavaScript, started by URL: they stand beside the chunks that name them, under the same name.
     const workers = ["onnx-requests", "onnx-worker", "onnx-worker-wasm", "onnx-worker-webgpu"];

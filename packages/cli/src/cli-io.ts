@@ -8,7 +8,7 @@
  * Every word goes through `printable` here, in pipes and logs too (they are shown later): names of files and classes must not
  * reach a terminal with escape sequences.
  */
-import { printable, printableLine } from "@dcae/core/internal";
+import { formatBytes, formatCount, plural, printable, printableLine } from "@dcae/core/internal";
 
 // One line of a terminal that says how far the work is: `encode  [#####---------------]  25%  3/12  cat.png`.
 
@@ -132,31 +132,9 @@ export function createCliIo({
 
 // Numbers for people.
 
-const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
-
-/** Bytes in decimal units, as in "1.29 GB". */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  const digits = unit === 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-  return `${value.toFixed(digits)} ${UNITS[unit]}`;
-}
-
-/** An integer with commas between thousands, whatever the locale. */
-export function formatCount(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
-}
+export { formatBytes, formatCount, plural };
 
 /** Decibels; Infinity for identical pictures. */
 export function formatPsnr(value: number): string {
   return Number.isFinite(value) ? `${value.toFixed(2)} dB` : "identical";
-}
-
-/** "1 picture", "2 pictures". */
-export function plural(count: number, noun: string, many = `${noun}s`): string {
-  return `${formatCount(count)} ${count === 1 ? noun : many}`;
 }

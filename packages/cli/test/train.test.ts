@@ -89,7 +89,7 @@ describe("before anything is trained", () => {
 
     writeFileSync(join(set, "a.png"), "no picture");
     const failed = await cli(["train", ...dry, "--data", set]);
-    expect([failed.status, failed.stderr]).toEqual([1, expect.stringMatching(/dcae: data: 1 pictures can't be read/)]);
+    expect([failed.status, failed.stderr]).toEqual([1, expect.stringMatching(/dcae: data: 1 picture can't be read/)]);
     mkdirSync(at("bare"));
     const empty = await cli(["train", ...dry, "--validation", at("bare")]);
     expect([empty.status, empty.stderr]).toEqual([1, expect.stringContaining("there are no pictures in it")]);
@@ -112,7 +112,7 @@ describe("before anything is trained", () => {
     const huge = ["phases.phase1.size=2048", "phases.phase1.batch=64"];
     const argv = ["--config", tiny, "--phase", "1", "--dry-run", "--set", ...huge];
     const text = await succeed("train", ...argv, ...ONE_THREAD);
-    expect(text).toMatch(/time not measured: (it needs [\d.]+ GiB of memory|an update of [\d.]+ tera-operations)/);
+    expect(text).toMatch(/time not measured: (it needs [\d.]+ [GT]B of memory|an update of [\d.]+ tera-operations)/);
   });
 
   test("--list has every recipe with what it needs", async () => {
@@ -180,7 +180,7 @@ describe("data", () => {
     expect(stderr.match(/broken\.jpg/g)).toHaveLength(1);
     const failed = await cli(["train", ...argv, ...valid, "--set", "data.maxCorrupt=0", "--out", at("runs", "strict")]);
     expect(failed.status).toBe(1);
-    expect(failed.stderr).toMatch(/dcae: data: 1 pictures can't be read; the last one: .*broken\.jpg/);
+    expect(failed.stderr).toMatch(/dcae: data: 1 picture can't be read; the last one: .*broken\.jpg/);
   });
 });
 

@@ -19,7 +19,7 @@ import {
   type PublishedEvaluation,
 } from "@dcae/core/models";
 import { Command } from "commander";
-import { type CliIo, formatBytes, formatCount } from "../cli-io.js";
+import { type CliIo, formatBytes, formatCount, plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { addHubOptions, type HubFlags, openModel, readConfigFile } from "../options/model-options.js";
 import { parseSize, type Size } from "../options/parse-values.js";
@@ -175,7 +175,10 @@ function identity(
   if (typeof hubId === "string" && hubId !== name) rows.push(["on the hub", hubId]);
   if (checkpoint !== undefined) {
     const { format, tensors, bytes, dtypes } = checkpoint;
-    rows.push(["checkpoint", `${format} format, ${tensors} tensors, ${formatBytes(bytes)}, ${dtypes.join(" and ")}`]);
+    rows.push([
+      "checkpoint",
+      `${format} format, ${plural(tensors, "tensor")}, ${formatBytes(bytes)}, ${dtypes.join(" and ")}`,
+    ]);
   }
   rows.push(["scaling factor", scalingFactor === null ? "not published" : String(scalingFactor)]);
   if (shiftFactor !== null) rows.push(["shift factor", String(shiftFactor)]);
@@ -187,7 +190,10 @@ function numbers({ published }: ModelFacts, summary: ModelSummary): Row[] {
   const { encoder, decoder, other, total } = parameters;
   const [height, width] = pictureShape.slice(2);
   const rows: Row[] = [
-    ["compression", `${compression}x${compression} pixels to ${latentChannels} channels${adaptive ? " or fewer" : ""}`],
+    [
+      "compression",
+      `${compression}x${compression} pixels to ${plural(latentChannels, "channel")}${adaptive ? " or fewer" : ""}`,
+    ],
     ["encoder", `${formatCount(encoder)} parameters`],
     ["decoder", `${formatCount(decoder)} parameters`],
     ["total", `${formatCount(total)} parameters${other === 0 ? "" : `, ${other} of them around the latent`}`],

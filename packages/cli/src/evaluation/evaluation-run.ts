@@ -107,9 +107,7 @@ export function showProgress(io: CliIo, now: () => number = Date.now): (progress
     if (computed <= 0) start = now();
     if (!isAnnounced && resumed > 0 && (computed > 0 || done === total)) {
       isAnnounced = true;
-      io.note(
-        `dcae: ${current}: ${formatCount(resumed)} of ${formatCount(total)} pictures were done by an earlier run`,
-      );
+      io.note(`dcae: ${current}: ${formatCount(resumed)} of ${plural(total, "picture")} done by an earlier run`);
     }
     io.progress.show({ label: current, done, total, detail: speed(computed, total - done, (now() - start) / 1000) });
   };

@@ -42,7 +42,7 @@ test("eval reconstruction", async () => {
   expect(finished).toBeLessThan(4);
 
   const again = await builtCli([...argv, out]);
-  expect(again.stderr).toBe(`dcae: reconstruct: ${16 * finished} of 64 pictures were done by an earlier run\n`);
+  expect(again.stderr).toBe(`dcae: reconstruct: ${16 * finished} of 64 pictures done by an earlier run\n`);
   expect(again.status).toBe(0);
   expect(readdirSync(out).sort()).toEqual(["report.html", "result.json"]);
 

@@ -91,7 +91,9 @@ describe("dcae eval generation", () => {
     const text = await succeed("eval", "generation", ...argv, "-o", at("direct"));
     expect(text).toMatch(/^.*samples: 4 pictures, compared with .*photos$/m);
     for (const label of ["FID", "sFID", "Precision", "Recall"]) expect(text).toMatch(new RegExp(`^${label} +\\d`, "m"));
-    expect(text).toMatch(/^Inception score {2}not computed: 4 pictures don't make the 10 parts of the protocol$/m);
+    expect(text).toMatch(
+      /^Inception score {2}not computed: 4 pictures can't be cut into the 10 parts of the protocol$/m,
+    );
     expect(text).toMatch(/^CMMD +not computed: the weights of the CLIP/m);
     expect(text).toMatch(few);
     const report = readFileSync(at("direct", "report.html"), "utf8");

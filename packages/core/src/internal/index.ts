@@ -46,6 +46,7 @@ export {
   PLACE_VARIABLES,
 } from "../cluster/cluster-place.js";
 export * from "../errors.js";
+export { formatBytes, formatCount, plural } from "../format-amount.js";
 export { BUNDLED_MODEL } from "../models/model-description.js";
 export { formatTable, printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";

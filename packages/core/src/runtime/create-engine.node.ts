@@ -15,12 +15,13 @@ import { DEVICES, type Device, type EngineOptions } from "./engine.js";
 import { openKeptConstants, temporaryConstants } from "./kept-constants.node.js";
 import { OnnxEngine } from "./onnx-engine.js";
 import type { ConstantFiles } from "./program-constants.js";
+import { isLibraryError, REINSTALL } from "./runtime-library.node.js";
 import type { SessionHost } from "./session-host.js";
 import { createWorkerSessionHost } from "./worker-session-host.node.js";
 
 /** What to do where a device can't be used. */
 export const INSTALL_HINTS: Readonly<Record<Device, string>> = {
-  cpu: "Reinstall onnxruntime-node for this platform: ONNXRUNTIME_NODE_INSTALL=skip npm install --force onnxruntime-node.",
+  cpu: `${REINSTALL}.`,
   webgpu: "WebGPU needs a GPU with Vulkan (Linux), Metal (macOS) or Direct3D 12 (Windows) drivers.",
   cuda: "Install CUDA 12 and cuDNN 9, then run `npm rebuild onnxruntime-node` so that its CUDA library is fetched.",
   tensorrt: "Install TensorRT 10 beside CUDA 12, then run `npm rebuild onnxruntime-node`.",
@@ -43,13 +44,14 @@ const AUTO_ORDER: Readonly<Partial<Record<NodeJS.Platform, readonly Device[]>>> 
 export async function probeDevice(device: Device): Promise<string | undefined> {
   const host = createWorkerSessionHost();
   try {
-    return await probe(host, device);
+    const problem = await probe(host, device);
+    return problem && errorMessage(problem);
   } finally {
     await host.close();
   }
 }
 
-async function probe(host: SessionHost, device: Device): Promise<string | undefined> {
+async function probe(host: SessionHost, device: Device): Promise<Error | undefined> {
   const x = input("x", [1]);
   const program = createProgram("probe", { y: add(x, 1) });
   try {
@@ -58,14 +60,17 @@ async function probe(host: SessionHost, device: Device): Promise<string | undefi
     await session.release();
     return undefined;
   } catch (error) {
-    return errorMessage(error);
+    return error instanceof Error ? error : new Error(errorMessage(error));
   }
 }
 
-/** The first device of "auto" that works. */
+/** The first device of "auto" that works. @throws EngineError where none does, because the library lacks */
 async function chooseDevice(host: SessionHost): Promise<Device> {
   for (const device of AUTO_ORDER[process.platform] ?? []) {
-    if (device === "cpu" || (await probe(host, device)) === undefined) return device;
+    if (device === "cpu") return device;
+    const problem = await probe(host, device);
+    if (problem === undefined) return device;
+    if (isLibraryError(problem)) throw problem;
   }
   return "cpu";
 }
@@ -118,8 +123,10 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
     const wanted = form.kind === "int8" ? "cpu" : device;
     const chosen = wanted === "auto" ? await chooseDevice(host) : wanted;
     const problem = device === "auto" ? undefined : await probe(host, chosen);
+    if (isLibraryError(problem)) throw problem;
     if (problem !== undefined) {
-      throw new EngineError(`device "${chosen}" doesn't work here: ${problem}`, { hint: INSTALL_HINTS[chosen] });
+      const hint = INSTALL_HINTS[chosen];
+      throw new EngineError(`device "${chosen}" doesn't work here: ${errorMessage(problem)}`, { cause: problem, hint });
     }
     if (programCache !== undefined && chosen !== "cpu") {
       throw new ConfigError(`programCache: it is for the CPU, the device is ${chosen}`, {

@@ -24,6 +24,6 @@ export {
 } from "./engine.js";
 export { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
 export { type ProgramMemory, programMemory } from "./program-memory.js";
-export { runtimeVersion } from "./quiet-runtime.node.js";
+export { runtimeVersion } from "./runtime-library.node.js";
 export type { Session, SessionHost, SessionOptions } from "./session-host.js";
 export { createWorkerSessionHost } from "./worker-session-host.node.js";

@@ -7,7 +7,7 @@
  * core/platform/windows/telemetry.cc of onnxruntime.
  */
 import { isMainThread } from "node:worker_threads";
-import { EngineError, errorMessage } from "../errors.js";
+import { EngineError } from "../errors.js";
 
 /** The runtime's own switch on Linux and macOS, and ours everywhere: 0 leaves telemetry on. */
 const SWITCH = "ORT_DISABLE_TELEMETRY";
@@ -95,22 +95,4 @@ function unreachable(cause: unknown): EngineError {
     cause,
     hint: `Start the process with ${SWITCH}=1${process.platform === "win32" ? ` and ${WINDOWS_SWITCH}=1` : ""}.`,
   });
-}
-
-/**
- * Version of onnxruntime-node.
- *
- * @throws EngineError when its native library doesn't load on this machine
- */
-export async function runtimeVersion(): Promise<string> {
-  await quietRuntime();
-  try {
-    const { env } = await import("onnxruntime-node");
-    return env.versions.node ?? env.versions.common;
-  } catch (error) {
-    throw new EngineError(`onnxruntime-node can't be loaded: ${errorMessage(error)}`, {
-      cause: error,
-      hint: "Reinstall it for this platform: npm install onnxruntime-node",
-    });
-  }
 }

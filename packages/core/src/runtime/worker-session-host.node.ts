@@ -2,12 +2,9 @@
 import { Worker } from "node:worker_threads";
 import { EngineError } from "../errors.js";
 import { quietRuntime } from "./quiet-runtime.node.js";
+import { libraryError } from "./runtime-library.node.js";
 import type { SessionHost, SessionOptions } from "./session-host.js";
 import { createWorkerHost } from "./worker-session-host.js";
-
-/** What to do where the native part of ONNX Runtime lacks or doesn't load. */
-const REINSTALL =
-  "Reinstall onnxruntime-node for this platform: ONNXRUNTIME_NODE_INSTALL=skip npm install --force onnxruntime-node; `dcae doctor` says what runs here.";
 
 /** Options for onnxruntime-node's `InferenceSession.create`. */
 function runtimeOptions(session: SessionOptions): object {
@@ -52,10 +49,7 @@ export function createWorkerSessionHost(script = WORKER): SessionHost {
       worker.on("message", onAnswer);
       worker.on("error", (error) =>
         onEnd(
-          new EngineError(`the ONNX Runtime worker failed: ${error.message}`, {
-            hint: REINSTALL,
-            cause: error,
-          }),
+          libraryError(error) ?? new EngineError(`the ONNX Runtime worker failed: ${error.message}`, { cause: error }),
         ),
       );
       worker.on("exit", (code) => onEnd(new EngineError(`the ONNX Runtime worker ended with exit code ${code}`)));

@@ -1,5 +1,5 @@
 /** A throughput result as lines for a terminal. */
-import { formatTable } from "@dcae/core/internal";
+import { formatTable, plural } from "@dcae/core/internal";
 import type { BenchEntry, BenchQuality, BenchResult } from "./bench-result.js";
 
 interface Column {
@@ -58,7 +58,7 @@ function qualityLine({ model, dtype, trained, pictures, source, size, ...values 
   const [own, exact, between] = [values.psnr, values.psnrFloat32, values.psnrBetween].map(
     (db) => `${db.toFixed(2)} dB`,
   );
-  const where = `${pictures} picture${pictures === 1 ? "" : "s"}${source === undefined ? "" : ` of ${source}`}, ${size}x${size}`;
+  const where = `${plural(pictures, "picture")}${source === undefined ? "" : ` of ${source}`}, ${size}x${size}`;
   return trained
     ? `${model} in ${dtype}: PSNR ${own}, in float32 ${exact}, between the two ${between} (${where})`
     : `${model} in ${dtype}: PSNR ${between} against float32 (${where}; random weights say nothing about a trained model's)`;

@@ -4,7 +4,9 @@
  * The reference tools take a general matrix root of S1 S2, which can come out complex. Here the trace of the root is a
  * sum of singular values (linalg/nuclear-norm.ts): real by construction, for singular matrices too.
  */
+
 import { DataError, ShapeError } from "@dcae/core";
+import { plural } from "@dcae/core/internal";
 import { type CholeskyFactor, nuclearNormOfProduct, pivotedCholesky } from "../linalg/nuclear-norm.js";
 import type { FeatureStatistics } from "../statistics/feature-accumulator.js";
 
@@ -86,7 +88,7 @@ function warningsFor(
   const warnings: string[] = [];
   const few = statistics.filter(({ count, mean }) => count !== undefined && count <= mean.length);
   if (few.length > 0) {
-    const which = few.map(({ name, count }) => `${name} has ${count} images`).join(" and ");
+    const which = few.map(({ name, count }) => `${name} has ${plural(count as number, "image")}`).join(" and ");
     warnings.push(
       `${which} for ${few[0]?.mean.length} dimensions: the covariance is singular and the distance is biased; ` +
         "compare it only with distances of the same number of images",

@@ -5,7 +5,9 @@
  * The published scores shuffle with NumPy's `RandomState(2020).permutation(n)`, so its generator is here as far as permutations need
  * it. Source: Matsumoto and Nishimura, Mersenne Twister (1998).
  */
+
 import { DataError, ShapeError } from "@dcae/core";
+import { plural } from "@dcae/core/internal";
 
 export interface InceptionScore {
   readonly mean: number;
@@ -48,7 +50,7 @@ export function inceptionScore(
 function boundsOf(count: number, splits: number | { readonly size: number }): [number, number][] {
   if (typeof splits === "number") {
     if (!Number.isInteger(splits) || splits < 1 || count < splits) {
-      throw new DataError(`inception score: ${count} images don't make ${splits} parts`, {
+      throw new DataError(`inception score: ${plural(count, "image")} can't be cut into ${plural(splits, "part")}`, {
         hint: "Give more images or fewer splits.",
       });
     }

@@ -4,7 +4,9 @@
  * Improved precision and recall (Kynkaanniemi et al., 2019): how much of one set lies within the manifold of the other,
  * where the manifold is the union of balls that reach to each point's k-th neighbor (evaluation.md section 6).
  */
+
 import { ConfigError, DataError } from "@dcae/core";
+import { plural } from "@dcae/core/internal";
 import type { Engine } from "@dcae/core/runtime";
 import { countOf, forEachPair, type VectorSet } from "./pairwise.js";
 
@@ -33,7 +35,8 @@ export async function neighborRadii(
   { engine, k = 3, onProgress }: PrecisionRecallOptions,
 ): Promise<Float32Array> {
   const count = countOf(set);
-  if (count <= k) throw new DataError(`precision and recall: ${count} images have no ${k} neighbors each`);
+  if (count <= k)
+    throw new DataError(`precision and recall: among ${plural(count, "image")} none has ${plural(k, "neighbor")}`);
   const kept = k + 1;
   // The smallest distances of each row, ascending.
   const smallest = new Float32Array(count * kept).fill(Number.POSITIVE_INFINITY);

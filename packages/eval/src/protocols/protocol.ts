@@ -3,8 +3,10 @@
  * result and stored in it: two numbers are comparable when the parts of their protocols that matter to the metric are
  * equal (results/compare-results.ts). A protocol comes from a preset's name and what the caller changes, or from a file.
  */
+
 import { ConfigError } from "@dcae/core";
 import type { Rounding } from "@dcae/core/image";
+import { plural } from "@dcae/core/internal";
 import type { LpipsNorm, LpipsTrunk } from "@dcae/core/nets";
 import { type Field, finite, list, nullable, object, oneOf, text, whole } from "../files/json-fields.js";
 import type { InceptionPipeline } from "../networks/inception.js";
@@ -167,7 +169,7 @@ export function describeProtocol(
     protocol.crop === "dm-crop"
       ? "dm-crop (box halving, one antialiased 8-bit bicubic resize with a = -0.5, center cut)"
       : "none";
-  const splits = typeof scoreSplits === "number" ? `${scoreSplits} parts` : `parts of ${scoreSplits.size} images`;
+  const splits = typeof scoreSplits === "number" ? plural(scoreSplits, "part") : `parts of ${scoreSplits.size} images`;
   const shuffle = scoreSeed === null ? "in order" : `seed ${scoreSeed}`;
   const ofPairs: [string, string][] = [
     ["rounding to 8 bits", protocol.rounding],

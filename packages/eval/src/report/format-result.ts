@@ -2,7 +2,7 @@
  * Results and comparisons of them as lines for a terminal. The protocol stands beside the numbers, because without it they mean
  * little.
  */
-import { formatTable } from "@dcae/core/internal";
+import { formatTable, plural } from "@dcae/core/internal";
 import { METRICS, type Metric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { ComparedMetric, ComparedValue } from "../results/compare-results.js";
@@ -50,7 +50,7 @@ export function formatResult(result: EvaluationResult): string {
     ];
   });
   const { count, source, unusable } = pictures;
-  const set = `${count} picture${count === 1 ? "" : "s"}${source === subject ? "" : ` of ${source}`}`;
+  const set = `${plural(count, "picture")}${source === subject ? "" : ` of ${source}`}`;
   const against = reference === undefined ? "" : `, compared with ${reference.name}`;
   const lines = [`${subject}: ${set}${against}`, "", ...formatTable(rows)];
   for (const { metric, reason, hint } of missing) {
@@ -80,7 +80,10 @@ function differenceOf(metric: ComparedMetric["metric"], { difference, paired, re
   const error = paired.standardError.toFixed(digits);
   const isNoise = !isEqual && Math.abs(paired.mean) < 2 * paired.standardError;
   const certainty = isNoise ? "within 2 standard errors of " : "standard error ";
-  return [text, `${certainty}${error}, better on ${(100 * paired.better).toFixed(0)} % of ${paired.count} pictures`];
+  return [
+    text,
+    `${certainty}${error}, better on ${(100 * paired.better).toFixed(0)} % of ${plural(paired.count, "picture")}`,
+  ];
 }
 
 /** @param names of the results, in their order */

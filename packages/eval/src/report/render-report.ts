@@ -7,7 +7,7 @@
 import type { Image } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { differenceMap, encodeImage } from "@dcae/core/image";
-import { quantile } from "@dcae/core/internal";
+import { plural, quantile } from "@dcae/core/internal";
 import { METRICS, type Metric, type ReconstructionMetric } from "../protocols/metrics.js";
 import { describeProtocol } from "../protocols/protocol.js";
 import type { EvaluationResult, MetricValue } from "../results/evaluation-result.node.js";
@@ -200,7 +200,7 @@ async function renderReport(result: EvaluationResult, pictures: ReportPictures =
 </head>
 <body>
 <h1>${subject}</h1>
-<p class="muted">${kind === "reconstruction" ? "Reconstruction" : "Generation"}, ${date.slice(0, 10)}, ${result.pictures.count} pictures</p>
+<p class="muted">${kind === "reconstruction" ? "Reconstruction" : "Generation"}, ${date.slice(0, 10)}, ${plural(result.pictures.count, "picture")}</p>
 ${warnings.length > 0 && html`<div class="warnings">${warnings.map((text) => html`<p>${text}</p>`)}</div>`}
 ${metricTable(result)}
 <h2>Protocol</h2>

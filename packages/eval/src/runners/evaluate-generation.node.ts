@@ -1,6 +1,7 @@
 /**
  * How good generated pictures are: FID, sFID and inception score, precision and recall, CMMD (evaluation.md sections 1 to 7).
  */
+import { plural } from "@dcae/core/internal";
 import { createEngine, type Engine } from "@dcae/core/runtime";
 import { cmmd } from "../metrics/cmmd.js";
 import { type FrechetResult, frechetDistance } from "../metrics/frechet-distance.js";
@@ -161,7 +162,10 @@ async function computeMetrics(
   if (wanted.includes("is") && logits !== undefined) {
     const { scoreSplits: splits, scoreSeed: seed } = protocol;
     if (typeof splits === "number" && count < splits) {
-      missing.push({ metric: "is", reason: `${count} pictures don't make the ${splits} parts of the protocol` });
+      missing.push({
+        metric: "is",
+        reason: `${plural(count, "picture")} can't be cut into the ${plural(splits, "part")} of the protocol`,
+      });
     } else {
       const score = inceptionScore(logits.data, logits.dimensions, { splits, seed });
       metrics.is = { value: score.mean, std: score.std, count };
@@ -175,7 +179,7 @@ async function computeMetrics(
     const { neighbors: k } = protocol;
     const fewest = Math.min(count, reference?.count ?? 0);
     if (fewest <= k) {
-      const reason = `${fewest} pictures have no ${k} neighbors each`;
+      const reason = `among ${plural(fewest, "picture")} none has ${plural(k, "neighbor")}`;
       missing.push(...manifold.map((metric) => ({ metric, reason })));
     } else {
       const onShare = share("precision and recall");
@@ -191,7 +195,7 @@ async function computeMetrics(
       cmmd(clip, clipOfReference, { engine: exact, onProgress: share("CMMD") }),
     );
     const cut = result.count < Math.max(count, reference?.count ?? 0);
-    const note = `the first ${result.count} pictures of each set`;
+    const note = `the first ${plural(result.count, "picture")} of each set`;
     metrics.cmmd = { value: result.value, count: result.count, ...(cut ? { note } : {}) };
   }
   return metrics;

@@ -4,7 +4,7 @@
  */
 import { DataError, type Image, imagesToTensor, Tensor, tensorToImages } from "@dcae/core";
 import { weightsFingerprint } from "@dcae/core/checkpoint";
-import { type Autoencoder, createProgramCache, type Moments, momentsOf, valueSums } from "@dcae/core/internal";
+import { type Autoencoder, createProgramCache, type Moments, momentsOf, plural, valueSums } from "@dcae/core/internal";
 import { closeAll, type Engine } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import {
@@ -213,7 +213,7 @@ export function summarize(values: readonly number[]): MetricValue {
   return {
     value: Number.POSITIVE_INFINITY,
     count: values.length,
-    note: `${values.length - finite.length} of ${values.length} pictures came back identical${others}`,
+    note: `${values.length - finite.length} of ${plural(values.length, "picture")} came back identical${others}`,
   };
 }
 

@@ -2,9 +2,11 @@
  * What samples are compared with: pictures, statistics, or an ADM archive, which has both; and what that gives for each metric: its
  * statistics, its pictures, or a reason why neither can be used.
  */
+
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { ShapeError } from "@dcae/core";
+import { plural } from "@dcae/core/internal";
 import { openNpz } from "../files/npz.node.js";
 import type { MissingMetric } from "../networks/find-network.node.js";
 import { type GenerationMetric, METRICS } from "../protocols/metrics.js";
@@ -172,7 +174,9 @@ export function planReference(
       } else if (reference.pictures === undefined) {
         refuse(metric, decision.refused, "Compute statistics of the same pictures with this protocol.");
       } else {
-        warnings.push(`${decision.refused}; FID is taken to its ${reference.pictures.count} pictures instead`);
+        warnings.push(
+          `${decision.refused}; FID is taken to its ${plural(reference.pictures.count, "picture")} instead`,
+        );
       }
     }
   }

@@ -2,9 +2,11 @@
  * Where pictures come from: folders, archives, samplers, memory. A source is read in order from any position, so that a run can go
  * on where it stopped, and a picture that can't be read is reported instead of ending the run.
  */
+
 import { createHash } from "node:crypto";
 import { ConfigError, DataError, type Image } from "@dcae/core";
 import type { LeftOut } from "@dcae/core/image";
+import { plural } from "@dcae/core/internal";
 
 export interface Picture {
   readonly index: number;
@@ -124,7 +126,7 @@ export class NoPicturesError extends DataError {
 export function nothingUsable(source: PictureSource, unusable: readonly Unusable[]): NoPicturesError {
   const [first] = unusable;
   const example = first === undefined ? "" : `; the first one is ${first.name}: ${first.problem}`;
-  return new NoPicturesError(`${source.name}: none of its ${source.count} pictures could be used${example}`);
+  return new NoPicturesError(`${source.name}: none of its ${plural(source.count, "picture")} could be used${example}`);
 }
 
 /** What a reader must know when two sets of pictures have different sizes; undefined where they aren't known. */
@@ -151,7 +153,7 @@ export function pictureWarnings(
     const shown = unusable.slice(0, 5).map(({ name }) => name);
     const more = unusable.length > shown.length ? `, and ${unusable.length - shown.length} more` : "";
     warnings.push(
-      `${unusable.length} of ${source.count} pictures couldn't be used and were left out: ${shown.join(", ")}${more}`,
+      `${unusable.length} of ${plural(source.count, "picture")} couldn't be used and were left out: ${shown.join(", ")}${more}`,
     );
   }
   const kinds = Object.keys(sizes);

@@ -4,9 +4,11 @@
  * Our files also hold the exact sums, so that shards merge into precisely the file of the whole, and what the numbers were
  * made of (protocol, network, images). Other tools ignore these entries.
  */
+
 import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { parseJson } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
+import { plural } from "@dcae/core/internal";
 import { type Field, FieldError, list, object, oneOf, record, text, whole } from "../files/json-fields.js";
 import { type NpzFile, openNpz, writeNpz } from "../files/npz.node.js";
 import type { InceptionPipeline } from "../networks/inception.js";
@@ -244,7 +246,9 @@ export function missingShare(shards: readonly Shard[]): number {
 /** What is true of any statistics of so many images. */
 export function countWarnings(count: number, dimensions: number): string[] {
   if (count > dimensions) return [];
-  return [`${count} pictures give a singular covariance of ${dimensions} dimensions; distances to it are biased`];
+  return [
+    `${plural(count, "picture")} give${count === 1 ? "s" : ""} a singular covariance of ${dimensions} dimensions; distances to it are biased`,
+  ];
 }
 
 export interface MergedStatistics {

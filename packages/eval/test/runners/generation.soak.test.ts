@@ -107,7 +107,7 @@ describe("evaluateGeneration", () => {
     expect(Object.keys(result.metrics)).toEqual(["is"]);
     expect(result.missing[0]).toMatchObject({ metric: "fid", reason: "there is no reference to compare with" });
     const few = await run({ metrics: ["is"], protocol: resolveProtocol({}) });
-    expect(few.missing[0]?.reason).toBe("5 pictures don't make the 10 parts of the protocol");
+    expect(few.missing[0]?.reason).toBe("5 pictures can't be cut into the 10 parts of the protocol");
   });
 
   it("resumes from its work folder", async () => {

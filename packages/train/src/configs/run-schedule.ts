@@ -1,5 +1,7 @@
 /** What a configuration says of an optimizer in terms of the length of its run, as the step wants it: its schedule, its state, its averages. */
+
 import { ConfigError } from "@dcae/core/graph";
+import { formatCount, plural } from "@dcae/core/internal";
 import { type Schedule, scheduleEnd } from "../optimizer/schedule.js";
 import type { EmaOptions } from "../step/averages.js";
 import type { OptimizerOptions } from "../step/training-step.js";
@@ -39,25 +41,23 @@ export function resolveSchedule(schedule: ScheduleConfig, steps: number): Schedu
   );
 }
 
-const grouped = (value: number) => value.toLocaleString("en-US");
-
 /** The course of the learning rate in words, with what doesn't fit a run of `steps` updates. */
 function describeSchedule(schedule: Schedule, steps: number): string {
   const { kind, lr } = schedule;
   const warmup =
     "warmupSteps" in schedule && schedule.warmupSteps > 0
-      ? ` after a warm-up of ${grouped(schedule.warmupSteps)} updates`
+      ? ` after a warm-up of ${plural(schedule.warmupSteps, "update")}`
       : "";
   const end = scheduleEnd(schedule);
-  const stable = kind === "warmup-stable-decay" ? ` from update ${grouped(schedule.stableSteps)}` : "";
-  const decay = end === undefined ? "" : `,${stable} by a cosine to 0 at update ${grouped(end)}`;
+  const stable = kind === "warmup-stable-decay" ? ` from update ${formatCount(schedule.stableSteps)}` : "";
+  const decay = end === undefined ? "" : `,${stable} by a cosine to 0 at update ${formatCount(end)}`;
   const remarks = [
     ...("warmupSteps" in schedule && schedule.warmupSteps >= steps ? ["the run ends within the warm-up"] : []),
     ...(end !== undefined && end < steps
-      ? [`it ends before the run does: the rate of the last ${grouped(steps - end)} updates is 0`]
+      ? [`it ends before the run does: the rate of the last ${plural(steps - end, "update")} is 0`]
       : []),
     ...(end !== undefined && end > steps
-      ? [`the run ends before it does, after ${grouped(steps)} of ${grouped(end)} updates`]
+      ? [`the run ends before it does, after ${formatCount(steps)} of ${formatCount(end)} updates`]
       : []),
   ];
   return [`${lr}${warmup}${decay}`, ...remarks].join("; ");

@@ -5,9 +5,11 @@
  * Sizes are read when the source is opened, so that its count, its epochs and its share of a mixture are those of the pictures that
  * are left. What can't be read stays in: the loader names it when its turn comes.
  */
+
 import { createHash } from "node:crypto";
 import { DataError } from "@dcae/core/graph";
 import { readImageSize } from "@dcae/core/image";
+import { formatCount, plural } from "@dcae/core/internal";
 import { pictureFile, recipeName } from "./picture-recipe.js";
 import type { RecipeSource } from "./picture-source.js";
 
@@ -48,9 +50,12 @@ export async function largeEnough(source: RecipeSource, minSide: number): Promis
   }
   if (small.length === 0) return { source, small };
   if (kept.length === 0) {
-    throw new DataError(`${source.name}: all ${source.count} pictures have a side below ${minSide} pixels`, {
-      hint: "Lower `data.minSide`, or train at a smaller size.",
-    });
+    throw new DataError(
+      `${source.name}: none of its ${plural(source.count, "picture")} has both sides of ${minSide} pixels or more`,
+      {
+        hint: "Lower `data.minSide`, or train at a smaller size.",
+      },
+    );
   }
   const hash = createHash("sha256").update(`${source.fingerprint} ${minSide}\n`).update(Float64Array.from(kept));
   return {
@@ -69,7 +74,7 @@ const NAMED = 5;
 /** What was left out, in words. */
 export function describeSmall(small: readonly string[], minSide: number): string {
   const names = small.slice(0, NAMED).join(", ");
-  const more = small.length > NAMED ? ` and ${(small.length - NAMED).toLocaleString("en-US")} more` : "";
-  const count = `${small.length.toLocaleString("en-US")} picture${small.length === 1 ? "" : "s"}`;
+  const more = small.length > NAMED ? ` and ${formatCount(small.length - NAMED)} more` : "";
+  const count = plural(small.length, "picture");
   return `left out ${count} with a side below ${minSide} pixels: ${names}${more}`;
 }

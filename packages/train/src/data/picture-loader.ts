@@ -8,8 +8,10 @@
  * A picture that can't be read is counted, named and passed over; after `maxCorrupt` different ones the data set itself must
  * be wrong, and the run stops.
  */
+
 import { createRandom, DataError, type Tensor } from "@dcae/core/graph";
 import { type Image, imagesToTensor } from "@dcae/core/image";
+import { plural } from "@dcae/core/internal";
 import type { SizeShare } from "../configs/schema.js";
 import { createPictureMaker, type PictureMaker } from "./picture-maker.js";
 import { type Crop, type PictureView, recipeName } from "./picture-recipe.js";
@@ -174,7 +176,7 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
     corrupt.set(key, [source, index]);
     onCorrupt?.(name, problem);
     if (corrupt.size <= maxCorrupt && corrupt.size < everything) return;
-    throw new DataError(`data: ${corrupt.size} pictures can't be read; the last one: ${problem}`, {
+    throw new DataError(`data: ${plural(corrupt.size, "picture")} can't be read; the last one: ${problem}`, {
       hint: "Check the files and their formats; `maxCorrupt` says how many may be unreadable.",
     });
   }

@@ -3,9 +3,11 @@
  * the forms that `trainDiffusion` takes.
  * Averages of the weights aren't kept, which published timings leave out too.
  */
+
 import { totalmem } from "node:os";
 import { EngineError, Tensor } from "@dcae/core";
 import { createRandom, sizeOf } from "@dcae/core/graph";
+import { formatBytes } from "@dcae/core/internal";
 import { type Engine, withClosing } from "@dcae/core/runtime";
 import { denoiserParameters, denoiserPreset, drawObjective, objectiveOf, trainingLoss } from "@dcae/diffusion";
 import {
@@ -54,7 +56,6 @@ export async function benchTraining(engine: Engine, bench: StepBench): Promise<S
 
 /** A machine that runs out of memory takes other programs with it. */
 function checkMemory(bytes: number): void {
-  const gigabytes = (count: number) => `${(count / 1e9).toPrecision(3)} GB`;
   if (bytes <= totalmem()) return;
-  throw new EngineError(`the step needs about ${gigabytes(bytes)}, this machine has ${gigabytes(totalmem())}`);
+  throw new EngineError(`the step needs about ${formatBytes(bytes)}, this machine has ${formatBytes(totalmem())}`);
 }

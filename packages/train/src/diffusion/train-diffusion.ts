@@ -5,8 +5,10 @@
  * The run's `model` (and `best`) hold the averaged weights where averages are kept, as the published models do; further averages are
  * in `model-ema-<decay>` (and `best-ema-<decay>`).
  */
+
 import { ConfigError, loadAutoencoder, type PretrainedAutoencoder } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
+import { plural } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { failClosed, withClosing } from "@dcae/core/runtime";
 import {
@@ -63,7 +65,9 @@ export async function trainDiffusion(options: TrainDiffusionOptions): Promise<Di
     const network = describeNetwork(training, latents);
     for (const note of notes) onMessage(`note: ${note}`);
     checkSamples(network, training, latents.classes);
-    onMessage(`${latents.length} latents in ${latents.classes.length} classes; evaluated on those of ${held.folder}`);
+    onMessage(
+      `${plural(latents.length, "latent")} in ${plural(latents.classes.length, "class", "classes")}; evaluated on those of ${held.folder}`,
+    );
     const decoder = await openDecoder(options, latents);
     if (decoder !== undefined) onEnd(() => decoder.dispose());
     const setMetrics = await openDistances(options, latents, decoder);

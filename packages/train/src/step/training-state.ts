@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { WeightEntry, Weights } from "@dcae/core/checkpoint";
 import { CheckpointError, ConfigError, dtypeKind, type ParameterSpec, type Program } from "@dcae/core/graph";
+import { plural } from "@dcae/core/internal";
 import { initializeParameter } from "@dcae/core/models";
 import type { Engine, EngineState } from "@dcae/core/runtime";
 import { OPTIMIZERS } from "../optimizer/optimizers.js";
@@ -75,7 +76,9 @@ export function startWeights(programs: readonly Program[], weights: Weights, see
   const specs = programParameters(programs);
   const missing = [...specs.keys()].filter((name) => !weights.entries.has(name) && !TRAINING_STATE.test(name));
   if (missing.length > 0) {
-    throw new ConfigError(`${weights.source}: lacks ${missing.length} tensors that training needs, as "${missing[0]}"`);
+    throw new ConfigError(
+      `${weights.source}: lacks ${plural(missing.length, "tensor")} that training needs, as "${missing[0]}"`,
+    );
   }
   const entries = [...weights.entries].map(([name, entry]): [string, WeightEntry] => {
     const spec = specs.get(name);
@@ -104,7 +107,7 @@ export function restoredWeights(programs: readonly Program[], weights: Weights, 
   });
   if (wrong.length > 0) {
     throw new CheckpointError(
-      `${checkpoint.path}: holds the state of another training: ${wrong.length} tensors differ, as "${wrong[0]}"`,
+      `${checkpoint.path}: holds the state of another training, which has ${plural(wrong.length, "other tensor")}, as "${wrong[0]}"`,
       { hint: "Resume with the settings that it was made with, or start a new run." },
     );
   }

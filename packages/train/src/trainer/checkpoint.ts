@@ -6,6 +6,7 @@
  * its own: it is a function of the seed and the position. A folder appears whole or not at all, so that a run killed at any
  * moment goes on from its newest one.
  */
+
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -21,6 +22,7 @@ import {
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
 import { CheckpointError, ConfigError, errorMessage, type Tensor } from "@dcae/core/graph";
+import { plural } from "@dcae/core/internal";
 import type { EngineState } from "@dcae/core/runtime";
 import { z } from "zod";
 import { TrainingError } from "./training-run.js";
@@ -107,7 +109,10 @@ export async function writeCheckpoint(
 function requireFinite(tensor: Tensor, name: string, step: number): Tensor {
   const found = findNonFinite(tensor);
   if (found === undefined) return tensor;
-  throw new TrainingError(`"${name}" has ${found.count} values that are NaN or infinite`, step);
+  throw new TrainingError(
+    `"${name}" has ${plural(found.count, "value")} that ${found.count === 1 ? "is" : "are"} NaN or infinite`,
+    step,
+  );
 }
 
 /**

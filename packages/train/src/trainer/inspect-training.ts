@@ -1,7 +1,7 @@
 /** What a training needs beside its settings: what of it is there and can be read, and what is missing. Nothing is downloaded. */
 
 import { DcaeError, errorMessage } from "@dcae/core/graph";
-import { BUNDLED_MODEL } from "@dcae/core/internal";
+import { BUNDLED_MODEL, plural } from "@dcae/core/internal";
 import type { TrainingConfig } from "../configs/schema.js";
 import { createPictureLoader } from "../data/picture-loader.js";
 import { describeUnreadable, minSideOf, openSources, validationSources } from "./open-data.js";
@@ -18,14 +18,12 @@ export interface TrainingNeeds {
   readonly assumed: readonly string[];
 }
 
-const grouped = (value: number) => value.toLocaleString("en-US");
-
 /** Beyond this, a source of scenes has no end. */
 const ENDLESS = 2 ** 30;
 
 function countOf(count: number, areScenes: boolean): string {
   const what = areScenes ? "drawn scene" : "picture";
-  return count > ENDLESS ? `${what}s without end` : `${grouped(count)} ${what}${count === 1 ? "" : "s"}`;
+  return count > ENDLESS ? `${what}s without end` : plural(count, what);
 }
 
 /**

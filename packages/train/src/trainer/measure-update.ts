@@ -1,5 +1,7 @@
 /** What one update takes on an engine, tried out on made-up weights and inputs: its time doesn't depend on their values. */
+
 import { countMacs, createRandom, dtypeKind, type Program, sizeOf, staticShape, Tensor } from "@dcae/core/graph";
+import { formatBytes } from "@dcae/core/internal";
 import { type Engine, type NamedTensors, withClosing } from "@dcae/core/runtime";
 import { completeWeights, createTrainingState } from "../step/training-state.js";
 import { estimateMemory } from "./estimate-memory.js";
@@ -10,8 +12,6 @@ const MAX_MACS = 5e11;
 
 /** Seconds per update, or why they weren't measured. */
 export type MeasuredUpdate = { readonly seconds: number } | { readonly reason: string };
-
-const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
 function madeUp(programs: readonly Program[]): NamedTensors {
   const random = createRandom(0, "measure");
@@ -42,7 +42,7 @@ export async function measureUpdate(
   const programs = stagePrograms(stages);
   const { process: needed } = estimateMemory(programs);
   if (needed > available)
-    return { reason: `it needs ${gigabytes(needed)} of memory, ${gigabytes(available)} are free` };
+    return { reason: `it needs ${formatBytes(needed)} of memory, ${formatBytes(available)} are free` };
   const macs = programs.reduce((sum, program) => sum + countMacs(program), 0) * chunks;
   if (engine.device === "cpu" && macs > MAX_MACS) {
     return {

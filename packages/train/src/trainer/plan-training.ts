@@ -1,6 +1,6 @@
 /** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
 import { sizeOf } from "@dcae/core/graph";
-import { formatTable } from "@dcae/core/internal";
+import { formatBytes, formatCount, formatTable, plural } from "@dcae/core/internal";
 import { type DcAeConfig, modelParameters } from "@dcae/core/models";
 import { describeRates } from "../configs/run-schedule.js";
 import { type SizeShare, sidesOf, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
@@ -119,9 +119,6 @@ export function planTraining(config: TrainingConfig, phases?: readonly string[],
     .map((phase) => planPhase(config, phase, optimize));
 }
 
-const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-const grouped = (value: number) => value.toLocaleString("en-US");
-
 /** "256x256", or all sides with their shares. */
 function describeSides({ size, sizes }: PhasePlan): string {
   if (sizes.length === 1) return `${size}x${size}`;
@@ -136,14 +133,17 @@ export function formatPlan(plan: PhasePlan): string {
   const { channels } = plan;
   const rates = new Map(Object.entries(plan.learningRates).map(([optimizer, rate]) => [rate, optimizer]));
   return [
-    `${name}: ${grouped(steps)} updates of ${picturesPerUpdate} pictures at ${describeSides(plan)}, ${losses.join(" + ")}`,
-    `  trains ${grouped(trainedValues)} of ${grouped(modelValues)} parameters (${rule.join(", ")}):`,
+    `${name}: ${plural(steps, "update")} of ${plural(picturesPerUpdate, "picture")} at ${describeSides(plan)}, ${losses.join(" + ")}`,
+    `  trains ${formatCount(trainedValues)} of ${formatCount(modelValues)} parameters (${rule.join(", ")}):`,
     ...formatTable(
-      trained.map(({ name, values, tensors }) => [`    ${name}`, `${grouped(values)} in ${tensors} tensors`]),
+      trained.map(({ name, values, tensors }) => [
+        `    ${name}`,
+        `${formatCount(values)} in ${plural(tensors, "tensor")}`,
+      ]),
     ),
     ...(channels === null ? [] : [`  ${channels}`]),
     ...[...rates].map(([rate, of]) => `  learning rate${rates.size === 1 ? "" : ` of the ${of}`}: ${rate}`),
-    `  memory of the process, estimated: ${gigabytes(memory.process)} (tensors: weights that stay ` +
-      `${gigabytes(memory.frozen)}, state ${gigabytes(memory.state)}, activations ${gigabytes(memory.activations)})`,
+    `  memory of the process, estimated: ${formatBytes(memory.process)} (tensors: weights that stay ` +
+      `${formatBytes(memory.frozen)}, state ${formatBytes(memory.state)}, activations ${formatBytes(memory.activations)})`,
   ].join("\n");
 }

@@ -80,7 +80,7 @@ test("a position in other sizes is refused, and one that leaves nothing out is t
 
 test("a source without any other is refused; scenes are drawn as large as wanted", async () => {
   await expect(openSources([{ kind: "folder", path: at("tiny") }], undefined, 16)).rejects.toThrow(
-    `${at("tiny")}: all 1 pictures have a side below 16 pixels`,
+    `${at("tiny")}: none of its 1 picture has both sides of 16 pixels or more`,
   );
   const [scenes] = await openSources([{ kind: "scenes", seed: 0, count: 7 }], undefined, 4096);
   expect(scenes!.source.count).toBe(7);

@@ -14,7 +14,7 @@ import {
 } from "@dcae/train/diffusion";
 import { applySettings, batchesPerUpdate, type MeasuredUpdate, measureUpdate } from "@dcae/train/internal";
 import { Command } from "commander";
-import { type CliIo, formatBytes, formatCount } from "../../cli-io.js";
+import { type CliIo, formatBytes, plural } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";
 import { hubOptions } from "../../options/model-options.js";
 import { type Chosen, chooseRun, type RunFlags, timeOf } from "../../training/choose-training.js";
@@ -143,8 +143,8 @@ function formatDiffusionPlan(plan: DiffusionPlan): string {
     plan;
   const passes = epochs === null ? "" : `, ${epochs.toPrecision(3)} passes over the data`;
   return [
-    `${name}: ${arch} with ${formatCount(parameters)} parameters, ${formatCount(tokens)} tokens, ${gmacs.toPrecision(4)} GMACs a latent`,
-    `  ${formatCount(steps)} updates of ${formatCount(latentsPerUpdate)} latents${passes}; objective: ${objective}`,
+    `${name}: ${arch} with ${plural(parameters, "parameter")}, ${plural(tokens, "token")}, ${gmacs.toPrecision(4)} GMACs a latent`,
+    `  ${plural(steps, "update")} of ${plural(latentsPerUpdate, "latent")}${passes}; objective: ${objective}`,
     ...(plan.channels === null ? [] : [`  ${plan.channels}`]),
     `  learning rate: ${plan.learningRate}`,
     `  memory of the process, estimated: ${formatBytes(memory.process)} (tensors: state ${formatBytes(memory.state)}, ` +
