@@ -1,11 +1,12 @@
 // What users can import: a name means one thing, whatever package or entry it is imported from; the two platforms of one entry may
-// each have their own. Prints how many names each entry has: values, and types alone. Reads the sources, so nothing needs to be built.
+// each have their own. What isn't internal says what it is, each entry has an example, and so has each class of a package's root.
+// Prints how many names each entry has: values, and types alone. Reads the sources, so nothing needs to be built.
 //
 // "--list ENTRY" prints the names of one entry, as in `node scripts/check-exports.mjs --list @dcae/core`.
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import ts from "typescript";
-import { allEntries } from "./public-entries.mjs";
+import { allEntries, publicEntries } from "./public-entries.mjs";
 import { fail, root } from "./workspace.mjs";
 
 const entries = allEntries();
@@ -51,14 +52,27 @@ for (const { name: entry, path, source } of entries) {
   }
 }
 
-const wrong = [...meanings].filter(([, places]) => places.size > 1);
-if (wrong.length > 0) {
-  fail(
-    wrong
-      .map(([name, places]) => {
-        const where = [...places].map(([place, entry]) => `${place} (${entry})`).join(" and ");
-        return `${name} means two things: ${where}. Rename one, or let one import the other.`;
-      })
-      .join("\n"),
+const ambiguous = [...meanings].filter(([, places]) => places.size > 1);
+const wrong = ambiguous.map(([name, places]) => {
+  const where = [...places].map(([place, entry]) => `${place} (${entry})`).join(" and ");
+  return `${name} means two things: ${where}. Rename one, or let one import the other.`;
+});
+
+const hasExample = ({ target }) => target.getJsDocTags(checker).some(({ name }) => name === "example");
+for (const { name: entry, path, source } of publicEntries()) {
+  const names = exportsOf(source);
+  for (const { name, target } of names) {
+    if (target.getDocumentationComment(checker).length === 0)
+      wrong.push(`${name} of ${entry} doesn't say what it is: write a comment in ${placeOf(target)}.`);
+  }
+  // A browser's entry differs in what it takes, not in how it is used.
+  if (entry !== path) continue;
+  if (!names.some(hasExample)) wrong.push(`${entry} has no @example.`);
+  const isRoot = path.split("/").length === 2;
+  const classes = names.filter(
+    ({ name, target }) => isRoot && target.flags & ts.SymbolFlags.Class && !/Error$/.test(name),
   );
+  for (const { name, target } of classes.filter((named) => !hasExample(named)))
+    wrong.push(`${name} of ${entry} has no @example: write one in ${placeOf(target)}.`);
 }
+if (wrong.length > 0) fail([...new Set(wrong)].join("\n"));

@@ -47,6 +47,9 @@ try {
   rmSync(packed, { recursive: true, force: true });
 }
 
+check("examples of the reference and of the docs", () =>
+  run(process.execPath, [join(root, "scripts", "check-examples.mjs")]),
+);
 check("browser entry of core", () => run(process.execPath, [join(root, "scripts", "check-browser.mjs")]));
 check("core in Chromium", () => run(process.execPath, [join(root, "scripts", "run-in-browser.mjs")]));
 check("the small model in a page built by Vite", () =>

@@ -36,8 +36,8 @@ export { type ComputedStatistics, computeStatistics, type StatisticsOptions } fr
 export { openReference, type Reference } from "./runners/open-reference.node.js";
 export { makeExamples } from "./runners/pick-examples.js";
 export {
+  type CollectedPictures,
   openSetMetrics,
-  type PictureSet,
   parseSetMetric,
   type SetMetric,
   type SetMetrics,

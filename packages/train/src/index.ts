@@ -26,7 +26,7 @@ export { inspectTraining, type TrainingNeeds } from "./trainer/inspect-training.
 export { type LpipsFiles, openLpipsWeights } from "./trainer/open-lpips-weights.js";
 export type { ParameterRow } from "./trainer/parameter-table.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./trainer/plan-training.js";
-export type { OpenSetMetrics, PictureSet, SetMetrics } from "./trainer/set-metrics.js";
+export type { OpenSetMetrics } from "./trainer/set-metrics.js";
 export { type PhaseResult, type TrainAutoencoderOptions, trainAutoencoder } from "./trainer/train-autoencoder.js";
 export { type StopSignals, stopSignals, TrainingError } from "./trainer/training-run.js";
 export type { Metrics, UpdateStage } from "./trainer/update-stage.js";

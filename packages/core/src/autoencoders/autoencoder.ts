@@ -44,6 +44,9 @@ export interface ModelParts<K extends Kind = Kind> {
   readonly readPicture?: ((source: ImageSource) => Promise<Image>) | undefined;
 }
 
+/**
+ * How latents are scaled and how a picture that is large goes through: options of `encode`, `decode` and `reconstruct`.
+ */
 export interface CodecOptions {
   /**
    * Whether latents are in the scale that diffusion models see: `encode` multiplies by `scalingFactor`, `decode` divides
@@ -68,18 +71,22 @@ export interface CodecOptions {
 }
 
 /** @see EncodeOptions for adaptive models */
+/** Options of `encode`. */
 export type EncodePictureOptions = CodecOptions & EncodeOptions;
 
+/** Options of `encodeLatent`: those of `encode`, and the noise of models that give a Gaussian. */
 export interface EncodeLatentOptions extends EncodePictureOptions {
   /** Models that encode to a Gaussian: draws from it with this seed or standard normal noise, instead of taking its mean. */
   readonly noise?: number | Tensor | undefined;
 }
 
+/** Options of `reconstruct`. */
 export interface ReconstructOptions extends CodecOptions {
   /** What to do with sizes that aren't multiples of the compression (default "error"). */
   readonly sizePolicy?: SizePolicy;
 }
 
+/** Options of `warmUp`: for which pictures, and which half. */
 export interface WarmUpOptions extends Pick<CodecOptions, "signal"> {
   /** Of the pictures to come, in pixels: the side of a square, or [height, width]. Multiples of `compression`. */
   readonly size: number | readonly [height: number, width: number];

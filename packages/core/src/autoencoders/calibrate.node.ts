@@ -38,6 +38,7 @@ interface CalibratedModel {
   readonly engine: Engine;
 }
 
+/** The pictures on which the ranges of an int8 model are observed. */
 export interface CalibrationOptions {
   /**
    * [N, C, H, W] or [C, H, W] in [-1, 1], of any sizes that the model takes: like what will be encoded, with edges, texture and

@@ -77,6 +77,7 @@ export function bundledModelPath(): string {
 export const STORAGE_DTYPES = ["float32", "float16", "bfloat16"] as const;
 export type StorageDType = (typeof STORAGE_DTYPES)[number];
 
+/** Options of `savePretrained`: layout, type, and whether a folder may be replaced. */
 export interface SaveOptions {
   /** Names and layout of the files. Default: the family's usual one, "diffusers" for SD-VAE and "official" for all others. */
   readonly format?: CheckpointFormat | undefined;

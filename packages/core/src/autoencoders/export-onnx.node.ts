@@ -28,6 +28,7 @@ import type { Autoencoder } from "./autoencoder.js";
 
 type ExportDType = Exclude<ComputeDType, "int8">;
 
+/** Options of `export`: which halves, in which type, where large weights go. */
 export interface ExportOptions {
   /** Default both. */
   readonly parts?: readonly ModelPartName[] | undefined;

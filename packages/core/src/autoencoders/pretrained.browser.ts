@@ -24,6 +24,7 @@ import {
 import { Autoencoder, type ModelParts } from "./autoencoder.js";
 import { loadParts, type Platform, PRETRAINED_OPTIONS, type PretrainedOptions } from "./pretrained.js";
 
+/** Options of `fromPretrained` and `loadAutoencoder` in a browser: downloads, configuration, device. */
 export interface WebLoadOptions extends FetchModelOptions, PretrainedOptions, WebEngineOptions {}
 
 /** Opens what a name or URLs stand for. The bundled model's files have the addresses that the page's bundler gives them. */

@@ -33,6 +33,7 @@ export interface ModelFormWords extends Omit<FormWords, "form"> {
   readonly calibration?: CalibrationOptions | undefined;
 }
 
+/** Options of `fromPretrained` and `loadAutoencoder` in Node: the hub and its cache, configuration, device, type. */
 export interface LoadOptions extends OpenOptions, PretrainedOptions, Omit<EngineOptions, "form">, ModelFormWords {}
 
 const LOAD_OPTIONS: OptionNames<LoadOptions> = {
@@ -74,7 +75,19 @@ export class NodeAutoencoder<K extends Kind = Kind> extends Autoencoder<K> {
   }
 }
 
-/** The Deep Compression Autoencoder. Dispose it when done: it owns a worker thread and the model's memory. */
+/**
+ * The Deep Compression Autoencoder. Dispose it when done: it owns a worker thread and the model's memory.
+ *
+ * @example
+ * ```ts
+ * import { AutoencoderDC, saveImage } from "@dcae/core";
+ *
+ * const ae = await AutoencoderDC.fromPretrained("small-f32"); // comes with the package
+ * const latent = await ae.encode("cat.jpg"); // Tensor [1, 32, 8, 8] of a picture of 256x256
+ * await saveImage(await ae.decode(latent), "cat-decoded.png");
+ * await ae.dispose();
+ * ```
+ */
 export class AutoencoderDC extends NodeAutoencoder<"dc-ae"> {
   /**
    * Loads a model and starts its engine.
@@ -90,7 +103,18 @@ export class AutoencoderDC extends NodeAutoencoder<"dc-ae"> {
   }
 }
 
-/** The baseline SD-VAE. Dispose it when done. */
+/**
+ * The baseline SD-VAE. Dispose it when done.
+ *
+ * @example
+ * ```ts no-run
+ * import { AutoencoderKL } from "@dcae/core";
+ *
+ * const vae = await AutoencoderKL.fromPretrained("stabilityai/sd-vae-ft-mse"); // 330 MB at first use
+ * const { mean, sample } = await vae.encode("cat.jpg");
+ * const picture = await vae.decode(sample(0)); // or `mean`
+ * ```
+ */
 export class AutoencoderKL extends NodeAutoencoder<"sd-vae"> {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderKL checkpoints (diffusers, 2022 names included, and LDM). */
   static async fromPretrained(source: ModelSource, options: LoadOptions = {}): Promise<AutoencoderKL> {
@@ -98,7 +122,18 @@ export class AutoencoderKL extends NodeAutoencoder<"sd-vae"> {
   }
 }
 
-/** A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done. */
+/**
+ * A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done.
+ *
+ * @example
+ * ```ts no-run
+ * import { AutoencoderTiny, saveImage, Tensor } from "@dcae/core";
+ *
+ * const preview = await AutoencoderTiny.fromPretrained("madebyollin/taef1");
+ * const latent = Tensor.zeros([1, 16, 64, 64]); // of a FLUX model, while it samples
+ * await saveImage(await preview.decode(latent), "preview.png");
+ * ```
+ */
 export class AutoencoderTiny extends NodeAutoencoder<"tiny"> {
   /**
    * As `AutoencoderDC.fromPretrained`, for AutoencoderTiny checkpoints (diffusers) and the original files.
@@ -131,7 +166,18 @@ const CLASSES = {
 /** An autoencoder of any family. */
 export type PretrainedAutoencoder = InstanceType<(typeof CLASSES)[Kind]>;
 
-/** Loads the autoencoder that a checkpoint holds, of any family; `kind` tells which. */
+/**
+ * Loads the autoencoder that a checkpoint holds, of any family; `kind` tells which.
+ *
+ * @example
+ * ```ts
+ * import { loadAutoencoder } from "@dcae/core";
+ *
+ * const model = await loadAutoencoder("small-f32"); // any family, by its files
+ * console.log(model.kind, model.compression, model.latentChannels); // dc-ae 32 32
+ * await model.dispose();
+ * ```
+ */
 export async function loadAutoencoder(source: ModelSource, options: LoadOptions = {}): Promise<PretrainedAutoencoder> {
   const parts = await loadParts(NODE, source, options);
   const Class = CLASSES[parts.description.kind] as new (parts: ModelParts) => PretrainedAutoencoder;

@@ -10,6 +10,7 @@ import { ConfigError } from "../errors.js";
 
 /** Normalizations (dcae.md 1.3). Where one may be absent, `null` stands for none. */
 export const NORM_NAMES = ["trms2d", "bn2d", "ln2d", "rms2d"] as const;
+/** Names of norms, as configurations write them. */
 export type NormName = (typeof NORM_NAMES)[number];
 
 /**
@@ -17,6 +18,7 @@ export type NormName = (typeof NORM_NAMES)[number];
  * diffusers calls "gelu". Where one may be absent, `null` stands for none.
  */
 export const ACT_NAMES = ["relu", "relu6", "hswish", "silu", "gelu", "gelu_erf", "mish", "linear", "lrelu"] as const;
+/** Names of activations, as configurations write them. */
 export type ActName = (typeof ACT_NAMES)[number];
 
 /** One kind of block with its options. All of them keep the number of channels and the size. */

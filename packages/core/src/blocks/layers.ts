@@ -22,6 +22,7 @@ import { ONES, type Scope } from "../graph/scope.js";
 import type { Initializer, Padding2d, Value } from "../graph/value.js";
 import type { ActName, NormName } from "./block-spec.js";
 
+/** Options of a convolution with parameters of its own. */
 export interface ConvOptions {
   readonly outChannels: number;
   /** Odd side length (default 3). */
@@ -53,6 +54,7 @@ export function conv(scope: Scope, x: Value, options: ConvOptions): Value {
   });
 }
 
+/** Options of `convLayer`: a convolution with its norm and activation. */
 export interface ConvLayerOptions extends ConvOptions {
   readonly norm?: NormName | null;
   readonly act?: ActName | null;

@@ -61,6 +61,7 @@ export function encoderProjectIn(
   return factor === 1 ? convLayer(scope, x, { outChannels }) : downsampleConv(scope, x, outChannels, type);
 }
 
+/** Options of the encoder's last layer, which gives the latent. */
 export interface EncoderProjectOutOptions {
   /** Latent channels of the model. */
   readonly outChannels: number;
@@ -99,6 +100,7 @@ export function decoderProjectIn(
   return shortcut === null ? y : add(y, duplicatingShortcut(x, outChannels, 1));
 }
 
+/** Options of the decoder's last layer. */
 export interface DecoderProjectOutOptions {
   /** Channels of the picture. */
   readonly outChannels: number;

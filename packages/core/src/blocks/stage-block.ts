@@ -9,6 +9,7 @@ import type { Value } from "../graph/value.js";
 import type { ActName, BlockSpec, NormName } from "./block-spec.js";
 import { activation, conv, convLayer, norm } from "./layers.js";
 
+/** Options that every block of a stage has. */
 export interface StageBlockOptions extends BlockOptions {
   /** Channels per attention head. */
   readonly headDim: number;
@@ -38,12 +39,25 @@ export function stageBlock(scope: Scope, x: Value, spec: BlockSpec, options: Sta
   return builder(scope, x, { ...options, ...spec });
 }
 
+/** Norm and activation of a block. */
 export interface BlockOptions {
   readonly norm: NormName | null;
   readonly act: ActName | null;
 }
 
-/** x + norm(conv2(act(conv1(x)))): conv1 with bias, conv2 without. */
+/**
+ * x + norm(conv2(act(conv1(x)))): conv1 with bias, conv2 without.
+ *
+ * @example
+ * ```ts
+ * import { resBlock } from "@dcae/core/blocks";
+ * import { createProgram, createScope, input } from "@dcae/core/graph";
+ *
+ * const x = input("x", [1, 64, 16, 16], "float32");
+ * const y = resBlock(createScope().at("block"), x, { norm: "rms2d", act: "silu" });
+ * console.log([...createProgram("block", { y }).parameters.keys()]); // block.conv1.conv.weight, ...
+ * ```
+ */
 export function resBlock(scope: Scope, x: Value, { norm, act }: BlockOptions): Value {
   const main = scope.at("main");
   const outChannels = x.shape[1] as number;
@@ -60,6 +74,7 @@ export function gluResBlock(scope: Scope, x: Value, options: BlockOptions & { re
   return add(convLayer(main.at("conv2"), hidden, { outChannels, bias: false, norm: options.norm }), x);
 }
 
+/** Options of the residual blocks with channel attention (DC-AE 1.1 and 1.5). */
 export interface ChannelAttentionOptions extends BlockOptions {
   readonly attention: "SEModule" | "CoordAttnModule";
   /** After the first or the second convolution. */
@@ -109,12 +124,16 @@ function coordinateAttention(scope: Scope, x: Value): Value {
   return mul(mul(x, columnScale), rowScale);
 }
 
+/** Options of `efficientVitBlock`. */
 export interface EfficientVitOptions extends BlockOptions {
   readonly headDim: number;
   readonly scales?: readonly number[];
   readonly normQk?: boolean;
 }
 
+/**
+ * EfficientViT's block: linear attention over all positions, then a gated depthwise convolution, each with a residual.
+ */
 export function efficientVitBlock(scope: Scope, x: Value, options: EfficientVitOptions): Value {
   const attended = add(liteMla(scope.at("context_module").at("main"), x, options), x);
   return add(gluMbConv(scope.at("local_module").at("main"), attended, options), attended);
@@ -123,6 +142,7 @@ export function efficientVitBlock(scope: Scope, x: Value, options: EfficientVitO
 /** Protects 0/0 only: it vanishes beside any normal float32 (trap 7 of dcae.md section 12). */
 const EPS = 1e-15;
 
+/** Options of `liteMla`. */
 export interface LiteMlaOptions {
   /** Channels per head, d. */
   readonly headDim: number;
@@ -171,6 +191,7 @@ function normalizedQkv(scope: Scope, base: Value, dim: number): Qkv {
   return [toHeads(norm(scope.at("norm_q"), q, "trms2d")), toHeads(norm(scope.at("norm_k"), k, "trms2d")), toHeads(v)];
 }
 
+/** Options of `gluMbConv`. */
 export interface GluMbConvOptions {
   /** Hidden channels relative to the input's (default 4). */
   readonly expansion?: number;

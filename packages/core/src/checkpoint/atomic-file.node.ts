@@ -21,6 +21,7 @@ import { isReplaced, removeLeftovers, replacedName, temporaryName } from "./temp
 /** Larger writes are split: Node refuses 2 GiB at once. */
 const MAX_WRITE_BYTES = 64 * 2 ** 20;
 
+/** A file that is being written under another name, and gets its own when it is whole. */
 export interface AtomicFile extends ByteSink {
   /** Appends bytes. */
   write(bytes: Uint8Array): Promise<void>;
@@ -103,6 +104,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Options of `writeDirectoryAtomic`. */
 export interface AtomicDirectoryOptions {
   /** Replaces a folder that exists and isn't empty; without it that is an error. */
   readonly overwrite?: boolean | undefined;

@@ -4,6 +4,7 @@
  */
 import { CheckpointError } from "../errors.js";
 
+/** Bytes that are read by ranges: a file, a Blob, memory. */
 export interface ByteSource {
   /** For messages: a path, URL or other name. */
   readonly name: string;

@@ -47,6 +47,7 @@ import { MAX_INDEX_BYTES, parseShardIndex } from "./safetensors/shards.js";
 import { openTorch } from "./torch/torch-file.js";
 import type { Weights } from "./weights.js";
 
+/** Where a model is looked for: the hub, its cache, how often a connection is tried. */
 export interface ResolveModelOptions extends FetchModelOptions {
   /** Cache folder; HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub by default. */
   readonly cacheDir?: string | undefined;
@@ -63,6 +64,7 @@ export const RESOLVE_OPTIONS: OptionNames<ResolveModelOptions> = {
   retries: true,
 };
 
+/** The files of a model on this machine. */
 export interface ModelFiles {
   /** The id or path that was asked for. */
   readonly source: string;

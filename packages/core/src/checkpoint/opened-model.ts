@@ -11,6 +11,7 @@ import type { Weights } from "./weights.js";
 /** Configs have a few kilobytes. */
 export const MAX_CONFIG_BYTES = 4_000_000;
 
+/** A model's files, opened: configuration and weights. */
 export interface OpenedModel {
   /** For messages: the id, path or URL that was asked for. */
   readonly source: string;

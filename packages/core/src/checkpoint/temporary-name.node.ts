@@ -43,6 +43,7 @@ function startOf(pid: number): string {
 
 let me: ProcessOwner | undefined;
 
+/** What names this process among all of this and other machines. */
 export function thisProcess(): ProcessOwner {
   me ??= { host: thisHost(), pid: process.pid, started: startOf(process.pid) };
   return me;

@@ -50,6 +50,7 @@ export function initialWeights(specs: readonly ParameterSpec[], seed: number | b
   return { source: `fresh model of seed ${seed}`, entries: new Map(entries), close: async () => {} };
 }
 
+/** The elements of an array that are NaN or infinite. */
 export interface NonFinite {
   /** How many elements are NaN, +inf or -inf. */
   readonly count: number;

@@ -10,6 +10,7 @@ import { DataError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
 import { GIT_LFS_BYTES, quoted, refuseGitLfsPointer } from "./json-text.js";
 
+/** A file of a zip archive, as its directory says. */
 export interface ZipMember {
   readonly name: string;
   /** 0 is stored, 8 is deflated. */

@@ -70,6 +70,7 @@ function leavesOf<K extends "input" | "parameter">(outputs: readonly Value[], op
   return leaves;
 }
 
+/** What `analyze` knows about a program. */
 export interface Analysis {
   /** Outputs, then updates. */
   readonly results: readonly Value[];
@@ -85,6 +86,9 @@ export interface Analysis {
 
 const known = new WeakMap<Program, Analysis>();
 
+/**
+ * Order, users, constants and equal values of a program. Asked again, it answers from memory: programs never change.
+ */
 export function analyze(program: Program): Analysis {
   const analysis = known.get(program) ?? work(program);
   known.set(program, analysis);

@@ -13,6 +13,7 @@ const rules: { readonly [K in OpName]: InferRule<K> } = {
   composite: (_, { body: { result } }) => ({ shape: result.shape, dtype: result.dtype }),
 };
 
+/** The names of all ops, in the order of their table. */
 export const OP_NAMES = Object.keys(rules) as readonly OpName[];
 
 /**

@@ -7,6 +7,7 @@
  */
 import { ShapeError } from "../errors.js";
 
+/** A dimension that isn't known before a program runs: a factor times named sizes. */
 export interface SymbolicDim {
   /** Positive integer. */
   readonly factor: number;
@@ -14,6 +15,7 @@ export interface SymbolicDim {
   readonly symbols: readonly string[];
 }
 
+/** A dimension: a number, or a product of named sizes. */
 export type Dim = number | SymbolicDim;
 
 /** `factor * name`, as in `symbol("h", 32)`: a size that is a multiple of 32. */
@@ -21,20 +23,24 @@ export function symbol(name: string, factor = 1): SymbolicDim {
   return { factor, symbols: [name] };
 }
 
+/** A dimension as messages write it: "32", or "8*h" for a symbolic one. */
 export function dimToString(dim: Dim): string {
   if (typeof dim === "number") return String(dim);
   return [...(dim.factor === 1 ? [] : [dim.factor]), ...dim.symbols].join("*");
 }
 
+/** A shape as messages write it, as in "[1, 3, h, w]". */
 export function shapeToString(shape: readonly Dim[]): string {
   return `[${shape.map(dimToString).join(", ")}]`;
 }
 
+/** Whether two dimensions are the same number or expression. */
 export function dimEqual(a: Dim, b: Dim): boolean {
   if (typeof a === "number" || typeof b === "number") return a === b;
   return a.factor === b.factor && a.symbols.join() === b.symbols.join();
 }
 
+/** Whether two shapes have the same dimensions. */
 export function shapeEqual(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, axis) => dimEqual(dim, b[axis] as Dim));
 }
@@ -47,6 +53,7 @@ function fromParts(factor: number, symbols: readonly string[]): Dim {
   return symbols.length === 0 ? factor : { factor, symbols };
 }
 
+/** The product of two dimensions. */
 export function dimMultiply(a: Dim, b: Dim): Dim {
   const [left, right] = [parts(a), parts(b)];
   return fromParts(left.factor * right.factor, [...left.symbols, ...right.symbols].sort());

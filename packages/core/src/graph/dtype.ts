@@ -24,6 +24,7 @@ const rows = {
   bool: { bytes: 1, array: Uint8Array, kind: "bool" },
 } as const;
 
+/** Element types that tensors have. */
 export type DType = keyof typeof rows;
 
 interface StorageTypes {
@@ -50,6 +51,7 @@ export type StorageOf<D extends DType> = StorageTypes[D];
 /** Any storage array. */
 export type Storage = StorageOf<DType>;
 
+/** All element types. */
 export const DTYPES = Object.keys(rows) as readonly DType[];
 
 /** Size of one element in bytes. */
@@ -119,6 +121,7 @@ interface FloatFormat {
   readonly finiteOnly: boolean;
 }
 
+/** Floats of 16 or 8 bits that files hold and no JavaScript array has. */
 export type NarrowFloat = "float16" | "bfloat16" | "float8_e4m3fn" | "float8_e5m2";
 
 const formats: Readonly<Record<NarrowFloat, FloatFormat>> = {
@@ -128,6 +131,7 @@ const formats: Readonly<Record<NarrowFloat, FloatFormat>> = {
   float8_e5m2: { bits: 8, exponentBits: 5, mantissaBits: 2, bias: 15, finiteOnly: false },
 };
 
+/** Whether a name is one of the floats of 16 or 8 bits, which arrays hold as integers. */
 export function isNarrowFloat(dtype: string): dtype is NarrowFloat {
   return Object.hasOwn(formats, dtype);
 }

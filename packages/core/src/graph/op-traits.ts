@@ -1,6 +1,7 @@
 /** What is true of ops, for whoever treats many of them alike; a missing row doesn't compile. */
 import type { OpName } from "./value.js";
 
+/** What passes have to know of an op, beside its shape and its translation. */
 export interface OpTraits {
   /** Each element of the result comes from one element of each operand, which broadcast. Default false. */
   readonly elementwise?: true;
@@ -21,6 +22,7 @@ const inPlaceHalf = { elementwise: true, inPlace: true, half: "float16" } as con
 const layout = { half: "layout" } as const;
 const other = { half: "float32" } as const;
 
+/** The traits of every op. */
 export const opTraits: Readonly<Record<OpName, OpTraits>> = {
   input: layout,
   parameter: layout,

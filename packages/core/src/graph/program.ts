@@ -9,6 +9,7 @@ import { inputsOf, parametersOf } from "./analyze.js";
 import { shapeEqual, shapeToString } from "./dim.js";
 import type { ParameterSpec, Value, ValueOf } from "./value.js";
 
+/** A graph with named inputs, outputs and updates of named state: what an engine loads. `createProgram` makes one. */
 export interface Program {
   /** For messages and profiles, as in "encode". */
   readonly name: string;
@@ -22,6 +23,14 @@ export interface Program {
  * Collects what `outputs` and `updates` depend on.
  *
  * @throws ShapeError when two of its inputs, parameters and outputs share a name, or an update doesn't fit its parameter
+ * @example
+ * ```ts
+ * import { createProgram, input, mul, relu } from "@dcae/core/graph";
+ *
+ * const x = input("x", [1, 3, 8, 8], "float32");
+ * const program = createProgram("half", { y: mul(relu(x), 0.5) });
+ * console.log([...program.inputs.keys()], [...program.outputs.keys()]); // ["x"] ["y"]
+ * ```
  */
 export function createProgram(
   name: string,

@@ -9,6 +9,7 @@ import { dtypeKind } from "./dtype.js";
 import { parameter } from "./ops/elementwise.js";
 import type { Initializer, ParameterSpec, Value } from "./value.js";
 
+/** How a parameter begins, and whether an optimizer may change it. */
 export interface ParameterOptions {
   /** How a fresh model draws the values (default: all 0). */
   readonly init?: Initializer;
@@ -17,9 +18,12 @@ export interface ParameterOptions {
   readonly dtype?: ParameterSpec["dtype"];
 }
 
+/** Fills a fresh parameter with 0. */
 export const ZEROS: Initializer = { kind: "constant", value: 0 };
+/** Fills a fresh parameter with 1. */
 export const ONES: Initializer = { kind: "constant", value: 1 };
 
+/** A place in the tree of official parameter names, from which blocks take their weights. */
 export interface Scope {
   /** Dotted name of this place, "" at the root. */
   readonly path: string;

@@ -29,6 +29,7 @@ export interface SliceRange {
   readonly step?: number;
 }
 
+/** Numbers in arrays of arrays, as deep as the tensor has axes. */
 export type NestedNumbers = number | readonly NestedNumbers[];
 
 /** Product of dimensions (1 for a scalar). */
@@ -47,6 +48,17 @@ export function rowMajorStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
+/**
+ * Data on the host: an element type, a shape and a typed array. Pictures are float32 [N, 3, H, W] with values in [-1, 1].
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@dcae/core";
+ *
+ * const x = Tensor.float32(new Float32Array(6), [2, 3]);
+ * console.log(x.reshape([3, 2]).shape, x.transpose().at(2, 1)); // [3, 2] 0
+ * ```
+ */
 export class Tensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: readonly number[];

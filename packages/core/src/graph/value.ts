@@ -22,6 +22,7 @@ export interface Padding2d {
 /** A pair of numbers for the vertical and the horizontal axis. */
 export type Pair = readonly [vertical: number, horizontal: number];
 
+/** Attributes of a convolution. */
 export interface ConvAttributes {
   readonly stride: Pair;
   readonly padding: Padding2d;
@@ -29,12 +30,14 @@ export interface ConvAttributes {
   readonly groups: number;
 }
 
+/** Attributes of a pool. */
 export interface PoolAttributes {
   readonly kernel: Pair;
   readonly stride: Pair;
   readonly padding: Padding2d;
 }
 
+/** Attributes of a filter bank. */
 export interface FilterBankAttributes {
   readonly axis: number;
   readonly stride: number;
@@ -52,6 +55,7 @@ export interface QuantizationGrid {
   readonly zeroPoint: number;
 }
 
+/** Attributes of a reduction. */
 export interface ReduceAttributes {
   /** Non-negative, ascending. */
   readonly axes: readonly number[];
@@ -175,8 +179,11 @@ export interface Ops {
   composite: Row<readonly Value[], CompositeCall>;
 }
 
+/** Names of ops. */
 export type OpName = keyof Ops;
+/** The values that an op takes. */
 export type OpInputs<K extends OpName> = Ops[K]["inputs"];
+/** The attributes of an op. */
 export type OpAttributes<K extends OpName> = Ops[K]["attributes"];
 
 /** A value made by op `K`. */
@@ -203,6 +210,7 @@ export type Initializer =
   /** Fixed values in row-major order (a table of sines), made when they are needed. */
   | { readonly kind: "computed"; readonly values: () => Float32Array };
 
+/** A parameter of a program: name, shape, type, and how it begins. */
 export interface ParameterSpec {
   /** Official name, with dots, as in `encoder.stages.1.op_list.0.main.conv1.conv.weight`. */
   readonly name: string;

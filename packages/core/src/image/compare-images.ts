@@ -28,6 +28,16 @@ export function psnrOf(reference: ArrayLike<number>, reconstruction: ArrayLike<n
  * `psnrOf` two pictures, all pixels and channels together.
  *
  * @throws ShapeError when sizes differ
+ * @example
+ * ```ts
+ * import { AutoencoderDC, loadImage, psnr, toImage } from "@dcae/core";
+ *
+ * const original = await loadImage("cat.jpg", { size: 256 });
+ * const ae = await AutoencoderDC.fromPretrained("small-f32");
+ * const decoded = await ae.reconstruct(original);
+ * console.log(psnr(await toImage(original), await toImage(decoded)).toFixed(1), "dB");
+ * await ae.dispose();
+ * ```
  */
 export function psnr(reference: Image, reconstruction: Image): number {
   if (reference.width !== reconstruction.width || reference.height !== reconstruction.height) {
@@ -81,6 +91,7 @@ export function differenceMap(a: Image, b: Image, gain = 4): Image {
   return map;
 }
 
+/** How pictures are laid out on a sheet. */
 export interface GridOptions {
   /** Pictures per row; by default the smallest number that makes the sheet at least as wide as it is high. */
   readonly columns?: number;

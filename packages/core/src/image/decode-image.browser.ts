@@ -20,6 +20,7 @@ import {
   SIZE_REASONS,
 } from "./picture-source.js";
 
+/** Options of `loadImage` in a browser. */
 export interface WebLoadImageOptions {
   /** What lies behind transparent pixels: nothing ("drop", default), "white" or a color. */
   readonly alpha?: "drop" | "white" | Rgb;

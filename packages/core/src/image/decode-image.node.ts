@@ -33,6 +33,7 @@ import { openImageSource } from "./image-source.node.js";
 import { type ImageSource, imageFromPixels, imageSourceName, isSharp, SIZE_REASONS } from "./picture-source.js";
 import { firstLine, limitWork, loadSharp, tooSlow, withinTime } from "./sharp.node.js";
 
+/** How files become pixels: orientation, transparency, color profiles, bounds. */
 export interface DecodeOptions {
   /**
    * "exif" (default) turns and mirrors the picture as its EXIF orientation asks; "pillow" turns TIFF files alone, as Pillow's `open`
@@ -348,6 +349,7 @@ function inkToRgb(data: Uint8Array, info: RawInfo): Image {
   return image;
 }
 
+/** Options of `loadImage` in Node: how files become pixels, and to which size. */
 export interface LoadImageOptions extends DecodeOptions {
   /** Scales and cuts to this size with dmCrop: the side of a square, or [height, width]. By default the size is kept. */
   readonly size?: number | readonly [height: number, width: number];
@@ -359,6 +361,13 @@ const LOAD_IMAGE_OPTIONS: OptionNames<LoadImageOptions> = { ...DECODE_OPTIONS, s
  * Reads a picture as tensor [1, 3, H, W], float32 in [-1, 1].
  *
  * @throws DataError naming the source when it can't be read (see decodeImage)
+ * @example
+ * ```ts
+ * import { loadImage, loadImages } from "@dcae/core";
+ *
+ * const one = await loadImage("cat.jpg", { size: 256 }); // scaled and cut to 256x256
+ * const batch = await loadImages(["cat.jpg", "dog.png"], { size: 256 }); // [2, 3, 256, 256] in [-1, 1]
+ * ```
  */
 export async function loadImage(source: ImageSource, options: LoadImageOptions = {}): Promise<Tensor<"float32">> {
   checkOptions("loadImage", options, LOAD_IMAGE_OPTIONS, SIZE_REASONS);

@@ -13,9 +13,12 @@ import { Tensor } from "../graph/tensor.js";
 import { createImage, type Image } from "./image.js";
 import { resizeImage } from "./resize-image.js";
 
+/** What can be done with sides that aren't multiples of the compression. */
 export const SIZE_POLICIES = ["error", "center-crop", "top-left-crop", "reflect-pad"] as const;
+/** One of `SIZE_POLICIES`. */
 export type SizePolicy = (typeof SIZE_POLICIES)[number];
 
+/** Pictures that were cropped or padded, and the way back. */
 export interface FittedTensor {
   /** [N, C, H', W'] with sides that are multiples. Shares memory with the input where nothing was added. */
   readonly tensor: Tensor;
@@ -33,6 +36,14 @@ export interface FittedTensor {
  *
  * @param tensor [N, C, H, W]
  * @throws DataError under "error" when a side isn't a multiple, and under the crops when a side is smaller than it
+ * @example
+ * ```ts
+ * import { fitToMultiple } from "@dcae/core/image";
+ * import { Tensor } from "@dcae/core";
+ *
+ * const { tensor, restore } = fitToMultiple(Tensor.zeros([1, 3, 100, 60]), 32, "reflect-pad");
+ * console.log(tensor.shape, restore(tensor).shape); // [1, 3, 128, 64] [1, 3, 100, 60]
+ * ```
  */
 export function fitToMultiple(tensor: Tensor, multiple: number, policy: SizePolicy): FittedTensor {
   if (tensor.rank !== 4 || tensor.size === 0) {

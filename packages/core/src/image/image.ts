@@ -23,7 +23,9 @@ export interface Image {
 /** A color as red, green and blue, each 0 to 255. */
 export type Rgb = readonly [red: number, green: number, blue: number];
 
+/** [255, 255, 255]. */
 export const WHITE: Rgb = [255, 255, 255];
+/** [0, 0, 0]. */
 export const BLACK: Rgb = [0, 0, 0];
 
 /**
@@ -166,8 +168,10 @@ export function imagesToTensor(images: readonly Image[]): Tensor<"float32"> {
   return new Tensor("float32", out, [images.length, 3, height, width]);
 }
 
+/** How values become integers: halves upwards (the official evaluation), or to the even neighbor (NumPy). */
 export type Rounding = "truncate-half-up" | "half-even";
 
+/** Options of `tensorToImage` and `tensorToImages`. */
 export interface TensorToImagesOptions {
   /** How values become integers; "truncate-half-up" by default, as in the official evaluation. */
   readonly rounding?: Rounding;

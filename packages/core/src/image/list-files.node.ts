@@ -23,6 +23,7 @@ import {
   whyIgnored,
 } from "./picture-name.js";
 
+/** Options of the listings of folders. */
 export interface ListFilesOptions {
   /** Which files are wanted, by name. */
   readonly accept: (name: string) => boolean;
@@ -30,6 +31,7 @@ export interface ListFilesOptions {
   readonly exclude?: string | undefined;
 }
 
+/** The files of a folder that are wanted, and what else is there. */
 export interface FileListing {
   /** Relative to the folder, with slashes, sorted. */
   readonly files: readonly string[];
@@ -119,6 +121,7 @@ export async function listPictures(folder: string, options: { readonly exclude?:
   });
 }
 
+/** Pictures in class folders, as data sets for classification lie. */
 export interface ClassFolders {
   /** Folder names, sorted; labels are positions in this list. */
   readonly classes: readonly string[];

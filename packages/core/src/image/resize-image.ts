@@ -15,6 +15,7 @@ import { cosineOfTurn, sineOfTurn } from "../graph/deterministic-math.js";
 import { Tensor } from "../graph/tensor.js";
 import { createImage, type Image } from "./image.js";
 
+/** Pillow's filters for resizing. */
 export type ResampleFilter = "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
 
 interface Kernel {

@@ -15,8 +15,10 @@ import { type Image, type Rounding, tensorToImages } from "./image.js";
 import { firstLine, loadSharp } from "./sharp.node.js";
 import { type OnePicture, resolveBlobOptions, TO_BLOB_OPTIONS, type ToBlobOptions, toImage } from "./to-image.js";
 
+/** Picture formats that can be written. */
 export type ImageFormat = "png" | "jpeg" | "webp" | "avif" | "tiff";
 
+/** Quality of written pictures. */
 export interface EncodeImageOptions {
   /** 1 to 100, for jpeg and webp (95 by default) and avif (80). An error for the lossless formats. */
   readonly quality?: number;
@@ -125,6 +127,7 @@ export async function toBlob(picture: OnePicture, options: ToBlobOptions = {}): 
   return new Blob([bytes as Uint8Array<ArrayBuffer>], { type });
 }
 
+/** Options of `saveImage`. */
 export interface SaveImageOptions extends EncodeImageOptions {
   /** How a tensor's values become 8 bits; "truncate-half-up" by default. */
   readonly rounding?: Rounding;
@@ -141,6 +144,12 @@ const SAVE_IMAGE_OPTIONS: OptionNames<SaveImageOptions> = { ...ENCODE_IMAGE_OPTI
  *
  * @throws ConfigError when the ending is unknown or an option has no effect, ShapeError when a tensor has another layout or
  *   holds several pictures and `columns` isn't given, DataError when values are NaN or the file can't be written
+ * @example
+ * ```ts
+ * import { loadImage, saveImage } from "@dcae/core";
+ *
+ * await saveImage(await loadImage("cat.jpg"), "cat.webp", { quality: 90 });
+ * ```
  */
 export async function saveImage(content: Image | Tensor, path: string, options: SaveImageOptions = {}): Promise<void> {
   checkOptions("saveImage", options, SAVE_IMAGE_OPTIONS);

@@ -13,6 +13,13 @@ export type OnePicture = Tensor | Image | RgbaPixels;
  *
  * @throws ShapeError for a tensor of several pictures or another layout, DataError for NaN and for what is no picture, ConfigError where
  *   `rounding` is given for pixels
+ * @example
+ * ```ts
+ * import { Tensor, toImage } from "@dcae/core";
+ *
+ * const { width, height, data } = await toImage(Tensor.zeros([3, 32, 32])); // gray: 0 is the middle of [-1, 1]
+ * console.log(width, height, data[0]); // 32 32 128
+ * ```
  */
 export function toImage(picture: OnePicture, options: TensorToImagesOptions = {}): Image {
   if (picture instanceof Tensor) {
@@ -33,6 +40,7 @@ export function toImage(picture: OnePicture, options: TensorToImagesOptions = {}
 /** The types of `toBlob`. */
 export const BLOB_TYPES = ["image/png", "image/jpeg", "image/webp"] as const;
 
+/** Options of `toBlob`. */
 export interface ToBlobOptions {
   /** Default "image/png". */
   readonly type?: (typeof BLOB_TYPES)[number];

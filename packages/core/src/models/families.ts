@@ -7,12 +7,14 @@ import type { LatentForm } from "./latent.js";
 import { SD_VAE } from "./sd-vae/sd-vae-family.js";
 import { TINY } from "./tiny/tiny-family.js";
 
+/** The families of autoencoders, a row each: all that differs between them. */
 export const FAMILIES = { "dc-ae": DC_AE, "sd-vae": SD_VAE, tiny: TINY } as const;
 
 /** Name of a family in descriptions and files. */
 export type Kind = keyof typeof FAMILIES;
 type Row<K extends Kind> = (typeof FAMILIES)[K];
 
+/** The configuration of a family. */
 export type ConfigOf<K extends Kind> = Parameters<Row<K>["decode"]>[2];
 /** What a family's `encode` gives. */
 export type LatentOf<K extends Kind> = Row<K>["latent"] extends LatentForm<infer Latent> ? Latent : never;
@@ -24,6 +26,7 @@ export type ModelConfig<K extends Kind = Kind> = {
   [Each in K]: { readonly kind: Each; readonly config: ConfigOf<Each> };
 }[K];
 
+/** The kinds of autoencoders: the keys of `FAMILIES`. */
 export const KINDS = Object.keys(FAMILIES) as Kind[];
 
 /** The row of a model's family. Give its functions the config of that model. */

@@ -8,6 +8,7 @@ import type { LatentForm } from "./latent.js";
 
 /** The halves of an autoencoder, as the names of their parameters begin. */
 export const MODEL_PARTS = ["encoder", "decoder"] as const;
+/** The halves of an autoencoder. */
 export type ModelPartName = (typeof MODEL_PARTS)[number];
 
 /** Multiply-accumulate operations per picture, in units of 10^9: convolutions and attention products only. */
@@ -16,6 +17,7 @@ export interface Gmacs {
   readonly decode: number;
 }
 
+/** What is known of a published model, whatever its family. */
 export interface PresetBase {
   readonly name: string;
   /** Other names that mean the same model, without owner. */
@@ -38,6 +40,7 @@ export interface PresetBase {
   readonly published?: PublishedEvaluation;
 }
 
+/** Numbers that the authors published of a model. */
 export interface PublishedEvaluation {
   readonly dataset: string;
   readonly resolution: number;
@@ -63,6 +66,7 @@ export interface LatentScaling {
   readonly shiftFactor: number | null;
 }
 
+/** What encoders of some families can be asked for. */
 export interface EncodeOptions {
   /** Adaptive models: how many of the first latent channels to compute (default all). */
   readonly latentChannels?: number | undefined;
@@ -87,6 +91,7 @@ export interface WeightNames {
 
 /** The checkpoint layouts that are written: the authors' own, and that of the diffusers library. */
 export const CHECKPOINT_FORMATS = ["official", "diffusers"] as const;
+/** Layouts of checkpoints: the authors' own ("official"), or that of diffusers. */
 export type CheckpointFormat = (typeof CHECKPOINT_FORMATS)[number];
 
 /** How checkpoints are laid out in one of the `CHECKPOINT_FORMATS`. */

@@ -121,6 +121,11 @@ export function checkpointFormats(kind: Kind): CheckpointFormat[] {
 }
 
 /** @throws ConfigError where the family has no such layout */
+/**
+ * Refuses a layout that checkpoints of this kind don't have.
+ *
+ * @throws ConfigError that names those it has
+ */
 export function checkCheckpointFormat(kind: Kind, format: CheckpointFormat): void {
   const formats = checkpointFormats(kind);
   if (formats.includes(format)) return;
@@ -196,6 +201,13 @@ export function findPreset(name: string): Preset | undefined {
  * The preset of that name.
  *
  * @throws ConfigError that lists the names
+ * @example
+ * ```ts
+ * import { getPreset, PRESETS } from "@dcae/core";
+ *
+ * const { hubId, scalingFactor } = getPreset("dc-ae-f64c128-in-1.0");
+ * console.log(hubId, scalingFactor, Object.keys(PRESETS).length);
+ * ```
  */
 export function getPreset(name: string): Preset {
   const preset = findPreset(name);

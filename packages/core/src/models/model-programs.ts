@@ -19,7 +19,17 @@ function decoder(scope: Scope, model: ModelConfig, shape: Shape): Value {
   return familyOf(model).decode(scope, input("latent", shape), model.config);
 }
 
-/** The encoder for pictures [N, C, H, W] of one shape: input `x`, output `latent` (or `moments`, where that is a Gaussian). */
+/**
+ * The encoder for pictures [N, C, H, W] of one shape: input `x`, output `latent` (or `moments`, where that is a Gaussian).
+ *
+ * @example
+ * ```ts
+ * import { buildEncodeProgram, getPreset } from "@dcae/core/models";
+ *
+ * const program = buildEncodeProgram(getPreset("dc-ae-f32c32-in-1.0"), [1, 3, 256, 256]);
+ * console.log(program.parameters.size, [...program.outputs.values()].map(({ shape }) => shape)); // ... [[1, 32, 8, 8]]
+ * ```
+ */
 export function buildEncodeProgram(model: ModelConfig, shape: Shape, options: EncodeOptions = {}): Program {
   const { output } = familyOf(model).latent;
   return createProgram("encode", { [output]: encoder(createScope(), model, shape, options) });

@@ -30,6 +30,7 @@ import { Tensor } from "../graph/tensor.js";
 import type { Value } from "../graph/value.js";
 import { closeAll } from "../runtime/close-all.js";
 
+/** The network whose features LPIPS compares. */
 export type LpipsTrunk = "alex" | "vgg";
 
 /**
@@ -95,6 +96,7 @@ function lpipsSliceOf(trunk: LpipsTrunk, index: number): number | undefined {
 const SHIFT = [-0.03, -0.088, -0.188];
 const SCALE = [0.458, 0.448, 0.45];
 
+/** Which LPIPS, and how wide. */
 export interface LpipsOptions {
   /** Default "vgg". */
   readonly trunk?: LpipsTrunk;
@@ -104,6 +106,7 @@ export interface LpipsOptions {
   readonly widths?: readonly number[];
 }
 
+/** LPIPS as values of a graph. */
 export interface LpipsValue {
   /** Per picture, [N]. */
   readonly distance: Value;
@@ -117,6 +120,15 @@ export interface LpipsValue {
  * Distances of pictures a and b [N, 3, H, W] in [-1, 1]; parameters below `scope`.
  *
  * @throws ShapeError when they aren't pictures, or shorter than the trunk takes
+ * @example
+ * ```ts
+ * import { createProgram, createScope, input } from "@dcae/core/graph";
+ * import { lpips } from "@dcae/core/nets";
+ *
+ * const [a, b] = [input("a", [1, 3, 64, 64], "float32"), input("b", [1, 3, 64, 64], "float32")];
+ * const { distance } = lpips(createScope().at("lpips"), a, b, { trunk: "alex" });
+ * const program = createProgram("lpips", { distance }); // its weights are published files: LPIPS_FILES
+ * ```
  */
 export function lpips(scope: Scope, a: Value, b: Value, options: LpipsOptions = {}): LpipsValue {
   const { norm = "lpips" } = options;
@@ -203,6 +215,7 @@ const linearNames = (name: string): string | undefined => (/^lin\d\.model\.1\.we
 const linearUrl = (trunk: LpipsTrunk) =>
   `https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/${trunk}.pth`;
 
+/** The published files of LPIPS, by trunk: names, addresses and SHA-256. */
 export const LPIPS_FILES: Readonly<Record<LpipsTrunk, { readonly trunk: NetworkFile; readonly linear: NetworkFile }>> =
   {
     alex: {

@@ -57,6 +57,15 @@ interface LowerOptions {
  *
  * @param bind says for each parameter whether it is stored in the model, referenced, or given at each run
  * @throws EngineError when a symbolic dimension can't be read off any input
+ * @example
+ * ```ts
+ * import { createProgram, input, relu } from "@dcae/core/graph";
+ * import { encodeModel, lowerProgram } from "@dcae/core/onnx";
+ *
+ * const program = createProgram("relu", { y: relu(input("x", [1, 8], "float32")) });
+ * const bytes = encodeModel(lowerProgram(program, () => "input"));
+ * console.log(bytes.length); // an ONNX file
+ * ```
  */
 export function lowerProgram(
   original: Program,

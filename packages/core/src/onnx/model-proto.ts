@@ -152,6 +152,7 @@ export interface OnnxValueInfo {
   readonly shape: readonly Dim[];
 }
 
+/** An ONNX model before it is bytes. */
 export interface OnnxModel {
   readonly graphName: string;
   readonly nodes: readonly OnnxNode[];

@@ -13,6 +13,7 @@ import { COMPUTE_DTYPES, type ComputeDType, type Device } from "./engine.js";
 import { programMemory } from "./program-memory.js";
 import type { SessionOptions } from "./session-host.js";
 
+/** The form in which programs run, with what each needs. */
 export type Form =
   /** As it is written, in float32. */
   | ({ readonly kind: "plain" } & Packing)
@@ -162,6 +163,9 @@ const ARENA = { arena: true, planMemory: false } as const;
 const NO_ARENA = { arena: false, planMemory: true } as const;
 
 /** @param device that the program will run on */
+/**
+ * What a form makes of a program on a device: the graph that runs, how its session keeps memory and weights, and what it takes.
+ */
 export function compile(original: Program, form: Form, device: Device): Compiled {
   const memoryOf = (program: Program, as: Parameters<typeof programMemory>[1]) => () => {
     const unknown = memoryUnknown(form, device);

@@ -15,6 +15,7 @@ import {
   webSessionOptions,
 } from "./worker-session-host.browser.js";
 
+/** Options of `createEngine` in a browser. */
 export interface WebEngineOptions {
   /** "auto" takes WebGPU where the browser offers an adapter, otherwise WebAssembly. Default "auto". */
   readonly device?: "auto" | "webgpu" | "wasm";
@@ -122,6 +123,11 @@ export function checkWebEngineWords(options: WebEngineOptions): void {
 }
 
 /** @throws ConfigError for unknown options; a device that doesn't work fails when the first program is loaded */
+/**
+ * The engine of a browser: ONNX Runtime on WebGPU or WebAssembly. Dispose it when done.
+ *
+ * @throws ConfigError for options that a browser doesn't have, EngineError when the runtime doesn't load
+ */
 export async function createEngine(options: WebEngineOptions = {}): Promise<OnnxEngine> {
   checkOptions("createEngine", options, WEB_ENGINE_OPTIONS, NOT_IN_BROWSERS);
   checkWebEngineWords(options);
@@ -173,6 +179,7 @@ async function importOrt(device: WebDevice, settings: WasmSettings): Promise<Ort
 }
 
 /** @param given the module to use; by default `onnxruntime-web` is imported at the first session */
+/** What runs ONNX models in a browser, from onnxruntime-web. */
 export function createWebSessionHost(
   given?: OrtModule,
   device: WebDevice = "wasm",

@@ -112,6 +112,21 @@ export function checkEngineWords({ device, threads }: Pick<EngineOptions, "devic
  * Starts an engine on onnxruntime-node.
  *
  * @throws ConfigError for unknown options, EngineError when the chosen device doesn't work here
+ * @example
+ * ```ts
+ * import { createEngine } from "@dcae/core";
+ * import { add, createProgram, input } from "@dcae/core/graph";
+ * import { initialWeights } from "@dcae/core/checkpoint";
+ * import { Tensor } from "@dcae/core";
+ *
+ * const engine = await createEngine({ device: "cpu" });
+ * const x = input("x", [2], "float32");
+ * const program = createProgram("twice", { y: add(x, x) });
+ * const loaded = await engine.load(program, initialWeights([], 0));
+ * const { y } = await loaded.run({ x: Tensor.float32([1, 2]) });
+ * console.log(y?.toNested()); // [2, 4]
+ * await engine.dispose();
+ * ```
  */
 export async function createEngine(options: EngineOptions = {}): Promise<OnnxEngine> {
   checkOptions("createEngine", options, ENGINE_OPTIONS);

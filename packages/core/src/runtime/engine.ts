@@ -9,12 +9,15 @@ import type { FormOptions } from "./compile.js";
 
 /** Execution providers of ONNX Runtime, by the names of its JavaScript packages. */
 export const DEVICES = ["cpu", "webgpu", "cuda", "tensorrt", "coreml", "dml", "wasm"] as const;
+/** Where programs run. Which of them work here, `dcae doctor` says. */
 export type Device = (typeof DEVICES)[number];
 
 /** The type that a program computes in, "int8" only in its convolutions. Inputs and outputs stay float32. */
 export const COMPUTE_DTYPES = ["float32", "float16", "int8"] as const;
+/** Types that programs compute in. */
 export type ComputeDType = (typeof COMPUTE_DTYPES)[number];
 
+/** Options of `createEngine` in Node: device, threads, form, and a folder for what is computed at loading. */
 export interface EngineOptions extends FormOptions {
   /** "auto" takes the fastest device that works here (see `OnnxEngine` for the order). Default "auto". */
   readonly device?: Device | "auto";
@@ -29,6 +32,7 @@ export interface EngineOptions extends FormOptions {
   readonly programCache?: string;
 }
 
+/** Tensors by name. */
 export type NamedTensors = Readonly<Record<string, Tensor>>;
 
 /**
@@ -54,11 +58,13 @@ export interface EngineState {
   dispose(): Promise<void>;
 }
 
+/** Options of `load`. */
 export interface LoadProgramOptions {
   /** Holds the parameters that change: each parameter found here is read from it at every run. */
   readonly state?: EngineState | undefined;
 }
 
+/** A program that an engine holds ready. Dispose it when done. */
 export interface LoadedProgram {
   /**
    * One run. Runs of one program may be started at once; they are executed one after the other. The program's updates
@@ -73,6 +79,9 @@ export interface LoadedProgram {
   dispose(): Promise<void>;
 }
 
+/**
+ * Runs programs: ONNX Runtime's is what `createEngine` gives, others can be written. It owns sessions and memory until `dispose`.
+ */
 export interface Engine {
   /** For messages, as in "onnxruntime-node cpu". */
   readonly name: string;

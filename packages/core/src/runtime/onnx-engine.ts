@@ -27,6 +27,7 @@ import { probeBlockSize, probeExactInt8 } from "./probes.js";
 import { type ConstantFiles, prepareConstants } from "./program-constants.js";
 import type { Session, SessionHost, SessionOptions, SessionState, StateBinding } from "./session-host.js";
 
+/** What an `OnnxEngine` is made with; `createEngine` chooses these. */
 export interface OnnxEngineOptions {
   readonly device: Device;
   /** Of programs without state (default: as they are written); the stateful one: of those with. */
@@ -38,6 +39,7 @@ export interface OnnxEngineOptions {
   readonly constants?: (() => ConstantFiles) | undefined;
 }
 
+/** The engine on ONNX Runtime, in Node and in browsers. */
 export class OnnxEngine implements Engine {
   readonly name: string;
   readonly device: Device;

@@ -81,6 +81,7 @@ export interface ProgramMemory {
  * @param originals with static shapes, in the form in which they will run (optimized or not)
  * @param form default: stateful where a program updates parameters, otherwise as they are
  */
+/** The bytes that programs hold and take while they run, estimated from their graphs. */
 export function programMemory(originals: Program | readonly Program[], form?: ProgramForm): ProgramMemory {
   const programs = [originals].flat() as readonly Program[];
   const state = new Set(programs.flatMap(({ updates }) => [...updates.keys()]));

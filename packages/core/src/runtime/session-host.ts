@@ -25,6 +25,7 @@ export interface StateBinding {
   readonly outputs: ReadonlyMap<string, string>;
 }
 
+/** How a session is made. */
 export interface SessionOptions {
   readonly device: Device;
   readonly threads?: number | undefined;
@@ -51,12 +52,14 @@ export interface SessionOptions {
   readonly runsOnce?: boolean | undefined;
 }
 
+/** An ONNX model that is ready to run. */
 export interface Session {
   /** Outputs that a binding puts into a state aren't among the results. */
   run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
   release(): Promise<void>;
 }
 
+/** What runs ONNX models: a worker thread of Node, a web worker, or the page itself. */
 export interface SessionHost {
   /** For messages, as in "onnxruntime-node". */
   readonly name: string;

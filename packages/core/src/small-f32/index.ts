@@ -4,7 +4,18 @@
  */
 import type { ModelUrls } from "../checkpoint/opened-model.js";
 
-/** A DC-AE f32c32 of 4.6 million parameters, 9 MB. `AutoencoderDC.fromPretrained(smallF32)` needs no network but the page's own. */
+/**
+ * A DC-AE f32c32 of 4.6 million parameters, 9 MB. `AutoencoderDC.fromPretrained(smallF32)` needs no network but the page's own.
+ *
+ * @example
+ * ```ts
+ * import { AutoencoderDC } from "@dcae/core";
+ * import { smallF32 } from "@dcae/core/small-f32";
+ *
+ * const ae = await AutoencoderDC.fromPretrained(smallF32); // in a page, too: the bundler brings the files along
+ * await ae.dispose();
+ * ```
+ */
 export const smallF32: ModelUrls = {
   name: "small-f32",
   config: new URL("../../assets/small-f32/config.json", import.meta.url),

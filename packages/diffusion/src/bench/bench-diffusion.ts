@@ -45,6 +45,7 @@ export interface StepMeasurement extends DenoiserCost {
 /** Measures one kind of step: `benchDenoising` here, `benchTraining` of `@dcae/train/diffusion`. */
 export type MeasureStep = (engine: Engine, bench: StepBench) => Promise<StepMeasurement>;
 
+/** Options of `benchDiffusion`. */
 export interface DiffusionBenchOptions extends Omit<StepBench, "size" | "latent"> {
   readonly denoisers: readonly SizeName[];
   /** Speed-ups are against the first (default: SD-VAE-f8, then DC-AE f32, f64, f128, all at 512 px). */
@@ -55,6 +56,7 @@ export interface DiffusionBenchOptions extends Omit<StepBench, "size" | "latent"
   readonly onProgress?: (label: string, done: number, total: number) => void;
 }
 
+/** One measured case of `benchDiffusion`. */
 export interface DiffusionBenchEntry extends Partial<DenoiserCost> {
   readonly denoiser: SizeName;
   readonly part: DiffusionPart;

@@ -59,6 +59,7 @@ export interface SanaClsConfig extends DenoiserBase {
   readonly learnSigma: boolean;
 }
 
+/** The architecture of a denoiser: UViT (and USiT), DiT (and SiT), or SANA-cls. */
 export type DenoiserConfig = UVitConfig | DiTConfig | SanaClsConfig;
 
 /** Rows of the label table: the classes, and the null class where there is one. */
@@ -170,6 +171,7 @@ export const EVAL_SCHEDULERS = [
 ] as const;
 export type EvalScheduler = (typeof EVAL_SCHEDULERS)[number];
 
+/** How a denoiser is trained and sampled: objective, sampler, steps, guidance. */
 export interface Recipe {
   readonly trainScheduler: TrainScheduler;
   readonly evalScheduler: EvalScheduler;

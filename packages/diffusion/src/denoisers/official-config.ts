@@ -19,6 +19,7 @@ import {
 export const ARCHITECTURE_NAMES = ["uvit", "dit", "sana_cls", "uvit_orig", "dit_orig", "sit_orig"] as const;
 export type ArchitectureName = (typeof ARCHITECTURE_NAMES)[number];
 
+/** An official configuration, taken apart into architecture and recipe. */
 export interface ParsedDenoiser {
   readonly config: DenoiserConfig;
   readonly recipe: Recipe;

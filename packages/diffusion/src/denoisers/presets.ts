@@ -15,6 +15,7 @@ export interface LatentFormat {
   readonly resolution: number;
 }
 
+/** The latents that published denoisers take, by autoencoder and picture side. */
 export const LATENTS = {
   "dc-ae-f32c32-512": { channels: 32, side: 16, patchSize: 1, resolution: 512 },
   "dc-ae-f64c128-512": { channels: 128, side: 8, patchSize: 1, resolution: 512 },
@@ -23,6 +24,7 @@ export const LATENTS = {
   "sd-vae-f8-256": { channels: 4, side: 32, patchSize: 2, resolution: 256 },
   "flux-vae-f8-512": { channels: 16, side: 64, patchSize: 2, resolution: 512 },
 } as const satisfies Readonly<Record<string, LatentFormat>>;
+/** Names in `LATENTS`. */
 export type LatentName = keyof typeof LATENTS;
 
 interface Size {
@@ -67,6 +69,7 @@ export const SIZES = {
   "sit-xl": ditSize(28, 1152, 16, FLOW),
   "sana-cls-xl": { arch: "sana_cls", model: { depth: 28, hidden_size: 1152, attention_head_dim: 32, ...FLOW } },
 } as const satisfies Readonly<Record<string, Size>>;
+/** Names in `SIZES`. */
 export type SizeName = keyof typeof SIZES;
 
 /**
@@ -74,6 +77,13 @@ export type SizeName = keyof typeof SIZES;
  *
  * @param overrides official keys that differ (`num_classes`, `patch_size`, ...)
  * @throws ConfigError for unknown names
+ * @example
+ * ```ts
+ * import { denoiserPreset } from "@dcae/diffusion";
+ *
+ * const { config, recipe } = denoiserPreset("uvit-h", "dc-ae-f64c128-512");
+ * console.log(config.inputSize, recipe.evalScheduler);
+ * ```
  */
 export function denoiserPreset(
   size: SizeName,
@@ -127,6 +137,7 @@ function published(autoencoder: keyof typeof autoencoders, size: SizeName, suffi
   return { name, hubId: `mit-han-lab/${name}`, autoencoder, scalingFactor, ...preset };
 }
 
+/** The published denoisers, as autoencoder, size and repository. */
 export const PUBLISHED_DENOISERS: readonly PublishedDenoiser[] = [
   published("dc-ae-f32c32-in-1.0", "dit-xl"),
   published("dc-ae-f32c32-in-1.0", "dit-xl", "-trainbs1024"),

@@ -5,6 +5,7 @@ import { createRandom, type Tensor } from "@dcae/core/graph";
 import { type ChannelSums, channelMoments } from "@dcae/core/internal";
 import type { LatentLayout } from "./latent-manifest.js";
 
+/** Latents with their labels. */
 export interface LatentBatch {
   /** float32 [n, C, S, S], as they were written (scaled). */
   readonly latents: Tensor<"float32">;
@@ -12,6 +13,7 @@ export interface LatentBatch {
   readonly labels: Tensor<"int32">;
 }
 
+/** A folder of latents, open for reading. */
 export interface LatentDataset {
   /** For messages. */
   readonly folder: string;
@@ -44,6 +46,7 @@ export interface LatentDataset {
 
 // What `statistics.json` of a folder of latents says (diffusion.md section 13).
 
+/** Mean and spread of a folder's latents, as a whole and by channel. */
 export interface LatentFolderStatistics {
   /** Latents that were counted. */
   readonly count: number;

@@ -5,6 +5,7 @@ import { DataError, loadImage, type Tensor } from "@dcae/core";
 import { endingOf, type LeftOut, listClassFolders, PICTURE_ENDINGS, PILLOW_DECODE } from "@dcae/core/image";
 import { type LatentManifest, pictureFile } from "./latent-manifest.js";
 
+/** Labelled pictures for `writeLatents`, from a folder or drawn. */
 export interface PictureSet {
   /** Names of the classes; labels are positions in this list. */
   readonly classes: readonly string[];

@@ -13,6 +13,7 @@ import type { PictureSet } from "./picture-folder.node.js";
 import { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
 import { missingUnits, writeUnits } from "./write-units.node.js";
 
+/** Options of `writeLatents`. */
 export interface WriteLatentsOptions {
   readonly autoencoder: Autoencoder;
   /** `pictureFolder(path)`, or the drawn `scenePictures` of `@dcae/train/diffusion`. */
@@ -50,6 +51,7 @@ export interface WriteLatentsOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How far `writeLatents` is. */
 export interface LatentsProgress {
   readonly stage: "measure" | "encode";
   /** Latents that are done, of those of all processes. */
@@ -59,6 +61,7 @@ export interface LatentsProgress {
   readonly picture?: string;
 }
 
+/** What a call of `writeLatents` left behind. */
 export interface WrittenLatents {
   readonly manifest: LatentManifest;
   /** Units that other processes, or a later call, still have to write. */
@@ -74,6 +77,17 @@ export interface WrittenLatents {
  *
  * @throws ConfigError for options that the model doesn't have, where no scaling factor is known, and when the folder holds other
  *   latents; ShapeError for a size that the model can't take; DataError for pictures that can't be read and files that can't be written
+ * @example
+ * ```ts
+ * import { loadAutoencoder } from "@dcae/core";
+ * import { openLatents, pictureFolder, writeLatents } from "@dcae/diffusion";
+ *
+ * const autoencoder = await loadAutoencoder("small-f32");
+ * const pictures = await pictureFolder("photos"); // <class>/<picture>
+ * await writeLatents({ autoencoder, pictures, directory: "latents", size: 64 });
+ * await autoencoder.dispose();
+ * const { classes, length, shape } = await openLatents("latents"); // shape [32, 2, 2]
+ * ```
  */
 export async function writeLatents(options: WriteLatentsOptions): Promise<WrittenLatents> {
   const { autoencoder, pictures, directory, batchSize = 16, skipErrors = false, part, onProgress, signal } = options;

@@ -91,6 +91,7 @@ function checkMaskable({ adaptiveChannel, patchSize }: DenoiserConfig): void {
   });
 }
 
+/** The loss of a denoiser as values of a graph. */
 export interface TrainingLoss {
   readonly loss: Value;
   /** Means over the batch, scalars. */

@@ -27,6 +27,7 @@ export interface ObjectiveLoss {
 /** The denoiser under training: noisy latents [B, C, S, S] and model times [B] to its output. */
 export type Predict = (noisy: Value, time: Value) => Value;
 
+/** What a denoiser is trained to predict: draws times, and gives the loss of a prediction. */
 export interface Objective {
   readonly name: string;
   /** Names of the numbers per sample that `coefficients` gives and `loss` takes. */

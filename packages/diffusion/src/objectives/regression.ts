@@ -88,7 +88,18 @@ function regressionObjective({ name, sampleTimes, at }: Regression): Objective {
 
 // UViT's objective: predict the noise of a discrete schedule (official "DPM_Solver"; diffusion.md 8.1).
 
-/** Times are steps 1..N, which the model is fed as they are. */
+/**
+ * Times are steps 1..N, which the model is fed as they are.
+ *
+ * @example
+ * ```ts
+ * import { createRandom } from "@dcae/core/graph";
+ * import { noisePrediction } from "@dcae/diffusion";
+ *
+ * const objective = noisePrediction();
+ * console.log(objective.coefficients(objective.sampleTimes(createRandom(0, "times"), 4)));
+ * ```
+ */
 export function noisePrediction(schedule: NoisePredictionSchedule = noisePredictionSchedule()): Objective {
   return regressionObjective({
     name: "noise prediction",

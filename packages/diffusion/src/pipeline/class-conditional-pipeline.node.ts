@@ -36,6 +36,7 @@ export type Decoder = Pick<Autoencoder, "name" | "decode" | "dispose"> & {
   readonly weights?: Weights;
 };
 
+/** Options of `ClassConditionalPipeline.fromPretrained`. */
 export interface PipelineOptions extends OpenDenoiserOptions, EngineOptions {
   /**
    * Repository, folder or file of the autoencoder, or "small-f32", which core brings along; by default the one in the checkpoint, or that its config names. Null: none,
@@ -56,6 +57,7 @@ const PIPELINE_OPTIONS: OptionNames<PipelineOptions> = {
   shiftFactor: true,
 };
 
+/** Options of `generate`: labels, and how to sample. */
 export interface GenerateOptions extends SampleOptions {
   /** One class per picture: numbers, names where the model has them, or "null" for none. */
   readonly labels: readonly (number | string)[];
@@ -77,7 +79,20 @@ export interface PipelineParts {
   readonly shiftFactor?: number | undefined;
 }
 
-/** Dispose it when done: it owns engines, weights and the autoencoder. */
+/**
+ * Dispose it when done: it owns engines, weights and the autoencoder.
+ *
+ * @example
+ * ```ts
+ * import { saveImage } from "@dcae/core";
+ * import { ClassConditionalPipeline } from "@dcae/diffusion";
+ *
+ * const pipeline = await ClassConditionalPipeline.fromPretrained("usit-scenes"); // comes with the package
+ * const { images } = await pipeline.generate({ labels: ["forest", "city"], guidance: 2, seed: 0 });
+ * for (const [i, image] of images.entries()) await saveImage(image, `sample-${i}.png`);
+ * await pipeline.dispose();
+ * ```
+ */
 export class ClassConditionalPipeline {
   readonly name: string;
   readonly description: DenoiserDescription;

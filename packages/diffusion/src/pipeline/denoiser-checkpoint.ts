@@ -13,6 +13,7 @@ import { type ParsedDenoiser, parseOfficialDenoiser, toOfficialDenoiser } from "
 import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
 import type { ChannelScale } from "../latents/channel-scale.js";
 
+/** All that is known of a denoiser: configuration, autoencoder, scale, classes. */
 export interface DenoiserDescription extends ParsedDenoiser {
   /** Preset, repository or folder of the autoencoder whose latents it takes; null where that isn't known. */
   readonly autoencoder: string | null;

@@ -14,12 +14,14 @@ import { toDenoiserConfig } from "./denoiser-checkpoint.js";
 import type { OpenedDenoiser } from "./open-denoiser.node.js";
 import { LAST_TIME, loadDenoiser } from "./sample-latents.js";
 
+/** Options of `exportDenoiser`. */
 export interface ExportDenoiserOptions extends Pick<ExportOptions, "dtype" | "maxInlineBytes" | "overwrite"> {
   /** CPU threads of the model that the file is compared with. */
   readonly threads?: number | undefined;
   readonly onProgress?: ((stage: "write" | "verify", fraction: number) => void) | undefined;
 }
 
+/** What `exportDenoiser` wrote. */
 export interface ExportedDenoiser {
   /** Names relative to the folder, the model last. */
   readonly files: readonly string[];
@@ -36,6 +38,15 @@ const VERIFIED_BATCHES = [1, 3] as const;
  * the output is `y`. `x` is in the scale that the network works in, which `export.json` says.
  *
  * @throws EngineError when the written file doesn't reproduce the model, DataError when the folder can't be written
+ * @example
+ * ```ts
+ * import { exportDenoiser, openDenoiser } from "@dcae/diffusion";
+ *
+ * const opened = await openDenoiser("usit-scenes");
+ * const { files } = await exportDenoiser(opened, "onnx");
+ * console.log(files); // denoiser.onnx is the last
+ * await opened.weights.close();
+ * ```
  */
 export async function exportDenoiser(
   { description, weights }: Pick<OpenedDenoiser, "description" | "weights">,

@@ -54,6 +54,7 @@ function namedDenoiser(word: string): string {
   );
 }
 
+/** Options of `openDenoiser`. */
 export interface OpenDenoiserOptions extends ResolveModelOptions {
   /**
    * The configuration, instead of what the checkpoint says: an object as in config.json, with official constructor arguments
@@ -70,6 +71,7 @@ export const OPEN_DENOISER_OPTIONS: OptionNames<OpenDenoiserOptions> = {
   onNotice: true,
 };
 
+/** A denoiser's files, opened: description and weights. */
 export interface OpenedDenoiser {
   readonly description: DenoiserDescription;
   /** Of the denoiser, under official names. Close them when done. */

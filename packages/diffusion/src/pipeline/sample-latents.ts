@@ -16,6 +16,7 @@ import type { Model, SamplerStep } from "../samplers/sampler.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { chooseSampler, type SamplerName } from "./sampler-choice.js";
 
+/** How to sample: guidance, sampler, steps, seed. */
 export interface SampleOptions {
   /** Guidance scale of at least 0; 1 (default) means none. */
   readonly guidance?: number;

@@ -66,7 +66,9 @@ const choices = {
   "uni-sde": { trainedBy: "UniTrainScheduler", make: (steps) => uniSde(counted(steps)) },
 } as const satisfies Readonly<Record<string, Choice>>;
 
+/** One of `SAMPLERS`. */
 export type SamplerName = keyof typeof choices;
+/** The names of all samplers. */
 export const SAMPLERS = Object.keys(choices) as readonly SamplerName[];
 const choiceOf = (name: SamplerName): Choice => choices[name];
 

@@ -112,6 +112,11 @@ function growth(error: number): number {
 }
 
 /** @throws ConfigError for tolerances that aren't positive; what it returns throws DataError where no step size will do */
+/**
+ * Dormand and Prince's method of order 5 with steps of its own choice, for flow models: the official default of USiT and SiT.
+ *
+ * @throws EngineError when no step size meets the tolerances
+ */
 export function dopri5(options: Dopri5Options = {}): Sampler {
   const { absoluteTolerance = 1e-6, relativeTolerance = 1e-3, maxAttempts = MAX_ATTEMPTS, ...rest } = options;
   checkStepControl("dopri5", { absoluteTolerance, relativeTolerance, maxAttempts });

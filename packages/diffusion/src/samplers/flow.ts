@@ -148,6 +148,11 @@ export function diffusionCoefficient(
   return forms[form];
 }
 
+/**
+ * The stochastic samplers of SiT, for flow models.
+ *
+ * @throws ConfigError for choices that contradict each other
+ */
 export function sde(options: SdeOptions = {}): Sampler {
   const { points = 250, method = "Euler", diffusion = "sigma", norm = 1, lastStep = "Mean", ...flowOptions } = options;
   const { path = "Linear" } = flowOptions;

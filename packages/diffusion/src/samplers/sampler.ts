@@ -35,6 +35,7 @@ export interface SamplerStep {
   };
 }
 
+/** What goes with one run of a sampler: noise, a callback after each step, a signal. */
 export interface SamplerRun {
   /** Standard normal numbers of a state's size, for samplers that add noise; called once per draw, in order. */
   readonly drawNoise?: ((size: number) => Float32Array) | undefined;

@@ -189,6 +189,7 @@ export interface BenchProgress {
   readonly entry?: BenchEntry;
 }
 
+/** Options of `benchAutoencoder`. */
 export interface BenchOptions {
   /** Names of presets (with random weights), or folders and files of checkpoints. */
   readonly models: readonly string[];

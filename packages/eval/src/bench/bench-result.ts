@@ -77,6 +77,7 @@ export interface BenchPeak {
   readonly gflops: number;
 }
 
+/** Measured throughput as plain data; `dcae bench autoencoder -o` writes it. */
 export interface BenchResult {
   readonly formatVersion: 1;
   readonly kind: "autoencoder-throughput";

@@ -25,6 +25,11 @@ export interface CmmdResult {
 }
 
 /** @throws DataError when a set is empty, ShapeError when the dimensions differ */
+/**
+ * CMMD: the maximum mean discrepancy of two sets of CLIP vectors, of as many of each as the smaller set has.
+ *
+ * @throws DataError when a set is empty
+ */
 export async function cmmd(x: VectorSet, y: VectorSet, { engine, onProgress }: CmmdOptions): Promise<CmmdResult> {
   const count = Math.min(countOf(x), countOf(y));
   if (count === 0) throw new DataError("CMMD: a set is empty");

@@ -30,6 +30,16 @@ const NOTEWORTHY_NEGATIVITY = 1e-6;
  * The Frechet distance of two sets of statistics.
  *
  * @throws ShapeError when the dimensions differ, DataError when a covariance isn't one or has invalid numbers
+ * @example
+ * ```ts
+ * import { frechetDistance } from "@dcae/eval";
+ *
+ * const covariance = Float64Array.of(1, 0, 0, 1);
+ * const common = { count: 1000, covariance, stored: "float64" } as const;
+ * const a = { ...common, mean: Float64Array.of(0, 0) };
+ * const b = { ...common, mean: Float64Array.of(3, 4) };
+ * console.log(frechetDistance(a, b).distance); // 25
+ * ```
  */
 export function frechetDistance(one: FeatureStatistics, other: FeatureStatistics): FrechetResult {
   const first = { ...one, name: one.name || "the first set" };

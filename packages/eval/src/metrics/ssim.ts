@@ -58,6 +58,14 @@ interface Plane {
  *
  * @param a, b samples of `height * width * channels`; interleaved as pictures are, unless `planar`
  * @throws ShapeError when lengths differ or a side has less than 11 pixels
+ * @example
+ * ```ts
+ * import { loadImage, toImage } from "@dcae/core";
+ * import { ssim } from "@dcae/eval";
+ *
+ * const { data, width, height } = await toImage(await loadImage("cat.jpg", { size: 64 }));
+ * console.log(ssim(data, data, { width, height }).whole); // 1
+ * ```
  */
 export function ssim(
   a: ArrayLike<number>,

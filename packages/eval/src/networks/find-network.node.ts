@@ -27,6 +27,7 @@ export class MissingWeightsError extends ConfigError {
   }
 }
 
+/** Where the weights of the metrics' networks are looked for. */
 export interface FindNetworkOptions {
   /** Paths by the names of the environment variables, as in { DCAE_INCEPTION: "/data/inception.pth" }. */
   readonly files?: Readonly<Record<string, string>> | undefined;

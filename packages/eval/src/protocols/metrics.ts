@@ -55,6 +55,7 @@ export const METRICS = {
   cmmd: { ...lower("CMMD"), ...generation, reference: "pictures", network: "clip", depends: [] },
 } as const satisfies Record<string, MetricInfo>;
 
+/** Names of metrics. */
 export type Metric = keyof typeof METRICS;
 
 type MetricOf<J extends MetricInfo["judges"]> = {

@@ -11,6 +11,7 @@ import type { LpipsNorm, LpipsTrunk } from "@dcae/core/nets";
 import { type Field, finite, list, nullable, object, oneOf, text, whole } from "../files/json-fields.js";
 import type { InceptionPipeline } from "../networks/inception.js";
 
+/** How numbers are measured: everything that decides whether two of them may stand in one table. */
 export interface Protocol {
   /** Name of the preset, or what the caller calls a variant. */
   readonly name: string;
@@ -106,6 +107,7 @@ export const protocolFields: Field<Protocol> = object<Protocol>(
   {},
 );
 
+/** A protocol by its name, with changes. */
 export interface ProtocolChoice extends Partial<Omit<Protocol, "name" | "size">> {
   /** A preset of PROTOCOLS (default "dc-ae"). */
   readonly preset?: string;

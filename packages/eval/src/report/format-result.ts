@@ -87,6 +87,7 @@ function differenceOf(metric: ComparedMetric["metric"], { difference, paired, re
 }
 
 /** @param names of the results, in their order */
+/** Results side by side as a table of text. */
 export function formatComparison(compared: readonly ComparedMetric[], names: readonly string[]): string {
   const rows = compared.flatMap(({ metric, values }) =>
     values.map((value, i) => [

@@ -221,6 +221,7 @@ ${originTable(result)}
 }
 
 /** @throws DataError when the file can't be written */
+/** Writes a result as one HTML file without outside parts, with pictures where they are given. */
 export async function writeReport(
   path: string,
   result: EvaluationResult,

@@ -27,6 +27,7 @@ export interface ComparedValue {
   readonly refused?: readonly string[];
 }
 
+/** A metric of several results, with the differences to the first. */
 export interface ComparedMetric {
   readonly metric: Metric;
   /** The first result that has the metric. */

@@ -47,6 +47,7 @@ export interface Machine {
   readonly node: string;
 }
 
+/** What an evaluation found, with all that says how it was measured. */
 export interface EvaluationResult {
   readonly formatVersion: 1;
   readonly kind: "reconstruction" | "generation";
@@ -185,6 +186,7 @@ export function stringifyResult(value: unknown): string {
 }
 
 /** @throws DataError when the file can't be written */
+/** Writes a result as JSON, whole or not at all. */
 export async function writeResult(path: string, result: object): Promise<void> {
   await writeFileAtomic(path, (file) => file.write(new TextEncoder().encode(`${stringifyResult(result)}\n`)));
 }

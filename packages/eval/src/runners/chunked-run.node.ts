@@ -200,6 +200,7 @@ async function* batchesOf(
 
 // What runners report while they work.
 
+/** How far an evaluation is. */
 export interface Progress {
   /** What is being done, as in "reconstruct" or "precision and recall". */
   readonly stage: string;

@@ -23,6 +23,7 @@ import { type ExtractedFeatures, extractFeatures } from "./extract-features.node
 import { createFeatureStore, FEATURE_OF, type Feature, networkOf } from "./feature-plan.js";
 import { planReference, type Reference, type ReferencePlan } from "./open-reference.node.js";
 
+/** Options of `evaluateGeneration`. */
 export interface GenerationOptions extends RunOptions {
   readonly samples: PictureSource;
   /** Needed by every metric but the inception score (see `openReference`). */

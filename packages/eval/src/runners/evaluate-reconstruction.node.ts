@@ -27,6 +27,7 @@ import { type Batch, type ChunkedRun, evenBatch, type RunOptions, runInChunks } 
 import { computeFeatures, createFeatureStore, MAX_PROGRAMS, networkOfMetric, planFeatures } from "./feature-plan.js";
 import { computePairMetrics, tooSmall } from "./pair-metrics.js";
 
+/** Options of `evaluateReconstruction`. */
 export interface ReconstructionOptions extends RunOptions {
   readonly source: PictureSource;
   readonly model: Reconstructor;
@@ -56,6 +57,20 @@ function defaultBatch(width: number, height: number): number {
  *
  * @throws DataError when no metric can be computed or no picture be used; ConfigError for unknown metrics or a foreign work folder; errors of the
  *   model and of the engine
+ * @example
+ * ```ts
+ * import { createEngine, loadAutoencoder } from "@dcae/core";
+ * import { autoencoderReconstructor, evaluateReconstruction, folderSource, formatResult, resolveProtocol } from "@dcae/eval";
+ *
+ * const protocol = resolveProtocol({ size: 64 });
+ * const source = await folderSource("photos", { protocol });
+ * const autoencoder = await loadAutoencoder("small-f32");
+ * const model = await autoencoderReconstructor(autoencoder);
+ * const engine = await createEngine({ device: "cpu" });
+ * const result = await evaluateReconstruction({ source, model, protocol, engine, metrics: ["psnr", "ssim"] });
+ * console.log(formatResult(result));
+ * await Promise.all([autoencoder.dispose(), engine.dispose()]);
+ * ```
  */
 export async function evaluateReconstruction(options: ReconstructionOptions): Promise<EvaluationResult> {
   const started = performance.now();
@@ -250,6 +265,7 @@ export interface Reconstruction {
   readonly latent?: Tensor;
 }
 
+/** Anything that gives pictures back: what `evaluateReconstruction` judges. */
 export interface Reconstructor {
   readonly name: string;
   /** Changes with the weights; decides whether a stopped run may go on, and says in results what was judged. */

@@ -100,6 +100,7 @@ export async function extractFeatures(options: ExtractOptions): Promise<Extracte
   return { count, unusable, sizes, store };
 }
 
+/** Options of `computeStatistics`. */
 export interface StatisticsOptions extends RunOptions {
   /** The pictures; of a sharded run only those of the shard (see `folderSource`). */
   readonly source: PictureSource;
@@ -113,6 +114,7 @@ export interface StatisticsOptions extends RunOptions {
   readonly out: string;
 }
 
+/** What `computeStatistics` wrote. */
 export interface ComputedStatistics {
   readonly out: string;
   readonly count: number;

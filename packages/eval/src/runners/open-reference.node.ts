@@ -17,6 +17,7 @@ import type { PictureSource } from "../sources/picture-source.js";
 import type { FeatureStatistics } from "../statistics/feature-accumulator.js";
 import { missingShare, readStatistics, type StatisticsFile } from "../statistics/statistics-file.node.js";
 
+/** What samples are compared with: pictures, statistics, or both. */
 export interface Reference {
   readonly name: string;
   /** Equal for the same pictures or statistics, wherever they lie. */

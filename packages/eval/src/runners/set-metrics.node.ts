@@ -39,26 +39,28 @@ export interface SetMetric {
 }
 
 /** Pictures that belong together. */
-export interface PictureSet {
+export interface CollectedPictures {
   /** @throws ShapeError when their sizes differ, errors of the network */
   add(pictures: readonly Image[]): Promise<void>;
 }
 
+/** Metrics of sets that a training computes at its evaluations: collects pictures, and compares them. */
 export interface SetMetrics {
   /** Names of the metrics, and which way each is better. */
   readonly better: Readonly<Record<string, "lower">>;
   /** An empty set. */
-  collect(): PictureSet;
+  collect(): CollectedPictures;
   /**
    * The metrics of pictures that a model made.
    *
    * @param originals what it made them from, where there is such a thing
    * @throws DataError for fewer than two pictures
    */
-  compare(made: PictureSet, originals?: PictureSet): Promise<Record<string, number>>;
+  compare(made: CollectedPictures, originals?: CollectedPictures): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
 
+/** Options of `openSetMetrics`. */
 export interface SetMetricsOptions {
   /** For the FID network and CLIP. */
   readonly engine: Engine;
@@ -314,16 +316,16 @@ export async function openSetMetrics(names: readonly string[], options: SetMetri
     return failClosed(error, [close]);
   }
 
-  const sets = new WeakMap<PictureSet, Map<string, FeatureAccumulator>>();
+  const sets = new WeakMap<CollectedPictures, Map<string, FeatureAccumulator>>();
   /** @throws DataError for fewer than two pictures */
-  const statistics = (set: PictureSet | undefined, network: string, what: string): FeatureStatistics =>
+  const statistics = (set: CollectedPictures | undefined, network: string, what: string): FeatureStatistics =>
     ((set && sets.get(set))?.get(network) ?? createFeatureAccumulator(1)).statistics(what);
 
   return {
     better: Object.fromEntries(metrics.map(({ name }) => [name, "lower" as const])),
     collect() {
       const sums = new Map<string, FeatureAccumulator>();
-      const set: PictureSet = {
+      const set: CollectedPictures = {
         async add(pictures) {
           for (const [key, network] of networks) {
             const found = await addFeatures(network, pictures, sums.get(key));

@@ -18,6 +18,7 @@ export interface Picture {
   readonly problem?: string;
 }
 
+/** Pictures that are read in order: a folder, an archive, memory, or a generator. */
 export interface PictureSource {
   /** For messages and reports. */
   readonly name: string;

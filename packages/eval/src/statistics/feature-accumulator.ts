@@ -3,6 +3,7 @@
  */
 import { DataError, ShapeError } from "@dcae/core";
 
+/** Mean and covariance of feature vectors, of which Frechet distances are made. */
 export interface FeatureStatistics {
   /** For messages: a folder or file. Without it they speak of the first and second set. */
   readonly name?: string | undefined;

@@ -251,6 +251,7 @@ export function countWarnings(count: number, dimensions: number): string[] {
   ];
 }
 
+/** What `mergeStatistics` wrote. */
 export interface MergedStatistics {
   readonly count: number;
   readonly shards: readonly Shard[];

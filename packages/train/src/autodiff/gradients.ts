@@ -42,6 +42,7 @@ const rules: { readonly [K in OpName]: GradientRule<K> } = {
 /** Ops without a derivative: no gradient flows through them. */
 export const NON_DIFFERENTIABLE = (Object.keys(rules) as OpName[]).filter((op) => rules[op] === null);
 
+/** Options of `gradients`. */
 export interface GradientOptions {
   /** Values that count as constants: no gradient flows through them. */
   readonly constants?: readonly Value[];
@@ -60,6 +61,15 @@ const PORTABLE: GradientForms = { depthwise: "taps", input: "transposed", compos
  * d loss / d each of `wrt`, in their shapes; zeros where the loss doesn't depend on one.
  *
  * @throws ShapeError when the loss isn't a floating-point scalar
+ * @example
+ * ```ts
+ * import { createProgram, input, reduceMean, square } from "@dcae/core/graph";
+ * import { gradients } from "@dcae/train/step";
+ *
+ * const x = input("x", [4], "float32");
+ * const [dx] = gradients(reduceMean(square(x)), [x]); // x / 2
+ * if (dx !== undefined) console.log(createProgram("gradient", { dx }).outputs.size); // 1
+ * ```
  */
 export function gradients(loss: Value, wrt: readonly Value[], options: GradientOptions = {}): Value[] {
   if (loss.shape.length !== 0 || dtypeKind(loss.dtype) !== "float") {

@@ -8,6 +8,7 @@ import {
 } from "@dcae/core/models";
 import { type CheckpointSource, parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "./schema.js";
 
+/** What a student learns, from which teacher, on which pictures. */
 export interface DistillOptions {
   readonly name: string;
   /** The teacher's checkpoint, and what it is (any family; it needs an encoder). */

@@ -2,6 +2,7 @@
 import { type DcAeConfig, modelParameters } from "@dcae/core/models";
 import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "./schema.js";
 
+/** What to fine-tune, on which pictures, for how long. */
 export interface FinetuneOptions {
   readonly name: string;
   /** Checkpoint to start from, and what it is: a published model's name or its configuration. */

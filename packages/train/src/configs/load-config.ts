@@ -20,6 +20,11 @@ const MAX_CONFIG_BYTES = 4 * 2 ** 20;
  * @param nameOrPath what ends in .json is a file; with `extends` it is another training with changes (see `extendConfig`)
  * @throws ConfigError when there is no such recipe, or the file isn't a training
  */
+/**
+ * A training by the name of its recipe, or from a `.json` file.
+ *
+ * @throws ConfigError that names the field that is wrong
+ */
 export async function loadTrainingConfig(nameOrPath: string): Promise<TrainingConfig> {
   if (!/\.json$/i.test(nameOrPath)) return trainingRecipe(nameOrPath);
   return parseTrainingConfig(await extendConfig(await readJsonFile(nameOrPath), nameOrPath, readTraining), nameOrPath);

@@ -325,6 +325,7 @@ export type TrainingConfig = z.output<typeof trainingConfigSchema>;
 /** What may be written: everything with a default can be left out. */
 export type TrainingConfigInput = z.input<typeof trainingConfigSchema>;
 export type ScheduleConfig = OptimizerConfig["schedule"];
+/** One phase of a training. */
 export type TrainingPhase = TrainingConfig["phases"][number];
 export type CheckpointSource = z.output<typeof checkpoint>;
 export type TeacherConfig = z.output<typeof teacher>;

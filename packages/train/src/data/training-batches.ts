@@ -1,6 +1,7 @@
 /** What the training loop takes from the data. */
 import type { NamedTensors } from "@dcae/core/runtime";
 
+/** What one batch gives to an update. */
 export interface TrainingBatch {
   readonly inputs: NamedTensors;
   /** Pictures in it, for the speed. */
@@ -9,6 +10,7 @@ export interface TrainingBatch {
   readonly position: unknown;
 }
 
+/** Gives batches in order, without end. */
 export interface TrainingBatches {
   next(): Promise<TrainingBatch>;
   close(): Promise<void>;

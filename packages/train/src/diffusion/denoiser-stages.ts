@@ -16,6 +16,7 @@ export function denoiserTable({ config }: ParsedDenoiser, { optimizer, steps }: 
 const trainsAll = () => true;
 
 /** @throws ConfigError when the network doesn't take the counts of channels that the training draws */
+/** The programs of an update of a denoiser, by a training's configuration. */
 export function denoiserStages(
   { config }: ParsedDenoiser,
   objective: Objective,

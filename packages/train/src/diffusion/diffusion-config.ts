@@ -51,6 +51,7 @@ const data = z.strictObject({
   normalizeChannels: z.boolean().default(false),
 });
 
+/** The schema of trainings of diffusion models. */
 export const diffusionConfigSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
   about: z.string(),
@@ -112,6 +113,11 @@ export const diffusionConfigSchema = z.strictObject({
 export type DiffusionConfig = z.output<typeof diffusionConfigSchema>;
 
 /** @throws ConfigError naming each wrong field */
+/**
+ * Checks an object against the schema and fills in defaults.
+ *
+ * @throws ConfigError that names the field that is wrong
+ */
 export function parseDiffusionConfig(value: unknown, source: string): DiffusionConfig {
   return parseConfig(diffusionConfigSchema, value, source);
 }
@@ -126,6 +132,18 @@ export function diffusionRecipeNames(): string[] {
 /**
  * @param nameOrPath what ends in .json is a file, anything else a recipe; a file with `extends` is another training with changes
  * @throws ConfigError when there is no such recipe, or the file isn't a diffusion training
+ */
+/**
+ * A training of a diffusion model by the name of its recipe, or from a `.json` file.
+ *
+ * @throws ConfigError that names the field that is wrong
+ * @example
+ * ```ts
+ * import { loadDiffusionConfig } from "@dcae/train/diffusion";
+ *
+ * const config = await loadDiffusionConfig("usit-scenes");
+ * console.log(config.name, config.steps, config.batch);
+ * ```
  */
 export async function loadDiffusionConfig(nameOrPath: string): Promise<DiffusionConfig> {
   const pathOf = (name: string) => (/\.json$/i.test(name) ? name : recipeFile(name, "diffusion training", FOLDER));

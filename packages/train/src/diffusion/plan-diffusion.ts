@@ -11,6 +11,7 @@ import { checkSamples, describeNetwork, isSelfContained, type LatentFacts } from
 import type { DiffusionConfig } from "./diffusion-config.js";
 import { hasTrainingLatents, openTrainingLatents } from "./training-latents.js";
 
+/** What a training of a diffusion model will do. */
 export interface DiffusionPlan {
   readonly name: string;
   readonly arch: string;

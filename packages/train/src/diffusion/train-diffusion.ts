@@ -37,6 +37,7 @@ import type { DiffusionConfig } from "./diffusion-config.js";
 import { denoiserEvaluation } from "./evaluate-denoiser.js";
 import { latentBatches, openTrainingLatents } from "./training-latents.js";
 
+/** Options of `trainDiffusion`. */
 export interface TrainDiffusionOptions extends TrainingRunOptions {
   /** A recipe or a file (`loadDiffusionConfig`), or an object (`parseDiffusionConfig`). */
   readonly config: DiffusionConfig;
@@ -47,6 +48,7 @@ export interface TrainDiffusionOptions extends TrainingRunOptions {
   readonly progress?: TrainingProgress | undefined;
 }
 
+/** How a training of a diffusion model ended, and where the model lies. */
 export interface DiffusionResult extends FitResult {
   /** Folder of the trained model; undefined when the run was stopped. */
   readonly model: string | undefined;

@@ -15,6 +15,7 @@ interface Warmup {
   readonly warmupSteps: number;
 }
 
+/** The course of the learning rate. */
 export type Schedule =
   | { readonly kind: "constant"; readonly lr: number }
   | ({ readonly kind: "constant-warmup" } & Warmup)

@@ -45,6 +45,7 @@ import { type ReconstructionLoss, type ReconstructionLossOptions, reconstruction
 /** Where the parameters of the discriminator are. */
 export const DISCRIMINATOR_SCOPE = "discriminator";
 
+/** Options of the third phase: the reconstruction's losses, and those of the discriminator. */
 export interface AdversarialOptions extends ReconstructionLossOptions {
   /** What of the autoencoder trains. */
   readonly trains: TrainingRule;

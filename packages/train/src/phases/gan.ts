@@ -23,6 +23,7 @@ import {
   type Value,
 } from "@dcae/core/graph";
 
+/** Losses of the discriminator. */
 export type DiscriminatorLoss = "hinge" | "vanilla";
 
 const terms: Readonly<Record<DiscriminatorLoss, readonly [real: (r: Value) => Value, fake: (f: Value) => Value]>> = {
@@ -63,6 +64,7 @@ export function adaptiveWeight(reconstruction: Value, adversarial: Value, weight
   return mul(clamp(div(length(reconstruction), add(length(adversarial), 1e-4)), 0, MAX_WEIGHT), weight);
 }
 
+/** Size of the discriminator. */
 export interface PatchGanOptions {
   /** Channels of the first layer (`ndf`). Default 64. */
   readonly width?: number;

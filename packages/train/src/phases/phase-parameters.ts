@@ -9,8 +9,10 @@ import { type DcAeConfig, modelParameters } from "@dcae/core/models";
 import type { TrainingPhase } from "../configs/schema.js";
 import { namePatterns, startsWithAny, type TrainingRule } from "../step/training-rule.js";
 
+/** The phases of the paper: 1 trains everything, 2 the middle at high resolution, 3 the decoder's head with a GAN. */
 export type Phase = 1 | 2 | 3;
 
+/** Changes of what trains in a phase. */
 export interface PhaseParameterOptions {
   /** Phase 2: deepest stages of each half that train (0 is the narrow set, 1 the default). */
   readonly stagesEachSide?: number;

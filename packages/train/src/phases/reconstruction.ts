@@ -3,6 +3,7 @@ import { abs, add, input, mul, reduceMean, type Scope, scalar, sub, type Value }
 import { type LpipsOptions, lpipsLoss } from "@dcae/core/nets";
 import type { TrainingObjective } from "../step/training-step.js";
 
+/** Options of the reconstruction loss. */
 export interface ReconstructionLossOptions {
   /** Picture [N, 3, H, W] to reconstruction of the same shape; official parameter names below the scope. */
   readonly reconstruct: (scope: Scope, x: Value) => Value;

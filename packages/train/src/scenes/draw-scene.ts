@@ -38,11 +38,13 @@ const painters = {
   wall,
 } satisfies Record<string, (canvas: Canvas, random: Random) => void>;
 
+/** The classes of scenes. */
 export type SceneClass = keyof typeof painters;
 
 /** The classes in the order of their labels: the index of a class is its label. New classes are added at the end. */
 export const SCENE_CLASSES = Object.keys(painters) as readonly SceneClass[];
 
+/** Which scene, and how large. */
 export interface SceneOptions {
   /** Pixels; any positive integers. */
   readonly width: number;
@@ -57,6 +59,13 @@ export interface SceneOptions {
  * Draws a scene. About 30 ms for 256x256 on one core, in proportion to the number of pixels.
  *
  * @throws ShapeError when a size isn't a positive integer, ConfigError when the seed or the class is invalid
+ * @example
+ * ```ts
+ * import { saveImage } from "@dcae/core";
+ * import { drawScene } from "@dcae/train/scenes";
+ *
+ * await saveImage(drawScene({ width: 256, height: 256, seed: 7, kind: "seascape" }), "seascape.png");
+ * ```
  */
 export function drawScene(options: SceneOptions): Image {
   const { width, height, seed } = options;

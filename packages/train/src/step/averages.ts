@@ -24,6 +24,7 @@ import {
 import type { EngineState } from "@dcae/core/runtime";
 import { flat, type NamedValue, stateLike } from "../optimizer/optimizer-row.js";
 
+/** An average of the weights that is kept beside them. */
 export interface EmaOptions {
   /** In (0, 1), as 0.9999. */
   readonly decay: number;

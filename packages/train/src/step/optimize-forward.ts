@@ -24,6 +24,7 @@ import type { GradientForms } from "../autodiff/gradient-rule.js";
 import type { TrainingRule } from "./training-rule.js";
 import { chooseTrainingWinograd } from "./winograd-training-cost.js";
 
+/** Which convolutions of a training step take faster forms. */
 export interface OptimizeForwardOptions {
   /** Which parameters change between runs (default: all). The others cost nothing to transform. */
   readonly trains?: TrainingRule | undefined;

@@ -29,6 +29,7 @@ import { moveWeights } from "./move-weights.js";
 import { type ForwardOptimization, forwardForm, gradientForms } from "./optimize-forward.js";
 import { type TrainingRule, trainedWeights, trainingScope } from "./training-rule.js";
 
+/** A loss as values of a graph, with what is reported beside it. */
 export interface ObjectiveValue {
   /** What is minimized, a scalar. */
   readonly loss: Value;
@@ -38,8 +39,10 @@ export interface ObjectiveValue {
   readonly constants?: readonly Value[];
 }
 
+/** Builds the loss from parameters of a scope: what a training step differentiates. */
 export type TrainingObjective = (scope: Scope) => ObjectiveValue;
 
+/** Options of `gradientStep`. */
 export interface GradientStepOptions {
   /** Keep few activations and compute the others again: less memory, about a third more time (default false). */
   readonly recompute?: boolean;
@@ -73,6 +76,7 @@ export type OptimizerOptions = MethodOptions & {
   readonly averages?: readonly EmaOptions[];
 };
 
+/** New values of the state, and what is reported beside them. */
 export interface StateUpdate {
   readonly updates: ReadonlyMap<string, Value>;
   readonly metrics: Readonly<Record<string, Value>>;
@@ -122,6 +126,7 @@ export function stateProgram(name: string, { metrics, updates }: StateUpdate): P
   return createProgram(name, metrics, Object.fromEntries(updates));
 }
 
+/** An update in chunks: one program for each chunk, one at the end. */
 export interface AccumulationPrograms {
   /** One chunk: its metrics come back; weights stay. */
   readonly accumulate: Program;
@@ -131,6 +136,11 @@ export interface AccumulationPrograms {
 
 /**
  * @param chunks k; metrics of chunks are averaged by the caller
+ * @throws ConfigError when `chunks` isn't a positive integer
+ */
+/**
+ * The programs of an update whose batch goes through in chunks.
+ *
  * @throws ConfigError when `chunks` isn't a positive integer
  */
 export function accumulationPrograms(

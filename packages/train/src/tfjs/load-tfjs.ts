@@ -9,6 +9,7 @@ import type { Tf } from "./kernel.js";
 
 /** TensorFlow with CUDA, TensorFlow on the CPU, WebAssembly, plain JavaScript. */
 export const TFJS_BACKENDS = ["tensorflow-gpu", "tensorflow", "wasm", "cpu"] as const;
+/** Backends of TensorFlow.js. */
 export type TfjsBackend = (typeof TFJS_BACKENDS)[number];
 
 interface Source {

@@ -53,6 +53,7 @@ const DEVICES: Readonly<Record<TfjsBackend, Device>> = {
   cpu: "cpu",
 };
 
+/** Options of `createTfjsEngine`. */
 export interface TfjsEngineOptions {
   /** "auto" (default) takes the first that loads: tensorflow-gpu, tensorflow, wasm, cpu. */
   readonly backend?: TfjsBackend | "auto";
@@ -62,12 +63,21 @@ export interface TfjsEngineOptions {
  * Starts an engine on TensorFlow.js.
  *
  * @throws EngineError when no (or not the wanted) implementation loads; it says what to install
+ * @example
+ * ```ts no-run
+ * import { trainAutoencoder, trainingRecipe } from "@dcae/train";
+ * import { createTfjsEngine } from "@dcae/train/tfjs"; // with @tensorflow/tfjs-core and a backend beside it
+ *
+ * const engine = await createTfjsEngine({ backend: "wasm" });
+ * await trainAutoencoder({ config: trainingRecipe("small-f32-scenes"), directory: "runs/tfjs", engine });
+ * ```
  */
 export async function createTfjsEngine({ backend = "auto" }: TfjsEngineOptions = {}): Promise<TfjsEngine> {
   const loaded = await loadTfjs(backend);
   return new TfjsEngine(loaded.tf, loaded.backend);
 }
 
+/** The engine on TensorFlow.js: runs the same programs as ONNX Runtime's. */
 export class TfjsEngine implements Engine {
   readonly name: string;
   readonly device: Device;

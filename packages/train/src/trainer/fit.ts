@@ -18,6 +18,7 @@ import type { Metrics, UpdateStage } from "./update-stage.js";
 /** Which way a number is better. */
 export type Better = "lower" | "higher";
 
+/** What an evaluation during a training found. */
 export interface Evaluation {
   readonly metrics: Metrics;
   /** Pictures to look at, by name. */
@@ -30,8 +31,10 @@ export interface Evaluation {
   readonly scoredBy?: string;
 }
 
+/** Evaluates the model in its present state; undefined where there is nothing to evaluate on. */
 export type Evaluate = (state: EngineState, weights: Weights) => Promise<Evaluation | undefined>;
 
+/** Options of `fit`. */
 export interface FitOptions {
   /** The run's folder. */
   readonly directory: string;
@@ -79,6 +82,7 @@ export interface FitOptions {
   readonly onMessage?: ((text: string) => void) | undefined;
 }
 
+/** How a training, or its phase, ended. */
 export interface FitResult {
   readonly status: "finished" | "stopped";
   readonly step: number;

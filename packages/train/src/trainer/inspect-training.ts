@@ -9,6 +9,7 @@ import { openLpipsWeights } from "./open-lpips-weights.js";
 import { describeModel, exists, openStart } from "./phase-start.js";
 import { openTeacher } from "./teacher.js";
 
+/** What a training needs, and whether it is there. */
 export interface TrainingNeeds {
   /** What is there, and what couldn't be read of it. */
   readonly found: readonly string[];

@@ -6,6 +6,7 @@ import { failClosed } from "@dcae/core/runtime";
 
 const FILES = LPIPS_FILES.vgg;
 
+/** The two files of the perceptual loss. */
 export interface LpipsFiles {
   /** torchvision's VGG16, `.pth` or `.safetensors`. Default: the environment variable DCAE_VGG16. */
   readonly trunk?: string | undefined;

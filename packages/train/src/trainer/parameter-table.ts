@@ -6,6 +6,7 @@ import { optimizerParts } from "../optimizer/parameter-groups.js";
 import type { TrainingRule } from "../step/training-rule.js";
 import type { OptimizerOptions } from "../step/training-step.js";
 
+/** A parameter in the table of a training: whether and how it trains. */
 export interface ParameterRow {
   /** Official name. */
   readonly name: string;

@@ -13,6 +13,7 @@ import { describeModel } from "./phase-start.js";
 import { describeTeacher } from "./teacher.js";
 import { stagePrograms } from "./update-stage.js";
 
+/** A part of the model of which something trains. */
 export interface TrainedGroup {
   /** A child of the encoder or decoder, as in "decoder.stages.1". */
   readonly name: string;
@@ -20,6 +21,7 @@ export interface TrainedGroup {
   readonly values: number;
 }
 
+/** What a phase will do. */
 export interface PhasePlan {
   readonly name: string;
   /** What trains, as beginnings or patterns of official names; "*" is everything. */
@@ -112,6 +114,13 @@ function learningRatesOf(phase: TrainingPhase): Record<string, string> {
  * @param phases names; all if undefined
  * @param optimize whether the engine will be one that takes programs in their faster form, which needs more memory
  * @throws ConfigError when nothing would train or the model isn't a DC-AE
+ * @example
+ * ```ts
+ * import { formatPlan, overrideConfig, planTraining, trainingRecipe } from "@dcae/train";
+ *
+ * const config = overrideConfig(trainingRecipe("small-f32-scenes"), ["phases.phase1.steps=500"]);
+ * console.log(planTraining(config).map(({ name, trainedValues }) => `${name}: ${trainedValues} values train`));
+ * ```
  */
 export function planTraining(config: TrainingConfig, phases?: readonly string[], optimize = true): PhasePlan[] {
   return config.phases

@@ -31,6 +31,7 @@ import { type OpenSetMetrics, type SetMetrics, setMetricsOf } from "./set-metric
 import { type OpenTeacher, openTeacher, studentScaling } from "./teacher.js";
 import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
 
+/** Options of `trainAutoencoder`. */
 export interface TrainAutoencoderOptions extends TrainingRunOptions {
   readonly config: TrainingConfig;
   /** Names of the phases to run, by default all. Phases that have finished are passed over. */
@@ -44,6 +45,7 @@ export interface TrainAutoencoderOptions extends TrainingRunOptions {
   readonly progress?: ((phase: TrainingPhase) => TrainingProgress) | undefined;
 }
 
+/** How a phase ended, and where its model lies. */
 export interface PhaseResult extends FitResult {
   readonly phase: string;
   /** Folder of the run. */
@@ -183,6 +185,16 @@ function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: bo
  *
  * @returns the results of the phases that ran; the last one may have been stopped by the signal
  * @throws TrainingError when training diverges; DataError, CheckpointError and ConfigError for what can't be used
+ * @example
+ * ```ts no-run
+ * import { createEngine } from "@dcae/core";
+ * import { stopSignals, trainAutoencoder, trainingRecipe } from "@dcae/train";
+ *
+ * const engine = await createEngine({ device: "cpu" });
+ * const config = trainingRecipe("small-f32-scenes"); // draws its pictures
+ * await trainAutoencoder({ config, directory: "runs/small", engine, signal: stopSignals().signal });
+ * await engine.dispose();
+ * ```
  */
 export async function trainAutoencoder(options: TrainAutoencoderOptions): Promise<PhaseResult[]> {
   const { config, directory, phases, resume = true, signal, onMessage } = options;

@@ -41,6 +41,7 @@ export class TrainingError extends DcaeError {
   }
 }
 
+/** A signal that Ctrl-C and SIGTERM give. */
 export interface StopSignals {
   readonly signal: AbortSignal;
   /** Lets signals work as before. */

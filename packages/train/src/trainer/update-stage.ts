@@ -11,6 +11,7 @@ import type { AccumulationPrograms } from "../step/training-step.js";
 
 type StageRun = Program | AccumulationPrograms;
 
+/** A program of an update, and how often it runs. */
 export interface UpdateStage {
   readonly run: StageRun;
   /** The same stage for batches of other shapes: each batch runs the one whose inputs it has. Default: none. */
@@ -20,6 +21,7 @@ export interface UpdateStage {
   readonly turn?: number;
 }
 
+/** Numbers by name. */
 export type Metrics = Record<string, number>;
 
 export interface LoadedStages {

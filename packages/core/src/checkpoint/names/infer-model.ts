@@ -27,6 +27,11 @@ import { isOptionalBuffer, planWeights } from "./weight-plan.js";
  * @param source for messages: the file
  * @throws CheckpointError when the names are those of no format, or of several at once
  */
+/**
+ * The layout of a checkpoint, told by the names of its tensors.
+ *
+ * @throws CheckpointError when they fit none, or several
+ */
 export function recognizeFormat(names: Iterable<string>, source = "checkpoint"): WeightFormat {
   const all = [...names];
   const formats = KINDS.flatMap((kind) => {

@@ -21,6 +21,7 @@ export interface PlannedWeight {
   readonly pieces: readonly WeightPiece[];
 }
 
+/** Which arrays of a file make up which parameters, for all parameters of a model. */
 export type WeightPlan = readonly PlannedWeight[];
 
 /**
@@ -168,6 +169,7 @@ interface Problem {
   readonly line: string;
 }
 
+/** What `checkWeights` says when something is wrong. */
 export interface CheckWeightsOptions {
   /** What the file looks like instead, as in `dc-ae-f32c32-sana-1.0`; asked only when something is wrong. */
   readonly identify?: () => readonly string[];

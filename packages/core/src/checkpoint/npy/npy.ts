@@ -13,6 +13,7 @@ import { sizeOf, type Tensor } from "../../graph/tensor.js";
 import { refuseGitLfsPointer } from "../json-text.js";
 import { bytesOfTensor, tensorFromBytes } from "../weights.js";
 
+/** What stands in front of the data of an `.npy` file. */
 export interface NpyHeader {
   readonly dtype: DType;
   /** Whether the first axis varies fastest in the data. */

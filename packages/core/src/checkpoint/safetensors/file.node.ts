@@ -20,6 +20,17 @@ import {
  * Opens a file; arrays are read when they are asked for. Close the result when done.
  *
  * @throws CheckpointError when the file can't be read or its header is damaged
+ * @example
+ * ```ts
+ * import { Tensor } from "@dcae/core";
+ * import { openSafetensorsFile, tensorEntries, writeSafetensorsFile } from "@dcae/core/checkpoint";
+ *
+ * await writeSafetensorsFile("z.safetensors", tensorEntries([["latents", Tensor.zeros([1, 32, 8, 8])]]));
+ * const file = await openSafetensorsFile("z.safetensors");
+ * const latents = await file.entries.get("latents")?.read();
+ * console.log(latents?.shape); // [1, 32, 8, 8]
+ * await file.close();
+ * ```
  */
 export async function openSafetensorsFile(path: string): Promise<SafetensorsFile> {
   return openSafetensors(await openFileSource(path));
@@ -44,6 +55,7 @@ export async function writeSafetensorsFile(
   return layout.byteLength;
 }
 
+/** Options of checkpoints in several files. */
 export interface ShardedWriteOptions extends SafetensorsWriteOptions {
   /** File name without ending: "model" (default) for official, "diffusion_pytorch_model" for diffusers checkpoints. */
   readonly stem?: string | undefined;

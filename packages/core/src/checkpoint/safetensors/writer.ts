@@ -36,6 +36,7 @@ export function entryBytes(entry: Pick<WritableEntry, "dtype" | "shape">): numbe
   return sizeOf(entry.shape) * byteSize(entry.dtype);
 }
 
+/** Where everything of a safetensors file will lie, before anything is written. */
 export interface SafetensorsLayout<E> {
   /** First bytes of the file: length field and padded JSON. */
   readonly header: Uint8Array;
@@ -118,6 +119,7 @@ export interface ByteSink {
   write(bytes: Uint8Array): Promise<void> | void;
 }
 
+/** How far a file is written. */
 export interface WriteProgress {
   /** The array that was just written. */
   readonly name: string;
@@ -125,6 +127,7 @@ export interface WriteProgress {
   readonly totalBytes: number;
 }
 
+/** Options of the writers of safetensors files. */
 export interface SafetensorsWriteOptions {
   /** Notes in the file; `{format: "pt"}` by default, which other libraries ask for. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;

@@ -19,6 +19,7 @@ interface Entry<Inputs extends readonly Value[], Attributes = NoAttributes, Part
 }
 type Unary<Attributes = NoAttributes, Parts extends string = never> = Entry<readonly [x: Value], Attributes, Parts>;
 
+/** Attributes of the norms. */
 export interface NormAttributes {
   /** The axis that is normalized over, not negative. */
   readonly axis: number;
@@ -27,11 +28,13 @@ export interface NormAttributes {
   readonly mean: "reduction" | "product";
 }
 
+/** Attributes of the parameter-free shortcuts of residual autoencoding. */
 export interface ShortcutAttributes {
   readonly outChannels: number;
   readonly factor: number;
 }
 
+/** Attributes of the attentions. */
 export interface AttentionAttributes {
   /** Of the products of queries and keys. */
   readonly scale: number;
@@ -67,8 +70,11 @@ export interface Composites {
   softmaxAttention: Entry<readonly [q: Value, k: Value, v: Value], AttentionAttributes, "queries" | "weights">;
 }
 
+/** Names of composites. */
 export type CompositeName = keyof Composites;
+/** The values that a composite takes. */
 export type CompositeInputs<K extends CompositeName> = Composites[K]["inputs"];
+/** The attributes of a composite. */
 export type CompositeAttributes<K extends CompositeName> = Composites[K]["attributes"];
 
 /** What a composite stands for. */
@@ -84,6 +90,7 @@ export interface CompositeCallOf<K extends CompositeName> {
   readonly attributes: CompositeAttributes<K>;
   readonly body: CompositeBody<Composites[K]["parts"]>;
 }
+/** A composite of any name, with its inputs and attributes. */
 export type CompositeCall = { [K in CompositeName]: CompositeCallOf<K> }[CompositeName];
 
 /** A value made by composite `K`. */

@@ -8,6 +8,7 @@ import type { CompositeAttributes, CompositeInputs, CompositeName, CompositeRow,
 import { groupNorm, layerNorm, rmsNorm } from "./norms.js";
 import { averagingShortcut, duplicatingShortcut } from "./shortcuts.js";
 
+/** The table of composites: by name the body in ops, and the columns where the whole is better than its parts. */
 export const composites: { readonly [K in CompositeName]: CompositeRow<K> } = {
   silu,
   leakyRelu,
@@ -21,6 +22,7 @@ export const composites: { readonly [K in CompositeName]: CompositeRow<K> } = {
   softmaxAttention,
 };
 
+/** The names of all composites. */
 export const COMPOSITE_NAMES = Object.keys(composites) as readonly CompositeName[];
 
 /** The row of a composite. It fits the value by construction; TypeScript can't correlate the two unions. */

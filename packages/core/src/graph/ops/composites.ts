@@ -26,6 +26,7 @@ export const gelu = (x: Value): Value => composite("gelu", [x], { approximate: "
 /** The tanh approximation of GELU: x/2 * (1 + tanh(sqrt(2/pi) x (1 + 0.044715 x^2))). */
 export const geluTanh = (x: Value): Value => composite("gelu", [x], { approximate: "tanh" });
 
+/** The axis that a norm goes over, and what is added below the root. */
 export interface NormOptions {
   readonly axis: number;
   readonly eps: number;

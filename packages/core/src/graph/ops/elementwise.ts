@@ -19,6 +19,7 @@ export function parameter(spec: ParameterSpec): Value {
   return build("parameter", [], spec);
 }
 
+/** A tensor as a value of the graph. */
 export function constant(tensor: Tensor): Value {
   return build("constant", [], { tensor });
 }
@@ -44,17 +45,29 @@ export function scalarFor(op: string, x: Value, value: number): Value {
 /** A value, or a number that becomes a scalar constant of the other operand's dtype. */
 export type Operand = Value | number;
 
+/** -x, element by element. */
 export const neg = (x: Value): Value => build("neg", [x], {});
+/** The absolute value, element by element. */
 export const abs = (x: Value): Value => build("abs", [x], {});
+/** -1, 0 or 1, element by element. */
 export const sign = (x: Value): Value => build("sign", [x], {});
+/** e to the x, element by element. */
 export const exp = (x: Value): Value => build("exp", [x], {});
+/** The natural logarithm, element by element. */
 export const log = (x: Value): Value => build("log", [x], {});
+/** The square root, element by element. */
 export const sqrt = (x: Value): Value => build("sqrt", [x], {});
+/** The sine of radians, element by element. */
 export const sin = (x: Value): Value => build("sin", [x], {});
+/** The cosine of radians, element by element. */
 export const cos = (x: Value): Value => build("cos", [x], {});
+/** The hyperbolic tangent, element by element. */
 export const tanh = (x: Value): Value => build("tanh", [x], {});
+/** 1 / (1 + exp(-x)), element by element. */
 export const sigmoid = (x: Value): Value => build("sigmoid", [x], {});
+/** The error function, element by element. */
 export const erf = (x: Value): Value => build("erf", [x], {});
+/** max(x, 0), element by element. */
 export const relu = (x: Value): Value => build("relu", [x], {});
 /** Elements in another dtype; the value itself where nothing changes. */
 export const cast = (x: Value, dtype: DType): Value => (x.dtype === dtype ? x : build("cast", [x], { dtype }));
@@ -73,15 +86,25 @@ function binary(op: BinaryOp, a: Operand, b: Operand): Value {
   return build(op, values, {});
 }
 
+/** a + b, with NumPy's broadcasting. */
 export const add = (a: Operand, b: Operand): Value => binary("add", a, b);
+/** a - b, with NumPy's broadcasting. */
 export const sub = (a: Operand, b: Operand): Value => binary("sub", a, b);
+/** a * b, with NumPy's broadcasting. */
 export const mul = (a: Operand, b: Operand): Value => binary("mul", a, b);
+/** a / b, with NumPy's broadcasting. */
 export const div = (a: Operand, b: Operand): Value => binary("div", a, b);
+/** a to the b, with NumPy's broadcasting. */
 export const pow = (a: Operand, b: Operand): Value => binary("pow", a, b);
+/** The larger of a and b, with NumPy's broadcasting. */
 export const maximum = (a: Operand, b: Operand): Value => binary("maximum", a, b);
+/** The smaller of a and b, with NumPy's broadcasting. */
 export const minimum = (a: Operand, b: Operand): Value => binary("minimum", a, b);
+/** Where a equals b, with NumPy's broadcasting. */
 export const equal = (a: Operand, b: Operand): Value => binary("equal", a, b);
+/** Where a is above b, with NumPy's broadcasting. */
 export const greater = (a: Operand, b: Operand): Value => binary("greater", a, b);
+/** Where a is below b, with NumPy's broadcasting. */
 export const less = (a: Operand, b: Operand): Value => binary("less", a, b);
 
 /** Elements of `a` where `condition` (bool) holds, otherwise of `b`. Two plain numbers are float32. */
@@ -90,10 +113,12 @@ export function where(condition: Value, a: Operand, b: Operand): Value {
   return build("where", [condition, left, right], {});
 }
 
+/** x * x, element by element. */
 export const square = (x: Value): Value => mul(x, x);
 /** x clamped to [low, high]. */
 export const clamp = (x: Value, low: number, high: number): Value => minimum(maximum(x, low), high);
 
+/** min(max(x, 0), 6), element by element. */
 export const relu6 = (x: Value): Value => minimum(relu(x), 6);
 /** x * relu6(x + 3) / 6. */
 export const hardSwish = (x: Value): Value => div(mul(x, relu6(add(x, 3))), 6);
@@ -102,6 +127,7 @@ export const softplus = (x: Value): Value => add(relu(x), log(add(exp(neg(abs(x)
 /** x * tanh(softplus(x)). */
 export const mish = (x: Value): Value => mul(x, tanh(softplus(x)));
 
+/** Options of reductions. */
 export interface ReduceOptions {
   /** Keep reduced axes with size 1 (default false). */
   readonly keepDims?: boolean;
@@ -123,14 +149,17 @@ export function reduceSum(x: Value, axes?: readonly number[] | number, options: 
   return build("reduceSum", [x], attributes("reduceSum", x, axes, options));
 }
 
+/** Mean over axes (default: all). */
 export function reduceMean(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
   return build("reduceMean", [x], attributes("reduceMean", x, axes, options));
 }
 
+/** Largest value over axes (default: all). */
 export function reduceMax(x: Value, axes?: readonly number[] | number, options: ReduceOptions = {}): Value {
   return build("reduceMax", [x], attributes("reduceMax", x, axes, options));
 }
 
+/** exp(x) over its sum along an axis (default: the last). */
 export function softmax(x: Value, axis = -1): Value {
   return build("softmax", [x], { axis: resolveAxis("softmax", x, axis) });
 }

@@ -27,6 +27,7 @@ export function transpose(x: Value, permutation?: readonly number[]): Value {
   return build("transpose", [x], { permutation: axes.map((axis) => resolveAxis("transpose", x, axis)) });
 }
 
+/** Repeats axes of size 1 until the shape is the given one, as NumPy broadcasts. */
 export function expand(x: Value, shape: readonly Dim[]): Value {
   return shapeEqual(x.shape, shape) ? x : build("expand", [x], { shape });
 }
@@ -59,6 +60,7 @@ export function split(x: Value, axis: number, sizes: readonly number[]): Value[]
 /** Amounts per axis, [before, after]; missing axes aren't padded. Negative axes count from the end. */
 export type PadAmounts = Readonly<Record<number, readonly [before: number, after: number]>>;
 
+/** Adds elements around a value: a constant (default 0), mirrored ones, or those of the edge. */
 export function pad(
   x: Value,
   amounts: PadAmounts,
@@ -78,6 +80,7 @@ export function pad(
   return build("pad", [x], { before, after, mode, value });
 }
 
+/** Joins values along an axis. */
 export function concat(values: readonly Value[], axis: number): Value {
   const [first] = values;
   if (first === undefined) return build("concat", values, { axis });

@@ -17,6 +17,7 @@ const pair = (value: PairLike): Pair => (typeof value === "number" ? [value, val
 const sides = (value: PaddingLike): Padding2d =>
   typeof value === "number" ? { top: value, left: value, bottom: value, right: value } : value;
 
+/** Options of `conv2d`. */
 export interface Conv2dOptions {
   readonly bias?: Value | undefined;
   readonly stride?: PairLike;
@@ -26,6 +27,7 @@ export interface Conv2dOptions {
   readonly groups?: number;
 }
 
+/** Options of a convolution with their defaults, in the full form that the op has. */
 export function convAttributes(options: Omit<Conv2dOptions, "bias">): ConvAttributes {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
   return { stride: pair(stride), padding: sides(padding), dilation: pair(dilation), groups };
@@ -37,6 +39,7 @@ export function conv2d(x: Value, weight: Value, options: Conv2dOptions = {}): Va
   return build("conv2d", bias === undefined ? [x, weight] : [x, weight, bias], convAttributes(options));
 }
 
+/** Options of `convTranspose2d`. */
 export interface ConvTranspose2dOptions extends Omit<Conv2dOptions, "bias"> {
   /** Rows and columns added at the bottom and right of the output. */
   readonly outputPadding?: PairLike;
@@ -54,6 +57,7 @@ export function convTranspose2d(x: Value, weight: Value, options: ConvTranspose2
   });
 }
 
+/** Options of `filterBank`. */
 export interface FilterBankOptions {
   readonly axis: number;
   readonly stride?: number;
@@ -69,6 +73,7 @@ export function filterBank(x: Value, filters: Value, options: FilterBankOptions)
   return build("filterBank", [x, filters], { axis: resolved, stride, before, after });
 }
 
+/** Options of the pools. */
 export interface Pool2dOptions {
   /** Default: the kernel size. */
   readonly stride?: PairLike;
@@ -92,6 +97,7 @@ export function averagePool2d(
   return build("averagePool2d", [x], attributes);
 }
 
+/** Options of `quantizeLinear` and `dequantizeLinear`. */
 export interface QuantizeOptions {
   /** Of a scale with several elements (default 0). */
   readonly axis?: number;
@@ -116,6 +122,7 @@ export function dequantizeLinear(x: Value, scale: Value, options: Omit<QuantizeO
   return build("dequantizeLinear", [x, scale], { axis: scaleAxis("dequantizeLinear", x, axis), zeroPoint });
 }
 
+/** Options of `qlinearConv2d`: those of a convolution, and the grids of what it takes and gives. */
 export interface QLinearConv2dOptions extends Conv2dOptions {
   /** Of x. */
   readonly input: QuantizationGrid;

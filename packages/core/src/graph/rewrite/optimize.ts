@@ -22,11 +22,16 @@ import { inferenceWinograd } from "./channels-last.js";
 import { type ChooseWinograd, isUpsampled } from "./winograd.js";
 import { chooseWinograd, kronecker, type Matrix } from "./winograd-matrices.js";
 
+/** Options of `optimize`. */
 export interface OptimizeOptions {
   /** Which convolutions take Winograd's form (default: `chooseWinograd`, a measured model of costs). */
   readonly chooseWinograd?: ChooseWinograd | undefined;
 }
 
+/**
+ * Rewrites a program into a form that is faster on a CPU and computes the same, up to rounding. Programs that update state stay as
+ * they are.
+ */
 export function optimize(program: Program, options: OptimizeOptions = {}): Program {
   if (program.updates.size > 0) return program;
   const choose = options.chooseWinograd ?? chooseWinograd;
@@ -44,6 +49,7 @@ export function optimize(program: Program, options: OptimizeOptions = {}): Progr
 //
 // Composites that nobody asks for by name later give way to their bodies, so that what rewrites ops sees all there are.
 
+/** Puts every composite into the form that is fastest on a CPU, or takes it apart. */
 export function cpuComposites(program: Program): Program {
   return mapProgram(program, (value, inputs, keep, inline) => {
     if (value.op !== "composite") return keep();
@@ -53,6 +59,7 @@ export function cpuComposites(program: Program): Program {
   });
 }
 
+/** Pixel shuffles of fixed size as transposes that ONNX Runtime runs faster. */
 export function fastShuffles(program: Program): Program {
   return mapProgram(program, (_value, _inputs, keep) => {
     const value = keep();

@@ -29,6 +29,11 @@ export function beforeQuantization(program: Program): Program {
  * @param ranges of the program's convolutions (`calibrate`); those that they don't name stay in float32
  * @throws ConfigError when they name none: they are another model's
  */
+/**
+ * The 8-bit form of a program: static quantization of the convolutions whose ranges are given.
+ *
+ * @throws ConfigError when the ranges name no convolution of it
+ */
 export function toInt8(program: Program, ranges: ActivationRanges): Program {
   const quantized = quantizeConvolutions(beforeQuantization(program), ranges);
   if (!topologicalOrder([...quantized.outputs.values()]).some(({ op }) => op === "qlinearConv2d")) {
@@ -110,6 +115,7 @@ function quantizedConv(conv: ValueOf<"conv2d">, ranges: ConvRanges): Value {
 }
 
 /** @param ranges of the convolutions to quantize; others stay as they are */
+/** Puts the convolutions that have ranges into 8 bits, with float32 around them. */
 export function quantizeConvolutions(program: Program, ranges: ActivationRanges): Program {
   const facts = analyze(program);
   return mapProgram(program, (value, _inputs, keep) => {
@@ -136,6 +142,9 @@ function observed(program: Program): { readonly name: string; readonly conv: Val
   });
 }
 
+/**
+ * The program with one more output: the smallest and largest value that each convolution takes and gives, for calibration.
+ */
 export function withRanges(program: Program): Program {
   const rows = observed(program).map(({ conv }) => {
     const [x] = conv.inputs as readonly [Value];

@@ -47,6 +47,7 @@ export function winogradSize(value: Value, { isConstant }: Analysis): ConvSize |
   return { batch, inChannels, outChannels, outHeight, outWidth } as ConvSize;
 }
 
+/** Puts the 3x3 convolutions that `choose` gives a tile for into Winograd's form. */
 export function toWinograd(program: Program, choose: ChooseWinograd): Program {
   const facts = analyze(program);
   return mapProgram(program, (value, inputs, keep) => {
@@ -196,6 +197,7 @@ function winogradConv2d(x: Value, weight: Value, options: WinogradOptions): Valu
 const MOST_PIXELS = 64;
 const LEAST_BATCH = 4;
 
+/** Whether pictures are so small, and so many at once, that Winograd's transforms of all pixels as one product are faster. */
 export function isSmall(batch: number, height: number, width: number): boolean {
   return batch >= LEAST_BATCH && Math.min(height, width) >= 2 && height * width <= MOST_PIXELS;
 }

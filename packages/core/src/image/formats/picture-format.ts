@@ -3,6 +3,7 @@ import { isBmp } from "./bmp.js";
 import { isGif } from "./gif-first-frame.js";
 import { isPnm } from "./pnm.js";
 
+/** Picture formats that are told by their first bytes. */
 export type PictureFormat = "jpeg" | "png" | "gif" | "webp" | "tiff" | "avif" | "svg" | "bmp" | "pnm";
 
 /** Bytes from the start that decide. */

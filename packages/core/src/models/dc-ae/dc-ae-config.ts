@@ -11,6 +11,7 @@ import { type ConfigIssue, type FieldNamer, throwConfigIssues } from "../config-
 import type { ModelPartName } from "../family.js";
 import { readConfigInput } from "./dc-ae-config-schema.js";
 
+/** The encoder of a DC-AE. */
 export interface DcAeEncoderConfig {
   /** Channels per stage. */
   readonly widthList: readonly number[];
@@ -30,6 +31,7 @@ export interface DcAeEncoderConfig {
   readonly outShortcut: "averaging" | null;
 }
 
+/** The decoder of a DC-AE. */
 export interface DcAeDecoderConfig {
   /** Adaptive: `decode` takes latents with fewer channels (DC-AE 1.5). */
   readonly inBlockType: "ConvLayer" | "AdaptiveInputConvLayer";
@@ -49,6 +51,7 @@ export interface DcAeDecoderConfig {
   readonly outAct: ActName | null;
 }
 
+/** The architecture of a DC-AE. */
 export interface DcAeConfig {
   /** Channels of the pictures that go in and come out. */
   readonly inChannels: number;

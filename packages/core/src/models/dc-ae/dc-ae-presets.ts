@@ -7,6 +7,7 @@ import type { ActName, BlockSpec, NormName } from "../../blocks/block-spec.js";
 import type { Gmacs, PresetBase, PublishedEvaluation } from "../family.js";
 import type { DcAeConfig, DcAeDecoderConfig, DcAeEncoderConfig } from "./dc-ae-config.js";
 
+/** A published architecture, which several checkpoints may share. */
 export interface Architecture {
   readonly config: DcAeConfig;
   /** Learnable values. */
@@ -140,6 +141,7 @@ const f32c128Facts = {
   },
 } as const;
 
+/** The published architectures of DC-AE, with parameter counts and multiply-accumulates. */
 export const ARCHITECTURES = {
   "f32c32-in": {
     config: inOrMix(32, []),
@@ -213,8 +215,10 @@ export const ARCHITECTURES = {
   },
 } as const satisfies Readonly<Record<string, Architecture>>;
 
+/** Names of the published architectures. */
 export type ArchitectureId = keyof typeof ARCHITECTURES;
 
+/** A published DC-AE. */
 export interface DcAePreset extends PresetBase {
   readonly kind: "dc-ae";
   /** Training recipe: ImageNet, mixed data, SANA, SANA with a light decoder, 1.1, or 1.5 (adaptive latent channels). */

@@ -19,6 +19,7 @@ import {
   zodIssues,
 } from "../config-issues.js";
 
+/** The architecture of an SD-VAE and its relatives (`AutoencoderKL`). */
 export interface SdVaeConfig {
   readonly inChannels: number;
   readonly outChannels: number;
@@ -44,6 +45,7 @@ export interface SdVaeConfig {
   readonly sampleSize: number;
 }
 
+/** An SD-VAE's configuration in which everything has a default. */
 export type SdVaeConfigInput = Partial<SdVaeConfig>;
 
 const count = (limit: number) => {

@@ -5,6 +5,7 @@ import { parseLdmConfig, toLdmConfig } from "./ldm-config.js";
 import { sdVaeDecode, sdVaeEncode } from "./sd-vae.js";
 import { parseKlConfig, type SdVaeConfig, sdVaeSpatialCompression, toKlConfig } from "./sd-vae-config.js";
 
+/** A published SD-VAE or relative. */
 export interface SdVaePreset extends PresetBase {
   readonly kind: "sd-vae";
   readonly family: "sd-vae";

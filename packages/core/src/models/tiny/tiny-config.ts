@@ -26,6 +26,7 @@ export interface TinyLevel {
   readonly pool: boolean;
 }
 
+/** The architecture of a tiny autoencoder. */
 export interface TinyConfig {
   readonly inChannels: number;
   readonly outChannels: number;

@@ -188,6 +188,7 @@ function shifted(name: string, by: number): string {
   return name.replace(/^\d+/, (number) => String(Number(number) + by));
 }
 
+/** A published tiny autoencoder. */
 export interface TinyPreset extends PresetBase {
   readonly kind: "tiny";
   readonly family: "taesd";
