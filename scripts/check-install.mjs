@@ -2,18 +2,14 @@
 //
 // node scripts/check-install.mjs npm|pnpm|yarn FOLDER, a folder of packed packages (scripts/packed.mjs). Without an argument
 // everything is packed first, from what is built.
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { firstProgram, inEmptyProject, pack, tarballOf } from "./packed.mjs";
-import { environment, fail, packageManager, publishedPackages, start } from "./workspace.mjs";
+import { inEmptyProject, install, pack, runFirstProgram, tarballOf } from "./packed.mjs";
+import { fail, packageManager, publishedPackages } from "./workspace.mjs";
 
 /** What the script of onnxruntime-node refuses before it asks for anything: as where nothing outside of npm can be reached. */
 const SCRIPT_FAILS = { ONNXRUNTIME_NODE_INSTALL: "none-of-this-name" };
-const SCRIPT_SKIPS = { ONNXRUNTIME_NODE_INSTALL: "skip" };
-/** Hub and home aren't to be touched. */
-const OFFLINE = { HF_HUB_OFFLINE: "1" };
 
 /** By manager: how a file is added, once as its users do and once without scripts. */
 const MANAGERS = {
@@ -42,43 +38,27 @@ async function checkManager(name, packed) {
   const core = tarballOf("core", packed);
   await inEmptyProject((project) => {
     // The script fails, the install must not.
-    execute(project, [...add, core], SCRIPT_FAILS);
-    const { status, stderr } = runProgram(project);
+    install(project, [core], add, SCRIPT_FAILS);
+    const { status, stderr } = runFirstProgram(project);
     if (status !== 0) {
       const expected = "EngineError: onnxruntime-node isn't installed";
       if (!stderr.includes(expected) || !stderr.includes("ONNXRUNTIME_NODE_INSTALL=skip npm install")) {
         fail(`${name}: without the library, expected "${expected}" and the line to type, got\n${stderr}`);
       }
       console.log(`${name}: left the library out, and the program says what to type`);
-      execute(project, [...add, core], SCRIPT_SKIPS);
+      install(project, [core], add);
     }
     mustRun(project, name);
   });
   await inEmptyProject((project) => {
-    execute(project, [...add, ...quiet, core], {});
+    install(project, [core], [...add, ...quiet], {});
     mustRun(project, `${name} ${quiet.join(" ")}`);
   });
 }
 
 function mustRun(project, what) {
-  const { status, stderr } = runProgram(project);
+  const { status, stderr } = runFirstProgram(project);
   if (status !== 0) fail(`${what}: the first lines of README.md end with ${status}\n${stderr}`);
   if (!existsSync(join(project, "cat-decoded.png"))) fail(`${what}: the first lines of README.md wrote no picture`);
   console.log(`${what}: the first lines of README.md ran`);
-}
-
-/** The README's lines, in a file of their own. */
-function runProgram(project) {
-  writeFileSync(join(project, "first.mjs"), firstProgram());
-  return spawnSync(process.execPath, ["first.mjs"], {
-    cwd: project,
-    encoding: "utf8",
-    env: { ...process.env, ...OFFLINE },
-  });
-}
-
-function execute(project, [program, ...args], more) {
-  const env = { ...environment, ...more };
-  const { status, stdout, stderr } = start(program, args, { cwd: project, encoding: "utf8", env });
-  if (status !== 0) fail(`${program} ${args.join(" ")}: ends with ${status}\n${stdout}\n${stderr}`);
 }

@@ -38,6 +38,7 @@ try {
     // A package that is only a command has no importable entry for attw to judge.
     if (manifest.exports["."]) check(`attw ${name}`, () => run(bin("attw"), [tarball, "--profile", "esm-only"]));
   }
+  check("contents of the packages", () => run(process.execPath, [join(root, "scripts", "check-tarballs.mjs"), packed]));
   for (const manager of ["npm", "pnpm", "yarn"]) {
     check(`install with ${manager}`, () =>
       run(process.execPath, [join(root, "scripts", "check-install.mjs"), manager, packed]),

@@ -1,8 +1,9 @@
 // The packages as they would be published, and empty projects that install them.
+import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pnpm, publishedPackages, root } from "./workspace.mjs";
+import { environment, fail, pnpm, publishedPackages, root, start } from "./workspace.mjs";
 
 /** Packs a package into `<folder>/<its short name>`. Returns the exit status. */
 export function pack({ name, folder: source }, folder) {
@@ -29,6 +30,28 @@ export function firstProgram() {
   return program;
 }
 
+/** Installs packed packages in a project, without anything of other places than npm. */
+export function install(
+  project,
+  files,
+  [program, ...args] = ["npm", "install"],
+  more = { ONNXRUNTIME_NODE_INSTALL: "skip" },
+) {
+  const env = { ...environment, ...more };
+  const { status, stdout, stderr } = start(program, [...args, ...files], { cwd: project, encoding: "utf8", env });
+  if (status !== 0) fail(`${program} ${args.join(" ")}: ends with ${status}\n${stdout}\n${stderr}`);
+}
+
+/** Runs the README's first lines in a project, without the hub. */
+export function runFirstProgram(project) {
+  writeFileSync(join(project, "first.mjs"), firstProgram());
+  return spawnSync(process.execPath, ["first.mjs"], {
+    cwd: project,
+    encoding: "utf8",
+    env: { ...process.env, HF_HUB_OFFLINE: "1" },
+  });
+}
+
 /** Lets `work` use an empty project with the picture that the README's lines read, and removes it. */
 export async function inEmptyProject(work) {
   const folder = mkdtempSync(join(tmpdir(), "dcae-project-"));
@@ -43,3 +66,6 @@ export async function inEmptyProject(work) {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+/** As in "12.3 MB". */
+export const formatMegabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;

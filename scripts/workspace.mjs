@@ -52,14 +52,18 @@ export function turbo(task, ...args) {
   return pnpm(["exec", "turbo", "run", task, ...args]);
 }
 
+/** Installs from the lockfile. Returns the exit status. */
+export function installDependencies() {
+  return pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]);
+}
+
 /**
  * Installs from the lockfile and builds every published package, without the declarations that nothing here runs; ends the
  * process with a line when either fails.
  */
 export function prepare() {
   requireNode();
-  if (pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]) !== 0)
-    fail("install failed");
+  if (installDependencies() !== 0) fail("install failed");
   environment.DCAE_BUILD_TYPES = "0";
   const status = turbo("build", "--filter=./packages/*", "--output-logs=errors-only");
   delete environment.DCAE_BUILD_TYPES;
