@@ -23,13 +23,7 @@ try {
       continue;
     }
     if (pack(entry, folder) !== 0) fail(`can't pack ${name}`);
-    const args = [
-      "publish",
-      tarballOf(entry.name, folder),
-      "--access",
-      "public",
-      ...(process.env.GITHUB_ACTIONS ? ["--provenance"] : []),
-    ];
+    const args = ["publish", tarballOf(entry.name, folder), "--access", "public"];
     if (run("npm", args) !== 0) fail(`${name} isn't published; those before it are: run this again`);
   }
 } finally {
