@@ -35,6 +35,7 @@ export {
   type PretrainedAutoencoder,
 } from "../autoencoders/pretrained.node.js";
 export { checkOptions, type OptionNames } from "../check-options.js";
+export { describeOwner, type FileLock, type LockOwner, lockOwner, takeLock } from "../checkpoint/file-lock.node.js";
 export { RESOLVE_OPTIONS } from "../checkpoint/open-model.node.js";
 export { closestName, didYouMean } from "../closest-name.js";
 export {
