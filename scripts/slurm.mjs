@@ -56,8 +56,7 @@ SlurmdUser=${userInfo().username}
 SlurmctldPort=${ports(folder)[0]}
 SlurmdPort=${ports(folder)[1]}
 AuthType=auth/munge
-# A requeued task waits until its credentials are worth nothing any more: two minutes by default.
-AuthInfo=socket=${folder}/munge.socket,cred_expire=2
+AuthInfo=socket=${folder}/munge.socket
 StateSaveLocation=${folder}/state
 SlurmdSpoolDir=${folder}/spool
 SlurmctldPidFile=${folder}/slurmctld.pid
@@ -68,8 +67,10 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
+# Seconds until the scheduler looks at what waits; a minute by default.
+SchedulerParameters=sched_interval=1
 MpiDefault=none
-# More tasks at once than the machine has cores, so that the check doesn't depend on it.
+# The number of processors below holds, whatever the machine has.
 SlurmdParameters=config_overrides
 NodeName=${hostname().split(".")[0]} NodeAddr=127.0.0.1 CPUs=${cpus} RealMemory=${Math.floor(totalmem() / 2 ** 20)} State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
@@ -127,7 +128,10 @@ export async function startSlurm(folder, { cpus = 2 } = {}) {
     throw new Error(`Slurm: ${what} didn't come up\n${logs()}`);
   };
   const socket = join(folder, "munge.socket");
-  const files = ["key", "socket", "pid", "log", "seed"].map((name) => [`--${name}-file`, join(folder, `munge.${name}`)]);
+  const files = ["key", "socket", "pid", "log", "seed"].map((name) => [
+    `--${name}-file`,
+    join(folder, `munge.${name}`),
+  ]);
   const mungeFiles = files.flatMap(([flag, path]) => (flag === "--socket-file" ? ["--socket", path] : [flag, path]));
   daemon("munged", ["--foreground", "--force", ...mungeFiles]);
   await until("munged", () => existsSync(socket));

@@ -1,10 +1,14 @@
 #!/usr/bin/env node
 /** The `dcae` program: `run` with this process's streams and signals. */
 import { createCliIo } from "./cli-io.js";
-import { Interrupted } from "./errors.js";
+import { Interrupted, interruptedStatus } from "./errors.js";
 import { run } from "./run.js";
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Windows has no SIGUSR1. Elsewhere Node would open its debugger at it. */
+const SIGNALS: readonly NodeJS.Signals[] = [
+  ...(["SIGINT", "SIGTERM", "SIGHUP"] as const),
+  ...(process.platform === "win32" ? [] : (["SIGUSR1"] as const)),
+];
 
 /** A reader that has seen enough (`dcae train ... 2>&1 | head -1`), and a terminal that was closed. */
 const READER_IS_GONE = new Set(["EPIPE", "EIO", "ERR_STREAM_DESTROYED"]);
@@ -37,9 +41,11 @@ if (controller.signal.reason instanceof Interrupted) endBy(controller.signal.rea
 
 /**
  * Ends this process by the signal itself, as shells expect, so that a loop around `dcae` stops too. It also doesn't wait
- * for a computation that goes on in another thread, which `process.exit` does.
+ * for a computation that goes on in another thread, which `process.exit` does. SIGUSR1 asks for a status instead.
  */
-function endBy(signal: (typeof SIGNALS)[number] | NodeJS.Signals): void {
+function endBy(signal: NodeJS.Signals): void {
   for (const name of SIGNALS) process.removeAllListeners(name);
-  process.kill(process.pid, signal);
+  if (signal !== "SIGUSR1") process.kill(process.pid, signal);
+  // The first process of a container isn't ended by its own signals.
+  process.exit(interruptedStatus(signal));
 }

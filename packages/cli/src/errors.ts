@@ -1,7 +1,7 @@
 /**
  * How a command ends otherwise than well: usage errors, the one line that a failure says, and interruptions.
  *
- * Ctrl-C, SIGTERM and SIGHUP (a terminal that closes) abort `io.signal`; work stops at its next step, and whatever was being
+ * Ctrl-C, SIGTERM, SIGHUP (a terminal that closes) and SIGUSR1 (a cluster that takes the machine away soon) abort `io.signal`; work stops at its next step, and whatever was being
  * written is removed by its writer (files have temporary names until they are complete). Inference can't be stopped from
  * outside, so `unlessAborted` doesn't wait for it: the process ends right after.
  */
@@ -39,7 +39,7 @@ function oneLine(text: string): string {
 export function reportError(error: unknown, io: CliIo, debug: boolean): number {
   if (error instanceof Interrupted) {
     io.note(`dcae: ${error.message}`);
-    return interruptedStatus(error);
+    return interruptedStatus(error.signal);
   }
   io.note(`dcae: ${errorLine(error)}`);
   if (debug && error instanceof Error) io.note(stackOf(error));
@@ -62,7 +62,13 @@ export class Interrupted extends Error {
   }
 }
 
-/** Exit statuses by the shell's convention, 128 + the signal's number. */
-function interruptedStatus({ signal }: Interrupted): number {
-  return 128 + constants.signals[signal];
+/** "Temporary failure, try again" of sysexits.h: what was done is kept, and the same command goes on. */
+const TRY_AGAIN = 75;
+
+/**
+ * Exit statuses by the shell's convention, 128 + the signal's number; but 75 for SIGUSR1, which clusters send some time before they take
+ * the machine away (`sbatch --signal`), so that an engine can tell "start it again" from an end that somebody wanted.
+ */
+export function interruptedStatus(signal: NodeJS.Signals): number {
+  return signal === "SIGUSR1" ? TRY_AGAIN : 128 + constants.signals[signal];
 }

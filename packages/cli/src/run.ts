@@ -1,4 +1,4 @@
-/** `dcae` as a function: arguments in, exit status out. 0: done; 1: failed; 2: the command line makes no sense; 129, 130, 143: interrupted. */
+/** `dcae` as a function: arguments in, exit status out. 0: done; 1: failed; 2: the command line makes no sense; 129, 130, 143: interrupted; 75: interrupted by SIGUSR1, to be started again. */
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli-io.js";
 import { COMMANDS } from "./commands/index.js";
@@ -33,7 +33,12 @@ function createProgram(io: CliIo): Command {
     .version(VERSION, "-V, --version", "print the version")
     .option("--debug", "show where an error comes from")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
-    .addHelpText("after", "\n`dcae <command> --help` shows options and examples.")
+    .addHelpText(
+      "after",
+      "\n`dcae <command> --help` shows options and examples.\n\n" +
+        "Exit status: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C, 143 SIGTERM,\n" +
+        "75 SIGUSR1: what is done is kept, and an engine may start the same command again.",
+    )
     .showSuggestionAfterError(true);
   for (const create of COMMANDS) program.addCommand(create(io));
   prepareTree(program, io);

@@ -95,6 +95,7 @@ describe("usage errors name what is wrong", () => {
     [["init", "-o", "x", "--preset", "dc-ae-f32c32-in-1.1"], 'did you mean "dc-ae-f32c32-in-1.0"?'],
     [["init", "-o", "x", "--preset", "dc-ae-f32c32-in-1.0", "--seed", "-1"], "Give an integer from 0 to"],
     [["init", "-o", "x", "--preset", "dc-ae-f32c32-in-1.0", "--format", "onnx"], "Allowed choices are official"],
+    [["latents", "--data", "a", "-o", "b"], "required option '-m, --model <model>' not specified"],
     [["convert", "--from", "a", "--to", "b"], "required option '--format <format>' not specified"],
     [["export", "-m", "m", "-o", "x", "--parts", "encoder,middle"], "Give a list of encoder, decoder"],
     [["export", "-m", "m", "-o", "x", "--parts", "encoder,encoder"], "Give a list of encoder, decoder"],

@@ -1,4 +1,4 @@
-/** Ctrl-C: the command stops at once, leaves nothing half-written, and says 130 (SIGTERM: 143). */
+/** Ctrl-C: the command stops at once, leaves nothing half-written, and says 130 (SIGTERM: 143, SIGUSR1: 75). */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
@@ -53,4 +53,9 @@ test("what was complete before stays", async () => {
   const argv = ["encode", first, at("missing.png"), second, "-m", m, "-o", at("partly")];
   expect(await interrupt(/missing\.png: can't read/, argv, "SIGTERM")).toBe(143);
   expect(readdirSync(at("partly"))).toEqual(["1.npy"]);
+});
+
+test("a cluster's SIGUSR1 asks for another start", async () => {
+  const argv = ["encode", ...pictures, "-m", m, "-o", at("again")];
+  expect(await interrupt(/encode /, argv, "SIGUSR1")).toBe(75);
 });

@@ -4,6 +4,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -16,9 +17,10 @@ import { join } from "node:path";
 import { AutoencoderDC, createImage, loadImage, type Tensor } from "@dcae/core";
 import { readNpyFile } from "@dcae/core/checkpoint";
 import { loadSharp, PILLOW_DECODE } from "@dcae/core/image";
+import { PLACE_VARIABLES } from "@dcae/core/internal";
 import { type LatentDataset, openLatents } from "@dcae/diffusion";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
@@ -62,6 +64,20 @@ async function encoded(path: string): Promise<Tensor> {
   await autoencoder.dispose();
   return latent;
 }
+
+/** Runs `work` where an engine has set these variables, and no other of its kind. */
+async function inEnvironment<T>(env: Record<string, string>, work: () => Promise<T>): Promise<T> {
+  for (const name of PLACE_VARIABLES) vi.stubEnv(name, undefined);
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  try {
+    return await work();
+  } finally {
+    vi.unstubAllEnvs();
+  }
+}
+
+const filesOf = async (path: string) =>
+  Object.fromEntries(readdirSync(path).map((name) => [name, readFileSync(join(path, name)).toString("base64")]));
 
 const difference = (a: Tensor, b: Tensor) => {
   const other = b.toFloat32();
@@ -121,6 +137,36 @@ describe("what is written", () => {
     const [whole, joined] = [await open(place("shards")), await open(out)];
     const all = [0, 1, 2, 3, 4, 5];
     expect(difference((await joined.read(all)).latents, (await whole.read(all)).latents)).toBeLessThan(1e-6);
+  });
+
+  test("in parts that engines number, the same folder to the last bit, and what lacks is named", async () => {
+    const given = ["--shard-size", "2", "--batch-size", "2"];
+    await write(place("one"), ...given);
+    const out = place("array");
+    const parts = [...given, "--shard", "auto"];
+    const envs: Record<string, string>[] = [
+      // Three tasks of one array, as three engines would number them.
+      { SLURM_ARRAY_TASK_ID: "5", SLURM_ARRAY_TASK_COUNT: "3", SLURM_ARRAY_TASK_MIN: "1", SLURM_ARRAY_TASK_STEP: "2" },
+      { AWS_BATCH_JOB_ARRAY_INDEX: "1", AWS_BATCH_JOB_ARRAY_SIZE: "3" },
+      { JOB_COMPLETION_INDEX: "0", JOB_COMPLETIONS: "3" },
+    ];
+    const lines: string[] = [];
+    for (const env of envs) {
+      lines.push(await inEnvironment(env, () => write(out, ...parts)));
+      if (lines.length < 4) lines.push(await failWith(1, "latents", "merge", out, "--shards", "3"));
+    }
+    expect(lines[0]).toContain("1 of 3 parts are there");
+    expect(lines[1]).toMatch(/2 of 3 parts lack: 0, 1, which shard 1\/3, 2\/3 writes. Run these shards again/);
+    expect(lines[3]).toMatch(/1 of 3 parts lacks: 0, which shard 1\/3 writes/);
+    expect(lines[4]).toContain("6 latents of [8, 4, 4]");
+    expect(await filesOf(out)).toEqual(await filesOf(place("one")));
+    // Late and twice: nothing changes.
+    expect(await inEnvironment(envs[1]!, () => write(out, ...parts))).toContain("6 latents");
+    rmSync(join(out, "statistics.json"));
+    expect(await succeed("latents", "merge", out)).toContain("6 latents of [8, 4, 4]");
+    expect(JSON.parse(await succeed("latents", "merge", out, "--json"))).toMatchObject({ count: 6, missingUnits: 0 });
+    expect(await filesOf(out)).toEqual(await filesOf(place("one")));
+    expect(await failWith(2, "latents", "merge", out, "--size", "16")).toContain("unknown option '--size'");
   });
 
   test("a measured factor makes their mean square 1, and stays that of the folder", async () => {
@@ -444,6 +490,7 @@ describe("refused, with what is wrong", () => {
     [["--scaling-factor", "1", "--size", "18"], "must be a multiple of 4"],
     [["--scaling-factor", "1", "--shard", "0/2"], "Give i/n with i from 1 to n"],
     [["--scaling-factor", "1", "--shard", "3/2"], "Give i/n with i from 1 to n"],
+    [["--scaling-factor", "1", "--shard", "auto"], "no engine says which part this is: none of SLURM_ARRAY_TASK_ID"],
     [["--scaling-factor", "1", "--data", "synthetic"], "needs --count"],
     [["--data", "synthetic", "--count", "3", "--skip-errors"], "--skip-errors has no effect"],
   ])("%j", async (flags, message) => {

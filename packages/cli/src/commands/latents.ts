@@ -1,8 +1,9 @@
 /** `dcae latents`: class folders of pictures to a folder of latents that diffusion models train on. */
 import { DataError } from "@dcae/core";
+import { formatPart, type JobPart } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { type LatentLayout, pictureFolder, type WrittenLatents, writeLatents } from "@dcae/diffusion";
-import { type LatentManifest, latentCount, shardCount } from "@dcae/diffusion/internal";
+import { type LatentManifest, latentCount, mergeLatents, shardCount } from "@dcae/diffusion/internal";
 import { scenePictures } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
@@ -11,7 +12,7 @@ import { errorLine, UsageError } from "../errors.js";
 import { noteLeftOut, outputKind } from "../files/paths.js";
 import { addEngineOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
-import { type Part, parseCount, parseNumber, parsePart, parseScale, parseSeed } from "../options/parse-values.js";
+import { parseCount, parseNumber, parseScale, parseSeed, shardOption } from "../options/parse-values.js";
 import { addExamples } from "./command-group.js";
 
 /** What `--data` means procedural scenes. */
@@ -30,7 +31,7 @@ interface LatentsFlags extends ModelFlags, EngineFlags {
   readonly latentChannels?: number;
   readonly count?: number;
   readonly seed?: bigint;
-  readonly shard?: Part;
+  readonly shard?: JobPart;
   readonly batchSize: number;
   readonly skipErrors?: boolean;
   readonly json?: boolean;
@@ -41,11 +42,12 @@ export function latentsCommand(io: CliIo): Command {
     .summary("a training set of latents for diffusion models")
     .description(
       "Encodes pictures in class folders (<class>/<picture>) to a folder of scaled latents with labels.\n" +
-        "It goes on where an earlier run stopped, and may be shared among processes by --shard.",
+        "It goes on where an earlier run stopped or was killed, and may be shared among processes by --shard: the folder is the " +
+        "same to the last bit. SIGUSR1 and SIGTERM keep what is done of a part; the status is then 75 or 143.",
     )
-    .requiredOption("--data <dir>", `folder of class folders, or "${SYNTHETIC}": procedural scenes of 12 classes`)
-    .addOption(modelOption())
-    .requiredOption("-o, --out <dir>", "folder of the latents")
+    .option("--data <dir>", `folder of class folders, or "${SYNTHETIC}": procedural scenes of 12 classes`)
+    .addOption(modelOption().makeOptionMandatory(false))
+    .option("-o, --out <dir>", "folder of the latents")
     .option("--size <n>", "side of the pictures, scaled and cut as the reference prepares data sets", parseCount, 512)
     .addOption(
       new Option("--layout <layout>", "shards: files of many latents; npy: the reference's, one file per picture")
@@ -69,7 +71,7 @@ export function latentsCommand(io: CliIo): Command {
     .option("--count <n>", `with --data ${SYNTHETIC}: number of scenes`, parseCount)
     .option("--seed <n>", "of the scenes, and of the noise of an SD-VAE (default: 0)", parseSeed)
     .option("--skip-errors", "leave out pictures that can't be read (they are named and counted), instead of stopping")
-    .option("--shard <i/n>", "only part i of n, from 1/n to n/n", parsePart)
+    .addOption(shardOption())
     .option("--batch-size <n>", "pictures that go through the model together", parseCount, 16);
   addEngineOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
@@ -82,11 +84,30 @@ export function latentsCommand(io: CliIo): Command {
       command: "dcae latents --data imagenet/train -m ./dc-ae-f64c128 -o latents/ --shard 1/4",
     },
     {
+      does: "one task of an array of Slurm (sbatch --array=0-31), each with the same command line",
+      command: "dcae latents --data imagenet/train -m ./dc-ae-f64c128 -o latents/ --shard auto",
+    },
+    {
       does: "no pictures at hand: scenes of 12 classes",
       command: "dcae latents --data synthetic --count 12000 -m ./small --size 128 --scaling-factor measure -o latents/",
     },
   ]);
-  return command.action((flags: LatentsFlags) => latents(flags, io));
+  command.helpCommand(true).addCommand(latentsMergeCommand(io));
+  return command.action((flags: LatentsFlags) => {
+    // Not mandatory options: commander would ask for them before `merge` too.
+    for (const [name, option] of [
+      ["data", "--data <dir>"],
+      ["model", "-m, --model <model>"],
+      ["out", "-o, --out <dir>"],
+    ] as const) {
+      if (flags[name] === undefined) {
+        throw new UsageError(`latents: required option '${option}' not specified`, {
+          hint: "See `dcae latents --help`.",
+        });
+      }
+    }
+    return latents(flags, io);
+  });
 }
 
 /** @throws UsageError for options without effect, and what the model can't do */
@@ -131,6 +152,7 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
       ...{ size, layout, dtype, shardSize, mirrored, batchSize, seed, scalingFactor, skipErrors },
       latentChannels: flags.latentChannels,
       part: flags.shard,
+      onWait: (owner) => noteWaiting(flags.shard, owner, io),
       onUnreadable: (_, error) => tellUnreadable(error, skipErrors, io),
       onProgress: ({ stage, done, total, picture }) =>
         io.progress.show({ label: stage, done, total, ...(picture === undefined ? {} : { detail: picture }) }),
@@ -141,6 +163,12 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
   const { skipped, manifest } = written;
   if (skipped.size > 0)
     io.note(`dcae: ${skipped.size} of ${plural(manifest.pictures.length, "picture")} could not be used`);
+}
+
+/** Said once, when another process works on the same shard. */
+export function noteWaiting(shard: JobPart | undefined, owner: string, io: Pick<CliIo, "note">): void {
+  const which = shard === undefined ? "the result" : `shard ${formatPart(shard)}`;
+  io.note(`dcae: ${owner} works on ${which}: waiting for it`);
 }
 
 /** @throws DataError where pictures may not be left out */
@@ -156,7 +184,7 @@ function tellUnreadable(error: DataError, tolerated: boolean, io: CliIo): void {
 
 function report(
   { manifest, missing, skipped, statistics }: WrittenLatents,
-  { out, json }: LatentsFlags,
+  { out, json }: Pick<LatentsFlags, "out" | "json">,
   io: CliIo,
 ): void {
   const { classes, shape, scalingFactor, shiftFactor, source, layout, dtype } = manifest;
@@ -177,4 +205,64 @@ function report(
   const measured = Object.entries({ mean, std, rms }).map(([name, value]) => `${name} ${value.toFixed(4)}`);
   const shifted = shiftFactor === 0 ? "" : `shifted by ${-shiftFactor} and `;
   io.out(`${out}: ${parts}, ${shifted}scaled by ${scalingFactor}: ${measured.join(", ")}`);
+}
+
+// `dcae latents merge`
+
+interface LatentsMergeFlags {
+  readonly shards?: number;
+  readonly json?: boolean;
+}
+
+function latentsMergeCommand(io: CliIo): Command {
+  const command = new Command("merge")
+    .summary("whether the latents of all shards are there, and their statistics")
+    .description(
+      "Looks whether every part of a folder is there that processes with --shard wrote. If so, it writes statistics.json, as the " +
+        "last of them does; otherwise it names the parts that lack, and fails.",
+    )
+    .argument("<dir>", "folder of the latents")
+    .option("--shards <n>", "the n of --shard i/n: also says to which shards the missing parts belong", parseCount)
+    .option("--json", "print the result as JSON");
+  addExamples(command, [{ does: "after an array of 32 tasks", command: "dcae latents merge latents/ --shards 32" }]);
+  return command.action((folder: string, _: LatentsMergeFlags, merging: Command) => {
+    refuseOptionsAbove(merging);
+    // --json is an option of `latents` too, which takes it.
+    return merge(folder, merging.optsWithGlobals<LatentsMergeFlags>(), io);
+  });
+}
+
+/** Options of `latents` would be taken and do nothing. @throws UsageError */
+function refuseOptionsAbove({ parent }: Command): void {
+  const useless = parent?.options.find(
+    (option) => option.attributeName() !== "json" && parent.getOptionValueSource(option.attributeName()) === "cli",
+  );
+  if (useless === undefined) return;
+  throw new UsageError(`latents merge: unknown option '${useless.long}'`, { hint: "See `dcae latents merge --help`." });
+}
+
+/** Numbers that a line names; more are counted. */
+const MAX_NAMED = 20;
+
+/** "1, 2, 5", with the number of those beyond. */
+export function nameSome(names: readonly (string | number)[]): string {
+  const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : "";
+  return `${names.slice(0, MAX_NAMED).join(", ")}${more}`;
+}
+
+async function merge(folder: string, { shards, json }: LatentsMergeFlags, io: CliIo): Promise<void> {
+  const merged = await mergeLatents(folder);
+  const { missingUnits } = merged;
+  if (missingUnits.length === 0) return report(merged, { out: folder, ...(json === undefined ? {} : { json }) }, io);
+  const lacking =
+    shards === undefined ? [] : [...new Set(missingUnits.map((unit) => unit % shards))].sort((a, b) => a - b);
+  const names = shards === undefined ? [] : lacking.map((index) => formatPart({ index, count: shards }));
+  if (json === true)
+    io.json({ out: folder, parts: shardCount(merged.manifest), missingParts: missingUnits, shards: names });
+  const ofShards = names.length === 0 ? "" : `, which shard ${nameSome(names)} writes`;
+  throw new DataError(
+    `${folder}: ${missingUnits.length} of ${plural(shardCount(merged.manifest), "part")} lack${missingUnits.length === 1 ? "s" : ""}: ` +
+      `${nameSome(missingUnits)}${ofShards}`,
+    { hint: "Run these shards again with the same command; what is there stays." },
+  );
 }

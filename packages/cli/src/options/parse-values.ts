@@ -1,5 +1,7 @@
 /** Values of options from their text. Commander turns the error into a usage error that names the option. */
-import { InvalidArgumentError } from "commander";
+import { clusterShard, type JobPart } from "@dcae/core/internal";
+import { InvalidArgumentError, Option } from "commander";
+import { errorLine } from "../errors.js";
 
 /** [height, width] in pixels. */
 export type Size = readonly [height: number, width: number];
@@ -39,12 +41,20 @@ export interface ShardValue {
   readonly of: number;
 }
 
-/** "1/4" is the first of four. */
+/** "1/4" is the first of four; "auto" what the engine says that started this process. */
 export function parseShard(text: string): ShardValue {
+  if (text === "auto") {
+    try {
+      const { index, count } = clusterShard(process.env);
+      return { index, of: count };
+    } catch (error) {
+      throw new InvalidArgumentError(errorLine(error));
+    }
+  }
   const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
   const shard = { index: Number(number) - 1, of: Number(of) };
   if (shard.index >= 0 && shard.index < shard.of) return shard;
-  throw new InvalidArgumentError("Give i/n with i from 1 to n: 1/4 is the first of four.");
+  throw new InvalidArgumentError("Give i/n with i from 1 to n (1/4 is the first of four), or auto.");
 }
 
 /** Seeds have 64 bits, more than a JavaScript number holds exactly. */
@@ -94,17 +104,18 @@ export function parseScale(text: string): number | "measure" {
   return text === "measure" ? text : parsePositiveNumber(text);
 }
 
-/** Which of several processes this is. */
-export interface Part {
-  /** From 0. */
-  readonly index: number;
-  readonly count: number;
-}
-
 /** "1/4" is the first of four. */
-export function parsePart(text: string): Part {
+export function parsePart(text: string): JobPart {
   const { index, of } = parseShard(text);
   return { index, count: of };
+}
+
+/** `--shard`, of every job that many processes can share. */
+export function shardOption(): Option {
+  return new Option(
+    "--shard <i/n|auto>",
+    "only part i of n, from 1/n to n/n; auto: as the array of Slurm, Kubernetes or AWS Batch, or the MPI launcher, says",
+  ).argParser(parsePart);
 }
 
 /** A list such as "encoder,decoder" with entries out of `allowed`, each once. */

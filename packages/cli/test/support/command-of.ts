@@ -1,5 +1,6 @@
 /** Whether examples are command lines. */
 import { Command } from "commander";
+import { vi } from "vitest";
 import { createCliIo } from "../../src/cli-io.js";
 import { COMMANDS } from "../../src/commands/index.js";
 
@@ -19,7 +20,8 @@ export async function commandOf(line: string): Promise<string | undefined> {
   let taken: string | undefined;
   const prepare = (command: Command, path: string) => {
     command.exitOverride().configureOutput({ outputError: () => {} });
-    if (path !== "" && command.commands.length === 0) {
+    // Groups have no options of their own; "latents" does something besides holding "merge".
+    if (path !== "" && (command.commands.length === 0 || command.options.length > 0)) {
       command.action(() => {
         taken = path;
       });
@@ -27,6 +29,12 @@ export async function commandOf(line: string): Promise<string | undefined> {
     for (const child of command.commands) prepare(child, `${path} ${child.name()}`.trimStart());
   };
   prepare(program, "");
-  await program.parseAsync(argv as string[], { from: "user" });
+  // --shard auto asks the engine that started this process: here there is one.
+  vi.stubEnv("JOB_COMPLETION_INDEX", "0").stubEnv("JOB_COMPLETIONS", "2");
+  try {
+    await program.parseAsync(argv as string[], { from: "user" });
+  } finally {
+    vi.unstubAllEnvs();
+  }
   return taken;
 }

@@ -46,6 +46,14 @@ export {
   type Environment,
   PLACE_VARIABLES,
 } from "../cluster/cluster-place.js";
+export {
+  checkPart,
+  formatPart,
+  type HoldOptions,
+  holdFolder,
+  holdShard,
+  type JobPart,
+} from "../cluster/hold-shard.node.js";
 export * from "../errors.js";
 export { formatBytes, formatCount, plural } from "../format-amount.js";
 export { BUNDLED_MODEL } from "../models/model-description.js";

@@ -21,6 +21,7 @@ export { pictureNoise } from "../latents/encode-pictures.js";
 export { batchIndices } from "../latents/latent-dataset.js";
 export { type LatentManifest, latentCount, shardCount } from "../latents/latent-manifest.js";
 export { channelScaleOf } from "../latents/open-latents.node.js";
+export { mergeLatents } from "../latents/write-latents.node.js";
 export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js";
 export { dropLabels, stepRandom } from "../objectives/objective.js";
 export type { Decoder } from "../pipeline/class-conditional-pipeline.node.js";

@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ConfigError, DataError, Tensor } from "@dcae/core";
 import { weightsFingerprint } from "@dcae/core/checkpoint";
-import { type Autoencoder, scaleLatent } from "@dcae/core/internal";
+import { type Autoencoder, holdShard, type JobPart, scaleLatent } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { type EncodePictures, measureScalingFactor, pictureEncoder } from "./encode-pictures.js";
 import type { LatentFolderStatistics } from "./latent-dataset.js";
@@ -11,7 +11,7 @@ import { type LatentManifest, latentCount, MANIFEST_NAME, parseManifest } from "
 import { openLatents, writeLatentStatistics } from "./open-latents.node.js";
 import type { PictureSet } from "./picture-folder.node.js";
 import { type SkippedPictures, skippedPictures } from "./skipped-pictures.node.js";
-import { missingUnits, writeUnits } from "./write-units.node.js";
+import { missingUnits, removeBegunUnits, writeUnits } from "./write-units.node.js";
 
 /** Options of `writeLatents`. */
 export interface WriteLatentsOptions {
@@ -40,8 +40,13 @@ export interface WriteLatentsOptions {
   readonly source?: string;
   /** Pictures that go through the model together (default 16). */
   readonly batchSize?: number;
-  /** Which share of the units this process writes (default all): those with number mod count = index. */
-  readonly part?: { readonly index: number; readonly count: number } | undefined;
+  /**
+   * Which share of the units this process writes (default all): those with number mod count = index. One process at a time has a
+   * share; another one that is called for it waits for the first, and goes on if that ends early.
+   */
+  readonly part?: JobPart | undefined;
+  /** Told when another process has the part: "process 12 on node3". */
+  readonly onWait?: (owner: string) => void;
   /** Leave out pictures that can't be read, and list them in the folder, instead of stopping (default false). */
   readonly skipErrors?: boolean;
   /** Called once for each picture that can't be read. */
@@ -64,8 +69,10 @@ export interface LatentsProgress {
 /** What a call of `writeLatents` left behind. */
 export interface WrittenLatents {
   readonly manifest: LatentManifest;
-  /** Units that other processes, or a later call, still have to write. */
+  /** How many units other processes, or a later call, still have to write. */
   readonly missing: number;
+  /** Their numbers, from 0. */
+  readonly missingUnits: readonly number[];
   /** Why pictures were left out, by `<class>/<name>`. */
   readonly skipped: SkippedPictures;
   /** Of the whole folder, also in its `statistics.json`; undefined while units are missing. */
@@ -75,8 +82,9 @@ export interface WrittenLatents {
 /**
  * Writes the latents of pictures, except those that are there and whole: a call that was stopped at any moment is made again.
  *
- * @throws ConfigError for options that the model doesn't have, where no scaling factor is known, and when the folder holds other
- *   latents; ShapeError for a size that the model can't take; DataError for pictures that can't be read and files that can't be written
+ * @throws ConfigError for options that the model doesn't have, where no scaling factor is known, when the folder holds other
+ *   latents, and while processes divide it into another number of parts; ShapeError for a size that the model can't take; DataError for
+ *   pictures that can't be read and files that can't be written
  * @example
  * ```ts
  * import { loadAutoencoder } from "@dcae/core";
@@ -90,8 +98,14 @@ export interface WrittenLatents {
  * ```
  */
 export async function writeLatents(options: WriteLatentsOptions): Promise<WrittenLatents> {
-  const { autoencoder, pictures, directory, batchSize = 16, skipErrors = false, part, onProgress, signal } = options;
+  const { directory, part, onWait, signal } = options;
   checkOptions(options);
+  if (part === undefined) return writePart(options);
+  return holdShard(directory, part, { onWait, signal }, () => writePart(options));
+}
+
+async function writePart(options: WriteLatentsOptions): Promise<WrittenLatents> {
+  const { autoencoder, pictures, directory, batchSize = 16, skipErrors = false, part, onProgress, signal } = options;
   const seed = options.seed ?? pictures.seed ?? 0n;
   const encode = pictureEncoder({ ...options, seed, skipErrors });
   const manifest = await describeLatents(options, seed, encode);
@@ -113,19 +127,41 @@ export async function writeLatents(options: WriteLatentsOptions): Promise<Writte
       batchSize,
       skipErrors,
       ...(signal === undefined ? {} : { signal }),
+      onRestored(latents) {
+        done += latents;
+        onProgress?.({ stage: "encode", done, total });
+      },
       onProgress({ skipped, unit }) {
         if (skipped) done += Math.min(manifest.shardSize, total - unit * manifest.shardSize);
         onProgress?.({ stage: "encode", done, total });
       },
     },
   );
-  const missing = part === undefined ? 0 : await missingUnits(directory, manifest);
-  return {
-    manifest,
-    missing,
-    skipped: await skippedPictures(directory, manifest),
-    statistics: missing === 0 ? await measureFolder(directory) : undefined,
-  };
+  return endOf(directory, manifest, part === undefined ? [] : await missingUnits(directory, manifest));
+}
+
+async function endOf(directory: string, manifest: LatentManifest, missing: readonly number[]): Promise<WrittenLatents> {
+  const skipped = await skippedPictures(directory, manifest);
+  let statistics: LatentFolderStatistics | undefined;
+  if (missing.length === 0) {
+    await removeBegunUnits(directory);
+    statistics = await measureFolder(directory);
+  }
+  return { manifest, missing: missing.length, missingUnits: missing, skipped, statistics };
+}
+
+/**
+ * The end of a folder that several processes wrote: says which units are missing, and measures it when none is. The last process does
+ * the same by itself.
+ *
+ * @throws DataError where the folder holds no latents
+ */
+export async function mergeLatents(directory: string): Promise<WrittenLatents> {
+  const manifest = await begunManifest(directory);
+  if (manifest === undefined) {
+    throw new DataError(`${directory}: has no ${MANIFEST_NAME}, so that no latents were begun there`);
+  }
+  return endOf(directory, manifest, await missingUnits(directory, manifest));
 }
 
 /** What would only be noticed when the folder was begun. @throws ConfigError */

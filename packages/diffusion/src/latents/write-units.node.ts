@@ -2,12 +2,21 @@
  * Fills folders of latents: in units of one shard, each atomic, so that a run may be killed and started again, and shared
  * among processes by the unit's number. Where the latents come from is a function's business.
  */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ConfigError, DataError, ShapeError } from "@dcae/core";
-import { errorCode, fileError, writeFileAtomic, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { CheckpointError, ConfigError, DataError, ShapeError } from "@dcae/core";
+import {
+  errorCode,
+  fileError,
+  openSafetensorsFile,
+  type SafetensorsFile,
+  tensorEntries,
+  writeFileAtomic,
+  writeNpyFile,
+  writeSafetensorsFile,
+} from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
-import { channelSums } from "@dcae/core/internal";
+import { channelSums, checkPart, type JobPart } from "@dcae/core/internal";
 import {
   type LatentItem,
   type LatentManifest,
@@ -39,7 +48,7 @@ export type EncodeItems = (items: readonly LatentItem[]) => Promise<Tensor | Enc
 
 export interface UnitOptions {
   /** Which share of the units this process writes (default all): units with number mod count = index. */
-  readonly part?: { readonly index: number; readonly count: number };
+  readonly part?: JobPart;
   /** Latents per call of `encode` (default 16). */
   readonly batchSize?: number;
   /**
@@ -49,8 +58,12 @@ export interface UnitOptions {
   readonly skipErrors?: boolean;
   /** Called after each unit, also those that were there already. */
   readonly onProgress?: (progress: UnitProgress) => void;
-  /** Stops between two batches. */
+  /** Called with the number of latents that a stopped process had made of a unit, when it is gone on with. */
+  readonly onRestored?: (latents: number) => void;
+  /** Stops between two batches. What is made of a unit is kept then, for the next process. */
   readonly signal?: AbortSignal;
+  /** Seconds after which that is also kept while the work goes on, for a process that is killed (default 60). */
+  readonly keepSeconds?: number;
 }
 
 export interface UnitProgress {
@@ -73,10 +86,8 @@ export async function writeUnits(
   options: UnitOptions = {},
 ): Promise<void> {
   const { part = { index: 0, count: 1 }, skipErrors = false, onProgress, signal } = options;
+  checkPart(part);
   const { index, count } = part;
-  if (!(Number.isInteger(index) && Number.isInteger(count) && index >= 0 && index < count)) {
-    throw new ConfigError(`part ${index} of ${count}: the index must be from 0 to one less than the count`);
-  }
   const present = await claimFolder(folder, manifest);
   const units = shardCount(manifest);
   for (let unit = index; unit < units; unit += count) {
@@ -174,11 +185,11 @@ async function isWhole(folder: string, manifest: LatentManifest, unit: number, s
   }
 }
 
-/** How many units (shards) of a folder aren't there, or not whole but for pictures that were left out. */
-export async function missingUnits(folder: string, manifest: LatentManifest): Promise<number> {
-  let missing = 0;
+/** Which units (shards) of a folder aren't there, or not whole but for pictures that were left out. */
+export async function missingUnits(folder: string, manifest: LatentManifest): Promise<number[]> {
+  const missing: number[] = [];
   for (let unit = 0; unit < shardCount(manifest); unit++) {
-    if (!(await isWhole(folder, manifest, unit, true))) missing++;
+    if (!(await isWhole(folder, manifest, unit, true))) missing.push(unit);
   }
   return missing;
 }
@@ -190,7 +201,7 @@ async function writeUnit(
   encode: EncodeItems,
   options: UnitOptions,
 ): Promise<void> {
-  const { items, values, skipped } = await encodeUnit(manifest, unit, encode, options);
+  const { items, values, skipped } = await encodeUnit(folder, manifest, unit, encode, options);
   const all = Tensor.float32(values, [items.length, ...manifest.shape]);
   // First, so that a unit without some of its pictures is never seen without the list of them.
   await writeSkipped(folder, unit, skipped);
@@ -200,6 +211,7 @@ async function writeUnit(
       await mkdir(dirname(path), { recursive: true });
       await writeNpyFile(path, all.row(i).cast(manifest.dtype));
     }
+    await removeBegun(folder, unit);
     return;
   }
   const labels = new Tensor(
@@ -223,6 +235,7 @@ async function writeUnit(
     read: async () => tensor as Tensor,
   }));
   await writeSafetensorsFile(join(folder, shardName(unit)), entries);
+  await removeBegun(folder, unit);
 }
 
 interface EncodedUnit {
@@ -238,34 +251,138 @@ interface EncodedUnit {
  *   that were left out though they mustn't be
  */
 async function encodeUnit(
+  folder: string,
   manifest: LatentManifest,
   unit: number,
   encode: EncodeItems,
-  { batchSize = 16, skipErrors = false, signal }: UnitOptions,
+  { batchSize = 16, skipErrors = false, signal, onRestored, keepSeconds = 60 }: UnitOptions,
 ): Promise<EncodedUnit> {
   const items = unitItems(manifest, unit);
   const size = manifest.shape[0] * manifest.shape[1] * manifest.shape[2];
-  const skipped = new Map<string, string>();
-  const rows: { readonly item: LatentItem; readonly values: Float32Array }[] = [];
-  for (let at = 0; at < items.length; at += batchSize) {
-    signal?.throwIfAborted();
-    const batch = items.slice(at, at + batchSize);
-    const encoded = await encode(batch);
-    const { latents, skipped: left } = "latents" in encoded ? encoded : { latents: encoded, skipped: new Map() };
-    for (const [picture, reason] of left) {
-      if (!skipErrors) throw new DataError(`writeLatents: ${picture} was left out: ${reason}`);
-      skipped.set(picture, reason);
+  const begun = await readBegun(folder, manifest, unit, { batchSize, skipErrors });
+  const { rows, skipped } = begun;
+  if (begun.done > 0) onRestored?.(begun.done);
+  let kept = performance.now();
+  let at = begun.done;
+  try {
+    for (; at < items.length; at += batchSize) {
+      signal?.throwIfAborted();
+      const batch = items.slice(at, at + batchSize);
+      const encoded = await encode(batch);
+      const { latents, skipped: left } = "latents" in encoded ? encoded : { latents: encoded, skipped: new Map() };
+      for (const [picture, reason] of left) {
+        if (!skipErrors) throw new DataError(`writeLatents: ${picture} was left out: ${reason}`);
+        skipped.set(picture, reason);
+      }
+      const present = [...batch.keys()].filter((i) => !left.has(batch[i]?.picture ?? ""));
+      checkLatents(latents, [present.length, ...manifest.shape], batch[0]?.picture ?? "");
+      const values = latents.toFloat32();
+      rows.push(...present.map((i, row) => ({ item: at + i, values: values.subarray(row * size, (row + 1) * size) })));
+      if (performance.now() - kept > 1000 * keepSeconds) {
+        await writeBegun(folder, manifest, unit, { done: at + batch.length, batchSize, rows, skipped });
+        kept = performance.now();
+      }
     }
-    const present = batch.filter(({ picture }) => !left.has(picture));
-    checkLatents(latents, [present.length, ...manifest.shape], batch[0]?.picture ?? "");
-    const values = latents.toFloat32();
-    rows.push(...present.map((item, i) => ({ item, values: values.subarray(i * size, (i + 1) * size) })));
+  } catch (error) {
+    if (signal?.aborted === true && at > begun.done) {
+      // Whatever keeps it from being written (a full disk), the reason to stop is what is told.
+      await writeBegun(folder, manifest, unit, { done: at, batchSize, rows, skipped }).catch(() => undefined);
+    }
+    throw error;
   }
   // A picture and its mirror image may come in two batches, and only one of them be read.
-  const kept = rows.filter(({ item }) => !skipped.has(item.picture));
-  const values = new Float32Array(kept.length * size);
-  for (const [i, row] of kept.entries()) values.set(row.values, i * size);
-  return { items: kept.map(({ item }) => item), values, skipped };
+  const whole = rows.filter(({ item }) => !skipped.has(items[item]?.picture ?? ""));
+  const values = new Float32Array(whole.length * size);
+  for (const [i, row] of whole.entries()) values.set(row.values, i * size);
+  return { items: whole.map(({ item }) => items[item] as LatentItem), values, skipped };
+}
+
+// What a process that was stopped had made of a unit: whole batches, in a file beside the units that goes away with the unit's end.
+
+interface BegunUnit {
+  /** Items that were encoded, or left out. */
+  readonly done: number;
+  readonly rows: { readonly item: number; readonly values: Float32Array }[];
+  readonly skipped: Map<string, string>;
+}
+
+/** Of the pictures' files, as the description of the folder notes them: a picture may be replaced while its unit isn't whole. */
+const filesOf = ({ files, shardSize, mirrored }: LatentManifest, unit: number) => {
+  const copies = mirrored ? 2 : 1;
+  const [first, last] = [unit * shardSize, (unit + 1) * shardSize - 1].map((latent) => Math.floor(latent / copies));
+  return JSON.stringify(files?.slice(first, (last as number) + 1) ?? null);
+};
+
+const BEGUN_NAME = /^\.begun-\d{6,}\.safetensors$/;
+const begunName = (unit: number) => `.begun-${String(unit).padStart(6, "0")}.safetensors`;
+
+function removeBegun(folder: string, unit: number): Promise<void> {
+  return rm(join(folder, begunName(unit)), { force: true });
+}
+
+/** Those of a folder whose units are all whole: a process that was stopped late may have left one. */
+export async function removeBegunUnits(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (BEGUN_NAME.test(name)) await rm(join(folder, name), { force: true });
+}
+
+async function writeBegun(
+  folder: string,
+  manifest: LatentManifest,
+  unit: number,
+  { done, batchSize, rows, skipped }: BegunUnit & { readonly batchSize: number },
+): Promise<void> {
+  const size = manifest.shape[0] * manifest.shape[1] * manifest.shape[2];
+  const values = new Float32Array(rows.length * size);
+  for (const [i, row] of rows.entries()) values.set(row.values, i * size);
+  const items = rows.map(({ item }) => item);
+  const begun = { done, batchSize, files: filesOf(manifest, unit), items, skipped: Object.fromEntries(skipped) };
+  await writeSafetensorsFile(
+    join(folder, begunName(unit)),
+    tensorEntries([["latents", Tensor.float32(values, [rows.length, ...manifest.shape])]]),
+    { metadata: { begun: JSON.stringify(begun) } },
+  );
+}
+
+/** What is there of a unit. Of other batches, whose last bits may differ, and from a file that can't be read, nothing is taken. */
+async function readBegun(
+  folder: string,
+  manifest: LatentManifest,
+  unit: number,
+  { batchSize, skipErrors }: { readonly batchSize: number; readonly skipErrors: boolean },
+): Promise<BegunUnit> {
+  const nothing: BegunUnit = { done: 0, rows: [], skipped: new Map() };
+  let file: SafetensorsFile;
+  try {
+    file = await openSafetensorsFile(join(folder, begunName(unit)));
+  } catch (error) {
+    if (error instanceof DataError || error instanceof CheckpointError) return nothing;
+    throw error;
+  }
+  try {
+    const begun = JSON.parse(file.metadata.get("begun") ?? "null") as
+      | (Pick<BegunUnit, "done"> & {
+          batchSize: number;
+          files: string;
+          items: number[];
+          skipped: Record<string, string>;
+        })
+      | null;
+    const latents = await file.entries.get("latents")?.read();
+    if (begun === null || begun.batchSize !== batchSize || latents === undefined) return nothing;
+    if (begun.files !== filesOf(manifest, unit)) return nothing;
+    if (latents.shape.join() !== [begun.items.length, ...manifest.shape].join()) return nothing;
+    const skipped = new Map(Object.entries(begun.skipped));
+    if (skipped.size > 0 && !skipErrors) return nothing;
+    const values = latents.toFloat32();
+    const size = values.length / Math.max(begun.items.length, 1);
+    const rows = begun.items.map((item, i) => ({ item, values: values.subarray(i * size, (i + 1) * size) }));
+    return { done: begun.done, rows, skipped };
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError || error instanceof CheckpointError) return nothing;
+    throw error;
+  } finally {
+    await file.close();
+  }
 }
 
 function checkLatents(latents: Tensor, expected: readonly number[], picture: string): void {

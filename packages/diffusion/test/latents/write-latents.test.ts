@@ -162,3 +162,46 @@ describe("what is refused", () => {
     await expect(twoSeeds).rejects.toThrow(/the pictures are drawn from 4, and a folder has one seed/);
   });
 });
+
+describe("a unit that was stopped in its middle", () => {
+  const given = (changes: Partial<WriteLatentsOptions>) => options({ shardSize: 4, batchSize: 1, ...changes });
+  const stop = async (directory: string) => {
+    const controller = new AbortController();
+    let calls = 0;
+    const { model } = counted(async () => {
+      if (++calls === 3) controller.abort(new Error("preempted"));
+    });
+    const signal = controller.signal;
+    await expect(writeLatents(given({ autoencoder: model, directory, signal }))).rejects.toThrow("preempted");
+    const begun = readdirSync(directory).find((name) => name.startsWith(".begun-"));
+    return join(directory, begun ?? "no begun unit");
+  };
+
+  it("goes on after its last whole batch, to the same bits, and leaves nothing else", async () => {
+    const whole = given({});
+    await writeLatents(whole);
+    const { directory } = given({});
+    expect(existsSync(await stop(directory))).toBe(true);
+    const again = counted();
+    const seen: number[] = [];
+    await writeLatents(given({ autoencoder: again.model, directory, onProgress: ({ done }) => seen.push(done) }));
+    expect(again.calls()).toBeLessThan(4);
+    expect(seen[0]).toBe(5 - again.calls());
+    expect(seen.at(-1)).toBe(5);
+    expect(bytesOf(directory)).toEqual(bytesOf(whole.directory));
+  });
+
+  it.each<[string, Partial<WriteLatentsOptions>, (path: string) => void]>([
+    ["other batches", { batchSize: 2 }, () => undefined],
+    ["a file that is cut off", {}, (path) => writeFileSync(path, readFileSync(path).subarray(0, -5))],
+    ["a file of something else", {}, (path) => writeFileSync(path, "{}")],
+  ])("begins anew with %s", async (_, changes, spoil) => {
+    const { directory } = given({});
+    spoil(await stop(directory));
+    const again = counted();
+    const written = await writeLatents(given({ autoencoder: again.model, directory, ...changes }));
+    expect(again.calls()).toBe(changes.batchSize === 2 ? 3 : 5);
+    expect(written).toMatchObject({ missing: 0, missingUnits: [], statistics: { count: 5 } });
+    expect(readdirSync(directory).filter((name) => name.startsWith("."))).toEqual([]);
+  });
+});
