@@ -56,11 +56,11 @@ try {
 check("examples of the reference and of the docs", () =>
   run(process.execPath, [join(root, "scripts", "check-examples.mjs")]),
 );
-check("browser entry of core", () => run(process.execPath, [join(root, "scripts", "check-browser.mjs")]));
-check("core in Chromium", () => run(process.execPath, [join(root, "scripts", "run-in-browser.mjs")]));
-check("the small model in a page built by Vite", () =>
-  run(process.execPath, [join(root, "scripts", "run-vite-page.mjs")]),
+check("browser entries of core and diffusion", () =>
+  run(process.execPath, [join(root, "scripts", "check-browser.mjs")]),
 );
+check("core in Chromium", () => run(process.execPath, [join(root, "scripts", "run-in-browser.mjs")]));
+check("pages of Vite and webpack", () => run(process.execPath, [join(root, "scripts", "run-pages.mjs")]));
 check("jobs on Slurm", () => run(process.execPath, [join(root, "scripts", "check-slurm.mjs")]));
 check("docs build", () => turbo("build", "--filter=@dcae/docs", "--output-logs=new-only"));
 

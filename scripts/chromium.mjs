@@ -47,15 +47,15 @@ const contentTypes = {
   ".wasm": "application/wasm",
 };
 
-/** Serves what `answer` gives for a path: `{ file }` or `{ type, text }`, or nothing. */
+/** Serves what `answer` gives for a path: `{ file, headers }` or `{ type, text }`, or nothing. */
 export async function serve(answer) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     const found = answer(decodeURIComponent(pathname));
     if (found?.text !== undefined) return response.writeHead(200, { "Content-Type": found.type }).end(found.text);
-    const { file } = found ?? {};
+    const { file, headers } = found ?? {};
     if (file === undefined || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404).end();
-    response.writeHead(200, { "Content-Type": contentTypes[extname(file)] ?? "application/octet-stream" });
+    response.writeHead(200, { ...headers, "Content-Type": contentTypes[extname(file)] ?? "application/octet-stream" });
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -20,7 +20,7 @@ export function allEntries() {
 
 /** Those that are promised to users: all but the internal ones. */
 export function publicEntries() {
-  return allEntries().filter(({ path }) => !path.endsWith("/internal"));
+  return allEntries().filter(({ path }) => !/\/internal(-browser)?$/.test(path));
 }
 
 /** The built files of an entry of "exports", with the condition that chooses them; none for assets. */

@@ -2,7 +2,19 @@ import { existsSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { library } from "../../tsup.shared.js";
 
-const areas = ["graph", "blocks", "models", "checkpoint", "onnx", "runtime", "nets", "image", "small-f32", "internal"];
+const areas = [
+  "graph",
+  "blocks",
+  "models",
+  "checkpoint",
+  "onnx",
+  "runtime",
+  "nets",
+  "image",
+  "small-f32",
+  "internal",
+  "internal-browser",
+];
 const entries = ["", ...areas.map((area) => `${area}/`)].flatMap((folder) => [
   `src/${folder}index.ts`,
   `src/${folder}index.browser.ts`,

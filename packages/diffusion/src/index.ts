@@ -35,20 +35,17 @@ export { objectiveOf, type TrainingLoss, trainingLoss } from "./objectives/diffu
 export { gaussianDiffusion } from "./objectives/gaussian-diffusion.js";
 export { drawObjective, type Objective } from "./objectives/objective.js";
 export { flowMatching, noisePrediction, sanaFlow, uniObjective } from "./objectives/regression.js";
-export {
-  ClassConditionalPipeline,
-  type GenerateOptions,
-  type PipelineOptions,
-} from "./pipeline/class-conditional-pipeline.node.js";
+export { ClassConditionalPipeline, type PipelineOptions } from "./pipeline/class-conditional-pipeline.node.js";
 export type { DenoiserDescription } from "./pipeline/denoiser-checkpoint.js";
 export { type ExportDenoiserOptions, type ExportedDenoiser, exportDenoiser } from "./pipeline/export-denoiser.node.js";
+export type { GenerateOptions } from "./pipeline/label-pipeline.js";
 export {
   bundledDenoiserPath,
   type OpenDenoiserOptions,
-  type OpenedDenoiser,
   openDenoiser,
   saveDenoiser,
 } from "./pipeline/open-denoiser.node.js";
+export type { OpenedDenoiser } from "./pipeline/opened-denoiser.js";
 export type { SampleOptions } from "./pipeline/sample-latents.js";
 export { guidedModel } from "./pipeline/sample-latents.js";
 export { SAMPLERS, type SamplerName } from "./pipeline/sampler-choice.js";

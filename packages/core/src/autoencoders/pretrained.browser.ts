@@ -2,10 +2,10 @@
 import { checkOptions, type OptionNames } from "../check-options.js";
 import { fetchModel } from "../checkpoint/hub/fetch-model.js";
 import {
-  FETCH_OPTIONS,
-  type FetchModelOptions,
   type ModelSource,
   type OpenedModel,
+  WEB_FETCH_OPTIONS,
+  type WebFetchOptions,
 } from "../checkpoint/opened-model.js";
 import { ConfigError } from "../errors.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -25,10 +25,10 @@ import { Autoencoder, type ModelParts } from "./autoencoder.js";
 import { loadParts, type Platform, PRETRAINED_OPTIONS, type PretrainedOptions } from "./pretrained.js";
 
 /** Options of `fromPretrained` and `loadAutoencoder` in a browser: downloads, configuration, device. */
-export interface WebLoadOptions extends FetchModelOptions, PretrainedOptions, WebEngineOptions {}
+export interface WebLoadOptions extends WebFetchOptions, PretrainedOptions, WebEngineOptions {}
 
 /** Opens what a name or URLs stand for. The bundled model's files have the addresses that the page's bundler gives them. */
-async function open(source: ModelSource, options: FetchModelOptions): Promise<OpenedModel> {
+async function open(source: ModelSource, options: WebFetchOptions): Promise<OpenedModel> {
   if (source !== BUNDLED_MODEL) return fetchModel(source, options, namedRepository);
   throw new ConfigError(`${BUNDLED_MODEL}: in browsers its files are found by their URLs`, {
     hint: `Pass smallF32 instead of the name: import { smallF32 } from "@dcae/core/${BUNDLED_MODEL}".`,
@@ -36,7 +36,7 @@ async function open(source: ModelSource, options: FetchModelOptions): Promise<Op
 }
 
 const WEB_LOAD_OPTIONS: OptionNames<WebLoadOptions> = {
-  ...FETCH_OPTIONS,
+  ...WEB_FETCH_OPTIONS,
   ...PRETRAINED_OPTIONS,
   ...WEB_ENGINE_OPTIONS,
 };
@@ -55,7 +55,8 @@ const BROWSER: Platform<WebLoadOptions> = {
 export class AutoencoderDC extends Autoencoder<"dc-ae"> {
   /**
    * @param source `smallF32` of `@dcae/core/small-f32`, which the package carries, or the URLs of another model's files; the name of a
-   *   published model ("dc-ae-f32c32-in-1.0"); a repository of the Hugging Face hub; the URL of a folder or of a `.safetensors` file
+   *   published model ("dc-ae-f32c32-in-1.0"); a repository of the Hugging Face hub; the URL of a folder or of a `.safetensors` file; a
+   *   chosen `File` of weights
    * @throws ConfigError when it is no DC-AE, CheckpointError when the files can't be had or don't fit
    */
   static async fromPretrained(source: ModelSource, options: WebLoadOptions = {}): Promise<AutoencoderDC> {

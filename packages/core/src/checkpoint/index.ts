@@ -13,6 +13,7 @@ export {
   type ModelFiles,
   type OpenedModelFiles,
   openModel,
+  openModelUrls,
   openTorchFile,
   openWeightsFile,
   type ResolveModelOptions,

@@ -102,19 +102,20 @@ export async function openModel(
 }
 
 /**
- * Opens a checkpoint by the URLs of its files; those on this machine are read where they lie.
+ * Opens a checkpoint by the URLs of its files, or by the files themselves; those on this machine are read where they lie.
  *
  * @throws CheckpointError as `openModel`, ConfigError for options that have no effect
  */
-export async function openModelUrls(urls: ModelUrls, options: ResolveModelOptions = {}): Promise<OpenedModel> {
+export async function openModelUrls(urls: ModelUrls | Blob, options: ResolveModelOptions = {}): Promise<OpenedModel> {
+  if (urls instanceof Blob) return fetchModel(urls, options);
   const [config, weights] = [pathOfUrl(urls.config), pathOfUrl(urls.weights)];
   if (config === undefined || weights === undefined) return fetchModel(urls, options);
   checkPlaceless(urls, options);
   return openFiles({ source: nameOfSource(urls), configPath: config, weightsPath: weights, origin: "local" });
 }
 
-function pathOfUrl(url: URL | string): string | undefined {
-  if (!String(url).startsWith("file:")) return undefined;
+function pathOfUrl(url: URL | string | Blob): string | undefined {
+  if (url instanceof Blob || !String(url).startsWith("file:")) return undefined;
   try {
     return fileURLToPath(url);
   } catch (cause) {

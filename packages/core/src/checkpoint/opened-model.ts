@@ -26,20 +26,20 @@ export interface OpenedModel {
 }
 
 /**
- * A model by the addresses of its files, as bundlers make them: `new URL("./model.safetensors", import.meta.url)`. The files
- * may have any name.
+ * A model by the addresses of its files, as bundlers make them: `new URL("./model.safetensors", import.meta.url)`; or by the files
+ * themselves, as somebody chose them. They may have any name.
  */
 export interface ModelUrls {
   /** For messages. */
   readonly name: string;
   /** Of its `config.json`. */
-  readonly config: URL | string;
+  readonly config: URL | string | Blob;
   /** Of its weights, one `.safetensors` file. */
-  readonly weights: URL | string;
+  readonly weights: URL | string | Blob;
 }
 
-/** Where a model is: by name (id, path or URL), or the URLs of its files. */
-export type ModelSource = string | ModelUrls;
+/** Where a model is: by name (id, path or URL), the URLs of its files or the files, or its weights alone, a chosen `File`. */
+export type ModelSource = string | ModelUrls | Blob;
 
 /**
  * What messages call a model.
@@ -48,20 +48,26 @@ export type ModelSource = string | ModelUrls;
  */
 export function nameOfSource(source: ModelSource): string {
   if (typeof source === "string") return source;
-  const isUrl = (url: unknown) => url instanceof URL || typeof url === "string";
+  if (source instanceof Blob) return nameOfBlob(source);
+  const isUrl = (url: unknown) => url instanceof URL || url instanceof Blob || typeof url === "string";
   if (typeof source === "object" && source !== null && isUrl(source.config) && isUrl(source.weights)) {
-    return source.name ?? String(source.weights);
+    return source.name ?? (source.weights instanceof Blob ? nameOfBlob(source.weights) : String(source.weights));
   }
   throw new ConfigError(`a model is named by a text or by { name, config, weights } with URLs, got ${typeof source}`, {
     hint: "Give a repository of the hub, a path or URL, or smallF32 of @dcae/core/small-f32.",
   });
 }
 
+/** What messages call a chosen file. */
+export function nameOfBlob(blob: Blob): string {
+  return (blob as { readonly name?: string }).name ?? "Blob";
+}
+
 /** @throws ConfigError for options that say where in a repository a model is, which it isn't in */
-export function checkPlaceless(source: ModelUrls, { revision, subfolder }: FetchModelOptions): void {
+export function checkPlaceless(source: ModelUrls | Blob, { revision, subfolder }: FetchModelOptions): void {
   const useless = revision !== undefined ? "revision" : subfolder !== undefined ? "subfolder" : undefined;
   if (useless !== undefined) {
-    throw new ConfigError(`${useless}: it has no effect on ${nameOfSource(source)}, whose files are given by URLs`);
+    throw new ConfigError(`${useless}: it has no effect on ${nameOfSource(source)}, whose files are given themselves`);
   }
 }
 
@@ -95,6 +101,15 @@ export interface FetchModelOptions {
   readonly stems?: readonly string[] | undefined;
 }
 
+/** Where a model is, and how a browser brings it. */
+export interface WebFetchOptions extends FetchModelOptions {
+  /**
+   * Name of a cache of the browser (Cache API) that keeps what is downloaded: what lies there isn't asked for again, even where it has
+   * changed since. Files that find no room there are downloaded again next time. Default: the browser's HTTP cache alone.
+   */
+  readonly cache?: string | undefined;
+}
+
 export const FETCH_OPTIONS: OptionNames<FetchModelOptions> = {
   revision: true,
   subfolder: true,
@@ -106,6 +121,8 @@ export const FETCH_OPTIONS: OptionNames<FetchModelOptions> = {
   fetch: true,
   stems: true,
 };
+
+export const WEB_FETCH_OPTIONS: OptionNames<WebFetchOptions> = { ...FETCH_OPTIONS, cache: true };
 
 /**
  * Reads the bytes of a `config.json`.

@@ -2,6 +2,7 @@
  * Sessions of onnxruntime-web in a web worker: the page goes on while WebAssembly computes, which takes the thread it is called on.
  * Bundlers know `new Worker(new URL(<text>, import.meta.url), { type: "module" })`, so the two stand here as they are.
  */
+import { bundledAheadHint } from "../bundled-ahead.js";
 import { EngineError } from "../errors.js";
 import type { SessionHost } from "./session-host.js";
 import { type Answer, createWorkerHost } from "./worker-session-host.js";
@@ -30,10 +31,10 @@ const STARTS: Readonly<Record<WebDevice, () => WebWorker>> = {
 
 /** Why a worker may not have started: its file isn't where this module says. */
 function startHint(): string {
-  // Where Vite's development server puts packages that it has bundled ahead, without the files they name.
-  return import.meta.url.includes("/.vite/")
-    ? 'Vite bundled @dcae/core ahead, and left its worker behind: put optimizeDeps: { exclude: ["@dcae/core", "@dcae/diffusion", "onnxruntime-web"] } into vite.config.'
-    : 'Is onnxruntime-web installed, and does your bundler know new Worker(new URL(...), { type: "module" }), as Vite and webpack 5 do? Otherwise pass worker: false.';
+  return (
+    bundledAheadHint() ??
+    'Is onnxruntime-web installed, and does your bundler know new Worker(new URL(...), { type: "module" }), as Vite and webpack 5 do? Otherwise pass worker: false.'
+  );
 }
 
 export function createWebWorkerHost(device: WebDevice, wasm: WasmSettings): SessionHost {

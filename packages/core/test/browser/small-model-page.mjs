@@ -1,4 +1,4 @@
-// What scripts/run-vite-page.mjs has Vite build, and runs in Chromium and in Node: the small model by the URLs of its files.
+// What scripts/run-pages.mjs has bundlers build, and runs in Chromium and in Node: the small model by the URLs of its files.
 // biome-ignore lint/style/noRestrictedImports: core by its own name, so that its exports are what is tested
 import * as core from "@dcae/core";
 // biome-ignore lint/style/noRestrictedImports: for the same reason
@@ -6,8 +6,9 @@ import { smallF32 } from "@dcae/core/small-f32";
 
 const { AutoencoderDC, Tensor } = core;
 
-globalThis.runSmallModel = async () => {
-  const ae = await AutoencoderDC.fromPretrained(smallF32, { device: "document" in globalThis ? "wasm" : "cpu" });
+globalThis.runSmallModel = async (options = {}) => {
+  const device = "document" in globalThis ? "wasm" : "cpu";
+  const ae = await AutoencoderDC.fromPretrained(smallF32, { device, ...options });
   const side = 64;
   const wave = Float32Array.from({ length: 3 * side * side }, (_, i) => Math.sin(i / 97));
   const latent = await ae.encode(Tensor.float32(wave, [1, 3, side, side]));

@@ -192,3 +192,81 @@ describe("from any web server", () => {
     await expect(fetchModel(id, { revision: "../x" })).rejects.toThrow(ConfigError);
   });
 });
+
+describe("from chosen files", () => {
+  const file = (bytes: string | Uint8Array<ArrayBuffer>, name: string) => new File([bytes], name);
+
+  it("config and weights, and weights alone", async () => {
+    const chosen = {
+      name: "mine",
+      config: file('{"c":3}', "c.json"),
+      weights: file(weights as Uint8Array<ArrayBuffer>, "w.safetensors"),
+    };
+    const model = await fetchModel(chosen);
+    expect([model.source, model.config, model.configSource]).toEqual(["mine", { c: 3 }, "c.json"]);
+    expect((await model.weights.entries.get("w")?.read())?.data).toEqual(values.data);
+    const alone = await fetchModel(chosen.weights);
+    expect([alone.source, alone.config, alone.weights.entries.size]).toEqual(["w.safetensors", undefined, 1]);
+  });
+
+  it("says which file is wrong", async () => {
+    await expect(fetchModel(file("no weights", "cat.jpg"))).rejects.toThrow(/^cat\.jpg/);
+    const chosen = {
+      name: "mine",
+      config: file("{", "c.json"),
+      weights: file(weights as Uint8Array<ArrayBuffer>, "w.safetensors"),
+    };
+    await expect(fetchModel(chosen)).rejects.toThrow(/^c\.json/);
+    await expect(fetchModel(chosen.weights, { revision: "v1" })).rejects.toThrow(/revision: it has no effect/);
+  });
+});
+
+describe("through a cache by name", () => {
+  const base = "https://example.org/models/tiny";
+  const contents = { [`${base}/config.json`]: text({ d: 4 }), [`${base}/model.safetensors`]: weights };
+  /** The Cache API of a browser, as far as it is used. */
+  function withCaches(full = false): Map<string, Uint8Array> {
+    const kept = new Map<string, Uint8Array>();
+    const cache = {
+      match: async (url: string) => {
+        const bytes = kept.get(url);
+        return bytes && new Response(bytes as Uint8Array<ArrayBuffer>);
+      },
+      put: async (url: string, response: Response) => {
+        if (full) throw new Error("QuotaExceededError");
+        kept.set(url, new Uint8Array(await response.arrayBuffer()));
+      },
+    };
+    Object.assign(globalThis, { caches: { open: async () => cache } });
+    return kept;
+  }
+  afterEach(() => {
+    Reflect.deleteProperty(globalThis, "caches");
+  });
+
+  it("keeps what it downloads, and asks for nothing twice", async () => {
+    const kept = withCaches();
+    await fetchModel(base, { fetch: serve(contents), cache: "models" });
+    expect([...kept.keys()]).toEqual(Object.keys(contents));
+    const refused: typeof fetch = () => Promise.reject(new Error("asked again"));
+    const again = await fetchModel(base, { fetch: refused, cache: "models" });
+    expect([again.config, again.weights.entries.size]).toEqual([{ d: 4 }, 1]);
+    await expect(fetchModel(base, { fetch: refused })).rejects.toThrow(/asked again/);
+  });
+
+  it("loads what finds no room there, and addresses that hold the file themselves", async () => {
+    const kept = withCaches(true);
+    const model = await fetchModel(base, { fetch: serve(contents), cache: "models" });
+    expect([model.weights.entries.size, kept.size]).toEqual([1, 0]);
+    const inline = { name: "m", config: 'data:application/json,{"e":5}', weights: `${base}/model.safetensors` };
+    const both: typeof fetch = (url) => (String(url).startsWith("data:") ? fetch(url) : serve(contents)(url));
+    expect((await fetchModel(inline, { fetch: both, cache: "models" })).config).toEqual({ e: 5 });
+    const broken = { ...inline, config: `data:application/json,${"x".repeat(5000)}` };
+    await expect(fetchModel(broken, { fetch: both })).rejects.toThrow(/^m config\.json.{0,200}$/);
+  });
+
+  it("where there is none", async () => {
+    await expect(fetchModel(base, { cache: "models" })).rejects.toThrow(ConfigError);
+    await expect(fetchModel(base, { cache: "models" })).rejects.toThrow(/there is no Cache API here/);
+  });
+});

@@ -11,7 +11,7 @@ import { createEngine } from "@dcae/core/runtime";
 import { buildDenoiseProgram } from "../denoisers/denoise.js";
 import { latentShape } from "../denoisers/presets.js";
 import { toDenoiserConfig } from "./denoiser-checkpoint.js";
-import type { OpenedDenoiser } from "./open-denoiser.node.js";
+import type { OpenedDenoiser } from "./opened-denoiser.js";
 import { LAST_TIME, loadDenoiser } from "./sample-latents.js";
 
 /** Options of `exportDenoiser`. */

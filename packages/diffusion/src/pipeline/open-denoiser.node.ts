@@ -1,12 +1,13 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
-import { ConfigError, createEngine, type EngineOptions, getPreset } from "@dcae/core";
+import { ConfigError } from "@dcae/core";
 import {
-  checkWeights,
   type ModelFiles,
+  type ModelSource,
   type OpenedModelFiles,
   openModel,
+  openModelUrls,
   openTorchFile,
   type ResolveModelOptions,
   type Weights,
@@ -14,25 +15,16 @@ import {
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
-import { Autoencoder, didYouMean, type OptionNames, RESOLVE_OPTIONS } from "@dcae/core/internal";
-import { describePreset, modelParameters } from "@dcae/core/models";
+import { nameOfSource, type OptionNames, RESOLVE_OPTIONS } from "@dcae/core/internal";
 import { failClosed } from "@dcae/core/runtime";
-import { findPublishedDenoiser, PUBLISHED_DENOISERS } from "../denoisers/presets.js";
+import { checkDenoiserWeights, type DenoiserDescription, toDenoiserConfig } from "./denoiser-checkpoint.js";
 import {
-  checkDenoiserWeights,
-  type DenoiserDescription,
-  denoiserWeights,
-  inferDenoiser,
-  parseDenoiserConfig,
-  toDenoiserConfig,
-  weightsBelow,
-} from "./denoiser-checkpoint.js";
-
-// The small diffusion model that the package carries: a USiT (UViT with the flow objective) on latents of `small-f32` from
-// @dcae/core, twelve classes of procedural scenes at 128x128, trained by this project (recipe "usit-scenes").
-
-/** What the bundled model is called wherever a diffusion model can be named. */
-export const BUNDLED_DENOISER = "usit-scenes";
+  BUNDLED_DENOISER,
+  type DenoiserConfigOption,
+  denoiserRepository,
+  type OpenedDenoiser,
+  readDenoiser,
+} from "./opened-denoiser.js";
 
 /** Its folder, in float16, as `openDenoiser` and `ClassConditionalPipeline.fromPretrained` take it. */
 export function bundledDenoiserPath(): string {
@@ -41,26 +33,10 @@ export function bundledDenoiserPath(): string {
 }
 
 /** Diffusion models that have names of one word: the one that the package carries, and published ones. */
-function namedDenoiser(word: string): string {
-  if (word === BUNDLED_DENOISER) return bundledDenoiserPath();
-  const published = findPublishedDenoiser(word);
-  if (published !== undefined) return published.hubId;
-  const names = PUBLISHED_DENOISERS.map(({ name }) => name);
-  throw new ConfigError(
-    `not the name of a published diffusion model${didYouMean(word, [BUNDLED_DENOISER, ...names])}`,
-    {
-      hint: `Published: ${names.join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
-    },
-  );
-}
+const namedDenoiser = (word: string) => (word === BUNDLED_DENOISER ? bundledDenoiserPath() : denoiserRepository(word));
 
 /** Options of `openDenoiser`. */
-export interface OpenDenoiserOptions extends ResolveModelOptions {
-  /**
-   * The configuration, instead of what the checkpoint says: an object as in config.json, with official constructor arguments
-   * (`{ arch: "uvit", model: { ... } }`) or a published name (`{ model_name: "..." }`).
-   */
-  readonly denoiser?: Readonly<Record<string, unknown>> | undefined;
+export interface OpenDenoiserOptions extends ResolveModelOptions, DenoiserConfigOption {
   /** Gets what the user should know; default: a process warning. */
   readonly onNotice?: ((notice: string) => void) | undefined;
 }
@@ -71,27 +47,20 @@ export const OPEN_DENOISER_OPTIONS: OptionNames<OpenDenoiserOptions> = {
   onNotice: true,
 };
 
-/** A denoiser's files, opened: description and weights. */
-export interface OpenedDenoiser {
-  readonly description: DenoiserDescription;
-  /** Of the denoiser, under official names. Close them when done. */
-  readonly weights: Weights;
-  /** Of the autoencoder, where the file holds it. They are closed with `weights`. */
-  readonly autoencoderWeights: Weights | undefined;
-}
-
 const TORCH_EXTENSIONS = [".pt", ".pth", ".ckpt", ".bin"];
-const AUTOENCODER_PREFIX = "autoencoder.";
 
 /**
  * Opens a denoiser; its arrays are read later, one by one.
  *
  * @param idOrPath "usit-scenes", which the package carries; a published repository
  *   ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px") or its last name alone; a folder, a .safetensors file,
- *   or a file of torch.save (original DiT and U-ViT, training checkpoints), which is read without executing anything
+ *   or a file of torch.save (original DiT and U-ViT, training checkpoints), which is read without executing anything; or the URLs of
+ *   a model's files, as `usitScenes` of `@dcae/diffusion/usit-scenes`
  * @throws CheckpointError, ConfigError or DataError that say what doesn't fit
  */
-export async function openDenoiser(idOrPath: string, options: OpenDenoiserOptions = {}): Promise<OpenedDenoiser> {
+export async function openDenoiser(idOrPath: ModelSource, options: OpenDenoiserOptions = {}): Promise<OpenedDenoiser> {
+  if (typeof idOrPath !== "string")
+    return readOpenedDenoiser(await openModelUrls(idOrPath, options), nameOfSource(idOrPath), options);
   const isTorch = TORCH_EXTENSIONS.includes(extname(idOrPath).toLowerCase());
   const opened = isTorch
     ? { weights: await openTorchFile(idOrPath) }
@@ -107,26 +76,16 @@ export async function readOpenedDenoiser(
   idOrPath: string,
   options: OpenDenoiserOptions,
 ): Promise<OpenedDenoiser> {
-  const { denoiser, onNotice = (notice) => process.emitWarning(notice) } = options;
+  const { onNotice = (notice) => process.emitWarning(notice) } = options;
   try {
     if (opened.notice !== undefined) onNotice(opened.notice);
-    const own = denoiserWeights(opened.weights);
-    const { config, files } = opened;
-    const description =
-      denoiser !== undefined
-        ? parseDenoiserConfig(denoiser, "denoiser")
-        : config !== undefined
-          ? locateAutoencoder(parseDenoiserConfig(config, files?.configPath ?? idOrPath), files)
-          : { ...inferDenoiser(own), autoencoder: null, scalingFactor: null, shiftFactor: 0, classes: null };
-    const autoencoderWeights = weightsBelow(opened.weights, AUTOENCODER_PREFIX);
-    return {
-      description,
-      weights: checkDenoiserWeights(own, description),
-      autoencoderWeights: autoencoderWeights.entries.size === 0 ? undefined : autoencoderWeights,
-    };
   } catch (error) {
     return failClosed(error, [() => opened.weights.close()]);
   }
+  const { files } = opened;
+  return readDenoiser({ ...opened, configSource: files?.configPath ?? idOrPath }, idOrPath, options, (description) =>
+    locateAutoencoder(description, files),
+  );
 }
 
 /**
@@ -147,27 +106,6 @@ function locateAutoencoder(description: DenoiserDescription, files: ModelFiles |
     );
   }
   return { ...description, autoencoder: resolve(dirname(files.configPath), autoencoder) };
-}
-
-/**
- * The autoencoder that a denoiser's file brings along.
- *
- * @throws CheckpointError when the weights aren't those of the preset
- */
-export async function bundledAutoencoder(
-  { autoencoder, scalingFactor, shiftFactor }: DenoiserDescription,
-  weights: Weights,
-  options: EngineOptions = {},
-): Promise<Autoencoder> {
-  const preset = getPreset(autoencoder ?? "");
-  const plan = modelParameters(preset).map((spec) => ({ spec, pieces: [{ name: spec.name, shape: spec.shape }] }));
-  checkWeights(plan, weights, { model: preset.name });
-  return new Autoencoder({
-    name: preset.name,
-    description: { ...describePreset(preset), scalingFactor, shiftFactor },
-    weights,
-    engine: await createEngine(options),
-  });
 }
 
 /**

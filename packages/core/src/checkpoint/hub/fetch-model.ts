@@ -1,23 +1,25 @@
 /**
  * Loads a checkpoint into memory with `fetch`, for browsers (it needs nothing from Node): from the hub by id, or from any
- * folder on a web server by URL. The browser's own cache applies.
+ * folder on a web server by URL; or from chosen files, which are read where they lie. The browser's own cache applies, and one by name.
  */
+import { bundledAheadHint } from "../../bundled-ahead.js";
 import { CheckpointError, ConfigError, DcaeError, errorMessage, rethrowAs } from "../../errors.js";
-import { bytesSource } from "../byte-source.js";
+import { type ByteSource, blobSource, bytesSource } from "../byte-source.js";
 import {
   CONFIG_FILE,
   checkPlaceless,
-  type FetchModelOptions,
   isSafetensors,
   isShardIndex,
   isTorchFile,
   MAX_CONFIG_BYTES,
   type ModelSource,
   type ModelUrls,
+  nameOfBlob,
   nameOfSource,
   type OpenedModel,
   parseModelConfig,
   WEIGHT_STEMS,
+  type WebFetchOptions,
 } from "../opened-model.js";
 import { openSafetensors } from "../safetensors/reader.js";
 import { MAX_INDEX_BYTES, openShards, parseShardIndex } from "../safetensors/shards.js";
@@ -40,17 +42,21 @@ const BELIEVED_PART = 8;
 /**
  * Loads a checkpoint.
  *
- * @param source an id on the hub, the URL of a folder with config.json and weights, or of a `.safetensors` file; or the URLs of both
- *   files. Relative URLs start with a slash or a dot: `models/tiny` is an id, `./models/tiny` a folder beside the page
+ * @param source an id on the hub, the URL of a folder with config.json and weights, or of a `.safetensors` file; the URLs of both
+ *   files, or the files themselves. Relative URLs start with a slash or a dot: `models/tiny` is an id, `./models/tiny` a folder beside the page
  * @param named what a single word stands for; without it such a word is an id
  * @throws CheckpointError when it can't be found, is cut off or damaged
  */
 export async function fetchModel(
   source: ModelSource,
-  options: FetchModelOptions = {},
+  options: WebFetchOptions = {},
   named?: (word: string) => string,
 ): Promise<OpenedModel> {
   const name = nameOfSource(source);
+  if (source instanceof Blob) {
+    checkPlaceless(source, options);
+    return { source: name, config: undefined, configSource: name, weights: await openChosen(source) };
+  }
   if (typeof source !== "string") return fetchUrls(source, name, options);
   const isWord = named !== undefined && source !== "" && !/[/\\]/.test(source);
   const idOrUrl = isWord ? rethrowAs(CheckpointError, `${source}: ${NO_ADDRESS}, and `, () => named(source)) : source;
@@ -78,27 +84,38 @@ export async function fetchModel(
 const NO_ADDRESS = 'not a URL (relative ones begin with "/" or "./") or a repository (organization/name)';
 
 /** The files at these URLs, whatever they are called there. */
-async function fetchUrls(urls: ModelUrls, name: string, options: FetchModelOptions): Promise<OpenedModel> {
+async function fetchUrls(urls: ModelUrls, name: string, options: WebFetchOptions): Promise<OpenedModel> {
   checkPlaceless(urls, options);
-  const get = async (url: string, file: string) => {
+  const get = async (place: URL | string, file: string) => {
+    const url = String(place);
     const bytes = await fetchFile(url, file, options);
-    if (bytes !== undefined) return bytes;
+    if (bytes !== undefined) return bytesSource(bytes, url.startsWith("data:") ? `${name} ${file}` : url);
     throw new CheckpointError(`${name}: there is no file at ${url}`, {
-      hint: "Check that the bundler put the model's files there.",
+      hint: bundledAheadHint() ?? "Check that the bundler put the model's files there.",
     });
   };
-  const [config, weights] = [String(urls.config), String(urls.weights)];
-  const text = await get(config, CONFIG_FILE);
+  const { config, weights } = urls;
+  const text = config instanceof Blob ? blobSource(config, nameOfBlob(config)) : await get(config, CONFIG_FILE);
+  if (text.size > MAX_CONFIG_BYTES)
+    throw new CheckpointError(`${text.name}: too large for a config (${text.size} bytes)`);
   return {
     source: name,
-    config: parseModelConfig(text, config),
-    configSource: config,
-    weights: await openSafetensors(bytesSource(await get(weights, "model.safetensors"), weights)),
+    config: parseModelConfig(await text.read(0, text.size), text.name),
+    configSource: text.name,
+    weights:
+      weights instanceof Blob
+        ? await openChosen(weights)
+        : await openSafetensors(await get(weights, "model.safetensors")),
   };
 }
 
+function openChosen(file: Blob): Promise<Weights> {
+  const source: ByteSource = blobSource(file, nameOfBlob(file));
+  return isTorchFile(source.name) ? openTorch(source) : openSafetensors(source);
+}
+
 /** The folder's URL with a trailing slash, and the file names to try. */
-function locate(idOrUrl: string, options: FetchModelOptions): { base: string; weightNames: readonly string[] } {
+function locate(idOrUrl: string, options: WebFetchOptions): { base: string; weightNames: readonly string[] } {
   const stems = options.stems ?? WEIGHT_STEMS;
   const weightNames = stems.flatMap((stem) => [`${stem}.safetensors`, `${stem}.safetensors.index.json`]);
   const subfolder = options.subfolder ? `${checkSubfolder(options.subfolder)}/` : "";
@@ -134,12 +151,18 @@ async function openFetched(
 }
 
 /** The content of a URL, or undefined when there is nothing. */
-async function fetchFile(url: string, file: string, options: FetchModelOptions): Promise<Uint8Array | undefined> {
+async function fetchFile(url: string, file: string, options: WebFetchOptions): Promise<Uint8Array | undefined> {
   const maxBytes = file.endsWith(CONFIG_FILE) ? MAX_CONFIG_BYTES : isShardIndex(file) ? MAX_INDEX_BYTES : undefined;
   const { signal, timeout } = options;
   const request = guardFetch(options.fetch ?? fetch, { signal, timeout, maxBytes: () => maxBytes });
   const token = checkToken(options.token);
+  // Bundlers write small files into the address itself, which needs no cache, and is nothing to print.
+  const isInline = url.startsWith("data:");
+  const shown = isInline ? `${file} (data: URL)` : url;
+  const cache = options.cache === undefined || isInline ? undefined : await openCache(options.cache);
   try {
+    const kept = await cache?.match(url);
+    if (kept !== undefined) return await readBody(kept, shown, file, options);
     const response = await request(url, token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } });
     // Development servers answer with their start page where there is no file.
     const isPage = response.headers.get("content-type")?.startsWith("text/html") ?? false;
@@ -149,29 +172,40 @@ async function fetchFile(url: string, file: string, options: FetchModelOptions):
     }
     if (!response.ok) {
       await response.body?.cancel();
-      throw new CheckpointError(`${url}: the server answers ${response.status}`, {
+      throw new CheckpointError(`${shown}: the server answers ${response.status}`, {
         hint:
           response.status === 401 || response.status === 403
             ? "Check the id; a private model needs a token."
             : "Try again later.",
       });
     }
-    return await readBody(response, url, file, options);
+    const bytes = await readBody(response, shown, file, options);
+    await cache?.put(url, new Response(bytes as Uint8Array<ArrayBuffer>)).catch(() => undefined);
+    return bytes;
   } catch (cause) {
     if (cause instanceof DcaeError || options.signal?.aborted) throw cause;
-    throw new CheckpointError(`${url}: download failed: ${errorMessage(cause)}`, {
+    throw new CheckpointError(`${shown}: download failed: ${errorMessage(cause)}`, {
       cause,
       hint: "Check the network, and that the server allows requests from this page (CORS).",
     });
   }
 }
 
-async function readBody(
-  response: Response,
-  url: string,
-  file: string,
-  options: FetchModelOptions,
-): Promise<Uint8Array> {
+/** The part of the Cache API that matters here; Node's types don't have it. */
+interface FileCache {
+  match(url: string): Promise<Response | undefined>;
+  put(url: string, response: Response): Promise<void>;
+}
+
+async function openCache(name: string): Promise<FileCache> {
+  const { caches } = globalThis as { readonly caches?: { open(name: string): Promise<FileCache> } };
+  if (caches !== undefined) return caches.open(name);
+  throw new ConfigError(`cache: "${name}" can't be had, there is no Cache API here`, {
+    hint: "Browsers have it on pages of https: and of localhost.",
+  });
+}
+
+async function readBody(response: Response, url: string, file: string, options: WebFetchOptions): Promise<Uint8Array> {
   // With a content encoding the header counts compressed bytes.
   const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
   const totalBytes = length !== null && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
