@@ -43,11 +43,12 @@ describe("dcae latents", () => {
     }
   });
 
-  test.each(["shards", "npy"])("%s", async (layout) => {
+  test.each(["shards", "npy", "tar"])("%s", async (layout) => {
     const [killed, unkilled] = [at(`${layout}-killed`), at(`${layout}-whole`)];
     const files = () =>
       existsSync(killed)
-        ? readdirSync(killed, { recursive: true }).filter((name) => /\.(safetensors|npy)$/.test(String(name))).length
+        ? readdirSync(killed, { recursive: true }).filter((name) => /\.(safetensors|npy|tar)$/.test(String(name)))
+            .length
         : 0;
     const perUnit = layout === "npy" ? 6 : 1;
     const options = { kills: 5, seed: 3, progress: files, reach: 5 * perUnit, start: 700 };
@@ -83,10 +84,19 @@ describe("dcae diffusion train", () => {
       },
       channels: { counts: [1, 2, 4], draw: 2, always: "none" },
     },
+    // Channels that are normalized, of latents in archives for WebDataset, and a distance of samples by which the best model goes.
+    distance: {
+      data: { path: at("latents-tar"), normalizeChannels: true },
+      evaluate: [`fd:${at("latents-tar-autoencoder")}=${at("photos")}`],
+      ...{ evaluateSamples: 6, best: "fd_latents-tar-autoencoder" },
+    },
   };
   let latents: string;
   beforeAll(async () => {
     latents = await makeLatents(folder);
+    await makeLatents(folder, "latents-tar", "--layout", "tar");
+    mkdirSync(at("photos"), { recursive: true });
+    for (let seed = 0; seed < 3; seed++) await makePicture(at("photos"), `${seed}.png`, 16, 16, seed);
   });
 
   /** What must be the same: weights and state at the end, the best model, and the pictures on the way. */

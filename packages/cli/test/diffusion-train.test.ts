@@ -230,6 +230,14 @@ describe("a run", () => {
     expect(await failure("no-originals", config, "--evaluate", `rfd:${latents}-autoencoder`)).toContain("originals");
   });
 
+  test("on archives for WebDataset is the same, bit for bit", async () => {
+    const archives = await encodeClasses("tar-latents", place("few-pictures"), "--layout", "tar");
+    const small = { steps: 2, batch: 2, samples: null, evaluateOn: 4 };
+    await train("on-tar", writeDiffusion(folder, "on-tar.json", archives, small));
+    await train("on-shards", writeDiffusion(folder, "on-shards.json", few, small));
+    expect(await stateOf("on-tar")).toEqual(await stateOf("on-shards"));
+  });
+
   test("can't go on with other settings or other latents, but longer", async () => {
     const config = writeDiffusion(folder, "more.json", latents, { steps: 2, samples: null });
     await train("more", config);

@@ -116,6 +116,21 @@ describe("what is written", () => {
     expect([...(await dataset.read([0, 3, 4, 11])).labels.data]).toEqual([0, 0, 1, 1]);
   });
 
+  test("tar: archives for WebDataset hold the same latents", async () => {
+    const [archives, arrays] = [place("archives"), place("arrays")];
+    await write(archives, "--layout", "tar");
+    await write(arrays, "--layout", "npy");
+    expect(readdirSync(archives).filter((name) => name.endsWith(".tar"))[0]).toBe("latents-000000.tar");
+    const [one, other] = [await open(archives), await open(arrays)];
+    const all = Array.from({ length: one.length }, (_, i) => i);
+    expect(await one.read(all)).toEqual(await other.read(all));
+    const statistics = (folder: string) => readFileSync(join(folder, "statistics.json"), "utf8");
+    expect(statistics(archives)).toBe(statistics(arrays));
+    expect(await failWith(1, "latents", "--data", data, "-m", model, "-o", archives, ...common)).toContain(
+      'layout: "tar" there, "shards" now',
+    );
+  });
+
   test("mirrored latents are those of mirrored pictures", async () => {
     const symmetric = place("symmetric");
     mkdirSync(join(symmetric, "a"), { recursive: true });
@@ -435,26 +450,29 @@ describe("pictures that can't be read", () => {
     expect([status, stderr]).toEqual([0, expect.stringContaining("1 of 5 pictures could not be used")]);
   });
 
-  test.each(["shards", "npy"])("are left out with --skip-errors, named, counted and listed: %s", async (layout) => {
-    const flags = ["--skip-errors", "--flips", "--layout", layout, "--scaling-factor", "measure"];
-    const { status, stdout, stderr } = await cli(argv(`left-${layout}`, ...flags));
-    expect(status).toBe(0);
-    expect(stdout).toMatch(/: 8 latents of \[8, 4, 4\] in 1 class,/);
-    expect(stderr.trim().split("\n")).toEqual([
-      expect.stringContaining(join(broken, "a", "2.png")),
-      "dcae: 1 of 5 pictures could not be used",
-    ]);
-    expect((await open(place(`left-${layout}`))).length).toBe(8);
-    expect(JSON.parse(readFileSync(join(place(`left-${layout}`), "skipped-000002.json"), "utf8"))).toEqual({
-      pictures: { "a/2": expect.stringContaining("2.png") },
-    });
-    // Nothing is left to do, and what is missing isn't forgotten.
-    const again = await cli(argv(`left-${layout}`, ...flags, "--json"));
-    expect(JSON.parse(again.stdout)).toMatchObject({ count: 8, skippedPictures: 1, missingUnits: 0 });
-    expect(again.stderr).toBe("dcae: 1 of 5 pictures could not be used\n");
-    // Without the option, a set must be complete.
-    expect(await failWith(1, ...argv(`left-${layout}`, ...flags.slice(1)))).toContain("2.png");
-  });
+  test.each(["shards", "npy", "tar"])(
+    "are left out with --skip-errors, named, counted and listed: %s",
+    async (layout) => {
+      const flags = ["--skip-errors", "--flips", "--layout", layout, "--scaling-factor", "measure"];
+      const { status, stdout, stderr } = await cli(argv(`left-${layout}`, ...flags));
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/: 8 latents of \[8, 4, 4\] in 1 class,/);
+      expect(stderr.trim().split("\n")).toEqual([
+        expect.stringContaining(join(broken, "a", "2.png")),
+        "dcae: 1 of 5 pictures could not be used",
+      ]);
+      expect((await open(place(`left-${layout}`))).length).toBe(8);
+      expect(JSON.parse(readFileSync(join(place(`left-${layout}`), "skipped-000002.json"), "utf8"))).toEqual({
+        pictures: { "a/2": expect.stringContaining("2.png") },
+      });
+      // Nothing is left to do, and what is missing isn't forgotten.
+      const again = await cli(argv(`left-${layout}`, ...flags, "--json"));
+      expect(JSON.parse(again.stdout)).toMatchObject({ count: 8, skippedPictures: 1, missingUnits: 0 });
+      expect(again.stderr).toBe("dcae: 1 of 5 pictures could not be used\n");
+      // Without the option, a set must be complete.
+      expect(await failWith(1, ...argv(`left-${layout}`, ...flags.slice(1)))).toContain("2.png");
+    },
+  );
 
   test("all of them: there is no training set", async () => {
     const none = place("none");

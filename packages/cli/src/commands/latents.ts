@@ -3,7 +3,13 @@ import { DataError } from "@dcae/core";
 import { formatPart, type JobPart } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { type LatentLayout, pictureFolder, type WrittenLatents, writeLatents } from "@dcae/diffusion";
-import { type LatentManifest, latentCount, mergeLatents, shardCount } from "@dcae/diffusion/internal";
+import {
+  LATENT_LAYOUTS,
+  type LatentManifest,
+  latentCount,
+  mergeLatents,
+  shardCount,
+} from "@dcae/diffusion/internal";
 import { scenePictures } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
@@ -50,8 +56,11 @@ export function latentsCommand(io: CliIo): Command {
     .option("-o, --out <dir>", "folder of the latents")
     .option("--size <n>", "side of the pictures, scaled and cut as the reference prepares data sets", parseCount, 512)
     .addOption(
-      new Option("--layout <layout>", "shards: files of many latents; npy: the reference's, one file per picture")
-        .choices(["shards", "npy"])
+      new Option(
+        "--layout <layout>",
+        "shards: files of many latents; npy: the reference's, one file per picture; tar: archives for WebDataset (.npy and .cls)",
+      )
+        .choices([...LATENT_LAYOUTS])
         .default("shards"),
     )
     .addOption(

@@ -24,11 +24,11 @@ export const TINY_DIFFUSION = {
 } as const;
 
 /** Writes a tiny autoencoder and the latents of 24 scenes; gives the folder of latents. */
-export async function makeLatents(folder: string, name = "latents"): Promise<string> {
+export async function makeLatents(folder: string, name = "latents", ...flags: string[]): Promise<string> {
   const autoencoder = await makeModel(folder, `${name}-autoencoder`);
   const out = join(folder, name);
   const size = ["--size", "16", "--threads", "1", "--scaling-factor", "measure", "--shard-size", "10"];
-  await succeed("latents", "--data", "synthetic", "--count", "24", "-m", autoencoder, "-o", out, ...size);
+  await succeed("latents", "--data", "synthetic", "--count", "24", "-m", autoencoder, "-o", out, ...size, ...flags);
   return out;
 }
 

@@ -36,6 +36,7 @@ export {
   type WritableEntry,
   type WriteProgress,
 } from "./safetensors/writer.js";
+export { encodeTarMember, readTarDirectory, TAR_END, type TarMember } from "./tar-directory.js";
 export { openTorch } from "./torch/torch-file.js";
 export {
   bytesOfTensor,

@@ -19,7 +19,7 @@ export { latentShape } from "../denoisers/presets.js";
 export { fromChannelScale, normalizeChannels, toChannelScale } from "../latents/channel-scale.js";
 export { pictureNoise } from "../latents/encode-pictures.js";
 export { batchIndices } from "../latents/latent-dataset.js";
-export { type LatentManifest, latentCount, shardCount } from "../latents/latent-manifest.js";
+export { LATENT_LAYOUTS, type LatentManifest, latentCount, shardCount } from "../latents/latent-manifest.js";
 export { channelScaleOf } from "../latents/open-latents.node.js";
 export { mergeLatents } from "../latents/write-latents.node.js";
 export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js";

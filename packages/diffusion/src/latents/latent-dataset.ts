@@ -1,7 +1,7 @@
 /** A folder of latents, whichever layout it has: what is read of it, what `statistics.json` says, and which latents make up which batch. */
 
 import { ConfigError } from "@dcae/core";
-import { createRandom, type Tensor } from "@dcae/core/graph";
+import { createRandom, Tensor } from "@dcae/core/graph";
 import { type ChannelSums, channelMoments } from "@dcae/core/internal";
 import type { LatentLayout } from "./latent-manifest.js";
 
@@ -42,6 +42,21 @@ export interface LatentDataset {
   statistics(): Promise<LatentFolderStatistics>;
   /** Releases file handles. */
   close(): Promise<void>;
+}
+
+/** Latents that were read one by one, as a batch. */
+export function joinLatents(
+  items: readonly { readonly values: Float32Array; readonly label: number }[],
+  shape: readonly [number, number, number],
+): LatentBatch {
+  const size = shape[0] * shape[1] * shape[2];
+  const values = new Float32Array(items.length * size);
+  for (const [i, item] of items.entries()) values.set(item.values, i * size);
+  const labels = Int32Array.from(items, ({ label }) => label);
+  return {
+    latents: Tensor.float32(values, [items.length, ...shape]),
+    labels: new Tensor("int32", labels, [items.length]),
+  };
 }
 
 // What `statistics.json` of a folder of latents says (diffusion.md section 13).

@@ -11,8 +11,10 @@ import { sizeOf } from "@dcae/core/graph";
 /**
  * - `npy`: the reference's layout, one array per picture at `<class>/<name>.npy`
  * - `shards`: files of many latents with their labels
+ * - `tar`: archives for WebDataset, with an `.npy` and a `.cls` for each latent
  */
-export type LatentLayout = "npy" | "shards";
+export const LATENT_LAYOUTS = ["shards", "npy", "tar"] as const;
+export type LatentLayout = (typeof LATENT_LAYOUTS)[number];
 
 export const MANIFEST_NAME = "latents.json";
 const FORMAT = "dcae-latents";
@@ -74,6 +76,8 @@ function shardRange(manifest: LatentManifest, shard: number): readonly [start: n
 }
 
 export interface LatentItem {
+  /** Number of the latent, counting those that were left out. */
+  readonly index: number;
   /** `<class>/<name>` */
   readonly picture: string;
   readonly label: number;
@@ -85,7 +89,7 @@ function latentItem(manifest: LatentManifest, index: number): LatentItem {
   const copies = manifest.mirrored ? 2 : 1;
   const picture = manifest.pictures[Math.floor(index / copies)] as string;
   const label = manifest.classes.indexOf(picture.slice(0, picture.indexOf("/")));
-  return { picture, label, mirrored: index % copies === 1 };
+  return { index, picture, label, mirrored: index % copies === 1 };
 }
 
 /** What a unit of work (shard) is made from, without the pictures that were left out. */
@@ -106,6 +110,10 @@ export function npyName({ picture, mirrored }: LatentItem): string {
 
 export function shardName(shard: number): string {
   return `latents-${String(shard).padStart(6, "0")}.safetensors`;
+}
+
+export function tarName(shard: number): string {
+  return `latents-${String(shard).padStart(6, "0")}.tar`;
 }
 
 export function manifestText(manifest: LatentManifest): string {
@@ -130,14 +138,15 @@ export function parseManifest(bytes: Uint8Array, source: string): LatentManifest
   }
   const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
   const isNames = (value: unknown): value is string[] => Array.isArray(value) && value.every(isSafeName);
-  if (layout !== "npy" && layout !== "shards") return refuse(`layout is ${JSON.stringify(layout)}`);
+  const known = LATENT_LAYOUTS.find((name) => name === layout);
+  if (known === undefined) return refuse(`layout is ${JSON.stringify(layout)}`);
   if (dtype !== "float32" && dtype !== "float16") return refuse(`dtype is ${JSON.stringify(dtype)}`);
   if (!(Array.isArray(shape) && shape.length === 3 && shape.every(isSize) && sizeOf(shape) < 2 ** 28)) {
     return refuse(`shape is ${JSON.stringify(shape)}, not three sizes`);
   }
   if (!isNames(classes) || !isNames(pictures)) return refuse("classes or pictures aren't lists of names in the folder");
-  const known = new Set(classes);
-  const stray = pictures.find((name) => !known.has(name.slice(0, name.indexOf("/"))));
+  const folders = new Set(classes);
+  const stray = pictures.find((name) => !folders.has(name.slice(0, name.indexOf("/"))));
   if (stray !== undefined) return refuse(`the picture ${JSON.stringify(stray)} is in no class`);
   if (typeof mirrored !== "boolean" || !isSize(shardSize) || typeof from !== "string") {
     return refuse("mirrored, shardSize or source has another type");
@@ -158,7 +167,7 @@ export function parseManifest(bytes: Uint8Array, source: string): LatentManifest
     return refuse("seed isn't a number in quotes");
   if (!(weights === null || typeof weights === "string")) return refuse("weights isn't a fingerprint");
   return {
-    layout,
+    layout: known,
     shape: shape as [number, number, number],
     dtype,
     classes,

@@ -1,14 +1,18 @@
-/** Opens folders of latents: of either layout, written by us or by the reference, whose layout is one `.npy` per picture. */
+/**
+ * Opens folders of latents: of any layout, written by us, by the reference, whose layout is one `.npy` per picture, or by others as
+ * tar archives for WebDataset.
+ */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "@dcae/core";
 import { errorCode, fileError, readNpyFile, writeFileAtomic } from "@dcae/core/checkpoint";
-import { dtypeKind, Tensor } from "@dcae/core/graph";
+import { dtypeKind } from "@dcae/core/graph";
 import { listClassFolders } from "@dcae/core/image";
 import { addChannelSums, channelSums } from "@dcae/core/internal";
 import type { ChannelScale } from "./channel-scale.js";
-import { type LatentDataset, type LatentFolderStatistics, statisticsFrom } from "./latent-dataset.js";
+import { joinLatents, type LatentDataset, type LatentFolderStatistics, statisticsFrom } from "./latent-dataset.js";
 import {
+  type LatentLayout,
   type LatentManifest,
   MANIFEST_NAME,
   npyName,
@@ -18,6 +22,7 @@ import {
 } from "./latent-manifest.js";
 import { openShardLatents } from "./shard-latents.node.js";
 import { readSkipped } from "./skipped-pictures.node.js";
+import { openForeignTars, openTarLatents, tarFilesIn } from "./tar-latents.node.js";
 
 /**
  * Opens a folder and checks that every file is there and whole. Close the result when done.
@@ -31,11 +36,26 @@ export async function openLatents(folder: string): Promise<LatentDataset> {
     bytes = await readFile(path);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw fileError(error, path, "read");
-    return openReferenceLatents(folder);
+    const archives = await tarFilesIn(folder);
+    if (archives.length === 0) return openReferenceLatents(folder);
+    const [first] = await listClassFolders(folder, [".npy"]).then(
+      ({ files }) => files,
+      () => [],
+    );
+    if (first === undefined) return openForeignTars(folder, archives);
+    throw new DataError(`${folder}: has both archives (${archives[0]}) and arrays (${first})`, {
+      hint: "Keep the latents of one layout in a folder.",
+    });
   }
   const manifest = parseManifest(bytes, path);
-  return manifest.layout === "npy" ? openNpyLatents(folder, manifest) : openShardLatents(folder, manifest);
+  return OPENERS[manifest.layout](folder, manifest);
 }
+
+const OPENERS: Readonly<Record<LatentLayout, (folder: string, manifest: LatentManifest) => Promise<LatentDataset>>> = {
+  npy: openNpyLatents,
+  shards: openShardLatents,
+  tar: openTarLatents,
+};
 
 const STATISTICS_NAME = "statistics.json";
 
@@ -134,12 +154,11 @@ async function npyDataset({ files, ...about }: NpyFolder): Promise<LatentDataset
       if (file === undefined) throw new DataError(`${folder}: has no latent ${index}, only ${files.length}`);
       return file;
     });
-    const arrays = await Promise.all(names.map((file) => openNpyLatent(join(folder, file), shape)));
-    const size = shape[0] * shape[1] * shape[2];
-    const values = new Float32Array(arrays.length * size);
-    for (const [i, array] of arrays.entries()) values.set(array, i * size);
-    const labels = new Tensor("int32", Int32Array.from(names, labelOf), [names.length]);
-    return { latents: Tensor.float32(values, [names.length, ...shape]), labels };
+    const items = names.map(async (file) => ({
+      values: await openNpyLatent(join(folder, file), shape),
+      label: labelOf(file),
+    }));
+    return joinLatents(await Promise.all(items), shape);
   };
   return {
     ...about,

@@ -2,19 +2,15 @@
  * The compact layout: safetensors files of many latents (`latents` [n, C, S, S], `labels` [n]) with their sums per channel.
  * A latent is read by its place in the file, so that shuffled training needs no shard in memory.
  */
-import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, DataError } from "@dcae/core";
-import { fileError, openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
-import { type DType, Tensor } from "@dcae/core/graph";
-import { addChannelSums, channelSums, createLoadedCache } from "@dcae/core/internal";
-import type { LatentDataset } from "./latent-dataset.js";
-import { statisticsFrom } from "./latent-dataset.js";
+import { openSafetensorsFile, type SafetensorsFile, tensorFromBytes } from "@dcae/core/checkpoint";
+import type { DType } from "@dcae/core/graph";
+import { addChannelSums, channelSums } from "@dcae/core/internal";
+import { joinLatents, type LatentDataset, statisticsFrom } from "./latent-dataset.js";
 import { type LatentManifest, shardCount, shardName, unitItems } from "./latent-manifest.js";
+import { shardFiles, shardOf } from "./shard-files.node.js";
 import { readSkipped } from "./skipped-pictures.node.js";
-
-/** Open files that a data set keeps. */
-const MAX_HANDLES = 64;
 
 /** A shard's items, and its file. */
 export interface OpenShard {
@@ -93,11 +89,7 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
       await file.close();
     }
   }
-  const files = createLoadedCache<FileHandle>({
-    name: folder,
-    limit: MAX_HANDLES,
-    free: (handle) => handle.close(),
-  });
+  const files = shardFiles(folder);
   const size = shape[0] * shape[1] * shape[2];
   const bytes = size * (dtype === "float16" ? 2 : 4);
 
@@ -108,17 +100,7 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
     if (shard === undefined || label === undefined)
       throw new DataError(`${folder}: has no latent ${index}, only ${length}`);
     const { path, offset } = shard;
-    const buffer = new Uint8Array(bytes);
-    const { bytesRead } = await files
-      .use(
-        path,
-        () => open(path, "r"),
-        (handle) => handle.read(buffer, 0, bytes, offset + row * bytes),
-      )
-      .catch((error) => {
-        throw fileError(error, path, "read");
-      });
-    if (bytesRead < bytes) throw new DataError(`${path}: ended while it was read`);
+    const buffer = await files.read(path, { offset: offset + row * bytes, size: bytes });
     return { values: tensorFromBytes(dtype, shape, buffer).toFloat32(), label };
   }
 
@@ -132,29 +114,8 @@ export async function openShardLatents(folder: string, manifest: LatentManifest)
     scalingFactor,
     shiftFactor,
     weights,
-    async read(indices) {
-      const items = await Promise.all(Array.from(indices, readOne));
-      const values = new Float32Array(items.length * size);
-      for (const [i, item] of items.entries()) values.set(item.values, i * size);
-      const labels = new Tensor(
-        "int32",
-        Int32Array.from(items, ({ label }) => label),
-        [items.length],
-      );
-      return { latents: Tensor.float32(values, [items.length, ...shape]), labels };
-    },
+    read: async (indices) => joinLatents(await Promise.all(Array.from(indices, readOne)), shape),
     statistics: async () => statisticsFrom(total, length, shape[1] * shape[2]),
-    close: files.dispose,
+    close: files.close,
   };
-}
-
-/** The last shard that begins at `index` or before: shards from which pictures were left out are shorter. */
-function shardOf(shards: readonly Pick<Shard, "start">[], index: number): number {
-  let [low, high] = [0, shards.length];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if ((shards[middle] as Shard).start <= index) low = middle;
-    else high = middle;
-  }
-  return low;
 }

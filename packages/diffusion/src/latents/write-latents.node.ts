@@ -22,7 +22,7 @@ export interface WriteLatentsOptions {
   readonly directory: string;
   /** Side of the pictures, scaled and cut as the reference prepares data sets: a multiple of the compression. */
   readonly size: number;
-  /** Files of many latents (default), or the reference's layout, one `.npy` per picture. */
+  /** Files of many latents (default), the reference's layout, one `.npy` per picture, or tar archives for WebDataset. */
   readonly layout?: LatentManifest["layout"];
   /** What latents are stored in (default float32). */
   readonly dtype?: LatentManifest["dtype"];

@@ -29,11 +29,13 @@ import {
   replacedPictures,
   shardCount,
   shardName,
+  tarName,
   unitItems,
 } from "./latent-manifest.js";
 import { openNpyLatent } from "./open-latents.node.js";
 import { openShard } from "./shard-latents.node.js";
 import { readSkipped, type SkippedPictures, writeSkipped } from "./skipped-pictures.node.js";
+import { encodeTarShard, openTarShard } from "./tar-latents.node.js";
 
 /** Latents of those pictures that could be read. */
 export interface EncodedItems {
@@ -169,6 +171,10 @@ async function isWhole(folder: string, manifest: LatentManifest, unit: number, s
   try {
     const skipped = await readSkipped(folder, manifest, unit);
     if (skipped.size > 0 && !skipErrors) return false;
+    if (manifest.layout === "tar") {
+      await openTarShard(folder, manifest, unit);
+      return true;
+    }
     if (manifest.layout === "shards") {
       const { file } = await openShard(folder, manifest, unit);
       await file.close();
@@ -212,6 +218,12 @@ async function writeUnit(
       await writeNpyFile(path, all.row(i).cast(manifest.dtype));
     }
     await removeBegun(folder, unit);
+    return;
+  }
+  if (manifest.layout === "tar") {
+    await writeFileAtomic(join(folder, tarName(unit)), async (file) => {
+      for (const bytes of encodeTarShard(items, all.cast(manifest.dtype))) await file.write(bytes);
+    });
     return;
   }
   const labels = new Tensor(

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -10,12 +11,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, DataError } from "@dcae/core";
-import { encodeNpy, openSafetensorsFile } from "@dcae/core/checkpoint";
+import { decodeNpy, encodeNpy, openSafetensorsFile } from "@dcae/core/checkpoint";
 import { createRandom, Tensor } from "@dcae/core/graph";
+import { tarArchive, tarMember } from "@dcae/test-support/tar";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LatentDataset } from "../../src/latents/latent-dataset.js";
-import type { LatentItem, LatentManifest } from "../../src/latents/latent-manifest.js";
+import { LATENT_LAYOUTS, type LatentItem, type LatentManifest } from "../../src/latents/latent-manifest.js";
 import { openLatents as open, writeLatentStatistics } from "../../src/latents/open-latents.node.js";
 import { skippedPictures } from "../../src/latents/skipped-pictures.node.js";
 import { type EncodeItems, type UnitProgress, writeUnits } from "../../src/latents/write-units.node.js";
@@ -49,7 +51,7 @@ const manifest = (changes: Partial<LatentManifest> = {}): LatentManifest => ({
 });
 
 /** What a picture's latent is: random numbers that follow from its name. */
-function latentOf({ picture, mirrored }: LatentItem): Float32Array {
+function latentOf({ picture, mirrored }: Pick<LatentItem, "picture" | "mirrored">): Float32Array {
   return createRandom(1, `${picture} ${mirrored}`).normal(new Float32Array(12), 0.3, 2);
 }
 const encode: EncodeItems = async (items) =>
@@ -64,7 +66,7 @@ async function written(changes: Partial<LatentManifest> = {}): Promise<string> {
   return folder;
 }
 
-describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
+describe.each(LATENT_LAYOUTS)("the %s layout", (layout) => {
   it("gives back latents and labels in any order, with the statistics of all", async () => {
     const folder = await written({ layout });
     const dataset = await openLatents(folder);
@@ -78,9 +80,7 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     });
     const { latents, labels } = await dataset.read([4, 0, 2]);
     expect([...labels.data]).toEqual([1, 0, 0]);
-    const expected = ["dog/e", "cat/a", "cat/deep/c"].flatMap((picture) => [
-      ...latentOf({ picture, label: 0, mirrored: false }),
-    ]);
+    const expected = ["dog/e", "cat/a", "cat/deep/c"].flatMap((picture) => [...latentOf({ picture, mirrored: false })]);
     expect([...latents.data]).toEqual(expected);
 
     const all = (await dataset.read([0, 1, 2, 3, 4])).latents.data as Float32Array;
@@ -130,7 +130,9 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     expect(parts.latents.data).toEqual(whole.latents.data);
     const half = fresh();
     await writeUnits(half, manifest({ layout }), encode, { part: { index: 1, count: 3 } });
-    await expect(openLatents(half)).rejects.toThrow(layout === "npy" ? /cat\/a\.npy/ : /latents-000000\.safetensors/);
+    await expect(openLatents(half)).rejects.toThrow(
+      layout === "npy" ? /cat\/a\.npy/ : /latents-000000\.(safetensors|tar)/,
+    );
   });
 
   it("keeps mirrored pictures beside the others, and half floats", async () => {
@@ -139,7 +141,7 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     const { latents, labels } = await dataset.read([3, 7]);
     expect([...labels.data]).toEqual([0, 1]);
     const expected = ["cat/b", "dog/d"].map((picture) =>
-      Tensor.float32(latentOf({ picture, label: 0, mirrored: true }))
+      Tensor.float32(latentOf({ picture, mirrored: true }))
         .cast("float16")
         .toFloat32(),
     );
@@ -165,7 +167,7 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
     const { latents, labels } = await dataset.read([3, 2, 1, 0]);
     expect([...labels.data]).toEqual([0, 0, 0, 0]);
     const expected = ["cat/deep/c", "cat/a"].flatMap((picture) =>
-      [true, false].flatMap((mirrored) => [...latentOf({ picture, label: 0, mirrored })]),
+      [true, false].flatMap((mirrored) => [...latentOf({ picture, mirrored })]),
     );
     expect([...latents.data]).toEqual(expected);
     expect((await dataset.statistics()).count).toBe(4);
@@ -193,9 +195,9 @@ describe.each(["npy", "shards"] as const)("the %s layout", (layout) => {
 
 describe("a bad folder is refused with the file named", () => {
   const file = (folder: string, layout: LatentManifest["layout"]) =>
-    join(folder, layout === "npy" ? "cat/b.npy" : "latents-000001.safetensors");
+    join(folder, { npy: "cat/b.npy", shards: "latents-000001.safetensors", tar: "latents-000001.tar" }[layout]);
 
-  it.each(["npy", "shards"] as const)("%s: missing", async (layout) => {
+  it.each(LATENT_LAYOUTS)("%s: missing", async (layout) => {
     const folder = await written({ layout });
     const path = file(folder, layout);
     rmSync(path);
@@ -203,22 +205,23 @@ describe("a bad folder is refused with the file named", () => {
     await expect(openLatents(folder)).rejects.toThrow(path);
   });
 
-  it.each(["npy", "shards"] as const)("%s: cut off", async (layout) => {
+  it.each(LATENT_LAYOUTS)("%s: cut off", async (layout) => {
     const folder = await written({ layout });
     const path = file(folder, layout);
-    truncateSync(path, statSync(path).size - 4);
+    // An archive is whole without the empty blocks that end it and the last one's zeros.
+    truncateSync(path, statSync(path).size - (layout === "tar" ? 1600 : 4));
     await expect(openLatents(folder)).rejects.toThrow(DataError);
     await expect(openLatents(folder)).rejects.toThrow(path);
   });
 
-  it.each(["npy", "shards"] as const)("%s: another shape", async (layout) => {
+  it.each(LATENT_LAYOUTS)("%s: another shape", async (layout) => {
     const folder = await written({ layout });
     const other = await written({ layout, pictures: manifest().pictures, shape: [3, 2, 2] });
     const path = file(folder, layout);
     if (layout === "npy") {
       writeFileSync(path, encodeNpy(Tensor.zeros([3, 2, 3])));
     } else {
-      writeFileSync(path, readFileSync(join(other, "latents-000002.safetensors")));
+      writeFileSync(path, readFileSync(file(other, layout).replace("000001", "000002")));
     }
     await expect(openLatents(folder)).rejects.toThrow(DataError);
     await expect(openLatents(folder)).rejects.toThrow(path);
@@ -279,7 +282,7 @@ describe("a bad folder is refused with the file named", () => {
     const files = (time: number, changes: Readonly<Record<number, string | null>> = {}) =>
       manifest().pictures.map((_, i) => (i in changes ? (changes[i] as string | null) : `${100 + i} ${time}`));
     for (const mirrored of [false, true]) {
-      for (const layout of ["npy", "shards"] as const) {
+      for (const layout of LATENT_LAYOUTS) {
         const folder = fresh();
         // Three latents in a part: with mirror images, a picture's two are in different ones.
         const about = (noted: (string | null)[]) => manifest({ layout, mirrored, shardSize: 3, files: noted });
@@ -323,6 +326,101 @@ describe("a bad folder is refused with the file named", () => {
     const infinite: EncodeItems = async () => Tensor.full([2, 3, 2, 2], Number.NaN);
     await expect(writeUnits(folder, manifest(), infinite)).rejects.toThrow(/cat\/a isn't finite/);
     expect(existsSync(join(folder, "latents-000000.safetensors"))).toBe(false);
+  });
+});
+
+describe("archives for WebDataset", () => {
+  const array = (values: Tensor) => encodeNpy(values);
+  const sample = (key: string, latent: Tensor, label: string) => [
+    tarMember(`${key}.npy`, array(latent)),
+    tarMember(`${key}.cls`, label),
+  ];
+
+  it("have a numbered array and its class for each latent, as any reader of tar files sees them", async () => {
+    const folder = await written({ layout: "tar", dtype: "float16" });
+    const listed = execFileSync("tar", ["-tf", join(folder, "latents-000001.tar")], { encoding: "utf8" });
+    expect(listed).toBe("000000002.npy\n000000002.cls\n000000003.npy\n000000003.cls\n");
+    const member = (name: string) => execFileSync("tar", ["-xOf", join(folder, "latents-000001.tar"), name]);
+    expect(member("000000003.cls").toString()).toBe("1");
+    const expected = Tensor.float32(latentOf({ picture: "dog/d", mirrored: false }), [3, 2, 2]).cast("float16");
+    expect(decodeNpy(member("000000003.npy"))).toEqual(expected);
+    const again = await written({ layout: "tar", dtype: "float16" });
+    const bytes = (from: string) => readFileSync(join(from, "latents-000001.tar"));
+    expect(bytes(again).equals(bytes(folder))).toBe(true);
+  });
+
+  it("of others are read without a description: their classes are numbers", async () => {
+    const folder = fresh();
+    mkdirSync(folder);
+    const tensors = [0, 1, 2].map((value) => Tensor.full([2, 1, 1], value));
+    const first = [
+      ...sample("a/0", tensors[0]!, "2"),
+      tarMember("a/0.json", "{}"),
+      ...sample("a/1.x", tensors[1]!, "0\n"),
+    ];
+    writeFileSync(join(folder, "b.tar"), tarArchive(...sample("a/0", tensors[2]!, "1")));
+    writeFileSync(join(folder, "a.tar"), tarArchive(...first));
+    const dataset = await openLatents(folder);
+    const about = { layout: "tar", length: 3, classes: ["0", "1", "2"], shape: [2, 1, 1], source: null };
+    expect(dataset).toMatchObject({ ...about, scalingFactor: null });
+    const { latents, labels } = await dataset.read([2, 0, 1]);
+    expect([...latents.data]).toEqual([2, 2, 0, 0, 1, 1]);
+    expect([...labels.data]).toEqual([1, 2, 0]);
+    expect((await dataset.statistics()).channelMean).toEqual([1, 1]);
+    mkdirSync(join(folder, "n01"));
+    writeFileSync(join(folder, "n01", "c.npy"), array(tensors[0]!));
+    await expect(openLatents(folder)).rejects.toThrow(/has both archives \(a\.tar\) and arrays \(n01\/c\.npy\)/);
+  });
+
+  const zeros = Tensor.zeros([2, 1, 1]);
+  it.each([
+    ["a class alone", [tarMember("0.cls", "1")], /the sample "0" has no \.npy/],
+    ["an array alone", [tarMember("0.npy", array(zeros))], /the sample "0" has no \.cls/],
+    ["an array twice", [...sample("0", zeros, "1"), ...sample("0", zeros, "1")], /"0\.npy" is in it twice/],
+    ["a word as its class", sample("0", zeros, "cat"), /0\.cls is "cat", not the number of a class/],
+    ["a class without end", sample("0", zeros, "9".repeat(17)), /has no class in its \.cls/],
+    ["a class too many", sample("0", zeros, "1000000"), /0\.cls is "1000000", not the number of a class/],
+    [
+      "arrays of two sizes",
+      [...sample("0", zeros, "1"), ...sample("1", Tensor.zeros([2, 4, 4]), "1")],
+      /1\.npy has \d+ bytes, others/,
+    ],
+    ["no arrays", [tarMember("readme.txt", "")], /there are no latents in its archives, as/],
+    ["an array of another rank", sample("0", Tensor.zeros([2]), "0"), /its first array is \[2\], not a latent/],
+    ["a member beyond its end", [tarMember("0.npy", "x", "0", 1e6)], /doesn't fit into the file/],
+    ["a pickle", [tarMember("0.npy", "pickle"), tarMember("0.cls", "0")], /0\.npy: not a \.npy file/],
+  ])("of strangers with %s are refused", async (_, members, problem) => {
+    const folder = fresh();
+    mkdirSync(folder);
+    writeFileSync(join(folder, "a.tar"), tarArchive(...members));
+    await expect(openLatents(folder)).rejects.toThrow(DataError);
+    await expect(openLatents(folder)).rejects.toThrow(problem);
+    await expect(openLatents(folder)).rejects.toThrow("a.tar");
+  });
+
+  it("that were mixed or changed are noticed, at the latest when a latent is read", async () => {
+    const folder = await written({ layout: "tar" });
+    const [one, two] = [join(folder, "latents-000000.tar"), join(folder, "latents-000001.tar")];
+    const whole = readFileSync(one);
+    writeFileSync(one, readFileSync(two));
+    await expect(openLatents(folder)).rejects.toThrow(/latents-000000\.tar: has "000000002", where 2 latents/);
+    // Of the same names and sizes, but of other classes or shapes.
+    const kept = (await (await openLatents(await written({ layout: "tar" }))).read([0])).latents.row(0);
+    const other = (label: string, latent = kept) =>
+      tarArchive(...sample("000000000", latent, label), ...sample("000000001", latent, "0"));
+    writeFileSync(one, other("1"));
+    await expect((await openLatents(folder)).read([0])).rejects.toThrow(/000000000\.cls is 1, not 0/);
+    writeFileSync(one, other("0", Tensor.zeros([2, 2, 3])));
+    await expect((await openLatents(folder)).read([0])).rejects.toThrow(/000000000\.npy is float32 \[2, 2, 3\]/);
+    writeFileSync(one, other("0", Tensor.zeros([3, 2, 3])));
+    await expect(openLatents(folder)).rejects.toThrow(/000000000\.npy has \d+ bytes, not 176 as float32 \[3, 2, 2\]/);
+    // It is written again, as it was.
+    await writeUnits(folder, manifest({ layout: "tar" }), encode);
+    expect(readFileSync(one).equals(whole)).toBe(true);
+    // Removed under a training.
+    const dataset = await openLatents(folder);
+    truncateSync(two, 1000);
+    await expect(dataset.read([3])).rejects.toThrow(/latents-000001\.tar: ended while it was read/);
   });
 });
 

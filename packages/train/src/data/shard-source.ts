@@ -7,7 +7,14 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
-import { fileError, openFileSource, readJson, readZipDirectory, zipDataOffset } from "@dcae/core/checkpoint";
+import {
+  fileError,
+  openFileSource,
+  readJson,
+  readTarDirectory,
+  readZipDirectory,
+  zipDataOffset,
+} from "@dcae/core/checkpoint";
 import { DataError, errorMessage } from "@dcae/core/graph";
 import {
   addLeftOut,
@@ -21,7 +28,6 @@ import {
 import { z } from "zod";
 import type { PictureRecipe } from "./picture-recipe.js";
 import type { RecipeSource } from "./picture-source.js";
-import { readTar } from "./tar-reader.js";
 
 /** Whether a file of that name is a shard. */
 export const isArchiveName = (name: string): boolean => /\.(tar|zip)$/i.test(name);
@@ -59,7 +65,7 @@ async function readMembers(path: string): Promise<ShardMember[]> {
   }
   try {
     if (!path.toLowerCase().endsWith(".zip")) {
-      const members = await readTar(source);
+      const members = await readTarDirectory(source);
       return members.map(({ name, offset, size }) => ({ name, offset, size, storedSize: size, compression: "none" }));
     }
     const members: ShardMember[] = [];

@@ -3,13 +3,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createImage } from "@dcae/core";
 import { encodeImage } from "@dcae/core/image";
+import { tarArchive, tarMember } from "@dcae/test-support/tar";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { describeSmall } from "../../src/data/large-enough.js";
 import { createPictureLoader, type LoaderPosition } from "../../src/data/picture-loader.js";
 import { inspectTraining } from "../../src/trainer/inspect-training.js";
 import { minSideOf, openBatches, openSources } from "../../src/trainer/open-data.js";
-import { tarArchive, tarMember } from "../support/tar.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 import { zipArchive } from "../support/zip.js";
 

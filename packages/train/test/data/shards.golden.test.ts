@@ -6,13 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inflateRawSync } from "node:zlib";
 import { DataError } from "@dcae/core";
-import { bytesSource } from "@dcae/core/checkpoint";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { makePicture } from "../../src/data/picture-recipe.js";
 import { readShard, type ShardMember, shardSource } from "../../src/data/shard-source.js";
-import { readTar } from "../../src/data/tar-reader.js";
-import { tarArchive, tarMember } from "../support/tar.js";
 
 const GOLDEN = fileURLToPath(new URL("../golden/training/", import.meta.url));
 const expected = JSON.parse(await readFile(`${GOLDEN}shard_sample.json`, "utf8")) as {
@@ -90,58 +86,4 @@ test("an index lists shards, which are opened when they are needed", async () =>
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-});
-
-describe("tar archives of strangers", () => {
-  const archive = (...members: Uint8Array[]) => bytesSource(tarArchive(...members), "a.tar");
-
-  test("long names of GNU tar and pax headers apply to the next member", async () => {
-    const long = `${"folder/".repeat(20)}picture.png`;
-    const record = ` path=${long}\n`;
-    const pax = `${record.length + 3}${record}`;
-    const members = await readTar(
-      archive(
-        tarMember("././@LongLink", `${long}\0`, "L"),
-        tarMember("cut.png", "one"),
-        tarMember("PaxHeader", pax, "x"),
-        tarMember("cut.png", "two"),
-        tarMember("plain.png", "three"),
-        tarMember("folder/", "", "5"),
-      ),
-    );
-    expect(members.map(({ name, size }) => [name, size])).toEqual([
-      [long, 3],
-      [long, 3],
-      ["plain.png", 5],
-    ]);
-  });
-
-  test("any damage ends in an error of this project or in a list within the file", async () => {
-    const original = await readFile(`${GOLDEN}shard_sample.tar`);
-    const damage = fc.array(fc.tuple(fc.nat(original.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 });
-    await fc.assert(
-      fc.asyncProperty(damage, fc.nat(original.length), async (changes, length) => {
-        const bytes = Uint8Array.from(original.subarray(0, length));
-        for (const [at, value] of changes) if (at < length) bytes[at] = value;
-        const members = await readTar(bytesSource(bytes, "a.tar")).catch((error: unknown) => {
-          expect(error).toBeInstanceOf(DataError);
-          return [];
-        });
-        for (const { offset, size } of members) expect(offset + size).toBeLessThanOrEqual(length);
-      }),
-      { seed: 5, numRuns: 200 },
-    );
-  });
-
-  test("what is damaged is refused by name", async () => {
-    const whole = tarMember("a.png", "content");
-    const broken = whole.slice();
-    broken[0] = 0x62;
-    await expect(readTar(archive(broken))).rejects.toThrow(/a.tar: .*checksum fails \(byte 0\)/);
-    await expect(readTar(archive(tarMember("a.png", "x", "0", 1e6)))).rejects.toThrow(/1000000 bytes doesn't fit/);
-    await expect(readTar(bytesSource(whole.slice(0, 700), "a.tar"))).resolves.toHaveLength(1);
-    await expect(readTar(bytesSource(Buffer.concat([whole, whole.slice(0, 100)]), "a.tar"))).rejects.toThrow(/cut off/);
-    await expect(readTar(archive(tarMember("a", "9999 path=x\n", "x")))).rejects.toThrow(/damaged record/);
-    await expect(readTar(archive(tarMember("a", "", "S")))).rejects.toThrow(/sparse/);
-  });
 });

@@ -3,6 +3,7 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createImage } from "@dcae/core";
 import { encodeImage } from "@dcae/core/image";
+import { tarArchive, tarMember } from "@dcae/test-support/tar";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createPictureLoader } from "../../src/data/picture-loader.js";
@@ -10,7 +11,6 @@ import { makePicture } from "../../src/data/picture-recipe.js";
 import { fileSource } from "../../src/data/picture-source.js";
 import { shardSource } from "../../src/data/shard-source.js";
 import { detectSource, openSources } from "../../src/trainer/open-data.js";
-import { tarArchive, tarMember } from "../support/tar.js";
 import { zipArchive } from "../support/zip.js";
 
 const folder = temporaryFolder();

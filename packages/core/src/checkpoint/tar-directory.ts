@@ -1,13 +1,13 @@
 /**
- * The members of a tar archive: names and places. Nothing is extracted here.
+ * The members of a tar archive: names and places, which nothing here extracts; and members of archives that are written.
  *
  * Read: ustar (with its prefix field), GNU long names, and the path and size of pax headers. Archives come from strangers, so
  * every header's checksum and every range is checked against the length of the file before it is used. Sparse members and
  * continued volumes are refused. Ours, because samples are read at random: tar-stream gives contents in order and no positions.
  * Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header".
  */
-import type { ByteSource } from "@dcae/core/checkpoint";
-import { DataError } from "@dcae/core/graph";
+import { DataError } from "../errors.js";
+import type { ByteSource } from "./byte-source.js";
 
 export interface TarMember {
   readonly name: string;
@@ -74,7 +74,7 @@ function paxRecords(bytes: Uint8Array, source: ByteSource, at: number): Map<stri
  *
  * @throws DataError when the archive is damaged or uses what isn't read
  */
-export async function readTar(source: ByteSource): Promise<TarMember[]> {
+export async function readTarDirectory(source: ByteSource): Promise<TarMember[]> {
   const members: TarMember[] = [];
   let extended: Extended = {};
   for (let at = 0; at < source.size; ) {
@@ -126,4 +126,35 @@ function ustarName(header: Uint8Array): string {
   // GNU's variant ("ustar  ") uses the prefix field for other things.
   const prefix = isUstar && header[263] === 48 ? text(header.subarray(345, 500)) : "";
   return prefix === "" ? name : `${prefix}/${name}`;
+}
+
+/** Blocks that end an archive. */
+export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK);
+
+const MAX_TAR_NAME = 100;
+
+/**
+ * A regular file as it stands in an archive (ustar): header, content, and zeros up to the next block. It has no time and no owner, so
+ * that the same files make the same archive.
+ *
+ * @throws DataError for a name that needs an extended header
+ */
+export function encodeTarMember(name: string, content: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new TextEncoder().encode(name);
+  if (bytes.length > MAX_TAR_NAME) {
+    throw new DataError(`tar: the name ${JSON.stringify(name)} has more than ${MAX_TAR_NAME} bytes`);
+  }
+  const out = new Uint8Array(BLOCK * (1 + Math.ceil(content.length / BLOCK)));
+  const put = (text: string, at: number) => out.set(new TextEncoder().encode(text), at);
+  const octal = (value: number, digits: number) => `${value.toString(8).padStart(digits, "0")}\0`;
+  out.set(bytes);
+  put(octal(0o644, 7), 100);
+  for (const at of [108, 116]) put(octal(0, 7), at);
+  put(octal(content.length, 11), 124);
+  put(octal(0, 11), 136);
+  put("0", 156);
+  put("ustar\u000000", 257);
+  put(`${headerSum(out.subarray(0, BLOCK)).toString(8).padStart(6, "0")}\0 `, 148);
+  out.set(content, BLOCK);
+  return out;
 }
