@@ -3,13 +3,7 @@ import { DataError } from "@dcae/core";
 import { formatPart, type JobPart } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { type LatentLayout, pictureFolder, type WrittenLatents, writeLatents } from "@dcae/diffusion";
-import {
-  LATENT_LAYOUTS,
-  type LatentManifest,
-  latentCount,
-  mergeLatents,
-  shardCount,
-} from "@dcae/diffusion/internal";
+import { LATENT_LAYOUTS, type LatentManifest, latentCount, mergeLatents, shardCount } from "@dcae/diffusion/internal";
 import { scenePictures } from "@dcae/train/diffusion";
 import { Command, Option } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
