@@ -32,7 +32,7 @@ export default defineConfig({
   lang: "en-US",
   cleanUrls: true,
   // Specifications for people who read the sources, cited there by section; plain Markdown, no pages of the site.
-  srcExclude: ["reference/**", "scripts/**"],
+  srcExclude: ["reference/**", "scripts/**", "measurements/**"],
   head: [["link", { rel: "icon", type: "image/svg+xml", href: "/favicon.svg" }]],
   themeConfig: {
     logo: "/favicon.svg",

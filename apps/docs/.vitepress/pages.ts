@@ -11,12 +11,20 @@ export interface PageGroup {
 export const PAGES: readonly PageGroup[] = [
   {
     text: "Start",
-    items: [{ text: "Getting started", link: "/getting-started" }],
+    items: [
+      { text: "Getting started", link: "/getting-started" },
+      { text: "Models", link: "/models" },
+      { text: "Troubleshooting and questions", link: "/troubleshooting" },
+    ],
   },
   {
     text: "Guides",
     items: [
-      { text: "Autoencoders", link: "/autoencoders" },
+      { text: "Encode and decode", link: "/encode-decode" },
+      { text: "Big pictures and memory", link: "/big-pictures" },
+      { text: "Checkpoints and conversion", link: "/checkpoints" },
+      { text: "Precision and speed", link: "/precision-and-speed" },
+      { text: "Export to ONNX", link: "/export" },
       { text: "Diffusion models", link: "/diffusion" },
       { text: "Training", link: "/training" },
       { text: "Evaluation", link: "/evaluation" },
@@ -27,14 +35,20 @@ export const PAGES: readonly PageGroup[] = [
     text: "Models and results",
     items: [
       { text: "small-f32", link: "/small-model" },
+      { text: "usit-scenes", link: "/usit-scenes" },
       { text: "Benchmarks", link: "/benchmarks" },
       { text: "The paper in miniature", link: "/paper-in-miniature" },
+      { text: "Beside diffusers and the official code", link: "/comparison" },
     ],
   },
   {
-    text: "For contributors",
-    collapsed: true,
-    items: [{ text: "Architecture", link: "/architecture" }],
+    text: "Project",
+    items: [
+      { text: "Changelog", link: "/changelog" },
+      { text: "Security", link: "/security" },
+      { text: "Architecture", link: "/architecture" },
+      { text: "Where time and memory go", link: "/performance-notes" },
+    ],
   },
 ];
 
