@@ -9,6 +9,7 @@
 import { DataError } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
 
+/** A file of a tar archive, as its header says. */
 export interface TarMember {
   readonly name: string;
   /** Position of the content. */

@@ -14,6 +14,7 @@ import { sizeOf } from "@dcae/core/graph";
  * - `tar`: archives for WebDataset, with an `.npy` and a `.cls` for each latent
  */
 export const LATENT_LAYOUTS = ["shards", "npy", "tar"] as const;
+/** How a folder of latents lies on disk. */
 export type LatentLayout = (typeof LATENT_LAYOUTS)[number];
 
 export const MANIFEST_NAME = "latents.json";
