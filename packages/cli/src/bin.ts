@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `dcae` program: `run` with this process's streams and signals. */
 import { createCliIo } from "./cli-io.js";
-import { Interrupted, interruptedStatus } from "./errors.js";
+import { Interrupted, interruptedStatus, UsageError } from "./errors.js";
 import { run } from "./run.js";
 
 /** Windows has no SIGUSR1. Elsewhere Node would open its debugger at it. */
@@ -33,11 +33,31 @@ const io = createCliIo({
   stderr: (text) => process.stderr.write(text),
   isTerminal: process.stderr.isTTY === true,
   columns: () => process.stderr.columns ?? 80,
+  helpColumns: () => process.stdout.columns ?? process.stderr.columns ?? 80,
+  readStdin,
+  writeStdout,
   signal: controller.signal,
 });
 
 process.exitCode = await run(process.argv.slice(2), io);
 if (controller.signal.reason instanceof Interrupted) endBy(controller.signal.reason.signal);
+
+async function readStdin(): Promise<Uint8Array> {
+  if (process.stdin.isTTY) {
+    throw new UsageError("-: stdin is a terminal", { hint: "Send a file, as in `dcae encode - < cat.jpg`." });
+  }
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function writeStdout(bytes: Uint8Array): Promise<void> {
+  if (process.stdout.isTTY) {
+    throw new UsageError("--out -: stdout is a terminal", { hint: "Send it to a file, as in `... -o - > cat.npy`." });
+  }
+  // A reader that is gone has its listener above.
+  return new Promise((resolve) => process.stdout.write(bytes, () => resolve()));
+}
 
 /**
  * Ends this process by the signal itself, as shells expect, so that a loop around `dcae` stops too. It also doesn't wait

@@ -92,6 +92,14 @@ export interface CliIo {
   note(text: string): void;
   /** Shows how far the work is; see `ProgressLine`. */
   readonly progress: ProgressLine;
+  /** Width that help is wrapped to. */
+  readonly helpColumns: () => number;
+  /** The words that called `dcae`, for messages that repeat them. */
+  readonly argv: readonly string[];
+  /** All of stdin. @throws UsageError where it is a terminal */
+  readStdin(): Promise<Uint8Array>;
+  /** Writes a result to stdout as it is. @throws UsageError where that is a terminal */
+  writeStdout(bytes: Uint8Array): Promise<void>;
   /** Aborted with `Interrupted` as reason when the user wants the command to stop. */
   readonly signal: AbortSignal;
 }
@@ -99,6 +107,9 @@ export interface CliIo {
 export interface CliStreams {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  readonly helpColumns?: () => number;
+  readonly readStdin?: () => Promise<Uint8Array>;
+  readonly writeStdout?: (bytes: Uint8Array) => Promise<void>;
   /** Whether stderr is a terminal. */
   readonly isTerminal?: boolean;
   /** Width of the terminal; may change. */
@@ -111,6 +122,9 @@ export function createCliIo({
   stderr,
   isTerminal = false,
   columns = () => 80,
+  helpColumns = () => 80,
+  readStdin = () => Promise.resolve(new Uint8Array()),
+  writeStdout = async () => undefined,
   signal = new AbortController().signal,
 }: CliStreams): CliIo {
   const progress = createProgressLine(isTerminal ? stderr : undefined, columns);
@@ -126,6 +140,13 @@ export function createCliIo({
       stderr(`${printable(text)}\n`);
     },
     progress,
+    helpColumns,
+    argv: [],
+    readStdin,
+    async writeStdout(bytes) {
+      progress.clear();
+      await writeStdout(bytes);
+    },
     signal,
   };
 }

@@ -11,7 +11,7 @@ import { VERSION } from "./package-info.js";
  * @param argv without node and the script's name
  */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {
-  const program = createProgram(io);
+  const program = createProgram({ ...io, argv });
   try {
     await program.parseAsync([...argv], { from: "user" });
     return 0;
@@ -25,6 +25,11 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   }
 }
 
+const AFTER_HELP =
+  "`dcae <command> --help` shows options and examples.\n\n" +
+  "Exit status: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C, 143 SIGTERM, " +
+  "75 SIGUSR1: what is done is kept, and an engine may start the same command again.";
+
 function createProgram(io: CliIo): Command {
   const program = new Command("dcae")
     .description(
@@ -32,13 +37,10 @@ function createProgram(io: CliIo): Command {
     )
     .version(VERSION, "-V, --version", "print the version")
     .option("--debug", "show where an error comes from")
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
-    .addHelpText(
-      "after",
-      "\n`dcae <command> --help` shows options and examples.\n\n" +
-        "Exit status: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C, 143 SIGTERM,\n" +
-        "75 SIGUSR1: what is done is kept, and an engine may start the same command again.",
-    )
+    // In a narrow terminal too: what isn't wrapped between words here, the terminal wraps within them.
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true, minWidthToWrap: 20 })
+    .addHelpText("after", () => `
+${program.createHelp().boxWrap(AFTER_HELP, io.helpColumns())}`)
     .showSuggestionAfterError(true);
   for (const create of COMMANDS) program.addCommand(create(io));
   prepareTree(program, io);
@@ -63,6 +65,8 @@ function prepare(command: Command, io: CliIo): void {
     writeOut: (text) => io.out(text.replace(/\n$/, "")),
     writeErr: (text) => io.note(text.replace(/\n$/, "")),
     outputError: () => {},
+    getOutHelpWidth: io.helpColumns,
+    getErrHelpWidth: io.helpColumns,
   });
   command.exitOverride((error) => {
     const isHelp = error.exitCode === 0 || error.code === "commander.help";

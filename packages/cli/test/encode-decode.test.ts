@@ -189,7 +189,11 @@ describe("encode", () => {
   test("--size scales and cuts, --size-policy fits the rest", async () => {
     const odd = await makePicture(folder, "odd.png", 37, 26);
     const out = ["-m", m, "-o", at("odd.npy")];
-    expect(await failWith(1, "encode", odd, ...out)).toContain("37x26 pixels aren't multiples of 4");
+    expect(await failWith(1, "encode", odd, ...out)).toMatch(
+      /odd\.png \(37x26\): its sides aren't multiples of 4, .* To keep every pixel: dcae encode .*odd\.npy --size-policy reflect-pad;/,
+    );
+    const refused = await failWith(1, "encode", odd, ...out, "--size-policy", "error");
+    expect(refused).toContain("37x26 pixels aren't multiples of 4");
     await succeed("encode", odd, ...out, "--size-policy", "center-crop");
     expect((await readNpyFile(at("odd.npy"))).shape).toEqual([1, 8, 6, 9]);
     await succeed("encode", odd, ...out, "--size-policy", "reflect-pad");

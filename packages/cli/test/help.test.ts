@@ -20,6 +20,15 @@ test("no command: help on stderr, and a usage failure", async () => {
   expect(stderr).toContain("Usage: dcae");
 });
 
+test.each([66, 80, 120])("help is wrapped to %i columns, once", async (helpColumns) => {
+  for (const path of ["", ...paths]) {
+    const { stdout } = await cli([...path.split(" ").filter((word) => word !== ""), "--help"], { helpColumns });
+    // A word, a list of choices, and what is to be typed, stay whole.
+    const prose = stdout.split("\n").filter((line) => !/^ {2}[$#] |^Usage: |\S{24}/.test(line));
+    for (const line of prose) expect(line.length, `${path}: ${line}`).toBeLessThanOrEqual(helpColumns);
+  }
+});
+
 test("--version", async () => expect(await succeed("--version")).toBe(`${VERSION}\n`));
 
 describe.each(paths)("%s", (path) => {

@@ -20,7 +20,7 @@ beforeAll(async () => {
 test("reconstruct tells what int8 costs against float32", async () => {
   const argv = ["reconstruct", picture, "-m", m, "-o"];
   await succeed(...argv, at("exact"));
-  const text = await succeed(...argv, at("int8"), "--dtype", "int8", "--calibration", picture);
+  const text = await succeed(...argv, at("int8"), "--dtype", "int8", "--calibration", picture, "--compare");
   const [exact, rounded] = await Promise.all(
     ["exact", "int8"].map((out) => decodeImage(at(out, "scene-reconstruction.png"))),
   );

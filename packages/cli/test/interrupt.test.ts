@@ -1,11 +1,13 @@
 /** Ctrl-C: the command stops at once, leaves nothing half-written, and says 130 (SIGTERM: 143, SIGUSR1: 75). */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { ClassConditionalPipeline } from "@dcae/diffusion";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
+import { makeDenoiser } from "./support/tiny-denoisers.js";
 import { makeModel } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
@@ -45,6 +47,18 @@ test.each<[string, RegExp, readonly string[]]>([
   const before = readdirSync(folder);
   expect(await interrupt(step, argv)).toBe(130);
   expect(readdirSync(folder)).toEqual(before);
+});
+
+test("a diffusion model that was being opened is closed once it is there", async () => {
+  const denoiser = await makeDenoiser(folder, "denoiser", { autoencoder: "../model" });
+  const closed = vi.spyOn(ClassConditionalPipeline.prototype, "dispose");
+  try {
+    expect(await interrupt(/loading /, ["sample", "-m", denoiser, "--labels", "cat", "-o", at("x.png")])).toBe(130);
+    await vi.waitFor(() => expect(closed).toHaveBeenCalledOnce(), { timeout: 30_000 });
+    await closed.mock.results[0]?.value;
+  } finally {
+    closed.mockRestore();
+  }
 });
 
 test("what was complete before stays", async () => {

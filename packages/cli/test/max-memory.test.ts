@@ -84,6 +84,7 @@ test("the next item is loaded while one is computed", async () => {
   const items = [0, 1].map(
     (i): Item => ({
       name: `${i}`,
+      fullName: `${i}.png`,
       source: `${i}`,
       path: `${i}.png`,
       async load() {

@@ -141,8 +141,9 @@ describe("pictures that can't be used", () => {
 });
 
 test("results that would collide are refused before any work", async () => {
-  await makePicture(at("photos"), "cat.webp", 32);
-  const line = await failWith(1, "reconstruct", cat, at("photos", "cat.webp"), "-m", m, "-o", at("collision"));
+  mkdirSync(at("others"));
+  const other = await makePicture(at("others"), "cat.png", 32);
+  const line = await failWith(1, "reconstruct", cat, other, "-m", m, "-o", at("collision"));
   expect(line).toContain("would both be written to");
   expect(existsSync(at("collision"))).toBe(false);
 });

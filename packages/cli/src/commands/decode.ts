@@ -1,12 +1,13 @@
 /** `dcae decode`: latents to pictures, or to raw tensors. */
-import { saveImage } from "@dcae/core";
+import { saveImage, type Tensor, toImage } from "@dcae/core";
+import { encodeImage } from "@dcae/core/image";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { UsageError } from "../errors.js";
 import { outputKind } from "../files/paths.js";
 import { type LoadedItem, openItems } from "../items/items.js";
-import { createFailures, processItemsTo, refuseInputs, resultPaths } from "../items/process-items.js";
+import { createFailures, processItemsTo, refuseInputs, refuseJson, resultPaths, tell } from "../items/process-items.js";
 import {
   addScaleOptions,
   batchSizeOption,
@@ -46,12 +47,15 @@ export function decodeCommand(io: CliIo): Command {
       "Decodes latents [N,L,h,w] or [L,h,w] (.npy, .safetensors) to pictures or raw tensors.\n" +
         "Folders are searched for .npy and .safetensors files, with their subfolders.",
     )
-    .argument("<latents...>", ".npy or .safetensors files, or folders of them")
+    .argument(
+      "<latents...>",
+      ".npy or .safetensors files, folders of them, patterns as 'latents/*.npy'; - for .npy on stdin",
+    )
     .addOption(modelOption())
     .requiredOption(
       "-o, --out <path>",
-      "a folder (one .png per latent), one picture, or one .npy or .safetensors file [N,3,H,W] with values nominally " +
-        "in [-1,1], not clamped; files are replaced",
+      "a folder (one .png per latent), one picture, - for .png on stdout, or one .npy or .safetensors file [N,3,H,W] with " +
+        "values nominally in [-1,1], not clamped; files are replaced",
     );
   addScaleOptions(command, "the latents are in the scale that diffusion models see");
   command
@@ -67,6 +71,7 @@ export function decodeCommand(io: CliIo): Command {
       does: "all latents of a folder, as a diffusion model made them",
       command: "dcae decode latents/ -m ./dc-ae-f64c128 --scaled -o pictures/",
     },
+    { does: "through a pipe", command: "dcae decode - -m small-f32 -o - < cat.npy > cat.png" },
     { does: "raw values", command: "dcae decode z.safetensors -m ./dc-ae-f64c128 -o x.npy" },
   ]);
   return command.action((inputs: string[], flags: DecodeFlags) => decode(inputs, flags, io));
@@ -75,8 +80,9 @@ export function decodeCommand(io: CliIo): Command {
 async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo): Promise<void> {
   checkCodecFlags(flags);
   const { out } = flags;
-  const kind = await outputKind(out, ["folder", "picture", "array"]);
+  const kind = await outputKind(out, ["folder", "picture", "array", "stdout"]);
   if (kind !== "folder" && flags.skipErrors === true) throw new UsageError("--skip-errors needs a folder as --out");
+  refuseJson(kind, flags);
   const { items, close } = await openItems(
     inputs,
     {
@@ -89,7 +95,7 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
     io,
   );
   try {
-    if (kind === "picture" && items.length !== 1) {
+    if ((kind === "picture" || kind === "stdout") && items.length !== 1) {
       throw new UsageError(`--out ${out}: one picture can't hold ${items.length} of them`, {
         hint: "Give a folder as --out.",
       });
@@ -108,6 +114,7 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
         loadAhead: flags.maxMemory === undefined,
         failures,
         compute: ({ tensor }) => codec.decode(tensor),
+        encode: ([picture]) => encodeImage(toImage(picture as Tensor), "png"),
         save: (path, picture) => saveImage(picture, path),
         describe,
       });
@@ -134,5 +141,5 @@ function summarize(results: readonly Decoded[], flags: DecodeFlags, io: CliIo, f
   if (results.length === 0) return;
   const sizes = new Set(results.map(({ width, height }) => `${width}x${height}`));
   const size = sizes.size === 1 ? [...sizes].join() : `${sizes.size} different sizes`;
-  io.out(`${out}: ${plural(results.length, "picture")} of ${size}`);
+  tell(io, out, `${out}: ${plural(results.length, "picture")} of ${size}`);
 }

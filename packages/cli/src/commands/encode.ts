@@ -1,16 +1,25 @@
 /** `dcae encode`: pictures, or raw tensors, to latents. */
-import { writeNpyFile } from "@dcae/core/checkpoint";
+import { encodeNpy, writeNpyFile } from "@dcae/core/checkpoint";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { UsageError } from "../errors.js";
 import { arrayFormatOf } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
-import { type LoadedItem, openItems } from "../items/items.js";
-import { createFailures, processItemsTo, refuseInputs, resultPaths } from "../items/process-items.js";
+import { askForSizePolicy, type LoadedItem, openItems } from "../items/items.js";
+import {
+  createFailures,
+  oneArray,
+  processItemsTo,
+  refuseInputs,
+  refuseJson,
+  resultPaths,
+  tell,
+} from "../items/process-items.js";
 import {
   addPictureOptions,
   addScaleOptions,
+  asksForSizePolicy,
   batchSizeOption,
   maxMemoryOption,
   type PictureFlags,
@@ -53,11 +62,14 @@ export function encodeCommand(io: CliIo): Command {
       "Encodes pictures, or raw tensors [N,3,H,W] with values in [-1,1] (.npy, .safetensors), to latents.\n" +
         "Folders are searched for pictures, with their subfolders.",
     )
-    .argument("<inputs...>", "pictures, folders of pictures, .npy or .safetensors files")
+    .argument(
+      "<inputs...>",
+      "pictures, folders of pictures, .npy or .safetensors files, patterns as 'photos/*.jpg'; - for stdin",
+    )
     .addOption(modelOption())
     .requiredOption(
       "-o, --out <path>",
-      "a folder (one .npy [L,h,w] per input), or one .npy or .safetensors file [N,L,h,w]; files are replaced",
+      "a folder (one .npy [L,h,w] per input), one .npy or .safetensors file [N,L,h,w], or - for .npy on stdout; files are replaced",
     );
   addScaleOptions(command, "give latents in the scale that diffusion models see");
   command
@@ -77,6 +89,7 @@ export function encodeCommand(io: CliIo): Command {
       does: "a data set at 512x512, scaled for a diffusion model, one file per picture",
       command: "dcae encode photos/ -m ./dc-ae-f64c128 --size 512 --scaled --batch-size 8 -o latents/",
     },
+    { does: "through a pipe", command: "dcae encode - -m small-f32 --size 256 -o - < cat.jpg > cat.npy" },
     { does: "a raw tensor [N,3,H,W]", command: "dcae encode x.safetensors -m ./dc-ae-f64c128 -o z.safetensors" },
   ]);
   return command.action((inputs: string[], flags: EncodeFlags) => encode(inputs, flags, io));
@@ -85,10 +98,11 @@ export function encodeCommand(io: CliIo): Command {
 async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo): Promise<void> {
   checkCodecFlags(flags);
   const { out } = flags;
-  const kind = await outputKind(out, ["folder", "array"]);
-  if (kind === "array" && flags.skipErrors === true) {
+  const kind = await outputKind(out, ["folder", "array", "stdout"]);
+  if (kind !== "folder" && flags.skipErrors === true) {
     throw new UsageError("--skip-errors needs a folder as --out: in one file, rows would no longer belong to inputs");
   }
+  refuseJson(kind, flags);
   const { items, close } = await openItems(
     inputs,
     {
@@ -107,20 +121,22 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
     const failures = paths && createFailures(io, "input", flags.skipErrors ?? false);
     const warn = createRangeWarning(io);
 
-    const results = await withModel(flags, io, (model) => {
+    const results = await withModel(flags, io, async (model) => {
+      if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
       const codec = createCodec(model, flags, io.signal);
       return processItemsTo({ out, paths, tensorName: "latents" }, items, io, {
         label: "encode",
         batchSize: flags.batchSize,
         // A second picture may be what doesn't fit.
         loadAhead: flags.maxMemory === undefined,
-        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy },
+        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy ?? "error" },
         failures,
         compute: (batch) => {
           for (const loaded of batch.items) warn(loaded);
           const names = batch.items.map(({ item }) => item.name);
           return codec.encode(batch.tensor, names);
         },
+        encode: async (latents) => encodeNpy(oneArray(latents)),
         save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
         describe,
       });
@@ -168,5 +184,5 @@ function summarize(results: readonly Encoded[], flags: EncodeFlags, io: CliIo, f
   if (first === undefined) return;
   const shapes = new Set(results.map(({ shape }) => shape.join(", ")));
   const shape = shapes.size === 1 ? `[${first.shape.join(", ")}]` : `${shapes.size} different shapes`;
-  io.out(`${out}: ${plural(results.length, "latent")} of ${shape}${scaled ? ", scaled" : ""}`);
+  tell(io, out, `${out}: ${plural(results.length, "latent")} of ${shape}${scaled ? ", scaled" : ""}`);
 }

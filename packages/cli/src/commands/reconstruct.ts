@@ -3,16 +3,17 @@ import { dirname, join } from "node:path";
 import { psnr, saveImage, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { sideBySide } from "@dcae/core/image";
-import { dtypeOfForm } from "@dcae/core/runtime";
 import { Command } from "commander";
 import { type CliIo, formatPsnr, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
+import { UsageError } from "../errors.js";
 import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
-import { type Batch, openItems } from "../items/items.js";
+import { askForSizePolicy, type Batch, openItems } from "../items/items.js";
 import { createFailures, type Failures, processItems, resultPaths } from "../items/process-items.js";
 import {
   addPictureOptions,
+  asksForSizePolicy,
   batchSizeOption,
   maxMemoryOption,
   type PictureFlags,
@@ -37,6 +38,7 @@ interface ReconstructFlags
     Pick<CodecFlags, "latentChannels" | "tiled" | "maxMemory"> {
   readonly out: string;
   readonly batchSize: number;
+  readonly compare?: boolean;
   readonly json?: boolean;
 }
 
@@ -68,13 +70,13 @@ export function reconstructCommand(io: CliIo): Command {
     .description(
       "Encodes and decodes pictures. For each NAME it writes NAME-reconstruction.png and NAME-side-by-side.png (original " +
         "left, reconstruction right), and report.json with the PSNR of each picture and the mean.\n" +
-        "With another --dtype than float32, pictures are also reconstructed in float32, and what the type costs is shown.\n" +
         "Folders are searched for pictures, with their subfolders.",
     )
-    .argument("<pictures...>", "pictures, or folders of pictures")
+    .argument("<pictures...>", "pictures, folders of pictures, patterns as 'photos/*.jpg'; - for a picture on stdin")
     .addOption(modelOption())
     .requiredOption("-o, --out <dir>", "folder for the results; files of the same names are replaced")
-    .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount);
+    .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
+    .option("--compare", "with another --dtype than float32: also in float32, with what the type costs");
   addPictureOptions(command).addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
   addAutoencoderOptions(addHubOptions(command)).option("--json", "print the report as JSON");
   addExamples(command, [
@@ -94,6 +96,9 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
   checkCodecFlags(flags);
   const { out } = flags;
   await outputKind(out, ["folder"]);
+  if (flags.compare === true && flags.dtype === "float32") {
+    throw new UsageError("--compare has no effect with --dtype float32, which it compares with");
+  }
   const { items, close } = await openItems(
     inputs,
     {
@@ -109,7 +114,8 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
     const paths = await resultPaths(items, out, ENDINGS);
     const failures = createFailures(io, "picture", flags.skipErrors ?? false);
     let device = "";
-    const results = await withModels(flags, io, (model, exact) => {
+    const results = await withModels(flags, io, async (model, exact) => {
+      if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
       device = model.engine.device;
       const codec = createCodec(model, flags, io.signal);
       const exactCodec = exact && createCodec(exact, flags, io.signal);
@@ -118,7 +124,7 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
         batchSize: flags.batchSize,
         // A second picture may be what doesn't fit.
         loadAhead: flags.maxMemory === undefined,
-        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy },
+        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy ?? "error" },
         failures,
         compute: ({ tensor }: Batch) => codec.reconstruct(tensor),
         async write({ item, tensor, restore }, decoded): Promise<Reconstructed> {
@@ -129,7 +135,7 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
           await makeFolder(dirname(path));
           await saveImage(result, path);
           await saveImage(sideBySide([original, result]), pairPath);
-          return {
+          const outcome: Reconstructed = {
             source: item.source,
             reconstruction: path,
             sideBySide: pairPath,
@@ -140,6 +146,8 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
               float32: { psnr: psnr(original, inFloat32), psnrBetween: psnr(inFloat32, result) },
             }),
           };
+          if (flags.json !== true) io.out(describe(outcome));
+          return outcome;
         },
       });
     });
@@ -156,14 +164,14 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
   }
 }
 
-/** Loads the model, and with another type than float32 also the one that it is compared with. */
+/** Loads the model, and with --compare also the one that it is compared with. */
 function withModels<T>(
   flags: ReconstructFlags,
   io: CliIo,
   work: (model: Model, exact: Model | undefined) => Promise<T>,
 ): Promise<T> {
-  return withModel(flags, io, (model, form) => {
-    if (dtypeOfForm(form) === "float32") return work(model, undefined);
+  return withModel(flags, io, (model) => {
+    if (flags.compare !== true) return work(model, undefined);
     const plain = parseForm({ device: flags.device, dtype: "float32" });
     return withModelAs(plain, flags, io, (exact) => work(model, exact));
   });
@@ -194,7 +202,7 @@ function createReport(
   device: string,
   failures: Failures,
 ): string {
-  const { model, dtype, size, sizePolicy, latentChannels, tiled = false } = flags;
+  const { model, dtype, size, sizePolicy = "error", latentChannels, tiled = false } = flags;
   const means = meansOf(results);
   const report = {
     model,
@@ -226,11 +234,13 @@ function comparison({ psnr: exact, psnrBetween }: Float32Comparison): string {
   return `, float32 ${formatPsnr(exact)}, ${formatPsnr(psnrBetween)} between the two`;
 }
 
+/** The line of one picture, as soon as it is there. */
+function describe({ source, reconstruction, width, height, psnr: value, float32 }: Reconstructed): string {
+  const compared = float32 === undefined ? "" : comparison(float32);
+  return `${source}: ${formatPsnr(value)} (${width}x${height})${compared}, ${reconstruction}`;
+}
+
 function summarize(results: readonly Reconstructed[], { dtype }: ReconstructFlags, out: string, io: CliIo): void {
-  for (const { source, reconstruction, width, height, psnr: value, float32 } of results) {
-    const compared = float32 === undefined ? "" : comparison(float32);
-    io.out(`${source}: ${formatPsnr(value)} (${width}x${height})${compared}, ${reconstruction}`);
-  }
   const { psnr: value, psnrFloat32, psnrBetween } = meansOf(results);
   if (value === undefined) return;
   io.out(`${plural(results.length, "picture")}, mean PSNR ${formatPsnr(value)}; report in ${join(out, "report.json")}`);

@@ -140,7 +140,8 @@ function arrayInSource(source: ByteSource, dtype: DType, shape: readonly number[
   };
 }
 
-function arrayInMemory(path: string, tensor: Tensor): ArrayFile {
+/** An array that is there already. @throws DataError for another rank */
+export function arrayInMemory(path: string, tensor: Tensor): ArrayFile {
   const shape = batched(path, tensor.shape);
   const batch = tensor.reshape(shape);
   return {

@@ -7,12 +7,18 @@ import { describeLeftOut, imageFormatOf, type LeftOut, listFiles as listFolder }
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { arrayFormatOf, makeFolder } from "./array-file.js";
+import { expandGlob, isGlob } from "./glob.js";
 
 export interface ListedFile {
   readonly path: string;
   /** For names of results: relative to the folder it was found in, with slashes, without ending. */
   readonly name: string;
+  /** The same with its ending. */
+  readonly fullName: string;
 }
+
+/** stdin as an input, stdout as a result. */
+export const STANDARD_STREAM = "-";
 
 interface ListOptions {
   /** Which files of a folder count, by name. */
@@ -24,9 +30,10 @@ interface ListOptions {
 }
 
 /**
- * Lists files, and says what folders hold besides. Paths that don't exist are listed too: reading them says what is wrong.
+ * Lists files, and says what folders hold besides. Paths that don't exist are listed too: reading them says what is wrong. Patterns
+ * that no shell has expanded are (`expandGlob`).
  *
- * @throws DataError when a folder can't be read or holds no file that counts
+ * @throws DataError when a folder can't be read or holds no file that counts, or no file fits a pattern
  */
 export async function listFiles(
   paths: readonly string[],
@@ -34,9 +41,10 @@ export async function listFiles(
   io: Pick<CliIo, "note">,
 ): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
-  for (const path of paths) {
+  for (const path of (await Promise.all(paths.map(expand))).flat()) {
     if (!(await isFolder(path))) {
-      files.push({ path, name: withoutEnding(basename(path)) });
+      const fullName = path === STANDARD_STREAM ? "stdin" : basename(path);
+      files.push({ path, name: withoutEnding(fullName), fullName });
       continue;
     }
     const found = await listFolder(path, { accept, exclude });
@@ -47,9 +55,17 @@ export async function listFiles(
       );
     }
     noteLeftOut(io, path, found);
-    files.push(...found.files.map((file) => ({ path: join(path, file), name: withoutEnding(file) })));
+    files.push(...found.files.map((file) => ({ path: join(path, file), name: withoutEnding(file), fullName: file })));
   }
   return files;
+}
+
+/** The paths of a pattern; others as they are, also those that look like one and exist. */
+async function expand(path: string): Promise<string[]> {
+  if (!isGlob(path) || (await statusOf(path)) !== undefined) return [path];
+  const found = await expandGlob(path);
+  if (found.length === 0) throw new DataError(`${path}: no file has a name of this pattern`);
+  return found;
 }
 
 function withoutEnding(path: string): string {
@@ -72,20 +88,21 @@ export function noteLeftOut(io: Pick<CliIo, "note">, folder: string, { leftOut }
 
 // Where results go.
 
-export type OutputKind = "folder" | "array" | "picture";
+export type OutputKind = "folder" | "array" | "picture" | "stdout";
 
 /**
  * By the ending of the name: .npy and .safetensors are arrays, .png and so on pictures. An existing folder, a slash at the
- * end, or no ending mean a folder.
+ * end, or no ending mean a folder, "-" means stdout.
  *
  * @throws UsageError for an ending that means nothing, or a kind the command doesn't write; DataError when the place is
  *   taken by something else
  */
-export async function outputKind(path: string, allowed: readonly OutputKind[]): Promise<OutputKind> {
+export async function outputKind<Kind extends OutputKind>(path: string, allowed: readonly Kind[]): Promise<Kind> {
   if (path === "") throw new UsageError("--out: the path is empty");
+  if (path === STANDARD_STREAM && includes(allowed, "stdout")) return "stdout" as Kind;
   const existing = await statusOf(path);
   const kind = existing === "folder" ? "folder" : kindByName(path);
-  if (kind === undefined || !allowed.includes(kind)) {
+  if (kind === undefined || !includes(allowed, kind)) {
     throw new UsageError(`--out ${path}: this command doesn't write ${kind ?? `"${extname(path)}"`} files`, {
       hint: `Give ${allowed.map((name) => DESCRIPTIONS[name]).join(", or ")}.`,
     });
@@ -96,9 +113,14 @@ export async function outputKind(path: string, allowed: readonly OutputKind[]): 
   return kind;
 }
 
+function includes<Kind extends OutputKind>(allowed: readonly Kind[], kind: OutputKind): kind is Kind {
+  return (allowed as readonly OutputKind[]).includes(kind);
+}
+
 const DESCRIPTIONS: Readonly<Record<OutputKind, string>> = {
   folder: "a folder (a name without ending, or with a slash at the end)",
   array: "a .npy or .safetensors file",
+  stdout: '"-" for stdout',
   picture: "a picture (.png, .jpg, .webp, .avif, .tiff)",
 };
 

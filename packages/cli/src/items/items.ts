@@ -1,24 +1,29 @@
 /** What a command works through: pictures, or the items of array files, in batches of equal shape that are loaded when their turn comes. */
 import { DataError, loadImage, ShapeError, Tensor } from "@dcae/core";
+import { decodeNpy } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
-import { type FittedTensor, fitToMultiple, isPictureName, type SizePolicy } from "@dcae/core/image";
+import { type FittedTensor, fitToMultiple, isPictureName, readImageSize, type SizePolicy } from "@dcae/core/image";
 import { checkPictures } from "@dcae/core/internal";
 import { closeAll, failClosed } from "@dcae/core/runtime";
-import type { CliIo } from "../cli-io.js";
+import { type CliIo, plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
-import { arrayFormatOf, openArrayFile } from "../files/array-file.js";
-import { type ListedFile, listFiles } from "../files/paths.js";
+import { type ArrayFile, arrayFormatOf, arrayInMemory, openArrayFile } from "../files/array-file.js";
+import { type ListedFile, listFiles, STANDARD_STREAM } from "../files/paths.js";
 import type { Size } from "../options/parse-values.js";
 
 export interface Item {
   /** For names of results, without ending: "holiday/cat". */
   readonly name: string;
+  /** The same with the ending of its file, for names where others have the same one: "holiday/cat.jpg". */
+  readonly fullName: string;
   /** For messages: the path, with the position where a file holds several items. */
   readonly source: string;
   /** The file it is read from. */
   readonly path: string;
   /** float32 [1, C, H, W] */
   load(): Promise<Tensor>;
+  /** Of pictures: height and width, without loading them. @throws DataError when one can't be read */
+  size?(): Promise<Size>;
 }
 
 interface ItemSet {
@@ -50,7 +55,7 @@ interface ItemOptions {
 export async function openItems(
   paths: readonly string[],
   options: ItemOptions,
-  io: Pick<CliIo, "note">,
+  io: Pick<CliIo, "note" | "readStdin">,
 ): Promise<ItemSet> {
   const accept = options.folders === "pictures" ? isPictureName : (path: string) => arrayFormatOf(path) !== undefined;
   const files = await listFiles(paths, { accept, exclude: options.out, what: options.what }, io);
@@ -61,8 +66,11 @@ export async function openItems(
     await closeAll(closers);
   };
   try {
+    const stdin = files.filter(({ path }) => path === STANDARD_STREAM);
+    if (stdin.length > 1) throw new UsageError("-: stdin can be read once only");
     for (const file of files) {
-      if (arrayFormatOf(file.path) === undefined) items.push(pictureItem(file, options.size));
+      if (file.path === STANDARD_STREAM) items.push(...stdinItems(await io.readStdin(), file, options));
+      else if (arrayFormatOf(file.path) === undefined) items.push(pictureItem(file, options.size));
       else {
         const { arrayItems, closer } = await openArrayItems(file, options.tensor);
         closers.push(closer);
@@ -80,7 +88,7 @@ function checkOptions(files: readonly ListedFile[], { accepts, size, tensor, wha
   const wrong = accepts.includes("arrays") ? undefined : arrays[0];
   if (wrong !== undefined) throw new DataError(`${wrong.path}: this command takes ${what}, not arrays`);
   if (!accepts.includes("pictures")) {
-    const picture = files.find(({ path }) => arrayFormatOf(path) === undefined);
+    const picture = files.find(({ path }) => arrayFormatOf(path) === undefined && path !== STANDARD_STREAM);
     if (picture !== undefined) {
       throw new DataError(
         `${picture.path}: this command takes ${what}: .npy or .safetensors files, or folders of them`,
@@ -95,24 +103,95 @@ function checkOptions(files: readonly ListedFile[], { accepts, size, tensor, wha
   }
 }
 
-function pictureItem({ path, name }: ListedFile, size: Size | undefined): Item {
-  return { name, path, source: path, load: () => loadImage(path, size === undefined ? {} : { size }) };
+/** @param content bytes instead of the file's */
+function pictureItem({ path, name, fullName }: ListedFile, size: Size | undefined, content?: Uint8Array): Item {
+  const picture = content ?? path;
+  return {
+    ...{ name, fullName, path, source: content === undefined ? path : name },
+    load: () => loadImage(picture, size === undefined ? {} : { size }),
+    async size() {
+      if (size !== undefined) return size;
+      const { width, height } = await readImageSize(picture);
+      return [height, width];
+    },
+  };
 }
 
 async function openArrayItems(file: ListedFile, tensor: string | undefined) {
   const array = await openArrayFile(file.path, tensor);
+  return { arrayItems: itemsOfArray(file, array), closer: () => array.close() };
+}
+
+function itemsOfArray({ path, name, fullName }: ListedFile, array: ArrayFile): Item[] {
   const count = array.shape[0] as number;
   const digits = String(count - 1).length;
-  const arrayItems = Array.from({ length: count }, (_, index): Item => {
+  return Array.from({ length: count }, (_, index): Item => {
     const suffix = count === 1 ? "" : `-${String(index).padStart(digits, "0")}`;
     return {
-      name: `${file.name}${suffix}`,
-      path: file.path,
-      source: count === 1 ? file.path : `${file.path}[${index}]`,
+      name: `${name}${suffix}`,
+      fullName: `${fullName}${suffix}`,
+      path,
+      source: count === 1 ? path : `${path}[${index}]`,
       load: () => array.readItem(index),
     };
   });
-  return { arrayItems, closer: () => array.close() };
+}
+
+/** What every .npy file begins with. */
+const NPY_MAGIC = [0x93, ...new TextEncoder().encode("NUMPY")];
+
+/** What came through stdin: a picture, or a .npy array. */
+function stdinItems(bytes: Uint8Array, file: ListedFile, { accepts, size, tensor, what }: ItemOptions): Item[] {
+  if (bytes.length === 0) throw new DataError("stdin: it is empty");
+  const isArray = NPY_MAGIC.every((byte, i) => bytes[i] === byte);
+  if (!accepts.includes(isArray ? "arrays" : "pictures")) {
+    const wanted = isArray ? `${what}, not arrays` : `${what} as a .npy array`;
+    throw new DataError(`stdin: this command takes ${wanted}`);
+  }
+  if (tensor !== undefined) throw new UsageError("--tensor has no effect on stdin: only .npy arrays come through it");
+  if (!isArray) return [pictureItem(file, size, bytes)];
+  if (size !== undefined) throw new UsageError("--size has no effect on the array of stdin: only pictures are scaled");
+  return itemsOfArray({ ...file, path: "stdin" }, arrayInMemory("stdin", decodeNpy(bytes, "stdin")));
+}
+
+// Sizes that the model doesn't take are asked about before any work.
+
+/** So many files are looked into at once. */
+const SIZES_AT_ONCE = 16;
+
+/**
+ * Asks what to do with pictures whose sides aren't multiples of the model's compression, with the line to type.
+ *
+ * @throws DataError when there are some
+ */
+export async function askForSizePolicy(items: readonly Item[], multiple: number, io: CliIo): Promise<void> {
+  const unfit: string[] = [];
+  for (let start = 0; start < items.length; start += SIZES_AT_ONCE) {
+    io.signal.throwIfAborted();
+    const some = items.slice(start, start + SIZES_AT_ONCE);
+    // What can't be read is said when its turn comes.
+    const sizes = await Promise.all(some.map((item) => item.size?.().catch(() => undefined)));
+    sizes.forEach((size, i) => {
+      if (size === undefined || size.every((side) => side % multiple === 0)) return;
+      unfit.push(`${some[i]?.source} (${size[1]}x${size[0]})`);
+    });
+  }
+  const [first] = unfit;
+  if (first === undefined) return;
+  const some =
+    items.length === 1
+      ? `${first}: its sides aren't`
+      : `${unfit.length} of ${plural(items.length, "picture")} have sides that aren't`;
+  const example = items.length === 1 ? "" : `, as ${first}`;
+  const line = ["dcae", ...io.argv.map(quoted), "--size-policy reflect-pad"].join(" ");
+  throw new DataError(`${some} multiples of ${multiple}, the model's compression${example}`, {
+    hint: `To keep every pixel: ${line}; center-crop cuts their edges off instead, --size scales and cuts.`,
+  });
+}
+
+/** A word as a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 // Batches.

@@ -7,10 +7,11 @@
  */
 import { realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { DataError, ShapeError, type Tensor } from "@dcae/core";
+import { DataError, ShapeError, Tensor } from "@dcae/core";
 import { type CliIo, plural } from "../cli-io.js";
-import { errorLine } from "../errors.js";
+import { errorLine, UsageError } from "../errors.js";
 import { makeFolder, writeArrayFile } from "../files/array-file.js";
+import { type OutputKind, STANDARD_STREAM } from "../files/paths.js";
 import { type Batch, type Item, type LoadedItem, loadBatches, type PictureFit, withSource } from "./items.js";
 
 // Items that couldn't be read: each is named when it happens and counted at the end.
@@ -64,8 +65,9 @@ export async function resultPaths(
   const inputs = new Set<string>();
   for (const { path } of items) inputs.add(await realpath(path).catch(() => path));
   const paths = new Map<Item, readonly string[]>();
+  const nameOf = distinctNames(items);
   for (const item of items) {
-    const results = endings.map((ending) => join(out, ...`${item.name}${ending}`.split("/")));
+    const results = endings.map((ending) => join(out, ...`${nameOf(item)}${ending}`.split("/")));
     for (const result of results) {
       // Some file systems ignore case.
       const key = result.toLowerCase();
@@ -81,6 +83,21 @@ export async function resultPaths(
     paths.set(item, results);
   }
   return paths;
+}
+
+/** Names of results: with their files' endings where others of the same name have other ones, as `a.jpg` beside `a.png`. */
+function distinctNames(items: readonly Item[]): (item: Item) => string {
+  // Some file systems ignore case.
+  const sets = new Map<string, Item[]>();
+  for (const item of items) {
+    const key = item.name.toLowerCase();
+    sets.set(key, [...(sets.get(key) ?? []), item]);
+  }
+  return (item) => {
+    const same = sets.get(item.name.toLowerCase()) ?? [];
+    const endings = new Set(same.map(({ fullName }) => fullName.toLowerCase()));
+    return same.length > 1 && endings.size === same.length ? item.fullName : item.name;
+  };
 }
 
 /** @throws DataError when `result` is one of the files that are read */
@@ -112,6 +129,7 @@ export interface ProcessOptions<Result> {
 
 /** Where results go: the file of each item, or else one array file for all. */
 interface ItemTarget {
+  /** "-" is stdout. */
   readonly out: string;
   readonly paths: ReadonlyMap<Item, readonly string[]> | undefined;
   /** Of the array in one file. */
@@ -121,17 +139,31 @@ interface ItemTarget {
 interface TargetOptions<Result> extends Omit<ProcessOptions<Result>, "write"> {
   /** Writes one result [1, ...] to its file. */
   readonly save: (path: string, result: Tensor) => Promise<void>;
+  /** All results as what goes to stdout. */
+  readonly encode: (results: readonly Tensor[]) => Promise<Uint8Array>;
   /** @param index position in one file for all */
   readonly describe: (loaded: LoadedItem, shape: readonly number[], path: string, index?: number) => Result;
 }
 
 /** As `processItems`, with files as results. */
-export function processItemsTo<Result>(
+export async function processItemsTo<Result>(
   { out, paths, tensorName }: ItemTarget,
   items: readonly Item[],
   io: CliIo,
-  { save, describe, ...options }: TargetOptions<Result>,
+  { save, encode, describe, ...options }: TargetOptions<Result>,
 ): Promise<Result[]> {
+  if (out === STANDARD_STREAM) {
+    const parts: Tensor[] = [];
+    const results = await processItems(items, io, {
+      ...options,
+      async write(loaded, result) {
+        parts.push(result);
+        return describe(loaded, result.shape, out, loaded.index);
+      },
+    });
+    await io.writeStdout(await encode(parts));
+    return results;
+  }
   if (paths === undefined) {
     return writeArrayFile({ path: out, count: items.length, tensorName }, (append) =>
       processItems(items, io, {
@@ -152,6 +184,29 @@ export function processItemsTo<Result>(
       return describe(loaded, result.shape, path);
     },
   });
+}
+
+// stdout as the place of results: words go to stderr then.
+
+/** @throws UsageError where --json would go to stdout, too */
+export function refuseJson(kind: OutputKind, { json = false }: { readonly json?: boolean }): void {
+  if (kind === "stdout" && json) throw new UsageError("--json and --out - both want stdout: give a file as --out");
+}
+
+export function tell(io: CliIo, out: string, text: string): void {
+  if (out === STANDARD_STREAM) io.note(`dcae: ${text.replace(/^-: /, "")}`);
+  else io.out(text);
+}
+
+/** Results [1, ...] as one array [N, ...]. @throws DataError where they differ in shape */
+export function oneArray(results: readonly Tensor[]): Tensor {
+  const shapes = [...new Set(results.map(({ shape }) => `[${shape.slice(1).join(", ")}]`))];
+  if (shapes.length > 1) {
+    throw new DataError(`stdout: one array holds one shape, got ${shapes.slice(0, 2).join(" and ")}`, {
+      hint: "Give a folder as --out, or make all inputs equal in size.",
+    });
+  }
+  return Tensor.concat(results).cast("float32");
 }
 
 export async function processItems<Result>(

@@ -9,7 +9,8 @@ import { parseCount, parseMemory, parseNumber, parsePositiveNumber, parseSize, t
 
 export interface PictureFlags {
   readonly size?: Size;
-  readonly sizePolicy: SizePolicy;
+  /** Without it, pictures that need one are asked about. */
+  readonly sizePolicy?: SizePolicy;
   readonly skipErrors?: boolean;
 }
 
@@ -22,11 +23,18 @@ export function addPictureOptions(command: Command): Command {
       parseSize,
     )
     .addOption(
-      new Option("--size-policy <policy>", "what to do with sides that aren't multiples of the compression")
-        .choices([...SIZE_POLICIES])
-        .default("error"),
+      new Option(
+        "--size-policy <policy>",
+        "what to do with pictures whose sides aren't multiples of the compression; error leaves those out (default: to ask " +
+          "before anything is computed)",
+      ).choices([...SIZE_POLICIES]),
     )
     .addOption(skipErrorsOption());
+}
+
+/** Whether pictures of other sizes are asked about; who leaves out what can't be used has been asked. */
+export function asksForSizePolicy({ sizePolicy, skipErrors = false }: PictureFlags): boolean {
+  return sizePolicy === undefined && !skipErrors;
 }
 
 /** Adds what latents' scale is about. */

@@ -71,7 +71,7 @@ export function addAutoencoderOptions(command: Command): Command {
       new Option(
         "--dtype <type>",
         "type that is computed in; int8 is for DC-AE on a CPU: faster than --optimize, with a quarter of the weights' memory, " +
-          "at a loss of quality that `dcae reconstruct` shows",
+          "at a loss of quality that `dcae reconstruct --compare` shows",
       )
         .choices([...COMPUTE_DTYPES])
         .default("float32"),

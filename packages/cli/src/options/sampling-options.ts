@@ -163,7 +163,12 @@ async function openPipeline(
     scalingFactor,
     shiftFactor,
   };
-  return unlessAborted(ClassConditionalPipeline.fromPretrained(flags.model, options), io.signal);
+  const loading = ClassConditionalPipeline.fromPretrained(flags.model, options);
+  return unlessAborted(loading, io.signal).catch((error: unknown) => {
+    // Who gave up doesn't wait for what is still being opened; its files are closed as soon as they are there.
+    loading.then((pipeline) => pipeline.dispose()).catch(() => undefined);
+    throw error;
+  });
 }
 
 /** Loads a pipeline, lets `work` use it, and frees it. */

@@ -1,5 +1,6 @@
 /** Carries out a training: says what will train (`--dry-run` stops there), trains, says what came out. */
 import type { Engine } from "@dcae/core";
+import { type DcAeConfig, spatialCompression } from "@dcae/core/models";
 import {
   formatPlan,
   inspectTraining,
@@ -19,7 +20,7 @@ import {
   formatDuration,
   formatProgress,
   type MeasuredUpdate,
-  measureUpdate,
+  measureOrEstimateUpdate,
   optimizesFor,
 } from "@dcae/train/internal";
 import { type CliIo, formatCount } from "../cli-io.js";
@@ -136,6 +137,9 @@ export function formatMeasured(measured: MeasuredUpdate, steps: number): string 
   if ("reason" in measured) return `time not measured: ${measured.reason}`;
   const seconds = measured.seconds < 0.1 ? measured.seconds.toPrecision(1) : measured.seconds.toPrecision(2);
   const all = formatDuration(measured.seconds * steps);
+  if (measured.estimated !== undefined) {
+    return `time, estimated from a smaller update here (${measured.estimated}): about ${Number(seconds)} s for an update, ${all} for all`;
+  }
   return `time, measured here: ${Number(seconds)} s for an update, ${all} for all, beside reading data and evaluations`;
 }
 
@@ -143,6 +147,17 @@ interface TriedPhases {
   readonly measured: readonly MeasuredUpdate[];
   /** Distances that can't be computed, and what would help. */
   readonly missing: readonly string[];
+}
+
+/** Sides that are enough for every network of a phase. */
+const SMALL_SIDE = 64;
+
+/** A phase with one small picture per update, to be tried out in place of a large one. */
+function smallerPhase(phase: TrainingConfig["phases"][number], model: DcAeConfig): typeof phase {
+  const multiple = spatialCompression(model);
+  const needed = Math.max(SMALL_SIDE, phase.gan === null ? 0 : 3 * 2 ** phase.gan.layers);
+  const size = Math.min(phase.size, multiple * Math.ceil(needed / multiple));
+  return { ...phase, size, sizes: undefined, batch: 1, accumulate: 1 };
 }
 
 async function tryPhases(
@@ -162,7 +177,9 @@ async function tryPhases(
       for (const text of await missingSetMetrics(open, config.evaluate, phase.size)) missing.add(text);
       const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
       const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase), teacher);
-      measured.push(await measureUpdate(engine, stages, batchesPerUpdate(phase)));
+      const smaller = () =>
+        autoencoderStages(smallerPhase(phase, model), model, perceptual, optimizesFor(engine, phase), teacher);
+      measured.push(await measureOrEstimateUpdate(engine, stages, batchesPerUpdate(phase), smaller));
     }
     return { measured, missing: [...missing] };
   } finally {

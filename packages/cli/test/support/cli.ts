@@ -6,25 +6,39 @@ export interface Outcome {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** What isn't text on stdout. */
+  readonly bytes: Uint8Array;
 }
 
 export interface CliOptions {
   readonly signal?: AbortSignal;
   /** Called with each piece that goes to stderr, which then is a terminal. */
   readonly onTerminal?: (text: string) => void;
+  /** What comes through stdin. */
+  readonly stdin?: Uint8Array;
+  /** Called with each piece that goes to stdout. */
+  readonly onStdout?: (text: string) => void;
+  readonly helpColumns?: number;
 }
 
-export async function cli(argv: readonly string[], { signal, onTerminal }: CliOptions = {}): Promise<Outcome> {
-  const written = { stdout: "", stderr: "" };
+export async function cli(argv: readonly string[], options: CliOptions = {}): Promise<Outcome> {
+  const { signal, onTerminal, stdin = new Uint8Array(), onStdout, helpColumns = 80 } = options;
+  const written = { stdout: "", stderr: "", bytes: new Uint8Array() };
   const io = createCliIo({
     stdout: (text) => {
       written.stdout += text;
+      onStdout?.(text);
     },
     stderr: (text) => {
       written.stderr += text;
       onTerminal?.(text);
     },
     isTerminal: onTerminal !== undefined,
+    helpColumns: () => helpColumns,
+    readStdin: async () => stdin,
+    writeStdout: async (bytes) => {
+      written.bytes = Uint8Array.from(bytes);
+    },
     ...(signal === undefined ? {} : { signal }),
   });
   return { status: await run(argv, io), ...written };

@@ -10,8 +10,8 @@ import { loadStages, stagePrograms, type UpdateStage } from "./update-stage.js";
 /** An update of more multiply-accumulates than this takes a CPU too long for trying it out. */
 const MAX_MACS = 5e11;
 
-/** Seconds per update, or why they weren't measured. */
-export type MeasuredUpdate = { readonly seconds: number } | { readonly reason: string };
+/** Seconds per update, or why they weren't measured; `estimated` says why they were estimated instead. */
+export type MeasuredUpdate = { readonly seconds: number; readonly estimated?: string } | { readonly reason: string };
 
 function madeUp(programs: readonly Program[]): NamedTensors {
   const random = createRandom(0, "measure");
@@ -23,6 +23,36 @@ function madeUp(programs: readonly Program[]): NamedTensors {
     }),
   );
   return Object.fromEntries(inputs);
+}
+
+/** Of several sizes the first, which is the phase's own. */
+function firstSize(planned: readonly UpdateStage[]): UpdateStage[] {
+  return planned.map(({ others, ...stage }) => stage);
+}
+
+/** Multiply-accumulates of an update. */
+function workOf(planned: readonly UpdateStage[], chunks: number): number {
+  return stagePrograms(firstSize(planned)).reduce((sum, program) => sum + countMacs(program), 0) * chunks;
+}
+
+/**
+ * As `measureUpdate`; where an update is too large to be tried out, from the time of a smaller one, in proportion to their work.
+ *
+ * @param smaller stages of the same networks, for one batch of less
+ */
+export async function measureOrEstimateUpdate(
+  engine: Engine,
+  planned: readonly UpdateStage[],
+  chunks: number,
+  smaller: () => readonly UpdateStage[],
+): Promise<MeasuredUpdate> {
+  const measured = await measureUpdate(engine, planned, chunks);
+  if ("seconds" in measured) return measured;
+  const stages = smaller();
+  const sample = await measureUpdate(engine, stages, 1);
+  if (!("seconds" in sample)) return measured;
+  const seconds = (sample.seconds * workOf(planned, chunks)) / workOf(stages, 1);
+  return { seconds, estimated: measured.reason };
 }
 
 /**
@@ -37,13 +67,12 @@ export async function measureUpdate(
   chunks: number,
   available: number = process.availableMemory(),
 ): Promise<MeasuredUpdate> {
-  // Of several sizes the first, which is the phase's own.
-  const stages = planned.map(({ others, ...stage }) => stage);
+  const stages = firstSize(planned);
   const programs = stagePrograms(stages);
   const { process: needed } = estimateMemory(programs);
   if (needed > available)
     return { reason: `it needs ${formatBytes(needed)} of memory, ${formatBytes(available)} are free` };
-  const macs = programs.reduce((sum, program) => sum + countMacs(program), 0) * chunks;
+  const macs = workOf(planned, chunks);
   if (engine.device === "cpu" && macs > MAX_MACS) {
     return {
       reason: `an update of ${(macs / 1e12).toPrecision(2)} tera-operations takes a CPU too long to try it out`,

@@ -12,7 +12,7 @@ import {
   planDiffusion,
   trainDiffusion,
 } from "@dcae/train/diffusion";
-import { applySettings, batchesPerUpdate, type MeasuredUpdate, measureUpdate } from "@dcae/train/internal";
+import { applySettings, batchesPerUpdate, type MeasuredUpdate, measureOrEstimateUpdate } from "@dcae/train/internal";
 import { Command } from "commander";
 import { type CliIo, formatBytes, plural } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";
@@ -168,7 +168,9 @@ async function tryOut(
     const stages = denoiserStages(network, objectiveOf(network.recipe), config);
     return {
       missing: await missingSetMetrics(setMetricsOpener(engine, false, flags, io), config.evaluate, ANY_SIZE),
-      measured: await measureUpdate(engine, stages, batchesPerUpdate(config)),
+      measured: await measureOrEstimateUpdate(engine, stages, batchesPerUpdate(config), () =>
+        denoiserStages(network, objectiveOf(network.recipe), { ...config, batch: 1, accumulate: 1 }),
+      ),
     };
   } finally {
     await engine.dispose();
