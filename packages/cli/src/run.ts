@@ -31,7 +31,7 @@ const AFTER_HELP =
   "75 SIGUSR1: what is done is kept, and an engine may start the same command again.";
 
 function createProgram(io: CliIo): Command {
-  const program = new Command("dcae")
+  const program: Command = new Command("dcae")
     .description(
       "DC-AE, the Deep Compression Autoencoder: pictures to latents 32, 64 or 128 times smaller on each side, and back.",
     )
@@ -39,8 +39,11 @@ function createProgram(io: CliIo): Command {
     .option("--debug", "show where an error comes from")
     // In a narrow terminal too: what isn't wrapped between words here, the terminal wraps within them.
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true, minWidthToWrap: 20 })
-    .addHelpText("after", () => `
-${program.createHelp().boxWrap(AFTER_HELP, io.helpColumns())}`)
+    .addHelpText(
+      "after",
+      () => `
+${program.createHelp().boxWrap(AFTER_HELP, io.helpColumns())}`,
+    )
     .showSuggestionAfterError(true);
   for (const create of COMMANDS) program.addCommand(create(io));
   prepareTree(program, io);
