@@ -93,6 +93,9 @@ export async function writeApi() {
       delete reflection.inheritedFrom;
       delete reflection.overwrites;
       delete reflection.implementationOf;
+      // What can't be imported isn't worth a heading.
+      const known = reflection.extendedTypes?.filter((type) => type.type !== "reference" || type.reflection);
+      if (known !== undefined) reflection.extendedTypes = known.length > 0 ? known : undefined;
     }
   });
   const project = await app.convert();
@@ -106,7 +109,7 @@ export async function writeApi() {
   for (const { page, name, source } of pages) {
     const file = join(folder, `${page}.md`);
     const text = `# ${name}\n\n${introduction(source)}\n\n${shortReferences(siteAnchors(readFileSync(file, "utf8")))}`;
-    writeFileSync(file, `---\noutline: [2, 3]\n---\n\n${text}`);
+    writeFileSync(file, `---\noutline: [2, 3]\npageClass: api\n---\n\n${text}`);
   }
   const rows = pages.map(
     ({ page, name, source }) =>

@@ -1,5 +1,8 @@
-/** The README is the reference: it has a section for every command, which names all of its options, and no others. */
-import { readFileSync } from "node:fs";
+/**
+ * The README is the reference: it has a section for every command, which names all of its options, and no others. What other
+ * pages show are command lines, too.
+ */
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { commandOf } from "./support/command-of.js";
 import { COMMAND_TREE } from "./support/command-tree.js";
@@ -15,15 +18,35 @@ test("every command has a section, in the order of the help", () => {
   expect(sections.map((section) => section.split("\n")[0])).toEqual(paths);
 });
 
-test("every example is a command line", async () => {
-  const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) =>
+/** The command lines in blocks for a shell, without "dcae" and what is said of them. */
+function commandLines(text: string): string[] {
+  const blocks = [...text.matchAll(/^```(?:sh|bash)\n(.*?)^```/gms)].map(([, block]) =>
     (block as string).replace(/\\\n\s*/g, " "),
   );
-  const lines = blocks.flatMap((block) =>
+  return blocks.flatMap((block) =>
     [...block.matchAll(/^dcae (?!--)(.*?)(?: +# .*)?$/gm)].map(([, line]) => line as string),
   );
+}
+
+test("every example is a command line", async () => {
+  const lines = commandLines(readme);
   expect(lines.length).toBeGreaterThan(paths.length);
   for (const line of lines) expect(paths).toContain(await commandOf(line));
+});
+
+const root = new URL("../../../", import.meta.url);
+const pages = [
+  "README.md",
+  ...["core", "train", "diffusion", "eval"].map((name) => `packages/${name}/README.md`),
+  ...readdirSync(new URL("apps/docs", root))
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `apps/docs/${file}`),
+]
+  .map((page) => [page, commandLines(readFileSync(new URL(page, root), "utf8"))] as const)
+  .filter(([, lines]) => lines.length > 0);
+
+test.each(pages)("every command in %s is one", async (_page, lines) => {
+  for (const line of lines) expect(paths, line).toContain(await commandOf(line));
 });
 
 const sectionOf = (path: string) => sections.find((text) => text.startsWith(`${path}\n`)) ?? "";
