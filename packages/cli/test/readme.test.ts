@@ -45,6 +45,12 @@ const pages = [
   .map((page) => [page, commandLines(readFileSync(new URL(page, root), "utf8"))] as const)
   .filter(([, lines]) => lines.length > 0);
 
+test("the page about commands names them all", () => {
+  const page = readFileSync(new URL("apps/docs/command-line.md", root), "utf8");
+  const first = new Set(paths.map((path) => `dcae ${path.split(" ")[0]}`));
+  expect([...first].filter((command) => !page.includes(`| \`${command}\` `))).toEqual([]);
+});
+
 test.each(pages)("every command in %s is one", async (_page, lines) => {
   for (const line of lines) expect(paths, line).toContain(await commandOf(line));
 });
