@@ -12,7 +12,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Interrupted } from "../src/errors.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makeDenoiser } from "./support/tiny-denoisers.js";
-import { makeModel } from "./support/tiny-models.js";
+import { ADAPTIVE_CONFIG, makeModel, TINY_CONFIG } from "./support/tiny-models.js";
 
 const folder = temporaryFolder();
 const place = (name: string) => join(folder, name);
@@ -133,6 +133,63 @@ describe("dcae sample", () => {
     const text = await sample("files/", "--json");
     expect(JSON.parse(text)).toMatchObject({ labels: ["dog", "7"], cfg: 1, steps: 3, seed: "0" });
     expect(readdirSync(place("files")).sort()).toEqual(["0-dog.png", "1-7.png"]);
+  });
+
+  test("several autoencoders decode the same samples, each into files that are called after it", async () => {
+    await makeModel(folder, "second", TINY_CONFIG, "--seed", "8");
+    const both = ["--autoencoder", place("autoencoder"), place("second")];
+    const text = await sample("both.png", ...both);
+    expect(text).toBe(`${place("both-autoencoder.png")}: 2 pictures\n${place("both-second.png")}: 2 pictures\n`);
+    await sample("one.png");
+    const bytes = (name: string) => readFileSync(place(name));
+    expect(bytes("both-autoencoder.png").equals(bytes("one.png"))).toBe(true);
+    expect(bytes("both-second.png").equals(bytes("one.png"))).toBe(false);
+    const { outputs } = JSON.parse(await sample("each", ...both, "--json"));
+    expect(outputs).toEqual([place("each/autoencoder"), place("each/second")]);
+    expect(readdirSync(place("each/second"))).toEqual(["0-dog.png", "1-7.png"]);
+    const twice = await failWith(
+      2,
+      "sample",
+      "-m",
+      model,
+      "--labels",
+      "0",
+      "-o",
+      place("x.png"),
+      ...both,
+      place("autoencoder"),
+    );
+    expect(twice).toContain("two are called autoencoder");
+  });
+
+  test("adaptive models sample and decode their first channels", async () => {
+    const adaptive = await makeDenoiser(folder, "adaptive", {
+      ...{ model: { adaptive_channel: true }, autoencoder: "../adaptive-autoencoder", noisy: true },
+    });
+    await makeModel(folder, "adaptive-autoencoder", ADAPTIVE_CONFIG);
+    const run = (out: string, ...flags: string[]) => [
+      "sample",
+      "-m",
+      adaptive,
+      "--labels",
+      "0",
+      "-o",
+      place(out),
+      ...fast,
+      ...flags,
+    ];
+    await succeed(...run("few.npy", "--latent-channels", "3"));
+    expect((await readNpyFile(place("few.npy"))).shape).toEqual([1, 3, 4, 4]);
+    await succeed(...run("few.png", "--latent-channels", "3"));
+    await succeed(...run("all.png"));
+    expect(readFileSync(place("few.png")).equals(readFileSync(place("all.png")))).toBe(false);
+    const plain = ["--autoencoder", place("autoencoder")];
+    expect(await failWith(1, ...run("x.png", "--latent-channels", "3", ...plain))).toContain(
+      "takes 8 latent channels, but a sample has 3",
+    );
+    expect(
+      await failWith(1, "sample", "-m", model, "--labels", "0", "-o", place("x.npy"), "--latent-channels", "3"),
+    ).toContain("the model isn't adaptive");
   });
 
   test("latents need no autoencoder, and an interval limits guidance", async () => {

@@ -1,15 +1,19 @@
 /** `dcae sample`: class labels to pictures, with a diffusion model. */
 import { extname, join } from "node:path";
-import { type Image, saveImage, type Tensor, tensorToImages } from "@dcae/core";
+import { type Image, loadAutoencoder, saveImage, type Tensor, tensorToImages } from "@dcae/core";
 import { makeGrid } from "@dcae/core/image";
 import { unlessAborted } from "@dcae/core/internal";
+import type { Form } from "@dcae/core/runtime";
 import type { ClassConditionalPipeline, GenerateOptions } from "@dcae/diffusion";
+import { checkDecodes } from "@dcae/diffusion/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
+import { slugOf } from "../evaluation/evaluation-run.js";
 import { makeFolder, writeArrayFile } from "../files/array-file.js";
 import { type OutputKind, outputKind } from "../files/paths.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
+import { hubOptions } from "../options/model-options.js";
 import { parseCount, parseNames } from "../options/parse-values.js";
 import {
   addDecoderOptions,
@@ -25,7 +29,8 @@ import {
 } from "../options/sampling-options.js";
 import { addExamples } from "./command-group.js";
 
-interface SampleFlags extends DenoiserFlags, EngineFlags, SamplingFlags {
+interface SampleFlags extends DenoiserFlags, EngineFlags, Omit<SamplingFlags, "autoencoder"> {
+  readonly autoencoder?: readonly string[];
   readonly labels: readonly string[];
   readonly perLabel: number;
   readonly out: string;
@@ -51,10 +56,11 @@ export function sampleCommand(io: CliIo): Command {
   addSamplingOptions(command)
     .requiredOption(
       "-o, --out <path>",
-      "one picture with all samples, a folder (one .png per sample), or a .npy or .safetensors file with the latents",
+      "one picture with all samples, a folder (one .png per sample), or a .npy or .safetensors file with the latents; with several " +
+        "autoencoders a picture or a folder for each, called after it",
     )
     .option("--columns <n>", "pictures in a row (default: those of one class, or what makes a square)", parseCount);
-  addDecoderOptions(command).option(
+  addDecoderOptions(command, true).option(
     "--batch-size <n>",
     "pictures at once; guidance doubles what the model sees",
     parseCount,
@@ -71,6 +77,10 @@ export function sampleCommand(io: CliIo): Command {
       does: "eight of each class with a model of one's own",
       command: "dcae sample -m runs/scenes/model --labels city,forest --per-label 8 --cfg 2 --steps 20 -o grid.png",
     },
+    {
+      does: "what two autoencoders make of the same samples: grid-small-f32.png, grid-finetuned.png",
+      command: "dcae sample -m usit-scenes --labels city,forest --autoencoder small-f32 runs/finetuned -o grid.png",
+    },
     { does: "latents alone", command: "dcae sample -m ./usit --labels 1,2,3 --sampler euler --steps 50 -o z.npy" },
   ]);
   return command.action((flags: SampleFlags) => sample(flags, io));
@@ -79,6 +89,7 @@ export function sampleCommand(io: CliIo): Command {
 /** @throws UsageError for options without effect */
 function checkFlags(flags: SampleFlags, kind: OutputKind): void {
   const { columns, autoencoder, optimize } = flags;
+  outputsOf(flags);
   const refuse = (useless: boolean, problem: string) => {
     if (useless) throw new UsageError(problem);
   };
@@ -98,17 +109,74 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
   const { out } = flags;
   const kind = await outputKind(out, ["picture", "folder", "array"]);
   checkFlags(flags, kind);
-  const names = await withPipeline(flags, kind === "array", io, async (pipeline) => {
-    const chosen = labelsOf(pipeline.description, flags.labels);
-    const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
-    const labels = repeated.map(({ label }) => pipelineLabel(pipeline.description, label));
-    const texts = repeated.map(({ name }) => name);
-    const latents = await unlessAborted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
-    if (kind === "array") await saveLatents(out, latents);
-    else await savePictures(await decodeAll(pipeline, latents, io), texts, kind, flags);
-    return texts;
-  });
+  const [autoencoder] = flags.autoencoder ?? [];
+  const { autoencoder: _several, ...others } = flags;
+  const loading = { ...others, ...(autoencoder === undefined ? {} : { autoencoder }) };
+  const names = await withPipeline(loading, kind === "array", io, async (pipeline, form) =>
+    withDecoders(pipeline, form, flags, io, async (decoders) => {
+      const chosen = labelsOf(pipeline.description, flags.labels);
+      const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
+      const labels = repeated.map(({ label }) => pipelineLabel(pipeline.description, label));
+      const texts = repeated.map(({ name }) => name);
+      const latents = await unlessAborted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
+      if (kind === "array") {
+        await saveLatents(out, latents);
+        return texts;
+      }
+      for (const [path, decoder] of decoders) {
+        await savePictures(await decodeAll(pipeline, decoder, latents, io), texts, kind, { ...flags, out: path });
+      }
+      return texts;
+    }),
+  );
   report(names, flags, io);
+}
+
+/** Where the pictures of each autoencoder go: as `--out` says, with several of them called after them. */
+function outputsOf({ out, autoencoder = [] }: SampleFlags): string[] {
+  if (autoencoder.length < 2) return [out];
+  const names = autoencoder.map(slugOf);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new UsageError(`--autoencoder: two are called ${twice}, and so would their pictures be`, {
+      hint: "Decode with one after the other, or rename a folder.",
+    });
+  }
+  const ending = extname(out);
+  return names.map((name) => (ending === "" ? join(out, name) : `${out.slice(0, -ending.length)}-${name}${ending}`));
+}
+
+type Decoding = NonNullable<ClassConditionalPipeline["decoder"]>;
+
+/**
+ * Opens the autoencoders beside that of the pipeline before anything is sampled, checks that all of them can decode the samples, lets
+ * `work` use them with their outputs, and frees them.
+ */
+async function withDecoders<T>(
+  pipeline: ClassConditionalPipeline,
+  form: Form,
+  flags: SampleFlags,
+  io: CliIo,
+  work: (decoders: ReadonlyMap<string, Decoding>) => Promise<T>,
+): Promise<T> {
+  const { decoder, description } = pipeline;
+  if (decoder === null) return work(new Map());
+  const { device, threads, offline, cacheDir } = flags;
+  const hub = { ...(offline === undefined ? {} : { offline }), ...(cacheDir === undefined ? {} : { cacheDir }) };
+  const others: Decoding[] = [];
+  try {
+    for (const source of flags.autoencoder?.slice(1) ?? []) {
+      const options = { ...hubOptions(hub, io), device, form, ...(threads === undefined ? {} : { threads }) };
+      others.push(await unlessAborted(loadAutoencoder(source, options), io.signal));
+    }
+    const channels = flags.latentChannels ?? description.config.inChannels;
+    const outputs = outputsOf(flags);
+    const decoders = [decoder, ...others];
+    for (const each of decoders) checkDecodes(each, channels, "a sample");
+    return await work(new Map(decoders.map((each, i) => [outputs[i] as string, each])));
+  } finally {
+    if (!io.signal.aborted) for (const other of others) await other.dispose();
+  }
 }
 
 function generateOptions(flags: SampleFlags, labels: GenerateOptions["labels"], io: CliIo): GenerateOptions {
@@ -127,12 +195,20 @@ function generateOptions(flags: SampleFlags, labels: GenerateOptions["labels"], 
 }
 
 /** One by one, which bounds the memory. */
-async function decodeAll(pipeline: ClassConditionalPipeline, latents: Tensor, io: CliIo): Promise<Image[]> {
+async function decodeAll(
+  pipeline: ClassConditionalPipeline,
+  decoder: Decoding,
+  latents: Tensor,
+  io: CliIo,
+): Promise<Image[]> {
   const total = latents.shape[0] as number;
   const images: Image[] = [];
   for (let i = 0; i < total; i++) {
     io.progress.show({ label: "decode", done: i, total });
-    const decoded = await unlessAborted(pipeline.decode(latents.slice([{ start: i, stop: i + 1 }])), io.signal);
+    const decoded = await unlessAborted(
+      pipeline.decode(latents.slice([{ start: i, stop: i + 1 }]), decoder),
+      io.signal,
+    );
     images.push(...tensorToImages(decoded));
   }
   return images;
@@ -170,9 +246,12 @@ function report(names: readonly string[], flags: SampleFlags, io: CliIo): void {
   const { out, cfg, steps, sampler, seed = 0n, model } = flags;
   if (flags.json === true) {
     const about = { model, out, labels: names, cfg, sampler: sampler ?? null, steps: steps ?? null };
-    io.json({ ...about, seed: String(seed) });
+    const several = (flags.autoencoder?.length ?? 0) > 1 ? { outputs: outputsOf(flags) } : {};
+    io.json({ ...about, seed: String(seed), ...several });
     return;
   }
   const isArray = [".npy", ".safetensors"].includes(extname(out).toLowerCase());
-  io.out(`${out}: ${plural(names.length, isArray ? "latent" : "picture")}${cfg === 1 ? "" : `, guidance ${cfg}`}`);
+  const outputs = isArray ? [out] : outputsOf(flags);
+  for (const path of outputs)
+    io.out(`${path}: ${plural(names.length, isArray ? "latent" : "picture")}${cfg === 1 ? "" : `, guidance ${cfg}`}`);
 }

@@ -118,6 +118,7 @@ const OF_MODELS = [
     "cfg",
     "guidanceInterval",
     "guidanceChannels",
+    "latentChannels",
     "sampler",
     "steps",
     "seed",

@@ -77,6 +77,7 @@ export interface SamplingFlags {
   readonly cfg: number;
   readonly guidanceInterval?: readonly [low: number, high: number];
   readonly guidanceChannels?: number;
+  readonly latentChannels?: number;
   readonly sampler?: SamplerName;
   readonly steps?: number;
   readonly seed?: bigint;
@@ -99,6 +100,11 @@ export function addSamplingOptions(command: Command): Command {
       parseInterval,
     )
     .option("--guidance-channels <n>", "how many of the first channels are guided (default: all)", parseCount)
+    .option(
+      "--latent-channels <n>",
+      "adaptive models (DC-AE 1.5): sample and decode only the first channels",
+      parseCount,
+    )
     .addOption(
       new Option("--sampler <name>", "how steps are taken (default: as the model was published)").choices([
         ...SAMPLERS,
@@ -108,9 +114,14 @@ export function addSamplingOptions(command: Command): Command {
     .option("--seed <n>", "of the noise (default: 0)", parseSeed);
 }
 
-export function addDecoderOptions(command: Command): Command {
+/** @param several whether several autoencoders may decode the same samples */
+export function addDecoderOptions(command: Command, several = false): Command {
+  const instead = "decodes with this one instead of the model's own";
   return command
-    .option("--autoencoder <model>", "decodes with this one instead of the model's own")
+    .option(
+      several ? "--autoencoder <model...>" : "--autoencoder <model>",
+      several ? `${instead}; with several, each decodes the same samples` : instead,
+    )
     .option(
       "--scaling-factor <x>",
       "of the latents, (z - shift) * factor: this factor instead of the model's",
@@ -120,7 +131,11 @@ export function addDecoderOptions(command: Command): Command {
 }
 
 /** @throws UsageError for options without effect */
-export function checkSamplingFlags({ cfg, guidanceInterval, guidanceChannels }: SamplingFlags): void {
+export function checkSamplingFlags({
+  cfg,
+  guidanceInterval,
+  guidanceChannels,
+}: Omit<SamplingFlags, "autoencoder">): void {
   if (cfg === 1 && (guidanceInterval !== undefined || guidanceChannels !== undefined)) {
     throw new UsageError(
       "--guidance-interval and --guidance-channels have no effect without guidance, as of --cfg 1.5",
@@ -129,12 +144,13 @@ export function checkSamplingFlags({ cfg, guidanceInterval, guidanceChannels }: 
 }
 
 /** What the pipeline is told. */
-export function samplingOptions(flags: SamplingFlags): SampleOptions {
-  const { cfg, guidanceInterval, guidanceChannels, sampler, steps, seed } = flags;
+export function samplingOptions(flags: Omit<SamplingFlags, "autoencoder">): SampleOptions {
+  const { cfg, guidanceInterval, guidanceChannels, latentChannels, sampler, steps, seed } = flags;
   return {
     guidance: cfg,
     ...(guidanceInterval === undefined ? {} : { guidanceInterval }),
     ...(guidanceChannels === undefined ? {} : { guidanceChannels }),
+    ...(latentChannels === undefined ? {} : { latentChannels }),
     ...(sampler === undefined ? {} : { sampler }),
     ...(steps === undefined ? {} : { steps }),
     ...(seed === undefined ? {} : { seed }),

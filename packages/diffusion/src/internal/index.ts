@@ -25,7 +25,7 @@ export { mergeLatents } from "../latents/write-latents.node.js";
 export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js";
 export { dropLabels, stepRandom } from "../objectives/objective.js";
 export { checkDenoiserWeights } from "../pipeline/denoiser-checkpoint.js";
-export type { Decoder } from "../pipeline/label-pipeline.js";
+export { checkDecodes, type Decoder } from "../pipeline/label-pipeline.js";
 export { BUNDLED_DENOISER } from "../pipeline/opened-denoiser.js";
 export { createDenoiser, loadDenoiser, sampleLatents } from "../pipeline/sample-latents.js";
 export { chooseSampler } from "../pipeline/sampler-choice.js";

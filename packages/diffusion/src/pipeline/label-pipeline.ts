@@ -6,6 +6,7 @@ import { ConfigError, type Engine, type Image, tensorToImages } from "@dcae/core
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
 import { type Autoencoder, checkOptions, type OptionNames, unscaleLatent } from "@dcae/core/internal";
+import { familyOf, type ModelDescription } from "@dcae/core/models";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
@@ -21,7 +22,25 @@ import {
 /** What the pipeline needs of an autoencoder. */
 export type Decoder = Pick<Autoencoder, "name" | "decode" | "dispose"> & {
   readonly weights?: Weights;
+  /** Without it nobody can say before decoding how many channels it takes. */
+  readonly description?: ModelDescription;
 };
+
+/**
+ * Before hours of work: whether an autoencoder decodes latents of that many channels.
+ *
+ * @param whose for the error: what has them
+ * @throws ConfigError where it can't
+ */
+export function checkDecodes({ name, description }: Decoder, channels: number, whose: string): void {
+  if (description === undefined) return;
+  const { latentChannels: all } = description.config;
+  const { decoder: isAdaptive } = familyOf(description).isAdaptive(description.config);
+  if (isAdaptive ? channels <= all : channels === all) return;
+  throw new ConfigError(`autoencoder ${name}: takes ${all} latent channels, but ${whose} has ${channels}`, {
+    hint: isAdaptive ? "Take the one that made them." : "Only adaptive autoencoders decode fewer channels.",
+  });
+}
 
 /** What a pipeline's scale of latents is, instead of what the checkpoint says. */
 export interface PipelineScale {
@@ -80,7 +99,7 @@ export class LabelPipeline {
   /**
    * Samples latents, in the scale of diffusion models.
    *
-   * @returns float32 [N, C, S, S]
+   * @returns float32 [N, C, S, S], of adaptive models with `latentChannels` [N, latentChannels, S, S]
    */
   async sampleLatents(options: GenerateOptions): Promise<Tensor<"float32">> {
     checkOptions("sampleLatents", options, GENERATE_OPTIONS);
@@ -91,16 +110,21 @@ export class LabelPipeline {
   /**
    * Latents of this model's scale to pictures [N, 3, H, W], nominally in [-1, 1].
    *
+   * @param latents [N, C, S, S]; adaptive autoencoders take fewer channels
+   * @param decoder another autoencoder of the same latents, to compare what several make of one set of samples; it stays the caller's
    * @throws ConfigError when there is no autoencoder or no scaling factor
    */
-  async decode(latents: Tensor): Promise<Tensor> {
-    const { decoder, scalingFactor, shiftFactor = this.description.shiftFactor } = this.#parts;
+  async decode(latents: Tensor, decoder: Decoder | null = this.#parts.decoder): Promise<Tensor> {
+    const { scalingFactor, shiftFactor = this.description.shiftFactor } = this.#parts;
     if (decoder === null) throw new ConfigError(`${this.name}: was loaded without an autoencoder`);
     return decoder.decode(unscaleLatent(latents, { factor: scalingFactor, shift: shiftFactor }, this.name));
   }
 
   /** Samples pictures. */
   async generate(options: GenerateOptions): Promise<{ readonly images: Image[]; readonly latents: Tensor<"float32"> }> {
+    const { decoder } = this.#parts;
+    const channels = options.latentChannels ?? this.description.config.inChannels;
+    if (decoder !== null) checkDecodes(decoder, channels, this.name);
     const latents = await this.sampleLatents(options);
     const images: Image[] = [];
     // Decoding one by one bounds the memory: a 512 px picture's activations are far larger than its latent.

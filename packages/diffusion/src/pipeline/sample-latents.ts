@@ -23,6 +23,8 @@ export interface SampleOptions {
   /** Output channels that are guided, and model times in which guidance acts (default: what the model's config says). */
   readonly guidanceChannels?: number;
   readonly guidanceInterval?: readonly [low: number, high: number];
+  /** Adaptive models: only the first channels of latents, from the first channels of the same noise (default: all). */
+  readonly latentChannels?: number | undefined;
   /** By default the sampler that the model was published with. */
   readonly sampler?: SamplerName | undefined;
   /** See `chooseSampler` (default: the sampler's). */
@@ -42,6 +44,7 @@ export const SAMPLE_OPTIONS: OptionNames<SampleOptions> = {
   guidance: true,
   guidanceChannels: true,
   guidanceInterval: true,
+  latentChannels: true,
   sampler: true,
   steps: true,
   seed: true,
@@ -56,8 +59,8 @@ export const SAMPLE_OPTIONS: OptionNames<SampleOptions> = {
  * sees, whose channels may be normalized.
  *
  * @param labels one class per latent (the null class too); their number alone counts for models without classes
- * @returns float32 [N, C, S, S]
- * @throws ConfigError for labels that aren't classes, samplers that don't fit, and guidance without a null class
+ * @returns float32 [N, C, S, S], or [N, latentChannels, S, S]
+ * @throws ConfigError for labels that aren't classes, channels that the model can't do without, samplers that don't fit, and guidance without a null class
  */
 export async function sampleLatents(
   forward: ForwardPass,
@@ -73,10 +76,13 @@ export async function sampleLatents(
     throw new ConfigError(`offset: ${offset} isn't an integer of at least 0`);
   }
   const { sample, variance } = chooseSampler(recipe, sampler, steps);
-  const channels = options.guidanceChannels ?? recipe.cfgChannels;
+  const count = chooseChannels(config, options.latentChannels);
+  const published = recipe.cfgChannels === null ? null : Math.min(recipe.cfgChannels, count);
+  const channels = options.guidanceChannels ?? published;
   const interval = options.guidanceInterval ?? recipe.guidanceInterval;
-  checkGuidance({ config, recipe }, channels, interval);
-  const shape = latentShape(config, labels.length);
+  checkGuidance({ config, recipe }, count, channels, interval);
+  const shapeOf = (batch: number) => [batch, count, ...latentShape(config, batch).slice(2)];
+  const shape = shapeOf(labels.length);
   const size = sizeOf(shape.slice(1));
   const out = new Float32Array(labels.length * size);
   for (let first = 0; first < labels.length; first += batchSize) {
@@ -88,7 +94,7 @@ export async function sampleLatents(
       for (const [i, random] of randoms.entries()) random.normal(noise.subarray(i * size, (i + 1) * size));
       return noise;
     };
-    const noise = Tensor.float32(drawNoise(part.length * size), latentShape(config, part.length));
+    const noise = Tensor.float32(drawNoise(part.length * size), shapeOf(part.length));
     const model = guidedModel(forward, config, config.numClasses === 0 ? undefined : part, {
       scale: guidance,
       channels,
@@ -111,14 +117,27 @@ export const LAST_TIME: Readonly<Record<TrainScheduler, 1 | 1000>> = {
   UniTrainScheduler: 1,
 };
 
-/** @throws ConfigError for channels that the model doesn't have, and times that it never sees */
+/** How many channels are sampled. @throws ConfigError for those that the model doesn't have or can't do without */
+function chooseChannels({ adaptiveChannel, inChannels }: DenoiserConfig, wanted = inChannels): number {
+  if (wanted !== inChannels && !adaptiveChannel) {
+    throw new ConfigError(`latentChannels: the model isn't adaptive, it samples all of its ${inChannels} channels`, {
+      hint: "Leave it out.",
+    });
+  }
+  if (Number.isInteger(wanted) && wanted >= 1 && wanted <= inChannels) return wanted;
+  throw new ConfigError(`latentChannels: ${wanted} isn't an integer from 1 to ${inChannels}`);
+}
+
+/** @throws ConfigError for channels that aren't sampled, and times that the model never sees */
 function checkGuidance(
   { config, recipe }: ParsedDenoiser,
+  count: number,
   channels: number | null,
   interval: readonly [low: number, high: number] | null,
 ): void {
-  if (channels !== null && !(Number.isInteger(channels) && channels >= 1 && channels <= config.inChannels)) {
-    throw new ConfigError(`guidance: ${channels} channels are to be guided, but the model has ${config.inChannels}`);
+  if (channels !== null && !(Number.isInteger(channels) && channels >= 1 && channels <= count)) {
+    const there = count === config.inChannels ? `the model has ${count}` : `only ${count} are sampled`;
+    throw new ConfigError(`guidance: ${channels} channels are to be guided, but ${there}`);
   }
   const last = LAST_TIME[recipe.trainScheduler];
   if (interval !== null && !(interval[0] <= interval[1])) {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { AutoencoderDC, CheckpointError, ConfigError } from "@dcae/core";
+import { AutoencoderDC, CheckpointError, ConfigError, tensorToImages } from "@dcae/core";
 import { openSafetensorsFile, tensorEntries, type WeightEntry, writeSafetensorsFile } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
 import { createEngine } from "@dcae/core/runtime";
@@ -12,6 +12,7 @@ import { toChannelScale } from "../../src/latents/channel-scale.js";
 import { ClassConditionalPipeline } from "../../src/pipeline/class-conditional-pipeline.node.js";
 import type { DenoiserDescription } from "../../src/pipeline/denoiser-checkpoint.js";
 import { openDenoiser, saveDenoiser } from "../../src/pipeline/open-denoiser.node.js";
+import { sampleLatents } from "../../src/pipeline/sample-latents.js";
 import { SAMPLERS } from "../../src/pipeline/sampler-choice.js";
 import { tinyAutoencoder, tinyDescription, tinyWeights } from "../support/tiny-models.js";
 
@@ -63,6 +64,69 @@ it("samples of a model with normalized channels are taken back", async () => {
   });
   expect(latents.data).toEqual(expected.data);
   expectClose(toChannelScale(latents, channels), seen, 1e-5);
+});
+
+describe("an adaptive model", () => {
+  const adaptive = tinyDescription("uvit", { adaptive_channel: true });
+
+  it.each(["uvit", "dit", "sana_cls"])("samples its first channels: %s", async (arch) => {
+    const pipeline = await pipelineOf(tinyDescription(arch, { adaptive_channel: true }));
+    const options = { labels: [0, 2], steps: 3, seed: 3, guidance: 2 };
+    const few = await pipeline.sampleLatents({ ...options, latentChannels: 3 });
+    expect(few.shape).toEqual([2, 3, 4, 4]);
+    expect([...few.data].every(Number.isFinite)).toBe(true);
+    // With all of them it is as without the option, and fewer aren't simply the first of those.
+    const all = await pipeline.sampleLatents(options);
+    expect(await pipeline.sampleLatents({ ...options, latentChannels: 8 })).toEqual(all);
+    expect(all.slice([undefined, { stop: 3 }]).toFloat32()).not.toEqual(few.toFloat32());
+  });
+
+  it("begins with the first channels of the noise, and its channels are taken back to their scale", async () => {
+    const channels = { mean: [1, 2, 3, 4, 5, 6, 7, 8], std: [2, 3, 2, 2, 2, 2, 2, 2] };
+    const begins = async (latentChannels?: number) => {
+      const seen: Tensor[] = [];
+      const forward = async (x: Tensor) => {
+        seen.push(x);
+        return Tensor.zeros(x.shape);
+      };
+      const options = { steps: 3, seed: 5, latentChannels };
+      const latents = await sampleLatents(forward, { ...adaptive, channels }, [1, 2], options);
+      return { noise: seen[0] as Tensor, latents };
+    };
+    const [few, all] = [await begins(2), await begins()];
+    expect(few.noise.shape).toEqual([2, 2, 4, 4]);
+    const first = (x: Tensor) => x.slice([undefined, { stop: 2 }]).toFloat32();
+    expect(few.noise.toFloat32()).toEqual(first(all.noise));
+    // The model changes nothing, so that each channel is only taken back by its own numbers.
+    expect(few.latents.toFloat32()).toEqual(first(all.latents));
+  });
+
+  it("refuses channels that aren't there, and others refuse fewer", async () => {
+    const [pipeline, plain] = [await pipelineOf(adaptive, true), await pipelineOf(recipes.noise)];
+    const sample = (latentChannels: number, from = pipeline, more = {}) =>
+      from.sampleLatents({ labels: [0], steps: 3, latentChannels, ...more });
+    for (const count of [0, 9, 2.5]) await expect(sample(count)).rejects.toThrow(/isn't an integer from 1 to 8/);
+    await expect(sample(4, plain)).rejects.toThrow(/the model isn't adaptive, it samples all of its 8 channels/);
+    await expect(sample(4, pipeline, { guidance: 2, guidanceChannels: 5 })).rejects.toThrow(
+      /5 channels .* only 4 are sampled/,
+    );
+    // Its autoencoder takes all channels only, which is known before anything is sampled.
+    const generated = pipeline.generate({ labels: [0], steps: 3, latentChannels: 4 });
+    await expect(generated).rejects.toThrow(/takes 8 latent channels, but tiny has 4/);
+  });
+});
+
+it("several autoencoders decode the same samples", async () => {
+  const pipeline = await pipelineOf(recipes.noise, true);
+  const other = await tinyAutoencoder(7);
+  const { images, latents } = await pipeline.generate({ labels: [0], steps: 3 });
+  const [own, others] = [await pipeline.decode(latents), await pipeline.decode(latents, other)];
+  expect(tensorToImages(own)[0]!.data).toEqual(images[0]!.data);
+  expect(others.shape).toEqual(own.shape);
+  expect(others.toFloat32()).not.toEqual(own.toFloat32());
+  const unscaled = latents.map((value) => value / (recipes.noise.scalingFactor as number));
+  expectClose(others, await other.decode(unscaled), 1e-5);
+  await other.dispose();
 });
 
 describe.each(["noise", "gaussian", "flow", "sana", "uni"] as const)("a model of %s", (kind) => {

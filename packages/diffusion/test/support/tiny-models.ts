@@ -24,9 +24,9 @@ export const tinyAutoencoderConfig = resolveDcAeConfig({
   decoder: { widthList: [4, 8], depthList: [1, 1], blockType: "ResBlock", norm: "trms2d", act: "silu" },
 });
 
-export async function tinyAutoencoder(): Promise<Autoencoder> {
+export async function tinyAutoencoder(seed = 3): Promise<Autoencoder> {
   const config = tinyAutoencoderConfig;
-  const weights = initialWeights(modelParameters({ kind: "dc-ae", config }), 3);
+  const weights = initialWeights(modelParameters({ kind: "dc-ae", config }), seed);
   const engine = await createEngine({ device: "cpu", threads: 1 });
   return new Autoencoder({
     name: "tiny",

@@ -9,7 +9,6 @@
 import { ConfigError, loadAutoencoder, type PretrainedAutoencoder } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
 import { plural } from "@dcae/core/internal";
-import { familyOf } from "@dcae/core/models";
 import { failClosed, withClosing } from "@dcae/core/runtime";
 import {
   type ChannelScale,
@@ -20,7 +19,7 @@ import {
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
-import { checkDenoiserWeights } from "@dcae/diffusion/internal";
+import { checkDecodes, checkDenoiserWeights } from "@dcae/diffusion/internal";
 import { keptAverages } from "../configs/run-schedule.js";
 import { batchesPerUpdate } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
@@ -211,15 +210,12 @@ async function openDecoder(
     return undefined;
   }
   const decoder = await loadDecoder(source);
-  const { config } = decoder;
-  const [channels] = latents.shape;
-  const { decoder: isAdaptive } = familyOf(decoder.description).isAdaptive(config);
-  if (isAdaptive ? channels <= config.latentChannels : channels === config.latentChannels) return decoder;
-  await decoder.dispose();
-  throw new ConfigError(
-    `autoencoder ${source}: takes ${config.latentChannels} latent channels, but ${latents.folder} has ${channels}`,
-    { hint: "Leave it out: the latents name the one that made them." },
-  );
+  try {
+    checkDecodes(decoder, latents.shape[0], latents.folder);
+    return decoder;
+  } catch (error) {
+    return failClosed(error, [() => decoder.dispose()]);
+  }
 }
 
 /** @throws ConfigError where the training names distances, and there are no samples to compute them of */

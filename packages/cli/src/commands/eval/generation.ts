@@ -146,12 +146,23 @@ async function searchScale(
 
 /** What a reader must know to make the samples again. */
 function describeSampling(flags: GenerationFlags, form: Form): Readonly<Record<string, string | number>> {
-  const { cfg, sampler, steps, seed = 0n, labels, guidanceInterval, guidanceChannels, samplingBatch } = flags;
+  const {
+    cfg,
+    sampler,
+    steps,
+    seed = 0n,
+    labels,
+    guidanceInterval,
+    guidanceChannels,
+    latentChannels,
+    samplingBatch,
+  } = flags;
   const { autoencoder, scalingFactor, shiftFactor } = flags;
   return {
     guidance: cfg,
     ...(guidanceInterval && { "guidance interval": guidanceInterval.join(" to ") }),
     ...(guidanceChannels && { "guided channels": guidanceChannels }),
+    ...(latentChannels && { "latent channels": latentChannels }),
     sampler: sampler ?? "the model's",
     steps: steps ?? "the sampler's",
     seed: String(seed),
