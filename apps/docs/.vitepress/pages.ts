@@ -27,6 +27,7 @@ export const PAGES: readonly PageGroup[] = [
       { text: "Export to ONNX", link: "/export" },
       { text: "Diffusion models", link: "/diffusion" },
       { text: "Training", link: "/training" },
+      { text: "More about training", link: "/training-options" },
       { text: "Evaluation", link: "/evaluation" },
       { text: "Command line", link: "/command-line" },
     ],
