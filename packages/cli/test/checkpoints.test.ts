@@ -27,8 +27,8 @@ beforeAll(async () => {
 describe("init", () => {
   test("writes the initial weights of the seed, in either format", async () => {
     const diffusers = await makeModel(folder, "diffusers", CONFIG, "--format", "diffusers");
-    expect(readdirSync(m).sort()).toEqual(["config.json", "model.safetensors"]);
-    expect(readdirSync(diffusers).sort()).toEqual(["config.json", "diffusion_pytorch_model.safetensors"]);
+    expect(readdirSync(m).sort()).toEqual(["README.md", "config.json", "model.safetensors"]);
+    expect(readdirSync(diffusers).sort()).toEqual(["README.md", "config.json", "diffusion_pytorch_model.safetensors"]);
     const [official, other] = [await openCheckpoint(m), await openCheckpoint(diffusers)];
     expect(other.model).toEqual(official.model);
     const expected = initialWeights(modelParameters(official.model), 7);
@@ -39,6 +39,14 @@ describe("init", () => {
     }
     await official.weights.close();
     await other.weights.close();
+  });
+
+  test("with a model card, as the hub shows it; what somebody wrote stays", async () => {
+    const card = read("model", "README.md").toString("utf8");
+    expect(card).toMatch(/^---\nlibrary_name: dcae\ntags:\n- autoencoder\n- dc-ae\n---\n\n# /);
+    expect(card).toContain("`(latent - 0) * 0.25`");
+    expect(card).toContain('AutoencoderDC.fromPretrained(".")');
+    expect(read("diffusers", "README.md").toString("utf8")).toContain("from diffusers import AutoencoderDC");
   });
 
   test("the same seed gives the same bytes, another seed others", async () => {
@@ -56,6 +64,7 @@ describe("init", () => {
     expect(readdirSync(at("full"))).toEqual(["README.md"]);
     await succeed(...argv, "--overwrite");
     expect(readdirSync(at("full")).sort()).toEqual(["README.md", "config.json", "model.safetensors"]);
+    expect(read("full", "README.md").toString("utf8")).toBe("mine");
   });
 
   test.each([

@@ -1,6 +1,6 @@
 /** `dcae export`: encoder and decoder as ONNX files that other programs run. */
 import { join } from "node:path";
-import type { ExportProgress } from "@dcae/core/internal";
+import { EXPORT_LAYOUTS, type ExportLayout, type ExportProgress } from "@dcae/core/internal";
 import { MODEL_PARTS, type ModelPartName } from "@dcae/core/models";
 import { Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
@@ -13,6 +13,7 @@ interface ExportFlags extends ModelFlags, Pick<EngineFlags, "threads"> {
   readonly dtype: "float32" | "float16";
   readonly out: string;
   readonly parts?: readonly ModelPartName[];
+  readonly layout: ExportLayout;
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
@@ -29,6 +30,15 @@ export function exportCommand(io: CliIo): Command {
     .requiredOption("-o, --out <dir>", "folder for the files")
     .option("--parts <list>", "encoder, decoder or both (default: encoder,decoder)", parseListOf(MODEL_PARTS))
     .addOption(
+      new Option(
+        "--layout <layout>",
+        "names of files, inputs and outputs: these, or those of a diffusion pipeline's parts as Optimum and tools of its kind load them " +
+          "(vae_encoder/model.onnx, vae_decoder/model.onnx, each with config.json)",
+      )
+        .choices([...EXPORT_LAYOUTS])
+        .default("plain"),
+    )
+    .addOption(
       new Option("--dtype <type>", "type of weights and computation; inputs and outputs stay float32")
         .choices(["float32", "float16"])
         .default("float32"),
@@ -39,6 +49,10 @@ export function exportCommand(io: CliIo): Command {
   addExamples(command, [
     { does: "both parts", command: "dcae export -m mit-han-lab/dc-ae-f32c32-in-1.0 -o ./onnx" },
     {
+      does: "as parts of a diffusion pipeline",
+      command: "dcae export -m ./dc-ae-f32c32 --layout optimum -o ./pipeline",
+    },
+    {
       does: "a decoder of half the size, for a browser",
       command: "dcae export -m ./dc-ae-f32c32 --parts decoder --dtype float16 -o ./onnx",
     },
@@ -47,11 +61,12 @@ export function exportCommand(io: CliIo): Command {
 }
 
 async function exportModel(flags: ExportFlags, io: CliIo): Promise<void> {
-  const { out, parts, dtype, overwrite } = flags;
+  const { out, parts, layout, dtype, overwrite } = flags;
   // The comparison is with the model as it is: float32, on the CPU.
   const exported = await withModel({ ...flags, device: "cpu", dtype: "float32" }, io, (model) =>
     model.export(out, {
       parts,
+      layout,
       dtype,
       overwrite,
       onProgress: (progress) => {
@@ -61,7 +76,7 @@ async function exportModel(flags: ExportFlags, io: CliIo): Promise<void> {
       },
     }),
   );
-  if (flags.json === true) return io.json({ model: flags.model, out, dtype, parts: exported });
+  if (flags.json === true) return io.json({ model: flags.model, out, layout, dtype, parts: exported });
   for (const { part, files, difference } of exported) {
     const names = files.map((file) => join(out, file)).join(", ");
     io.out(`${part}: ${names} (largest difference from the model ${difference.toExponential(1)}, relative)`);

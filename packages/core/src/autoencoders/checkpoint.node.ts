@@ -1,5 +1,6 @@
 /** Checkpoints of autoencoders on disk: opening one, wherever it is, the one that comes with the package, and saving. */
 
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { checkOptions, type OptionNames } from "../check-options.js";
@@ -23,6 +24,7 @@ import {
 } from "../models/model-description.js";
 import { modelParameters } from "../models/model-programs.js";
 import { failClosed } from "../runtime/close-all.js";
+import { modelCard } from "./model-card.js";
 import { CHECKPOINT_OPTIONS, type Checkpoint, type CheckpointOptions, checkOpened } from "./pretrained.js";
 
 export interface OpenOptions extends ResolveModelOptions, CheckpointOptions {
@@ -103,7 +105,8 @@ function converted(entry: WeightEntry, dtype: DType | undefined): WeightEntry {
 }
 
 /**
- * Writes `config.json` and the weights (sharded above 5 GB) into `directory`, atomically and one tensor at a time.
+ * Writes `config.json`, the weights (sharded above 5 GB) and a model card, unless there is a README.md, into `directory`, atomically and
+ * one tensor at a time.
  *
  * @param weights under the model's own parameter names; may be the weights of an open checkpoint
  * @throws ConfigError when the format can't express the model, DataError when the folder can't be written
@@ -133,6 +136,11 @@ export async function saveCheckpoint(
     async (folder) => {
       const text = `${JSON.stringify(config, undefined, 2)}\n`;
       await writeFileAtomic(join(folder, "config.json"), (file) => file.write(new TextEncoder().encode(text)));
+      // What somebody wrote about the model stays.
+      if (!existsSync(join(directory, "README.md"))) {
+        const card = new TextEncoder().encode(modelCard(model, format));
+        await writeFileAtomic(join(folder, "README.md"), (file) => file.write(card));
+      }
       await writeShardedFiles(folder, entries, {
         stem: format === "official" ? "model" : "diffusion_pytorch_model",
         onProgress: options.onProgress,

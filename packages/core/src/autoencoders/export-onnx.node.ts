@@ -5,11 +5,11 @@
  * is loaded again and compared with the model itself before it gets its name.
  */
 import { mkdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { checkOptions, type OptionNames } from "../check-options.js";
 import { writeDirectoryAtomic, writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import type { Weights } from "../checkpoint/weights.js";
-import { CheckpointError, EngineError } from "../errors.js";
+import { CheckpointError, ConfigError, EngineError } from "../errors.js";
 import { symbol } from "../graph/dim.js";
 import { byteSize } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
@@ -17,9 +17,10 @@ import { createRandom } from "../graph/random.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import { sizeOf, Tensor } from "../graph/tensor.js";
 import type { ParameterSpec } from "../graph/value.js";
-import { hasPart } from "../models/families.js";
+import { familyOf, hasPart } from "../models/families.js";
 import { MODEL_PARTS, type ModelPartName } from "../models/family.js";
-import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
+import { type ModelDescription, toModelConfigFile } from "../models/model-description.js";
+import { buildDecodeProgram, buildEncodeProgram, type ProgramNames, programNames } from "../models/model-programs.js";
 import { lowerProgram, type ParameterBinding } from "../onnx/lower-program.js";
 import { type ExternalData, encodeModel, ONNX_OPSET } from "../onnx/model-proto.js";
 import type { ComputeDType } from "../runtime/engine.js";
@@ -28,10 +29,19 @@ import type { Autoencoder } from "./autoencoder.js";
 
 type ExportDType = Exclude<ComputeDType, "int8">;
 
+/** Layouts of exports, see `ExportOptions`. */
+export const EXPORT_LAYOUTS = ["plain", "optimum"] as const;
+export type ExportLayout = (typeof EXPORT_LAYOUTS)[number];
+
 /** Options of `export`: which halves, in which type, where large weights go. */
 export interface ExportOptions {
   /** Default both. */
   readonly parts?: readonly ModelPartName[] | undefined;
+  /**
+   * Names of files, inputs and outputs (default "plain"). "optimum" is what Hugging Face's Optimum and tools of its kind load as parts of
+   * a diffusion pipeline.
+   */
+  readonly layout?: ExportLayout | undefined;
   /** Type of weights and computation; inputs and outputs stay float32. Default "float32". */
   readonly dtype?: ExportDType | undefined;
   /** Weights of more bytes than this go to a file of external data beside the model (default 256 MiB). */
@@ -43,6 +53,7 @@ export interface ExportOptions {
 
 const EXPORT_OPTIONS: OptionNames<ExportOptions> = {
   parts: true,
+  layout: true,
   dtype: true,
   maxInlineBytes: true,
   overwrite: true,
@@ -74,8 +85,22 @@ const VERIFIED_SIZES = [
 
 type Model = Autoencoder;
 
+/** A part of an export: the file without ".onnx", and what its input and output are called. */
+interface PartNames extends ProgramNames {
+  readonly file: string;
+}
+
+/** Optimum's are those of VaeEncoderOnnxConfig, VaeDecoderOnnxConfig and modeling_diffusion.py in optimum-onnx. */
+function partNames(model: Model, part: ModelPartName, layout: ExportLayout): PartNames {
+  if (layout === "plain") return { file: part, ...programNames(model.description, part) };
+  const file = `vae_${part}/model`;
+  if (part === "decoder") return { file, input: "latent_sample", output: "sample" };
+  const isGaussian = familyOf(model.description).latent.isRandom;
+  return { file, input: "sample", output: isGaussian ? "latent_parameters" : "latent_sample" };
+}
+
 /** Encoder or decoder with symbolic batch, height and width. */
-function dynamicProgram(model: Model, part: ModelPartName): Program {
+function dynamicProgram(model: Model, part: ModelPartName, names: ProgramNames): Program {
   const picture = [
     symbol("batch"),
     model.config.inChannels,
@@ -84,7 +109,9 @@ function dynamicProgram(model: Model, part: ModelPartName): Program {
   ];
   const latent = [symbol("batch"), model.latentChannels, symbol("h"), symbol("w")];
   const { description } = model;
-  return part === "encoder" ? buildEncodeProgram(description, picture) : buildDecodeProgram(description, latent);
+  return part === "encoder"
+    ? buildEncodeProgram(description, picture, {}, names)
+    : buildDecodeProgram(description, latent, names);
 }
 
 function testInput(model: Model, part: ModelPartName, [batch, h, w]: readonly [number, number, number]): Tensor {
@@ -158,7 +185,7 @@ async function verify(cases: VerifiedPart["cases"], folder: string, file: string
 }
 
 /**
- * Writes `<name>.onnx` into a folder, with `<name>.onnx_data` where the weights are large, and compares it with the model.
+ * Writes `<name>.onnx` into a folder (the name may have a folder of its own, which is there), with `<name>.onnx_data` where the weights are large, and compares it with the model.
  *
  * @throws EngineError when the written file doesn't reproduce the model
  */
@@ -181,12 +208,13 @@ export async function writeVerifiedOnnx(
     },
   );
   onProgress?.("verify", 0);
-  const difference = await verify(cases, folder, `${name}.onnx`);
+  const place = dirname(name);
+  const difference = await verify(cases, join(folder, place), `${basename(name)}.onnx`);
   if (!(difference <= TOLERANCE[dtype])) {
     throw new EngineError(`export of the ${name} differs from the model by ${difference} (relative)`);
   }
   onProgress?.("verify", 1);
-  return { files, difference };
+  return { files: files.map((file) => (place === "." ? file : `${place}/${file}`)), difference };
 }
 
 /** Writes `export.json`, which says what the folder holds. */
@@ -196,19 +224,22 @@ export async function writeExportSummary(folder: string, summary: Readonly<Recor
 }
 
 /** Files of an export, which `overwrite` removes. */
-export const isExportFile = (name: string): boolean => /\.onnx(_data)?$|^export\.json$/.test(name);
+export const isExportFile = (name: string): boolean =>
+  /\.onnx(_data)?$|^export\.json$|^vae_(encoder|decoder)$/.test(name);
 
-function casesOf(model: Model, part: ModelPartName): VerifiedPart["cases"] {
+function casesOf(model: Model, part: ModelPartName, names: ProgramNames): VerifiedPart["cases"] {
   return VERIFIED_SIZES.map((size) => async () => {
     const x = testInput(model, part, size);
-    const inputs = new Map([[part === "encoder" ? "x" : "latent", x]]);
+    const inputs = new Map([[names.input, x]]);
     return { inputs, expected: await expectedOutput(model, part, x) };
   });
 }
 
 /**
  * Writes `encoder.onnx` (input `x`, output `latent` or `moments`), `decoder.onnx` (input `latent`, output `picture`) and
- * `export.json` into `directory`; large weights go to `<part>.onnx_data` beside the model.
+ * `export.json` into `directory`; large weights go to `<part>.onnx_data` beside the model. In the layout "optimum" the files are
+ * `vae_encoder/model.onnx` (`sample` to `latent_sample`, or `latent_parameters` of a Gaussian), `vae_decoder/model.onnx`
+ * (`latent_sample` to `sample`), and a `config.json` as diffusers has it in each folder.
  *
  * @throws EngineError when a written file doesn't reproduce the model, DataError when the folder can't be written
  */
@@ -220,22 +251,36 @@ export async function exportOnnx(
   checkOptions("export", options, EXPORT_OPTIONS);
   const {
     parts = MODEL_PARTS.filter((part) => hasPart(model.description, part)),
+    layout = "plain",
     dtype = "float32",
     onProgress,
   } = options;
+  if (!EXPORT_LAYOUTS.includes(layout)) {
+    throw new ConfigError(`layout: "${String(layout)}" is unknown`, { hint: `Use ${EXPORT_LAYOUTS.join(" or ")}.` });
+  }
+  const description = model.description as ModelDescription;
+  const config = layout === "optimum" ? toModelConfigFile(description, "diffusers") : undefined;
   return writeDirectoryAtomic(
     directory,
     async (folder) => {
       await mkdir(folder, { recursive: true });
       const exported: ExportedPart[] = [];
       for (const part of parts) {
+        const names = partNames(model, part, layout);
+        if (config !== undefined) {
+          const text = `${JSON.stringify(config, undefined, 2)}\n`;
+          await mkdir(join(folder, dirname(names.file)));
+          await writeFileAtomic(join(folder, dirname(names.file), "config.json"), (file) =>
+            file.write(new TextEncoder().encode(text)),
+          );
+        }
         const { files, difference } = await writeVerifiedOnnx(
           {
-            name: part,
-            program: dynamicProgram(model, part),
+            name: names.file,
+            program: dynamicProgram(model, part, names),
             weights: model.weights,
             metadata: metadataOf(model, part),
-            cases: casesOf(model, part),
+            cases: casesOf(model, part, names),
           },
           folder,
           {

@@ -13,7 +13,9 @@ export {
   saveCheckpoint,
 } from "../autoencoders/checkpoint.node.js";
 export {
+  EXPORT_LAYOUTS,
   type ExportedPart,
+  type ExportLayout,
   type ExportOptions,
   type ExportProgress,
   exportOnnx,

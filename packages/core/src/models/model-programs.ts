@@ -7,16 +7,29 @@ import { createScope, type Scope } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { ParameterSpec, Value } from "../graph/value.js";
 import { compressionOf, familyOf, hasPart, type ModelConfig } from "./families.js";
-import type { EncodeOptions } from "./family.js";
+import type { EncodeOptions, ModelPartName } from "./family.js";
 
 type Shape = Parameters<typeof input>[1];
 
-function encoder(scope: Scope, model: ModelConfig, shape: Shape, options?: EncodeOptions): Value {
-  return familyOf(model).encode(scope, input("x", shape), model.config, options);
+/** What the ends of a program are called. */
+export interface ProgramNames {
+  readonly input: string;
+  readonly output: string;
 }
 
-function decoder(scope: Scope, model: ModelConfig, shape: Shape): Value {
-  return familyOf(model).decode(scope, input("latent", shape), model.config);
+/** The names that programs have unless others are asked for. */
+export function programNames(model: ModelConfig, part: ModelPartName): ProgramNames {
+  return part === "encoder"
+    ? { input: "x", output: familyOf(model).latent.output }
+    : { input: "latent", output: "picture" };
+}
+
+function encoder(scope: Scope, model: ModelConfig, x: Value, options?: EncodeOptions): Value {
+  return familyOf(model).encode(scope, x, model.config, options);
+}
+
+function decoder(scope: Scope, model: ModelConfig, latent: Value): Value {
+  return familyOf(model).decode(scope, latent, model.config);
 }
 
 /**
@@ -30,14 +43,23 @@ function decoder(scope: Scope, model: ModelConfig, shape: Shape): Value {
  * console.log(program.parameters.size, [...program.outputs.values()].map(({ shape }) => shape)); // ... [[1, 32, 8, 8]]
  * ```
  */
-export function buildEncodeProgram(model: ModelConfig, shape: Shape, options: EncodeOptions = {}): Program {
-  const { output } = familyOf(model).latent;
-  return createProgram("encode", { [output]: encoder(createScope(), model, shape, options) });
+export function buildEncodeProgram(
+  model: ModelConfig,
+  shape: Shape,
+  options: EncodeOptions = {},
+  names: ProgramNames = programNames(model, "encoder"),
+): Program {
+  const x = input(names.input, shape);
+  return createProgram("encode", { [names.output]: encoder(createScope(), model, x, options) });
 }
 
 /** The decoder for latents [N, L, h, w] of one shape: input `latent`, output `picture`. */
-export function buildDecodeProgram(model: ModelConfig, shape: Shape): Program {
-  return createProgram("decode", { picture: decoder(createScope(), model, shape) });
+export function buildDecodeProgram(
+  model: ModelConfig,
+  shape: Shape,
+  names: ProgramNames = programNames(model, "decoder"),
+): Program {
+  return createProgram("decode", { [names.output]: decoder(createScope(), model, input(names.input, shape)) });
 }
 
 /** All parameters and buffers, the encoder's first, in the order of use, under the names of the family's first format. */
@@ -45,8 +67,8 @@ export function modelParameters(model: ModelConfig): ParameterSpec[] {
   const scope = createScope();
   const { inChannels, latentChannels } = model.config;
   const side = compressionOf(model);
-  if (hasPart(model, "encoder")) encoder(scope, model, [1, inChannels, side, side]);
-  if (hasPart(model, "decoder")) decoder(scope, model, [1, latentChannels, 1, 1]);
+  if (hasPart(model, "encoder")) encoder(scope, model, input("x", [1, inChannels, side, side]));
+  if (hasPart(model, "decoder")) decoder(scope, model, input("latent", [1, latentChannels, 1, 1]));
   return [...scope.parameters.values()];
 }
 

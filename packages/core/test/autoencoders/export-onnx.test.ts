@@ -19,7 +19,7 @@ afterEach(async () => {
 
 let exports = 0;
 
-async function exportGolden(name: string, options: { readonly dtype?: "float16" } = {}) {
+async function exportGolden(name: string, options: { readonly dtype?: "float16"; readonly layout?: "optimum" } = {}) {
   const model = await loadAutoencoder(dcAeCases.path(name), { device: "cpu", threads: 1 });
   models.push(model);
   const path = join(folder, `${name}-${exports++}`);
@@ -78,6 +78,50 @@ test("SD-VAE exports moments", async () => {
   const golden = await dcAeCases.load("kl_f8");
   const { x, y } = callOf(golden, "kl_moments");
   expectClose(await runFile(join(path, "encoder.onnx"), "x", x), y, MODEL_TOLERANCE);
+});
+
+describe("the layout of Optimum", () => {
+  test.each([
+    {
+      name: "ae_f64_in",
+      saved: "ae_f64_in_diffusers",
+      className: "AutoencoderDC",
+      output: "latent_sample",
+      method: "encode",
+    },
+    {
+      name: "kl_f8",
+      saved: "kl_f8_hub_old_names",
+      className: "AutoencoderKL",
+      output: "latent_parameters",
+      method: "kl_moments",
+    },
+  ] as const)("$className", async ({ name, saved, className, output, method }) => {
+    const { path, parts } = await exportGolden(saved, { layout: "optimum" });
+    expect(parts.map(({ files }) => files)).toEqual([["vae_encoder/model.onnx"], ["vae_decoder/model.onnx"]]);
+    for (const part of ["vae_encoder", "vae_decoder"]) {
+      expect(readdirSync(join(path, part)).sort()).toEqual(["config.json", "model.onnx"]);
+      expect(JSON.parse(readFileSync(join(path, part, "config.json"), "utf8"))._class_name).toBe(className);
+    }
+    const names = async (part: string) => {
+      const session = await InferenceSession.create(join(path, part, "model.onnx"), { executionProviders: ["cpu"] });
+      const { inputNames, outputNames } = session;
+      await session.release();
+      return [inputNames, outputNames];
+    };
+    expect(await names("vae_encoder")).toEqual([["sample"], [output]]);
+    expect(await names("vae_decoder")).toEqual([["latent_sample"], ["sample"]]);
+    const { x, y } = callOf(await dcAeCases.load(name), method);
+    expectClose(await runFile(join(path, "vae_encoder", "model.onnx"), "sample", x), y, MODEL_TOLERANCE);
+  });
+
+  test("large weights lie beside the model in its folder, and the folder can be written again", async () => {
+    const { path, model } = await exportGolden("ae_f64_in_diffusers", { layout: "optimum" });
+    const options = { layout: "optimum", parts: ["decoder"], maxInlineBytes: 0, overwrite: true } as const;
+    const [decoder] = await model.export(path, options);
+    expect(decoder?.files).toEqual(["vae_decoder/model.onnx_data", "vae_decoder/model.onnx"]);
+    expect(readdirSync(path).sort()).toEqual(["export.json", "vae_decoder"]);
+  });
 });
 
 test("batches of any size", async () => {
