@@ -25,6 +25,7 @@ export const PAGES: readonly PageGroup[] = [
       { text: "Checkpoints and conversion", link: "/checkpoints" },
       { text: "Precision and speed", link: "/precision-and-speed" },
       { text: "Export to ONNX", link: "/export" },
+      { text: "Which file goes where", link: "/other-tools" },
       { text: "Diffusion models", link: "/diffusion" },
       { text: "Training", link: "/training" },
       { text: "More about training", link: "/training-options" },
