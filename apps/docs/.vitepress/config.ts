@@ -38,6 +38,7 @@ export default defineConfig({
     logo: "/favicon.svg",
     nav: [
       { text: "Guide", link: "/getting-started" },
+      { text: "Live demo", link: "/demo" },
       { text: "API", link: "/api/" },
       { text: "Benchmarks", link: "/benchmarks" },
     ],
@@ -48,7 +49,11 @@ export default defineConfig({
     footer: { message: "Apache-2.0. Published checkpoints have licenses of their own." },
   },
   // The index of the search and the page of the graph's ops are larger than what Vite warns of.
-  vite: { build: { chunkSizeWarningLimit: 2000 } },
+  vite: {
+    build: { chunkSizeWarningLimit: 2000 },
+    // The live demo's packages name files by URL, which the development server would leave behind.
+    optimizeDeps: { exclude: ["@dcae/core", "@dcae/diffusion", "onnxruntime-web"] },
+  },
   async buildEnd({ outDir }) {
     const readmes = [
       "README.md",

@@ -13,6 +13,7 @@ export const PAGES: readonly PageGroup[] = [
     text: "Start",
     items: [
       { text: "Getting started", link: "/getting-started" },
+      { text: "Live demo", link: "/demo" },
       { text: "Models", link: "/models" },
       { text: "Troubleshooting and questions", link: "/troubleshooting" },
     ],
@@ -30,6 +31,7 @@ export const PAGES: readonly PageGroup[] = [
       { text: "Training", link: "/training" },
       { text: "More about training", link: "/training-options" },
       { text: "Evaluation", link: "/evaluation" },
+      { text: "In a browser", link: "/browser" },
       { text: "Command line", link: "/command-line" },
     ],
   },
