@@ -63,6 +63,7 @@ check("core in Chromium", () => run(process.execPath, [join(root, "scripts", "ru
 check("pages of Vite and webpack", () => run(process.execPath, [join(root, "scripts", "run-pages.mjs")]));
 check("jobs on Slurm", () => run(process.execPath, [join(root, "scripts", "check-slurm.mjs")]));
 check("docs build", () => turbo("build", "--filter=@dcae/docs", "--output-logs=new-only"));
+check("live demo in Chromium", () => run(process.execPath, [join(root, "scripts", "run-demo.mjs")]));
 
 mkdirSync(resultsFolder, { recursive: true });
 writeFileSync(join(resultsFolder, "checks.json"), `${JSON.stringify(outcome, null, 2)}\n`);
