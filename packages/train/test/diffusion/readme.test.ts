@@ -28,7 +28,7 @@ const TINY = {
 /** The code block that mentions `word`, as a program: modules by name, and what `console.log` gets. */
 async function programWith(word: string, replacements: Readonly<Record<string, string>>) {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-  let code = [...readme.matchAll(/```ts\n(.*?)```/gs)]
+  let code = [...readme.matchAll(/```ts(?: no-run)?\n(.*?)```/gs)]
     .map(([, block]) => block as string)
     .find((b) => b.includes(word));
   if (code === undefined) throw new Error(`the README has no code with ${word}`);

@@ -13,7 +13,7 @@ const ENTRIES = new Map<string, object>([
 
 test.each(["../../README.md", "../../../../apps/docs/training.md"])("%s", async (file) => {
   const text = await readFile(new URL(file, import.meta.url), "utf8");
-  const code = [...text.matchAll(/```ts\n(.*?)```/gs)].map(([, block]) => block as string);
+  const code = [...text.matchAll(/```ts(?: no-run)?\n(.*?)```/gs)].map(([, block]) => block as string);
   const used = code.flatMap((block) => [
     ...[...block.matchAll(/^import \{(.*)\} from "(.*)";/gm)].flatMap(([, names, from]) =>
       (names as string).split(",").map((name) => [from as string, name.trim()] as const),

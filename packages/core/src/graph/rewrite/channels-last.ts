@@ -161,7 +161,7 @@ export function channelsLastWinograd(program: Program, choose: ChooseWinograd): 
 
 // A 3x3 convolution as Winograd's F(m x m, 3x3) on pictures [N, H, W, C], in the form that is fastest at inference on a CPU.
 //
-// Channels last, every step moves runs of C values and works on all cores (apps/docs/benchmarks.md has what was measured):
+// Channels last, every step moves runs of C values and works on all cores (apps/docs/performance-notes.md has what was measured):
 //
 // - the input transform is a bank of n filters with stride m along the rows and one along the columns. Each puts its index in
 //   front, so the values of one point lie together;

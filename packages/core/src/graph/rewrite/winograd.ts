@@ -74,7 +74,7 @@ export function isUpsampled(x: Value, { top, left, bottom, right }: Padding2d): 
 //
 // Of the n^2 = (m+2)^2 points of a tile each becomes one matrix product over channels, so an output costs n^2/m^2 products
 // (2.25 for m = 4) instead of 9. What decides is the cost of getting into and out of the domain of the products; this form
-// is the fastest of those that were measured on ONNX Runtime (apps/docs/benchmarks.md has others):
+// is the fastest of those that were measured on ONNX Runtime (apps/docs/performance-notes.md has others):
 //
 // - the input transform is a grouped convolution with one n x n kernel per point and stride m: it finds the overlapping
 //   tiles, the zero padding and both transforms in one pass. Every channel is its own group, which also keeps the runtime
