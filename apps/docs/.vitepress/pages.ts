@@ -32,6 +32,7 @@ export const PAGES: readonly PageGroup[] = [
       { text: "More about training", link: "/training-options" },
       { text: "Evaluation", link: "/evaluation" },
       { text: "In a browser", link: "/browser" },
+      { text: "Many machines", link: "/many-machines" },
       { text: "Command line", link: "/command-line" },
     ],
   },

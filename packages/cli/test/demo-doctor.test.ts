@@ -1,9 +1,11 @@
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { saveImage } from "@dcae/core";
 import { decodeImage } from "@dcae/core/image";
+import { PLACE_VARIABLES } from "@dcae/core/internal";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { drawScene } from "@dcae/train/scenes";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Diagnosis, formatDiagnosis } from "../src/commands/doctor.js";
 import { failWith, succeed } from "./support/cli.js";
 
@@ -60,6 +62,7 @@ test("doctor's text says what is missing", () => {
     },
     pictures: { problem: "sharp can't be loaded" },
     hub: { cache: "/cache", models: 0, offline: true, endpoint: "https://huggingface.co", hasToken: true },
+    cluster: { shard: { problem: "no engine" }, variables: {} },
     blockers: [],
   });
   expect(text).toContain("Node 18.0.0: too old, 20.19 or newer is needed");
@@ -67,4 +70,36 @@ test("doctor's text says what is missing", () => {
   expect(text).toMatch(/cuda +no: no library\n +Do this\./);
   expect(text).toContain("sharp can't be loaded");
   expect(text).toContain("offline mode is on, HF_TOKEN is set\n  cache /cache: doesn't exist yet");
+  expect(text).toContain("Cluster: no Slurm, no MPI launcher\n  --shard auto: no engine");
+});
+
+test("doctor: what a cluster has, and what its engine says about this process", async () => {
+  mkdirSync(join(folder, "bin"));
+  for (const [name, text] of Object.entries({
+    sinfo: "slurm-wlm 22.05.8",
+    mpirun: "HYDRA build details:\n  Version:   4.0.2",
+  })) {
+    writeFileSync(join(folder, "bin", name), `#!/bin/sh\nprintf '%s\\n' '${text}'\n`, { mode: 0o755 });
+  }
+  for (const name of PLACE_VARIABLES) vi.stubEnv(name, undefined);
+  vi.stubEnv("PATH", `${join(folder, "bin")}:/bin`)
+    .stubEnv("SLURM_ARRAY_TASK_ID", "3")
+    .stubEnv("SLURM_ARRAY_TASK_COUNT", "8");
+  try {
+    const diagnosis: Diagnosis = JSON.parse(await succeed("doctor", "--json"));
+    expect(diagnosis.cluster).toEqual({
+      slurm: "slurm-wlm 22.05.8",
+      mpi: "MPICH, Version: 4.0.2",
+      shard: { part: "4/8", source: "SLURM_ARRAY_TASK_ID=3 of SLURM_ARRAY_TASK_COUNT=8" },
+      variables: { SLURM_ARRAY_TASK_ID: "3", SLURM_ARRAY_TASK_COUNT: "8" },
+    });
+    const text = formatDiagnosis(diagnosis);
+    expect(text).toContain(
+      "Cluster: slurm-wlm 22.05.8, MPICH, Version: 4.0.2\n  --shard auto: 4/8, by SLURM_ARRAY_TASK_ID=3",
+    );
+    vi.stubEnv("JOB_COMPLETION_INDEX", "1").stubEnv("JOB_COMPLETIONS", "8");
+    expect(await succeed("doctor")).toMatch(/--shard auto: SLURM_ARRAY_TASK_ID=3 .* contradict each other/);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });

@@ -1,6 +1,7 @@
 /** `dcae decode`: latents to pictures, or to raw tensors. */
 import { saveImage, type Tensor, toImage } from "@dcae/core";
 import { encodeImage } from "@dcae/core/image";
+import type { JobPart } from "@dcae/core/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
@@ -8,6 +9,7 @@ import { UsageError } from "../errors.js";
 import { outputKind } from "../files/paths.js";
 import { type LoadedItem, openItems } from "../items/items.js";
 import { createFailures, processItemsTo, refuseInputs, refuseJson, resultPaths, tell } from "../items/process-items.js";
+import { fingerprintOf, jobOptions, shareItems } from "../items/share-work.js";
 import {
   addScaleOptions,
   batchSizeOption,
@@ -17,6 +19,7 @@ import {
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import { shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
 
 interface DecodeFlags
@@ -27,6 +30,7 @@ interface DecodeFlags
   readonly tensor?: string;
   readonly batchSize: number;
   readonly skipErrors?: boolean;
+  readonly shard?: JobPart;
   readonly json?: boolean;
 }
 
@@ -63,7 +67,8 @@ export function decodeCommand(io: CliIo): Command {
     .addOption(skipErrorsOption())
     .addOption(batchSizeOption())
     .addOption(tiledOption())
-    .addOption(maxMemoryOption());
+    .addOption(maxMemoryOption())
+    .addOption(shardOption());
   addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     { does: "one picture", command: "dcae decode cat.npy -m mit-han-lab/dc-ae-f64c128-in-1.0 -o cat.png" },
@@ -72,6 +77,10 @@ export function decodeCommand(io: CliIo): Command {
       command: "dcae decode latents/ -m ./dc-ae-f64c128 --scaled -o pictures/",
     },
     { does: "through a pipe", command: "dcae decode - -m small-f32 -o - < cat.npy > cat.png" },
+    {
+      does: "the second of eight processes",
+      command: "dcae decode latents/ -m ./dc-ae-f64c128 -o pictures/ --shard 2/8",
+    },
     { does: "raw values", command: "dcae decode z.safetensors -m ./dc-ae-f64c128 -o x.npy" },
   ]);
   return command.action((inputs: string[], flags: DecodeFlags) => decode(inputs, flags, io));
@@ -81,6 +90,7 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
   checkCodecFlags(flags);
   const { out } = flags;
   const kind = await outputKind(out, ["folder", "picture", "array", "stdout"]);
+  if (kind !== "folder" && flags.shard !== undefined) throw new UsageError("--shard needs a folder as --out");
   if (kind !== "folder" && flags.skipErrors === true) throw new UsageError("--skip-errors needs a folder as --out");
   refuseJson(kind, flags);
   const { items, close } = await openItems(
@@ -105,20 +115,28 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
     const failures = inFolder && createFailures(io, "input", flags.skipErrors ?? false);
     const paths = kind === "picture" ? new Map(items.map((item) => [item, [out]])) : inFolder;
 
-    const results = await withModel(flags, io, (model) => {
+    const results = await withModel(flags, io, async (model) => {
       const codec = createCodec(model, flags, io.signal);
-      return processItemsTo({ out, paths, tensorName: "images" }, items, io, {
-        label: "decode",
-        batchSize: flags.batchSize,
-        // A second picture may be what doesn't fit.
-        loadAhead: flags.maxMemory === undefined,
-        failures,
-        compute: ({ tensor }) => codec.decode(tensor),
-        encode: ([picture]) => encodeImage(toImage(picture as Tensor), "png"),
-        save: (path, picture) => saveImage(picture, path),
-        describe,
-      });
+      const key = { ...jobOptions("decode", flags), weights: await fingerprintOf(flags.shard, model) };
+      const { shard, json, batchSize: blockSize } = flags;
+      return shareItems<Decoded>(
+        { out, shard, json, blockSize, key, items, paths: inFolder, failures },
+        io,
+        (todo, hooks) =>
+          processItemsTo({ out, paths, tensorName: "images" }, todo, io, {
+            label: "decode",
+            batchSize: flags.batchSize,
+            // A second picture may be what doesn't fit.
+            loadAhead: flags.maxMemory === undefined,
+            ...hooks,
+            compute: ({ tensor }) => codec.decode(tensor),
+            encode: ([picture]) => encodeImage(toImage(picture as Tensor), "png"),
+            save: (path, picture) => saveImage(picture, path),
+            describe,
+          }),
+      );
     });
+    if (results === undefined) return;
 
     summarize(results, flags, io, failures?.list ?? []);
     failures?.finish(items.length);

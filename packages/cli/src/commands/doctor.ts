@@ -1,11 +1,14 @@
 /** `dcae doctor`: what runs on this machine, why not, and what to install. Nothing here makes a request or loads a model. */
+import { execFile } from "node:child_process";
 import { readdir, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { DcaeError, type Device, EngineError } from "@dcae/core";
 import { modelCacheFolder } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
 import { loadSharp } from "@dcae/core/image";
+import { type ClusterPlace, clusterShard, type Environment, formatPart, PLACE_VARIABLES } from "@dcae/core/internal";
 import { INSTALL_HINTS, probeDevice, runtimeVersion } from "@dcae/core/runtime";
 import { Command } from "commander";
 import { type CliIo, formatBytes, plural } from "../cli-io.js";
@@ -17,7 +20,8 @@ export function doctorCommand(io: CliIo): Command {
   const command = new Command("doctor")
     .summary("what runs on this machine")
     .description(
-      "Looks at Node, ONNX Runtime and its devices, picture support, memory and the hub's cache, and says what to install " +
+      "Looks at Node, ONNX Runtime and its devices, picture support, memory, the hub's cache, and what a cluster has and says " +
+        "(Slurm, MPI, which of many processes this is), and says what to install " +
         "for what doesn't work. Exits with 1 when models can't run at all. Makes no request.",
     )
     .option("--json", "print JSON");
@@ -36,7 +40,7 @@ export function doctorCommand(io: CliIo): Command {
 }
 
 /** The text of a diagnosis. */
-export function formatDiagnosis({ version, node, machine, runtime, pictures, hub }: Diagnosis): string {
+export function formatDiagnosis({ version, node, machine, runtime, pictures, hub, cluster }: Diagnosis): string {
   const lines = [
     `dcae ${version}`,
     `Node ${node.version}${node.ok ? "" : `: too old, ${node.needed} or newer is needed`}`,
@@ -55,8 +59,18 @@ export function formatDiagnosis({ version, node, machine, runtime, pictures, hub
         ? "doesn't exist yet"
         : `${plural(hub.models, "model")}, ${formatBytes(hub.freeBytes)} free`
     }`,
+    "",
+    ...formatCluster(cluster),
   ];
   return lines.join("\n");
+}
+
+function formatCluster({ slurm, mpi, shard, variables }: Diagnosis["cluster"]): string[] {
+  return [
+    `Cluster: ${slurm ?? "no Slurm"}, ${mpi ?? "no MPI launcher"}`,
+    "problem" in shard ? `  --shard auto: ${shard.problem}` : `  --shard auto: ${shard.part}, by ${shard.source}`,
+    ...Object.entries(variables).map(([name, value]) => `  ${name}=${value}`),
+  ];
 }
 
 function formatDevice({ device, works, problem, hint }: DeviceDiagnosis): string {
@@ -70,6 +84,17 @@ interface DeviceDiagnosis {
   readonly problem?: string;
   /** What to do about the problem. */
   readonly hint?: string;
+}
+
+interface ClusterDiagnosis {
+  /** Name and version; undefined where its commands aren't here. */
+  readonly slurm?: string;
+  /** What `mpirun` says it is. */
+  readonly mpi?: string;
+  /** What `--shard auto` would take, or why it can't. */
+  readonly shard: { readonly part: string; readonly source: string } | { readonly problem: string };
+  /** What engines have set, of what dcae reads. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 export interface Diagnosis {
@@ -104,6 +129,7 @@ export interface Diagnosis {
     readonly endpoint: string;
     readonly hasToken: boolean;
   };
+  readonly cluster: ClusterDiagnosis;
   /** What keeps models from running at all; empty when all is well. */
   readonly blockers: readonly string[];
 }
@@ -122,7 +148,41 @@ async function diagnose(): Promise<Diagnosis> {
     ...(cpu?.works === true ? [] : [`ONNX Runtime doesn't run: ${runtime.problem ?? cpu?.problem ?? "no CPU device"}`]),
     ...(pictures.problem === undefined ? [] : [pictures.problem]),
   ];
-  return { version: VERSION, node, machine: diagnoseMachine(), runtime, pictures, hub: await diagnoseHub(), blockers };
+  const [hub, cluster] = await Promise.all([diagnoseHub(), diagnoseCluster(process.env)]);
+  return { version: VERSION, node, machine: diagnoseMachine(), runtime, pictures, hub, cluster, blockers };
+}
+
+/** What is set, installed and said of clusters. */
+async function diagnoseCluster(env: Environment): Promise<ClusterDiagnosis> {
+  const [slurm, mpi] = await Promise.all([firstLine("sinfo", ["--version"]), firstLine("mpirun", ["--version"])]);
+  const set = PLACE_VARIABLES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]));
+  return {
+    ...(slurm === undefined ? {} : { slurm }),
+    ...(mpi === undefined ? {} : { mpi }),
+    shard: shardOf(env),
+    variables: Object.fromEntries(set),
+  };
+}
+
+function shardOf(env: Environment): ClusterDiagnosis["shard"] {
+  let place: ClusterPlace;
+  try {
+    place = clusterShard(env);
+  } catch (error) {
+    return { problem: errorMessage(error) };
+  }
+  return { part: formatPart(place), source: place.source };
+}
+
+/** What a program says first; undefined where it isn't here. MPICH's launcher tells its version in the second line. */
+async function firstLine(program: string, args: readonly string[]): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)(program, [...args], { timeout: 5000 });
+    const [first, second = ""] = stdout.trim().split("\n");
+    return /^HYDRA/.test(first ?? "") ? `MPICH, ${second.trim().replace(/\s+/g, " ")}` : first;
+  } catch {
+    return undefined;
+  }
 }
 
 function isAtLeast(version: string, needed: string): boolean {

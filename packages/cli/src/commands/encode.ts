@@ -1,5 +1,6 @@
 /** `dcae encode`: pictures, or raw tensors, to latents. */
 import { encodeNpy, writeNpyFile } from "@dcae/core/checkpoint";
+import type { JobPart } from "@dcae/core/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
@@ -16,6 +17,7 @@ import {
   resultPaths,
   tell,
 } from "../items/process-items.js";
+import { fingerprintOf, jobOptions, shareItems } from "../items/share-work.js";
 import {
   addPictureOptions,
   addScaleOptions,
@@ -28,6 +30,7 @@ import {
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount, parseSeed } from "../options/parse-values.js";
+import { shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
 
 /** Decoded pictures that were not clamped overshoot [-1, 1] a little; values beyond this are from another range. */
@@ -39,6 +42,7 @@ interface EncodeFlags extends ModelFlags, EngineFlags, PictureFlags, CodecFlags 
   readonly out: string;
   readonly tensor?: string;
   readonly batchSize: number;
+  readonly shard?: JobPart;
   readonly json?: boolean;
 }
 
@@ -78,7 +82,7 @@ export function encodeCommand(io: CliIo): Command {
     .option("--seed <n>", "with --sample: seed of the noise (default: 0)", parseSeed)
     .option("--tensor <name>", "which array of a .safetensors input");
   addPictureOptions(command);
-  command.addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
+  command.addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption()).addOption(shardOption());
   addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     {
@@ -88,6 +92,10 @@ export function encodeCommand(io: CliIo): Command {
     {
       does: "a data set at 512x512, scaled for a diffusion model, one file per picture",
       command: "dcae encode photos/ -m ./dc-ae-f64c128 --size 512 --scaled --batch-size 8 -o latents/",
+    },
+    {
+      does: "the same by an array of tasks, each with this command line",
+      command: "dcae encode photos/ -m ./dc-ae-f64c128 --size 512 --scaled --batch-size 8 -o latents/ --shard auto",
     },
     { does: "through a pipe", command: "dcae encode - -m small-f32 --size 256 -o - < cat.jpg > cat.npy" },
     { does: "a raw tensor [N,3,H,W]", command: "dcae encode x.safetensors -m ./dc-ae-f64c128 -o z.safetensors" },
@@ -99,6 +107,7 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
   checkCodecFlags(flags);
   const { out } = flags;
   const kind = await outputKind(out, ["folder", "array", "stdout"]);
+  if (kind !== "folder" && flags.shard !== undefined) throw new UsageError("--shard needs a folder as --out");
   if (kind !== "folder" && flags.skipErrors === true) {
     throw new UsageError("--skip-errors needs a folder as --out: in one file, rows would no longer belong to inputs");
   }
@@ -124,23 +133,28 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
     const results = await withModel(flags, io, async (model) => {
       if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
       const codec = createCodec(model, flags, io.signal);
-      return processItemsTo({ out, paths, tensorName: "latents" }, items, io, {
-        label: "encode",
-        batchSize: flags.batchSize,
-        // A second picture may be what doesn't fit.
-        loadAhead: flags.maxMemory === undefined,
-        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy ?? "error" },
-        failures,
-        compute: (batch) => {
-          for (const loaded of batch.items) warn(loaded);
-          const names = batch.items.map(({ item }) => item.name);
-          return codec.encode(batch.tensor, names);
-        },
-        encode: async (latents) => encodeNpy(oneArray(latents)),
-        save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
-        describe,
-      });
+      const key = { ...jobOptions("encode", flags), weights: await fingerprintOf(flags.shard, model) };
+      const { shard, json, batchSize: blockSize } = flags;
+      return shareItems<Encoded>({ out, shard, json, blockSize, key, items, paths, failures }, io, (todo, hooks) =>
+        processItemsTo({ out, paths, tensorName: "latents" }, todo, io, {
+          label: "encode",
+          batchSize: flags.batchSize,
+          // A second picture may be what doesn't fit.
+          loadAhead: flags.maxMemory === undefined,
+          fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy ?? "error" },
+          ...hooks,
+          compute: (batch) => {
+            for (const loaded of batch.items) warn(loaded);
+            const names = batch.items.map(({ item }) => item.name);
+            return codec.encode(batch.tensor, names);
+          },
+          encode: async (latents) => encodeNpy(oneArray(latents)),
+          save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
+          describe,
+        }),
+      );
     });
+    if (results === undefined) return;
 
     summarize(results, flags, io, failures?.list ?? []);
     failures?.finish(items.length);

@@ -12,7 +12,8 @@ import { errorLine, UsageError } from "../errors.js";
 import { noteLeftOut, outputKind } from "../files/paths.js";
 import { addEngineOptions, type EngineFlags, type Model, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
-import { parseCount, parseNumber, parseScale, parseSeed, shardOption } from "../options/parse-values.js";
+import { parseCount, parseNumber, parseScale, parseSeed } from "../options/parse-values.js";
+import { nameSome, noteWaiting, shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
 
 /** What `--data` means procedural scenes. */
@@ -168,12 +169,6 @@ async function latents(flags: LatentsFlags, io: CliIo): Promise<void> {
     io.note(`dcae: ${skipped.size} of ${plural(manifest.pictures.length, "picture")} could not be used`);
 }
 
-/** Said once, when another process works on the same shard. */
-export function noteWaiting(shard: JobPart | undefined, owner: string, io: Pick<CliIo, "note">): void {
-  const which = shard === undefined ? "the result" : `shard ${formatPart(shard)}`;
-  io.note(`dcae: ${owner} works on ${which}: waiting for it`);
-}
-
 /** @throws DataError where pictures may not be left out */
 function tellUnreadable(error: DataError, tolerated: boolean, io: CliIo): void {
   if (!tolerated) {
@@ -242,15 +237,6 @@ function refuseOptionsAbove({ parent }: Command): void {
   );
   if (useless === undefined) return;
   throw new UsageError(`latents merge: unknown option '${useless.long}'`, { hint: "See `dcae latents merge --help`." });
-}
-
-/** Numbers that a line names; more are counted. */
-const MAX_NAMED = 20;
-
-/** "1, 2, 5", with the number of those beyond. */
-export function nameSome(names: readonly (string | number)[]): string {
-  const more = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : "";
-  return `${names.slice(0, MAX_NAMED).join(", ")}${more}`;
 }
 
 async function merge(folder: string, { shards, json }: LatentsMergeFlags, io: CliIo): Promise<void> {

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { psnr, saveImage, tensorToImage } from "@dcae/core";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { sideBySide } from "@dcae/core/image";
+import type { JobPart } from "@dcae/core/internal";
 import { Command } from "commander";
 import { type CliIo, formatPsnr, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
@@ -11,6 +12,7 @@ import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
 import { askForSizePolicy, type Batch, openItems } from "../items/items.js";
 import { createFailures, type Failures, processItems, resultPaths } from "../items/process-items.js";
+import { fingerprintOf, jobOptions, shareItems } from "../items/share-work.js";
 import {
   addPictureOptions,
   asksForSizePolicy,
@@ -29,6 +31,7 @@ import {
 } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
 import { parseCount } from "../options/parse-values.js";
+import { shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
 
 interface ReconstructFlags
@@ -39,6 +42,7 @@ interface ReconstructFlags
   readonly out: string;
   readonly batchSize: number;
   readonly compare?: boolean;
+  readonly shard?: JobPart;
   readonly json?: boolean;
 }
 
@@ -77,7 +81,11 @@ export function reconstructCommand(io: CliIo): Command {
     .requiredOption("-o, --out <dir>", "folder for the results; files of the same names are replaced")
     .option("--latent-channels <n>", "adaptive models (DC-AE 1.5): only the first channels", parseCount)
     .option("--compare", "with another --dtype than float32: also in float32, with what the type costs");
-  addPictureOptions(command).addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption());
+  addPictureOptions(command)
+    .addOption(batchSizeOption())
+    .addOption(tiledOption())
+    .addOption(maxMemoryOption())
+    .addOption(shardOption());
   addAutoencoderOptions(addHubOptions(command)).option("--json", "print the report as JSON");
   addExamples(command, [
     {
@@ -87,6 +95,10 @@ export function reconstructCommand(io: CliIo): Command {
     {
       does: "a folder, as models are evaluated at 256x256",
       command: "dcae reconstruct photos/ -m ./dc-ae-f32c32 --size 256 --batch-size 8 -o out/",
+    },
+    {
+      does: "the same by an array of tasks; the last one writes report.json",
+      command: "dcae reconstruct photos/ -m ./dc-ae-f32c32 --size 256 --batch-size 8 -o out/ --shard auto",
     },
   ]);
   return command.action((inputs: string[], flags: ReconstructFlags) => reconstruct(inputs, flags, io));
@@ -119,38 +131,50 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
       device = model.engine.device;
       const codec = createCodec(model, flags, io.signal);
       const exactCodec = exact && createCodec(exact, flags, io.signal);
-      return processItems(items, io, {
-        label: "reconstruct",
-        batchSize: flags.batchSize,
-        // A second picture may be what doesn't fit.
-        loadAhead: flags.maxMemory === undefined,
-        fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy ?? "error" },
-        failures,
-        compute: ({ tensor }: Batch) => codec.reconstruct(tensor),
-        async write({ item, tensor, restore }, decoded): Promise<Reconstructed> {
-          const [path, pairPath] = paths.get(item) as readonly [string, string];
-          const original = tensorToImage(restore(tensor));
-          const result = tensorToImage(restore(decoded));
-          const inFloat32 = exactCodec && tensorToImage(restore(await exactCodec.reconstruct(tensor)));
-          await makeFolder(dirname(path));
-          await saveImage(result, path);
-          await saveImage(sideBySide([original, result]), pairPath);
-          const outcome: Reconstructed = {
-            source: item.source,
-            reconstruction: path,
-            sideBySide: pairPath,
-            width: result.width,
-            height: result.height,
-            psnr: psnr(original, result),
-            ...(inFloat32 && {
-              float32: { psnr: psnr(original, inFloat32), psnrBetween: psnr(inFloat32, result) },
-            }),
-          };
-          if (flags.json !== true) io.out(describe(outcome));
-          return outcome;
-        },
-      });
+      const key = { ...jobOptions("reconstruct", flags), weights: await fingerprintOf(flags.shard, model) };
+      const { shard, json, batchSize: blockSize } = flags;
+      return shareItems<Reconstructed>(
+        { out, shard, json, blockSize, key, items, paths, failures },
+        io,
+        (todo, hooks) =>
+          processItems(todo, io, {
+            label: "reconstruct",
+            batchSize: flags.batchSize,
+            // A second picture may be what doesn't fit.
+            loadAhead: flags.maxMemory === undefined,
+            fit: {
+              channels: model.config.inChannels,
+              multiple: model.compression,
+              policy: flags.sizePolicy ?? "error",
+            },
+            ...hooks,
+            compute: ({ tensor }: Batch) => codec.reconstruct(tensor),
+            async write({ item, tensor, restore }, decoded): Promise<Reconstructed> {
+              const [path, pairPath] = paths.get(item) as readonly [string, string];
+              const original = tensorToImage(restore(tensor));
+              const result = tensorToImage(restore(decoded));
+              const inFloat32 = exactCodec && tensorToImage(restore(await exactCodec.reconstruct(tensor)));
+              await makeFolder(dirname(path));
+              await saveImage(result, path);
+              await saveImage(sideBySide([original, result]), pairPath);
+              const outcome: Reconstructed = {
+                source: item.source,
+                reconstruction: path,
+                sideBySide: pairPath,
+                width: result.width,
+                height: result.height,
+                psnr: psnr(original, result),
+                ...(inFloat32 && {
+                  float32: { psnr: psnr(original, inFloat32), psnrBetween: psnr(inFloat32, result) },
+                }),
+              };
+              if (flags.json !== true) io.out(describe(outcome));
+              return outcome;
+            },
+          }),
+      );
     });
+    if (results === undefined) return;
     const report = createReport(results, flags, device, failures);
     if (results.length > 0) {
       await makeFolder(out);

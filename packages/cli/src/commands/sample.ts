@@ -1,8 +1,10 @@
 /** `dcae sample`: class labels to pictures, with a diffusion model. */
-import { extname, join } from "node:path";
+import { access } from "node:fs/promises";
+import { dirname, extname, join } from "node:path";
 import { type Image, loadAutoencoder, saveImage, type Tensor, tensorToImages } from "@dcae/core";
+import { weightsFingerprint } from "@dcae/core/checkpoint";
 import { makeGrid } from "@dcae/core/image";
-import { unlessAborted } from "@dcae/core/internal";
+import { type JobPart, unlessAborted } from "@dcae/core/internal";
 import type { Form } from "@dcae/core/runtime";
 import type { ClassConditionalPipeline, GenerateOptions } from "@dcae/diffusion";
 import { checkDecodes } from "@dcae/diffusion/internal";
@@ -12,6 +14,7 @@ import { UsageError } from "../errors.js";
 import { slugOf } from "../evaluation/evaluation-run.js";
 import { makeFolder, writeArrayFile } from "../files/array-file.js";
 import { type OutputKind, outputKind } from "../files/paths.js";
+import { jobOptions, shareWork } from "../items/share-work.js";
 import { addEngineOptions, type EngineFlags } from "../options/engine-options.js";
 import { hubOptions } from "../options/model-options.js";
 import { parseCount, parseNames } from "../options/parse-values.js";
@@ -27,6 +30,7 @@ import {
   samplingOptions,
   withPipeline,
 } from "../options/sampling-options.js";
+import { shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
 
 interface SampleFlags extends DenoiserFlags, EngineFlags, Omit<SamplingFlags, "autoencoder"> {
@@ -36,6 +40,7 @@ interface SampleFlags extends DenoiserFlags, EngineFlags, Omit<SamplingFlags, "a
   readonly out: string;
   readonly columns?: number;
   readonly batchSize: number;
+  readonly shard?: JobPart;
   readonly json?: boolean;
 }
 
@@ -66,6 +71,7 @@ export function sampleCommand(io: CliIo): Command {
     parseCount,
     8,
   );
+  command.addOption(shardOption());
   addEngineOptions(command).option("--json", "print the result as JSON");
   addExamples(command, [
     {
@@ -81,6 +87,10 @@ export function sampleCommand(io: CliIo): Command {
       does: "what two autoencoders make of the same samples: grid-small-f32.png, grid-finetuned.png",
       command: "dcae sample -m usit-scenes --labels city,forest --autoencoder small-f32 runs/finetuned -o grid.png",
     },
+    {
+      does: "50000 pictures by an array of tasks, each with this command line",
+      command: "dcae sample -m ./usit --labels 1,2,3,4,5 --per-label 10000 -o samples/ --shard auto",
+    },
     { does: "latents alone", command: "dcae sample -m ./usit --labels 1,2,3 --sampler euler --steps 50 -o z.npy" },
   ]);
   return command.action((flags: SampleFlags) => sample(flags, io));
@@ -94,6 +104,7 @@ function checkFlags(flags: SampleFlags, kind: OutputKind): void {
     if (useless) throw new UsageError(problem);
   };
   refuse(kind !== "picture" && columns !== undefined, "--columns has no effect without one picture as --out");
+  refuse(kind !== "folder" && flags.shard !== undefined, "--shard needs a folder as --out");
   refuse(kind === "array" && autoencoder !== undefined, "--autoencoder has no effect on latents");
   for (const [name, value] of [
     ["--scaling-factor", flags.scalingFactor],
@@ -118,6 +129,9 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
       const repeated = chosen.flatMap((label) => Array.from({ length: flags.perLabel }, () => label));
       const labels = repeated.map(({ label }) => pipelineLabel(pipeline.description, label));
       const texts = repeated.map(({ name }) => name);
+      if (flags.shard !== undefined) {
+        return sampleShard({ pipeline, decoders, labels, texts }, { ...flags, shard: flags.shard }, io);
+      }
       const latents = await unlessAborted(pipeline.sampleLatents(generateOptions(flags, labels, io)), io.signal);
       if (kind === "array") {
         await saveLatents(out, latents);
@@ -129,7 +143,58 @@ async function sample(flags: SampleFlags, io: CliIo): Promise<void> {
       return texts;
     }),
   );
-  report(names, flags, io);
+  if (names !== undefined) report(names, flags, io);
+}
+
+interface ShardedSamples {
+  readonly pipeline: ClassConditionalPipeline;
+  /** By the folders of their pictures. */
+  readonly decoders: ReadonlyMap<string, Decoding>;
+  readonly labels: GenerateOptions["labels"];
+  readonly texts: readonly string[];
+}
+
+/**
+ * Samples the shard's batches, one after the other, and writes each at once.
+ *
+ * @returns the names of all samples; undefined where other shards are to come
+ */
+async function sampleShard(
+  { pipeline, decoders, labels, texts }: ShardedSamples,
+  flags: SampleFlags & { readonly shard: JobPart },
+  io: CliIo,
+): Promise<readonly string[] | undefined> {
+  const { out, shard, json, batchSize, labels: _labels, ...settings } = flags;
+  const weights = [pipeline.weights, ...[...decoders.values()].flatMap((decoder) => decoder.weights ?? [])];
+  const fingerprints: string[] = [];
+  for (const each of weights) fingerprints.push(await weightsFingerprint(each));
+  const key = { ...jobOptions("sample", settings), labels: texts.join(), weights: fingerprints };
+  const pathsOf = (position: number) => [...decoders.keys()].map((folder) => join(folder, fileName(position, texts)));
+  const isThere = (position: number) =>
+    Promise.all(pathsOf(position).map((path) => access(path))).then(
+      () => true,
+      () => false,
+    );
+  const job = { out, shard, json, count: texts.length, blockSize: batchSize, key, isThere };
+  const whole = await shareWork<string>(job, io, async (positions, recorder) => {
+    for (let at = 0; at < positions.length; ) {
+      const first = positions[at] as number;
+      const part = labels.slice(first, first + batchSize);
+      const options = { ...generateOptions(flags, part, io), offset: first };
+      const latents = await unlessAborted(pipeline.sampleLatents(options), io.signal);
+      const paths = [...part.keys()].map((i) => pathsOf(first + i));
+      for (const [which, decoder] of [...decoders.values()].entries()) {
+        for (const [i, image] of (await decodeAll(pipeline, decoder, latents, io)).entries()) {
+          const path = paths[i]?.[which] as string;
+          await makeFolder(dirname(path));
+          await saveImage(image, path);
+        }
+      }
+      for (const i of part.keys()) recorder.done(first + i, texts[first + i] as string);
+      at += part.length;
+    }
+  });
+  return whole?.results;
 }
 
 /** Where the pictures of each autoencoder go: as `--out` says, with several of them called after them. */

@@ -182,6 +182,11 @@ function checkSearch({ searchCfg, cfgGrid, reference, metrics }: GenerationFlags
     if (cfgGrid !== undefined) throw new UsageError("--cfg-grid has no effect without --search-cfg");
     return;
   }
+  if (command.getOptionValueSource("shard") === "cli") {
+    throw new UsageError(
+      "--search-cfg and --shard exclude each other: which scale comes next depends on the whole result",
+    );
+  }
   if (command.getOptionValueSource("cfg") === "cli") throw new UsageError("--cfg and --search-cfg exclude each other");
   if (reference === undefined) throw new UsageError("--search-cfg needs --reference: what the distance is to");
   if (metrics !== undefined && !metrics.includes(searchCfg)) {

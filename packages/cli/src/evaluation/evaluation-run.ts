@@ -5,6 +5,7 @@
 import { basename, extname, join, resolve } from "node:path";
 import { DataError } from "@dcae/core";
 import { errorAs } from "@dcae/core/graph";
+import { holdShard, type JobPart } from "@dcae/core/internal";
 import {
   type EvaluationResult,
   formatResult,
@@ -16,16 +17,25 @@ import {
   writeReport,
   writeResult,
 } from "@dcae/eval";
-import { formatSeconds, type ReportPictures, removeWorkFolder, stringifyResult } from "@dcae/eval/internal";
+import {
+  formatSeconds,
+  MissingPartsError,
+  type ReportPictures,
+  removeWorkFolder,
+  stringifyResult,
+} from "@dcae/eval/internal";
 import type { Command } from "commander";
 import { type CliIo, formatCount, plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { makeFolder } from "../files/array-file.js";
 import { outputKind } from "../files/paths.js";
+import { noteWaiting, reportShard, shardOption } from "../options/shard-options.js";
 
 export interface ResultFolderFlags {
   readonly out?: string;
   readonly restart?: boolean;
+  readonly shard?: JobPart;
+  readonly json?: boolean;
 }
 
 export interface ResultFolder {
@@ -39,7 +49,8 @@ export interface ResultFolder {
 export function addResultFolderOptions(command: Command): Command {
   return command
     .option("-o, --out <dir>", "folder for result.json and report.html (default: evaluation/, by what is evaluated)")
-    .option("--restart", "start anew instead of going on with what a stopped run has finished");
+    .option("--restart", "start anew instead of going on with what a stopped run has finished")
+    .addOption(shardOption());
 }
 
 /** A path or repository as a part of a folder's name. */
@@ -50,36 +61,58 @@ export function slugOf(path: string): string {
   return stem.replace(/[^\w.-]+/g, "-");
 }
 
-/** Opens the folder for as long as `work` takes, and clears the finished parts away once it is through. */
+/**
+ * Opens the folder for as long as `work` takes, and clears the finished parts away once it is through. Those that many processes
+ * share stay: one that comes late or twice finds its own done.
+ *
+ * @returns undefined for a shard that is done before others are, which is said
+ */
 export async function withResultFolder<T>(
-  { out, restart }: ResultFolderFlags,
+  flags: ResultFolderFlags,
   defaultName: string,
   io: CliIo,
   work: (folder: ResultFolder) => Promise<T>,
-): Promise<T> {
+): Promise<T | undefined> {
+  const { out, restart, shard } = flags;
+  if (shard !== undefined && restart === true) {
+    throw new UsageError("--restart and --shard exclude each other: it would remove what the other shards have done", {
+      hint: "Remove the folder's parts before the first of them starts.",
+    });
+  }
   const path = out ?? join("evaluation", defaultName);
   await outputKind(path, ["folder"]);
   await makeFolder(path);
   const parts = join(path, "parts");
   const folder = { path, parts, result: join(path, "result.json"), report: join(path, "report.html") };
   if (restart === true) await removeWorkFolder(parts);
-  return resumable(io, parts, () => work(folder));
+  if (shard === undefined) return resumable(io, parts, () => work(folder));
+  const onWait = (owner: string) => noteWaiting(shard, owner, io);
+  return holdShard(path, shard, { signal: io.signal, onWait }, async () => {
+    try {
+      return await resumable(io, parts, () => work(folder), true);
+    } catch (error) {
+      if (!(error instanceof MissingPartsError)) throw error;
+      reportShard({ out: path, shard, json: flags.json }, error, io);
+      return undefined;
+    }
+  });
 }
 
 /**
  * The result of work that leaves finished parts in a folder, which are cleared away at the end; after Ctrl-C they stay.
  *
+ * @param isShared whether other processes use the parts too, which stay then
  * @throws UsageError for parts of another run, with what to do about them
  */
-export async function resumable<T>(io: CliIo, parts: string, work: () => Promise<T>): Promise<T> {
+export async function resumable<T>(io: CliIo, parts: string, work: () => Promise<T>, isShared = false): Promise<T> {
   try {
     const result = await work();
-    await removeWorkFolder(parts);
+    if (!isShared) await removeWorkFolder(parts);
     return result;
   } catch (error) {
     if (io.signal.aborted) io.note("dcae: run the same command again to go on");
     // Nothing in them is worth keeping, and they would be in the way of a run with better options.
-    if (error instanceof NoPicturesError) await removeWorkFolder(parts);
+    if (error instanceof NoPicturesError && !isShared) await removeWorkFolder(parts);
     if (!(error instanceof WorkFolderError)) throw error;
     const hint = "Repeat its options to go on with it, start anew with --restart, or give another --out.";
     throw errorAs(new WorkFolderError(error.message, { hint, cause: error }), UsageError);

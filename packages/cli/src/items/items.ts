@@ -198,7 +198,7 @@ function quoted(word: string): string {
 
 export interface LoadedItem {
   readonly item: Item;
-  /** Position in the list of all items. */
+  /** Position in the list of all items, also where only a part of them is loaded. */
   readonly index: number;
   /** [1, C, H, W] after cropping or padding. */
   readonly tensor: Tensor;
@@ -232,29 +232,35 @@ interface BatchOptions {
   readonly batchSize: number;
   /** Of pictures; latents have none. */
   readonly fit?: PictureFit | undefined;
+  /** Position of each item among those of all shards (default: its own). */
+  readonly positionOf?: ((index: number) => number) | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Loads items in order; consecutive ones of one shape and type come together. What can't be loaded is left out of the batches, and
+ * Loads items in order; consecutive ones of one shape and type come together, out of blocks of `batchSize` positions: then a batch
+ * is the same whichever part of the items is loaded, and so are the last bits of what is computed from it. What can't be loaded is left out of the batches, and
  * comes in its turn. At most one batch is in memory.
  */
 export async function* loadBatches(items: readonly Item[], options: BatchOptions): AsyncGenerator<Batch | LoadFailure> {
+  const { batchSize, positionOf = (index) => index } = options;
+  const blockOf = ({ index }: LoadedItem) => Math.floor(index / batchSize);
   let pending: LoadedItem[] = [];
-  for (const [index, item] of items.entries()) {
+  for (const [at, item] of items.entries()) {
     options.signal.throwIfAborted();
-    const loaded = await load(item, index, options);
+    const loaded = await load(item, positionOf(at), options);
     if ("error" in loaded) {
       yield loaded;
       continue;
     }
     const [first] = pending;
-    if (first !== undefined && kindOf(first.tensor) !== kindOf(loaded.tensor)) {
+    const isOther = first && (blockOf(first) !== blockOf(loaded) || kindOf(first.tensor) !== kindOf(loaded.tensor));
+    if (isOther === true) {
       yield toBatch(pending);
       pending = [];
     }
     pending.push(loaded);
-    if (pending.length === options.batchSize) {
+    if (pending.length === batchSize) {
       yield toBatch(pending);
       pending = [];
     }

@@ -19,6 +19,8 @@ import { type Batch, type Item, type LoadedItem, loadBatches, type PictureFit, w
 export interface Failures {
   readonly list: readonly { readonly source: string; readonly error: string }[];
   add(item: Item, error: DataError): void;
+  /** In place of the list: those of all shards, without a word about each. */
+  restore(failed: readonly { readonly source: string; readonly error: string }[]): void;
   /**
    * Ends the command: with an error when items failed, unless `tolerated`; always when all of them did.
    *
@@ -39,6 +41,9 @@ export function createFailures(io: CliIo, noun: string, tolerated: boolean): Fai
       const line = errorLine(error);
       list.push({ source: item.source, error: line });
       io.note(`dcae: ${line}`);
+    },
+    restore(failed) {
+      list.splice(0, list.length, ...failed);
     },
     finish(total) {
       if (list.length === 0) return;
@@ -119,6 +124,10 @@ export interface ProcessOptions<Result> {
   readonly fit?: PictureFit | undefined;
   /** Whether the next batch is loaded while one is computed (default true); it takes the memory of a second batch. */
   readonly loadAhead?: boolean;
+  /** Positions of the items in the whole job, of which they may be a part (default: all of it). */
+  readonly positionOf?: ((index: number) => number) | undefined;
+  /** Called when the result of an item is written. */
+  readonly onResult?: ((position: number, result: Result) => void) | undefined;
   /** Without it, the first item that can't be used ends the command. */
   readonly failures?: Failures | undefined;
   /** From a batch [N, ...] to results [N, ...]. */
@@ -212,8 +221,9 @@ export function oneArray(results: readonly Tensor[]): Tensor {
 export async function processItems<Result>(
   items: readonly Item[],
   io: CliIo,
-  { label, batchSize, fit, loadAhead = true, failures, compute, write }: ProcessOptions<Result>,
+  options: ProcessOptions<Result>,
 ): Promise<Result[]> {
+  const { label, batchSize, fit, loadAhead = true, failures, compute, write, positionOf, onResult } = options;
   const results: Result[] = [];
   let failed = 0;
   const show = (detail: string) =>
@@ -235,7 +245,7 @@ export async function processItems<Result>(
   }
 
   show("");
-  const batches = loadBatches(items, { batchSize, fit, signal: io.signal });
+  const batches = loadBatches(items, { batchSize, fit, positionOf, signal: io.signal });
   for await (const batch of loadAhead ? oneAhead(batches) : batches) {
     if ("error" in batch) {
       onFailure(batch.item, batch.error);
@@ -245,7 +255,9 @@ export async function processItems<Result>(
     const computed = await computeBatch(batch);
     if (computed === undefined) continue;
     for (const [row, item] of batch.items.entries()) {
-      results.push(await write(item, computed.slice([{ start: row, stop: row + 1 }])));
+      const result = await write(item, computed.slice([{ start: row, stop: row + 1 }]));
+      results.push(result);
+      onResult?.(item.index, result);
     }
   }
   show("");

@@ -1,7 +1,5 @@
 /** Values of options from their text. Commander turns the error into a usage error that names the option. */
-import { clusterShard, type JobPart } from "@dcae/core/internal";
-import { InvalidArgumentError, Option } from "commander";
-import { errorLine } from "../errors.js";
+import { InvalidArgumentError } from "commander";
 
 /** [height, width] in pixels. */
 export type Size = readonly [height: number, width: number];
@@ -33,28 +31,6 @@ export function parseCounts(text: string): number[] {
   const isCount = (value: number) => value >= 1 && Number.isSafeInteger(value);
   if (/^[\d, ]+$/.test(text) && counts.every(isCount) && new Set(counts).size === counts.length) return counts;
   throw new InvalidArgumentError("Give positive integers, separated by commas, each once.");
-}
-
-/** A part of a set, counted from 0. */
-export interface ShardValue {
-  readonly index: number;
-  readonly of: number;
-}
-
-/** "1/4" is the first of four; "auto" what the engine says that started this process. */
-export function parseShard(text: string): ShardValue {
-  if (text === "auto") {
-    try {
-      const { index, count } = clusterShard(process.env);
-      return { index, of: count };
-    } catch (error) {
-      throw new InvalidArgumentError(errorLine(error));
-    }
-  }
-  const [, number, of] = /^(\d{1,6})\/(\d{1,6})$/.exec(text) ?? [];
-  const shard = { index: Number(number) - 1, of: Number(of) };
-  if (shard.index >= 0 && shard.index < shard.of) return shard;
-  throw new InvalidArgumentError("Give i/n with i from 1 to n (1/4 is the first of four), or auto.");
 }
 
 /** Seeds have 64 bits, more than a JavaScript number holds exactly. */
@@ -102,20 +78,6 @@ export function parseNames(text: string): string[] {
 /** A positive number, or "measure". */
 export function parseScale(text: string): number | "measure" {
   return text === "measure" ? text : parsePositiveNumber(text);
-}
-
-/** "1/4" is the first of four. */
-export function parsePart(text: string): JobPart {
-  const { index, of } = parseShard(text);
-  return { index, count: of };
-}
-
-/** `--shard`, of every job that many processes can share. */
-export function shardOption(): Option {
-  return new Option(
-    "--shard <i/n|auto>",
-    "only part i of n, from 1/n to n/n; auto: as the array of Slurm, Kubernetes or AWS Batch, or the MPI launcher, says",
-  ).argParser(parsePart);
 }
 
 /** A list such as "encoder,decoder" with entries out of `allowed`, each once. */

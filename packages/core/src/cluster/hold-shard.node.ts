@@ -61,9 +61,9 @@ export function checkPart({ index, count }: JobPart): void {
   throw new ConfigError(`part ${index} of ${count}: the index must be from 0 to one less than the count`);
 }
 
-/** Runs `work` with a lock of the folder, which others wait for. */
-export async function holdFolder<T>(folder: string, options: HoldOptions, work: () => Promise<T>): Promise<T> {
-  const lock = await waitForLock(join(folder, ".join.lock"), options);
+/** Runs `work` with the lock at `path`, which others wait for. */
+export async function holdLock<T>(path: string, options: HoldOptions, work: () => Promise<T>): Promise<T> {
+  const lock = await waitForLock(path, options);
   try {
     return await work();
   } finally {

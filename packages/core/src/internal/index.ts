@@ -53,7 +53,7 @@ export {
   checkPart,
   formatPart,
   type HoldOptions,
-  holdFolder,
+  holdLock,
   holdShard,
   type JobPart,
 } from "../cluster/hold-shard.node.js";

@@ -3,7 +3,7 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
-import { holdFolder, holdShard } from "../../src/cluster/hold-shard.node.js";
+import { holdLock, holdShard } from "../../src/cluster/hold-shard.node.js";
 import { ConfigError } from "../../src/errors.js";
 
 const folder = temporaryFolder();
@@ -59,9 +59,13 @@ test("another count is refused while its process works, and taken for gone where
 
 test("waiting ends with the signal, and the lock of who had it stays", async () => {
   const controller = new AbortController();
-  await holdFolder(at("aborted"), {}, async () => {
+  await holdLock(join(at("aborted"), ".join.lock"), {}, async () => {
     const onWait = () => controller.abort(new Error("stopped"));
-    const waiting = holdFolder(at("aborted"), { onWait, signal: controller.signal }, async () => undefined);
+    const waiting = holdLock(
+      join(at("aborted"), ".join.lock"),
+      { onWait, signal: controller.signal },
+      async () => undefined,
+    );
     await expect(waiting).rejects.toThrow("stopped");
     expect(await readdir(at("aborted"))).toEqual([".join.lock"]);
   });

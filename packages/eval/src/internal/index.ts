@@ -18,6 +18,7 @@ export { GUIDANCE_GRID, type GuidanceSearch, searchGuidance } from "../protocols
 export { formatSeconds } from "../report/format-result.js";
 export type { ReportPictures } from "../report/render-report.js";
 export { type Machine, stringifyResult, thisMachine } from "../results/evaluation-result.node.js";
-export { removeWorkFolder } from "../runners/chunked-run.node.js";
+export { MissingPartsError, removeWorkFolder } from "../runners/chunked-run.node.js";
 export { lpipsProgram } from "../runners/pair-metrics.js";
 export { createFeatureAccumulator } from "../statistics/feature-accumulator.js";
+export { missingShards } from "../statistics/statistics-file.node.js";

@@ -13,6 +13,7 @@ import {
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
+import { checkPart, formatPart, type JobPart } from "@dcae/core/internal";
 import { FieldError, list, object, record, text, whole } from "../files/json-fields.js";
 import type { Picture, PictureSource, Unusable } from "../sources/picture-source.js";
 
@@ -26,6 +27,8 @@ export interface ChunkedRun extends RunOptions {
   readonly refuse?: ((width: number, height: number) => string | undefined) | undefined;
   /** Values of a batch: one row per picture. Called for the next batch while the last one is still being computed. */
   readonly compute: (batch: Batch) => Promise<Readonly<Record<string, Tensor>>>;
+  /** Whether only the chunks of `part` are computed, and nothing is consumed (default false). */
+  readonly partOnly?: boolean | undefined;
   /** Takes what was found, in order: batch by batch, or a whole chunk of an earlier run. */
   readonly consume: (chunk: Chunk) => void | Promise<void>;
 }
@@ -33,14 +36,30 @@ export interface ChunkedRun extends RunOptions {
 export const DEFAULT_CHUNK = 64;
 
 /**
- * Runs the pass.
+ * Runs the pass; of many processes that share a work folder each computes its chunks first, and who finds all of them there takes them
+ * together, so that the numbers are those of one process.
  *
- * @throws ConfigError when the work folder belongs to another run; what `compute` throws
+ * @throws ConfigError when the work folder belongs to another run; MissingPartsError when other processes haven't computed their chunks;
+ *   what `compute` throws
  */
 export async function runInChunks(run: ChunkedRun): Promise<void> {
-  const { source, chunkSize = DEFAULT_CHUNK, workFolder } = run;
+  const { source, chunkSize = DEFAULT_CHUNK, workFolder, part } = run;
   if (workFolder !== undefined)
     await prepareWorkFolder(workFolder, { ...run.key, chunkSize, source: source.fingerprint });
+  if (part !== undefined) {
+    checkPart(part);
+    if (workFolder === undefined) throw new ConfigError("a part of a run needs a work folder, which all parts share");
+    await runChunks({ ...run, consume: () => undefined }, part);
+    if (run.partOnly === true) return;
+    const missing = await missingChunks(workFolder, source.count, chunkSize);
+    if (missing.length > 0) throw new MissingPartsError(workFolder, missing, Math.ceil(source.count / chunkSize), part);
+  }
+  await runChunks(run, { index: 0, count: 1 });
+}
+
+/** Computes or reads the chunks whose number mod `part.count` is `part.index`. */
+async function runChunks(run: ChunkedRun, part: JobPart): Promise<void> {
+  const { source, chunkSize = DEFAULT_CHUNK, workFolder } = run;
   let stream: AsyncGenerator<Picture> | undefined;
   let position = -1;
   let resumed = 0;
@@ -48,7 +67,7 @@ export async function runInChunks(run: ChunkedRun): Promise<void> {
     run.onProgress?.({ stage: run.stage, done, total: source.count, unit: "images", resumed });
   try {
     report(0);
-    for (let start = 0; start < source.count; start += chunkSize) {
+    for (let start = part.index * chunkSize; start < source.count; start += part.count * chunkSize) {
       checkAborted(run.signal);
       const count = Math.min(chunkSize, source.count - start);
       const path = workFolder === undefined ? undefined : join(workFolder, chunkName(start));
@@ -69,6 +88,33 @@ export async function runInChunks(run: ChunkedRun): Promise<void> {
     }
   } finally {
     await stream?.return(undefined);
+  }
+}
+
+/** Numbers of the chunks that aren't in the folder. */
+async function missingChunks(folder: string, count: number, chunkSize: number): Promise<number[]> {
+  const present = new Set(await readdir(folder));
+  const chunks = Array.from({ length: Math.ceil(count / chunkSize) }, (_, i) => i);
+  return chunks.filter((i) => !present.has(chunkName(i * chunkSize)));
+}
+
+/** Thrown where a process has done its part and others haven't: that is no failure. */
+export class MissingPartsError extends ConfigError {
+  override readonly name: string = "MissingPartsError";
+  readonly missing: number;
+  readonly total: number;
+  /** Which parts of the job lack, from 0, ascending. */
+  readonly parts: readonly number[];
+
+  constructor(folder: string, chunks: readonly number[], total: number, { count }: JobPart) {
+    const parts = [...new Set(chunks.map((chunk) => chunk % count))].sort((a, b) => a - b);
+    const names = parts.map((index) => formatPart({ index, count }));
+    super(`${folder}: ${chunks.length} of ${total} parts lack, of the shards ${names.join(", ")}`, {
+      hint: "The shard that ends last makes the result.",
+    });
+    this.missing = chunks.length;
+    this.total = total;
+    this.parts = parts;
   }
 }
 
@@ -221,6 +267,11 @@ export interface RunOptions {
    * starts anew.
    */
   readonly workFolder?: string | undefined;
+  /**
+   * Which share of the finished parts this process computes (default all): those with number mod count = index. All processes share
+   * one work folder; who ends last has the result, the others get a MissingPartsError.
+   */
+  readonly part?: JobPart | undefined;
   /** Pictures per finished part (default 64): what a stopped run loses at most. */
   readonly chunkSize?: number | undefined;
 }

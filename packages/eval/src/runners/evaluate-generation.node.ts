@@ -43,7 +43,7 @@ export interface GenerationOptions extends RunOptions {
 /**
  * Runs the evaluation. Metrics whose network or reference isn't here are named in `missing`; the others are computed.
  *
- * @throws DataError when no picture can be read; ConfigError for unknown metrics or a foreign work folder; ShapeError for
+ * @throws DataError when no picture can be read; ConfigError for unknown metrics or a foreign work folder; MissingPartsError where other parts lack; ShapeError for
  *   a reference with other dimensions; errors of the engine
  */
 export async function evaluateGeneration(options: GenerationOptions): Promise<EvaluationResult> {
@@ -58,8 +58,21 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
     const { metrics: computed } = plan;
     const featuresOf = (list: readonly GenerationMetric[]) => new Set(list.map((metric) => FEATURE_OF[metric]));
     const isDistance = (metric: GenerationMetric) => metric === "fid" || metric === "sfid";
-    const extract = async (source: PictureSource, stage: string, folder: string, used: readonly GenerationMetric[]) => {
-      const pass = { ...options, stage, source, networks, workFolder: workFolder && `${workFolder}/${folder}` };
+    const extract = async (
+      source: PictureSource,
+      stage: string,
+      folder: string,
+      used: readonly GenerationMetric[],
+      partOnly = false,
+    ) => {
+      const pass = {
+        ...options,
+        stage,
+        source,
+        networks,
+        partOnly,
+        workFolder: workFolder && `${workFolder}/${folder}`,
+      };
       const sums = featuresOf(used.filter(isDistance));
       // Nothing to compute: the pictures aren't even read.
       if (used.length === 0) return emptyFeatures();
@@ -68,12 +81,17 @@ export async function evaluateGeneration(options: GenerationOptions): Promise<Ev
         sums,
         vectors: featuresOf(used.filter((metric) => !isDistance(metric))),
       });
-      if (extracted.count === 0) throw nothingUsable(source, extracted.unusable);
+      if (extracted.count === 0 && !partOnly) throw nothingUsable(source, extracted.unusable);
       return extracted;
     };
-    const ofSamples = await extract(samples, "samples", "samples", computed);
     const pictures = reference?.pictures;
     const ofReference = computed.filter((metric) => METRICS[metric].reference !== null && !plan.statistics.has(metric));
+    if (options.part !== undefined) {
+      // Its part of both sets, before any is looked for: else two that end together would each miss something of the other.
+      await extract(samples, "samples", "samples", computed, true);
+      if (pictures !== undefined) await extract(pictures, "reference", "reference", ofReference, true);
+    }
+    const ofSamples = await extract(samples, "samples", "samples", computed);
     const compared =
       pictures === undefined || ofReference.length === 0
         ? undefined

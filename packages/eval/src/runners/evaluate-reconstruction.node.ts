@@ -55,8 +55,8 @@ function defaultBatch(width: number, height: number): number {
 /**
  * Runs the evaluation. Metrics whose network isn't here are named in `missing`; the others are computed.
  *
- * @throws DataError when no metric can be computed or no picture be used; ConfigError for unknown metrics or a foreign work folder; errors of the
- *   model and of the engine
+ * @throws DataError when no metric can be computed or no picture be used; ConfigError for unknown metrics or a foreign work folder;
+ *   MissingPartsError where other parts lack; errors of the model and of the engine
  * @example
  * ```ts
  * import { createEngine, loadAutoencoder } from "@dcae/core";

@@ -42,6 +42,8 @@ interface ExtractOptions extends RunOptions {
   /** Features whose vectors are all needed. */
   readonly vectors: ReadonlySet<Feature>;
   readonly batchSize?: number | undefined;
+  /** Whether only the chunks of `part` are computed, and nothing is given back (default false). */
+  readonly partOnly?: boolean;
 }
 
 export interface ExtractedFeatures {
@@ -61,9 +63,10 @@ export async function extractFeatures(options: ExtractOptions): Promise<Extracte
   const pool = createProgramCache(engine, "the metrics", MAX_PROGRAMS);
   const unusable: Unusable[] = [];
   const sizes: Record<string, number> = {};
-  const store = createFeatureStore({ sums, vectors, capacity: source.count });
+  const store = createFeatureStore({ sums, vectors, capacity: options.partOnly === true ? 0 : source.count });
   let count = 0;
-  const most = Math.min(source.count, options.chunkSize ?? DEFAULT_CHUNK);
+  // Of the whole set: the last bits of features may depend on the batch that a program is made for.
+  const most = Math.min(source.setCount ?? source.count, options.chunkSize ?? DEFAULT_CHUNK);
   const sizeOf = (width: number, height: number) => {
     const fitting = Math.min(DEFAULT_BATCH, Math.max(Math.floor(MAX_BATCH_PIXELS / (width * height)), 1));
     return evenBatch(most, batchSize ?? fitting);

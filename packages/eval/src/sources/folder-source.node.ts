@@ -74,6 +74,7 @@ export async function folderSource(folder: string, options: FolderOptions): Prom
     count: files.length,
     fingerprint: await fingerprintOf(folder, files),
     setFingerprint: setFingerprintOf(limited),
+    setCount: limited.length,
     leftOut,
     read: (start) => readAhead(start, files.length, AHEAD, read),
   };

@@ -27,6 +27,8 @@ export interface PictureSource {
   readonly fingerprint: string;
   /** That of the whole set, of which this may be a shard. */
   readonly setFingerprint: string;
+  /** Pictures of that set, where this is a shard. */
+  readonly setCount?: number;
   /** What a folder holds besides; other sources have nothing of the kind. */
   readonly leftOut?: LeftOut;
   /** The pictures from `start` on, in order. */

@@ -243,6 +243,15 @@ export function missingShare(shards: readonly Shard[]): number {
   return missing < 1e-9 ? 0 : missing;
 }
 
+/** The shards that complete a set, as "3/8", where all were divided by one number; undefined where they weren't. */
+export function missingShards(shards: readonly Shard[]): string[] | undefined {
+  const of = shards[0]?.of ?? 1;
+  if (shards.some((shard) => shard.of !== of)) return undefined;
+  const present = new Set(shards.map(({ index }) => index));
+  const all = Array.from({ length: of }, (_, index) => index);
+  return all.filter((index) => !present.has(index)).map((index) => `${index + 1}/${of}`);
+}
+
 /** What is true of any statistics of so many images. */
 export function countWarnings(count: number, dimensions: number): string[] {
   if (count > dimensions) return [];
@@ -302,7 +311,9 @@ export async function mergeStatistics(paths: readonly string[], out: string): Pr
   // What follows from the count and the shards is said, but not stored: it may change with the next merge.
   await writeStatistics(out, accumulator, { ...info, shards, sizes, warnings: [...warnings] });
   const missing = missingShare(shards);
-  const ofShards = `${(100 * missing).toFixed(1)} % of the set is in none of these files; merge the other shards too`;
+  const lacking = missingShards(shards);
+  const which = lacking === undefined ? "" : ` (shard ${lacking.join(", ")})`;
+  const ofShards = `${(100 * missing).toFixed(1)} % of the set is in none of these files${which}; merge the other shards too`;
   const said = [...warnings, ...countWarnings(count, dimensions), ...(missing === 0 ? [] : [ofShards])];
   return { count, shards, warnings: said };
 }

@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { openNpz, writeNpz } from "../../src/files/npz.node.js";
 import type { FindNetworkOptions } from "../../src/networks/find-network.node.js";
 import { resolveProtocol } from "../../src/protocols/protocol.js";
+import { MissingPartsError } from "../../src/runners/chunked-run.node.js";
 import { evaluateGeneration, type GenerationOptions } from "../../src/runners/evaluate-generation.node.js";
 import { computeStatistics } from "../../src/runners/extract-features.node.js";
 import { openReference } from "../../src/runners/open-reference.node.js";
@@ -108,6 +109,16 @@ describe("evaluateGeneration", () => {
     expect(result.missing[0]).toMatchObject({ metric: "fid", reason: "there is no reference to compare with" });
     const few = await run({ metrics: ["is"], protocol: resolveProtocol({}) });
     expect(few.missing[0]?.reason).toBe("5 pictures can't be cut into the 10 parts of the protocol");
+  });
+
+  it("is shared by processes that each compute some chunks of both sets, to the numbers of one", async () => {
+    const settings = { reference: await openReference(photos, protocol), metrics: ["fid", "is"], chunkSize: 2 };
+    const alone = await run(settings);
+    const part = (index: number) => run({ ...settings, workFolder: join(folder, "shared"), part: { index, count: 3 } });
+    await expect(part(2)).rejects.toThrow(MissingPartsError);
+    await expect(part(0)).rejects.toThrow(/parts lack, of the shards 2\/3/);
+    expect((await part(1)).metrics).toEqual(alone.metrics);
+    expect((await part(0)).metrics).toEqual(alone.metrics);
   });
 
   it("resumes from its work folder", async () => {

@@ -72,6 +72,10 @@ export function evalGenerationCommand(io: CliIo): Command {
       command: "dcae eval generation -m dc-ae-f64c128-in-1.0-uvit-h-in-512px --cfg 1.5 --reference imagenet-512.npz",
     },
     {
+      does: "50000 samples by an array of tasks, which make and measure them; the last one writes the result",
+      command: "dcae eval generation -m ./uvit-h --cfg 1.5 --reference imagenet-512.npz -o results/uvit-h --shard auto",
+    },
+    {
       does: "which guidance scale is the best, among the published grid",
       command: "dcae eval generation -m runs/uvit-h/model --search-cfg fid --reference imagenet-512.npz --count 5000",
     },
@@ -110,7 +114,7 @@ async function evaluate(flags: GenerationFlags, io: CliIo): Promise<void> {
       return searchScale(flags, flags.searchCfg, at, folder, io);
     });
   });
-  checkComplete(result, flags);
+  if (result !== undefined) checkComplete(result, flags);
 }
 
 /**
@@ -241,6 +245,7 @@ async function compute(
       weights: networkOptions(flags),
       batchSize: flags.batchSize,
       workFolder: parts,
+      part: flags.shard,
       signal: io.signal,
       onProgress: showProgress(io),
     }),

@@ -108,6 +108,10 @@ export function evalReconstructionCommand(io: CliIo): Command {
       command: "dcae eval reconstruction -m ./model --data photos/ --size 256 --metrics psnr,ssim --limit 100",
     },
     {
+      does: "one task of an array, all of which have this command line; the last one writes the result",
+      command: "dcae eval reconstruction -m ./dc-ae-f64c128 --data imagenet/val --size 512 -o results/f64 --shard auto",
+    },
+    {
       does: "pictures as they are",
       command: "dcae eval reconstruction -m dc-ae-f32c32-sana-1.1 --data crops-1024/ -o results/sana",
     },
@@ -129,7 +133,7 @@ async function evaluate(flags: EvalReconstructionFlags, io: CliIo): Promise<void
       return measure({ source, model: reconstructor, protocol }, folder, flags, io);
     }),
   );
-  checkComplete(result, flags);
+  if (result !== undefined) checkComplete(result, flags);
 }
 
 /** The metrics' networks compute in float32, whatever the model does. */
@@ -147,6 +151,7 @@ function measure(
       weights: networkOptions(flags),
       batchSize: flags.batchSize,
       workFolder: folder.parts,
+      part: flags.shard,
       signal: io.signal,
       onProgress: showProgress(io),
     });

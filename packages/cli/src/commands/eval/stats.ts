@@ -1,13 +1,15 @@
 /** `dcae eval stats`: reference statistics of a set of pictures, or of a shard of it; `dcae eval merge`: of the whole from those of its shards. */
 import { realpath } from "node:fs/promises";
 import { DataError } from "@dcae/core";
-import { formatTable } from "@dcae/core/internal";
+import { formatTable, holdLock } from "@dcae/core/internal";
 import {
   type ComputedStatistics,
   computeStatistics,
   describeProtocol,
   mergeStatistics,
+  type PictureSource,
   type Protocol,
+  readStatistics,
   type Shard,
 } from "@dcae/eval";
 import { removeWorkFolder } from "@dcae/eval/internal";
@@ -29,12 +31,13 @@ import { openPictures } from "../../evaluation/pictures.js";
 import { prepareOutFile } from "../../files/paths.js";
 import { skipErrorsOption } from "../../options/codec-options.js";
 import { addFloat32Options, type DeviceFlags, withEngine } from "../../options/engine-options.js";
-import { parseCount, parseShard } from "../../options/parse-values.js";
+import { parseCount } from "../../options/parse-values.js";
+import { noteWaiting, type ShardFlag, shardOption } from "../../options/shard-options.js";
 import { addExamples } from "../command-group.js";
 
 interface EvalStatsFlags extends ProtocolFlags, ProtocolNameFlag, NetworkFlags, DeviceFlags {
   readonly out: string;
-  readonly shard?: Shard;
+  readonly shard?: ShardFlag;
   readonly restart?: boolean;
   readonly batchSize?: number;
   readonly skipErrors?: boolean;
@@ -50,8 +53,8 @@ export function evalStatsCommand(io: CliIo): Command {
         "that was stopped or killed goes on when it is started again.",
     )
     .argument("<dir>", "folder of pictures (with its subfolders), or .npz archive in ADM's layout")
-    .requiredOption("-o, --out <file>", "the .npz file")
-    .option("--shard <i/n>", "only this part of the pictures: 1/4 is the first of four", parseShard);
+    .requiredOption("-o, --out <file>", "the .npz file; with --shard, %i and %n in its name are the shard's i and n")
+    .addOption(shardOption());
   addProtocolOptions(command)
     .addOption(protocolOption())
     .option("--batch-size <n>", "pictures that go through the network together", parseCount)
@@ -64,33 +67,47 @@ export function evalStatsCommand(io: CliIo): Command {
       does: "the second of eight processes",
       command: "dcae eval stats imagenet/train --size 512 --shard 2/8 -o 2.npz",
     },
+    {
+      does: "one task of an array, each with the same command line",
+      command: "dcae eval stats imagenet/train --size 512 --shard auto -o part-%i-of-%n.npz",
+    },
   ]);
   return command.action((path: string, flags: EvalStatsFlags) => computeStats(path, flags, io));
 }
 
 async function computeStats(path: string, flags: EvalStatsFlags, io: CliIo): Promise<void> {
-  const { shard, limit, batchSize, restart } = flags;
-  const out = await prepareOutFile(flags.out, ".npz");
+  const { limit, batchSize, restart } = flags;
+  const shard = flags.shard && { index: flags.shard.index, of: flags.shard.count };
+  const out = await prepareOutFile(outOf(flags.out, flags.shard), ".npz");
   const protocol = protocolOf(flags, { preset: flags.protocol });
   const source = await openPictures(path, protocol, { option: "pictures", limit, shard }, io);
   const parts = `${out}.parts`;
-  if (restart === true) await removeWorkFolder(parts);
-  const result = await resumable(io, parts, () =>
-    withEngine(flags, io, (engine) =>
-      computeStatistics({
-        source,
-        shard,
-        protocol,
-        engine,
-        weights: networkOptions(flags),
-        batchSize,
-        out,
-        workFolder: parts,
-        signal: io.signal,
-        onProgress: showProgress(io),
-      }),
-    ),
-  );
+  const compute = async (): Promise<ComputedStatistics> => {
+    if (restart === true) await removeWorkFolder(parts);
+    else if (shard !== undefined) {
+      const known = await knownShard(out, source, shard, protocol);
+      if (known !== undefined) return known;
+    }
+    return resumable(io, parts, () =>
+      withEngine(flags, io, (engine) =>
+        computeStatistics({
+          source,
+          shard,
+          protocol,
+          engine,
+          weights: networkOptions(flags),
+          batchSize,
+          out,
+          workFolder: parts,
+          signal: io.signal,
+          onProgress: showProgress(io),
+        }),
+      ),
+    );
+  };
+  const onWait = (owner: string) => noteWaiting(flags.shard, owner, io);
+  const result =
+    shard === undefined ? await compute() : await holdLock(`${out}.lock`, { signal: io.signal, onWait }, compute);
   io.progress.clear();
   const facts = { ...result, shard: shard && `${shard.index + 1}/${shard.of}`, protocol };
   if (flags.json === true) io.json(facts);
@@ -101,6 +118,34 @@ async function computeStats(path: string, flags: EvalStatsFlags, io: CliIo): Pro
       hint: "See above. --skip-errors accepts that.",
     });
   }
+}
+
+/** Where the shard's number goes in --out. @throws UsageError where all tasks of an array would write one file */
+function outOf(out: string, shard: ShardFlag | undefined): string {
+  if (shard === undefined) return out;
+  if (shard.isAuto && !out.includes("%i")) {
+    throw new UsageError(`--out ${out}: with --shard auto all processes would write this file`, {
+      hint: "Put %i where the number of the shard goes (and %n for how many there are), as in part-%i-of-%n.npz.",
+    });
+  }
+  return out.replaceAll("%i", String(shard.index + 1)).replaceAll("%n", String(shard.count));
+}
+
+/** The shard's file that an earlier process wrote: a task that an engine starts again has nothing left to do. */
+async function knownShard(
+  out: string,
+  source: PictureSource,
+  shard: Shard,
+  protocol: Protocol,
+): Promise<ComputedStatistics | undefined> {
+  const file = await readStatistics(out).catch(() => undefined);
+  const { info, statistics } = file ?? {};
+  const isSame =
+    JSON.stringify(info?.shards) === JSON.stringify([shard]) &&
+    JSON.stringify(info?.protocol) === JSON.stringify(protocol) &&
+    info?.set === source.setFingerprint;
+  if (info === undefined || statistics?.count === undefined || !isSame) return undefined;
+  return { out, count: statistics.count, sizes: info.sizes, unusable: [], warnings: info.warnings, networks: [] };
 }
 
 function format({ out, count, unusable, warnings }: ComputedStatistics, shard: Shard | undefined, protocol: Protocol) {
