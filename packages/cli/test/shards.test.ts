@@ -62,7 +62,7 @@ describe.each<[string, () => string[]]>([
       "--per-label",
       "3",
       "--steps",
-      "2",
+      "3",
       "--batch-size",
       "2",
       "--threads",

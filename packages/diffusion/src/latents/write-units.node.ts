@@ -224,6 +224,7 @@ async function writeUnit(
     await writeFileAtomic(join(folder, tarName(unit)), async (file) => {
       for (const bytes of encodeTarShard(items, all.cast(manifest.dtype))) await file.write(bytes);
     });
+    await removeBegun(folder, unit);
     return;
   }
   const labels = new Tensor(

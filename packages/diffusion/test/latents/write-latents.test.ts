@@ -1,6 +1,6 @@
 /** From a folder of pictures to a folder of latents, by one call of a program. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { ConfigError, createImage, DataError, loadImage, ShapeError, saveImage, type Tensor } from "@dcae/core";
 import { PILLOW_DECODE } from "@dcae/core/image";
 import type { Autoencoder } from "@dcae/core/internal";
@@ -56,6 +56,16 @@ function counted(onEncode: () => Promise<void> = async () => {}): { readonly mod
   });
   return { model, calls: () => calls };
 }
+
+/** As `bytesOf`, with what is in folders. */
+const filesIn = (folder: string) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => [
+      relative(folder, join(parentPath, name)),
+      readFileSync(join(parentPath, name), "base64"),
+    ])
+    .sort();
 
 const bytesOf = (folder: string) =>
   readdirSync(folder)
@@ -165,31 +175,36 @@ describe("what is refused", () => {
 
 describe("a unit that was stopped in its middle", () => {
   const given = (changes: Partial<WriteLatentsOptions>) => options({ shardSize: 4, batchSize: 1, ...changes });
-  const stop = async (directory: string) => {
+  const stop = async (directory: string, layout: WriteLatentsOptions["layout"] = "shards") => {
     const controller = new AbortController();
     let calls = 0;
     const { model } = counted(async () => {
       if (++calls === 3) controller.abort(new Error("preempted"));
     });
     const signal = controller.signal;
-    await expect(writeLatents(given({ autoencoder: model, directory, signal }))).rejects.toThrow("preempted");
+    await expect(writeLatents(given({ autoencoder: model, directory, layout, signal }))).rejects.toThrow("preempted");
     const begun = readdirSync(directory).find((name) => name.startsWith(".begun-"));
     return join(directory, begun ?? "no begun unit");
   };
 
-  it("goes on after its last whole batch, to the same bits, and leaves nothing else", async () => {
-    const whole = given({});
-    await writeLatents(whole);
-    const { directory } = given({});
-    expect(existsSync(await stop(directory))).toBe(true);
-    const again = counted();
-    const seen: number[] = [];
-    await writeLatents(given({ autoencoder: again.model, directory, onProgress: ({ done }) => seen.push(done) }));
-    expect(again.calls()).toBeLessThan(4);
-    expect(seen[0]).toBe(5 - again.calls());
-    expect(seen.at(-1)).toBe(5);
-    expect(bytesOf(directory)).toEqual(bytesOf(whole.directory));
-  });
+  it.each(["shards", "npy", "tar"] as const)(
+    "goes on after its last whole batch, to the same bits: %s",
+    async (layout) => {
+      const whole = given({ layout });
+      await writeLatents(whole);
+      const { directory } = given({});
+      expect(existsSync(await stop(directory, layout))).toBe(true);
+      const again = counted();
+      const seen: number[] = [];
+      await writeLatents(
+        given({ autoencoder: again.model, directory, layout, onProgress: ({ done }) => seen.push(done) }),
+      );
+      expect(again.calls()).toBeLessThan(4);
+      expect(seen[0]).toBe(5 - again.calls());
+      expect(seen.at(-1)).toBe(5);
+      expect(filesIn(directory)).toEqual(filesIn(whole.directory));
+    },
+  );
 
   it.each<[string, Partial<WriteLatentsOptions>, (path: string) => void]>([
     ["other batches", { batchSize: 2 }, () => undefined],
