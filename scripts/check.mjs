@@ -44,6 +44,7 @@ try {
     if (manifest.exports["."]) check(`attw ${name}`, () => run(bin("attw"), [tarball, "--profile", "esm-only"]));
   }
   check("contents of the packages", () => run(process.execPath, [join(root, "scripts", "check-tarballs.mjs"), packed]));
+  check("example programs", () => run(process.execPath, [join(root, "scripts", "run-examples.mjs"), packed]));
   for (const manager of ["npm", "pnpm", "yarn"]) {
     check(`install with ${manager}`, () =>
       run(process.execPath, [join(root, "scripts", "check-install.mjs"), manager, packed]),

@@ -55,12 +55,6 @@ test.each(pages)("every command in %s is one", async (_page, lines) => {
   for (const line of lines) expect(paths, line).toContain(await commandOf(line));
 });
 
-test("the table of the docs has every command, in the order of the help", () => {
-  const page = readFileSync(new URL("../../../apps/docs/command-line.md", import.meta.url), "utf8");
-  const listed = [...page.matchAll(/^\| `dcae ([a-z]+)`/gm)].map(([, name]) => name);
-  expect(listed).toEqual(paths.filter((path) => !path.includes(" ")));
-});
-
 const sectionOf = (path: string) => sections.find((text) => text.startsWith(`${path}\n`)) ?? "";
 
 describe.each(COMMAND_TREE)("$path", ({ path, command }) => {
