@@ -63,6 +63,7 @@ check("browser entries of core and diffusion", () =>
 check("core in Chromium", () => run(process.execPath, [join(root, "scripts", "run-in-browser.mjs")]));
 check("pages of Vite and webpack", () => run(process.execPath, [join(root, "scripts", "run-pages.mjs")]));
 check("jobs on Slurm", () => run(process.execPath, [join(root, "scripts", "check-slurm.mjs")]));
+check("training over MPI", () => run(process.execPath, [join(root, "scripts", "check-mpi.mjs")]));
 check("docs build", () => turbo("build", "--filter=@dcae/docs", "--output-logs=new-only"));
 check("live demo in Chromium", () => run(process.execPath, [join(root, "scripts", "run-demo.mjs")]));
 

@@ -21,17 +21,24 @@ const PMIX = { name: "libpmix-dev", file: "/usr/lib/x86_64-linux-gnu/pmix2/lib/l
 
 const searchPath = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
 const has = (program) => searchPath.split(":").some((folder) => folder !== "" && existsSync(join(folder, program)));
-const lacking = () => [
+const lackingForSlurm = () => [
   ...Object.entries(PACKAGES).flatMap(([name, program]) => (has(program) ? [] : [name])),
   ...(existsSync(PMIX.file) ? [] : [PMIX.name]),
 ];
 
+/** Makes sure that Slurm is there. @returns as `prepare` does */
+export const prepareSlurm = () => prepare(lackingForSlurm);
+
+/** Makes sure that Open MPI is there. @returns as `prepare` does */
+export const prepareMpi = () => prepare(() => (has("mpirun") ? [] : ["openmpi-bin"]));
+
 /**
- * Makes sure that the programs are there.
+ * Makes sure that packages are there.
  *
+ * @param lacking names of those that aren't
  * @returns why they can't be, in words; undefined where all is there
  */
-export function prepareSlurm() {
+function prepare(lacking) {
   let names = lacking();
   if (names.length === 0) return undefined;
   if (!has("apt-get")) return `${names.join(", ")} not installed, and there is no apt-get`;

@@ -15,6 +15,9 @@ export class UsageError extends DcaeError {
   override readonly name: string = "UsageError";
 }
 
+/** A failure that another process tells the user about. */
+export class SaidElsewhere extends Error {}
+
 /** Exit statuses other than 0. */
 const FAILURE = 1;
 export const USAGE_FAILURE = 2;
@@ -41,6 +44,7 @@ export function reportError(error: unknown, io: CliIo, debug: boolean): number {
     io.note(`dcae: ${error.message}`);
     return interruptedStatus(error.signal);
   }
+  if (error instanceof SaidElsewhere) return FAILURE;
   io.note(`dcae: ${errorLine(error)}`);
   if (debug && error instanceof Error) io.note(stackOf(error));
   return error instanceof UsageError ? USAGE_FAILURE : FAILURE;

@@ -1,4 +1,5 @@
 /** Training autoencoders as configurations say, and the loop for any objective. Steps of your own: `@dcae/train/step`. */
+export { type Communicator, type OpenMpiOptions, openMpi, RankError } from "@dcae/core/internal";
 export { type DistillOptions, distillConfig } from "./configs/distill-config.js";
 export { type FinetuneOptions, finetuneConfig } from "./configs/finetune-config.js";
 export { loadTrainingConfig, trainingRecipe, trainingRecipes } from "./configs/load-config.js";

@@ -88,9 +88,9 @@ export function distillCommand(io: CliIo): Command {
     { does: "go on", command: "dcae distill --resume --out runs/narrow" },
   ]);
   return command.action(async (flags: DistillFlags) => {
-    const chosen = await chooseDistillation(flags, io);
-    if (flags.showConfig === true) return io.json(chosen.config);
-    return runTraining(chosen, undefined, flags, io);
+    const choose = () => chooseDistillation(flags, io);
+    if (flags.showConfig === true) return io.json((await choose()).config);
+    return runTraining(choose, flags, io);
   });
 }
 

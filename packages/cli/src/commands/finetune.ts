@@ -62,6 +62,10 @@ export function finetuneCommand(io: CliIo): Command {
       does: "the small model that comes with dcae: needs nothing but pictures",
       command: "dcae finetune -m small-f32 --data photos/ --size 128 --perceptual none --out runs/small",
     },
+    {
+      does: "by two processes that share every batch",
+      command: "mpirun -n 2 dcae finetune -m small-f32 --data photos/ --size 128 --perceptual none --parallel mpi",
+    },
     { does: "look first", command: "dcae finetune -m dc-ae-f64c128-in-1.0 --data photos/ --dry-run" },
     {
       does: "a training of your own, for `dcae train --config`",
@@ -70,9 +74,9 @@ export function finetuneCommand(io: CliIo): Command {
     { does: "go on", command: "dcae finetune --resume --out runs/photos" },
   ]);
   return command.action(async (flags: FinetuneFlags) => {
-    const chosen = await chooseFinetuning(flags, io);
-    if (flags.showConfig === true) return io.json(chosen.config);
-    return runTraining(chosen, undefined, flags, io);
+    const choose = () => chooseFinetuning(flags, io);
+    if (flags.showConfig === true) return io.json((await choose()).config);
+    return runTraining(choose, flags, io);
   });
 }
 

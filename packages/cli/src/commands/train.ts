@@ -46,15 +46,25 @@ export function trainCommand(io: CliIo): Command {
       does: "as DC-AE 1.5: the first channels of a latent hold the picture, others its details",
       command: "dcae train --config small-f32-scenes-channels --set 'phases.*.channels.draw=3'",
     },
+    {
+      does: "by four processes that share every batch (Open MPI, MPICH)",
+      command: "mpirun -n 4 dcae train --config small-f32-scenes --parallel mpi --out runs/small",
+    },
+    {
+      does: "the same under Slurm, on any number of machines",
+      command: "srun --mpi=pmix -n 16 dcae train --config f32c32-imagenet --parallel mpi --resume --out runs/f32",
+    },
     { does: "shorter", command: "dcae train --config small-f32-scenes --set phases.phase1.steps=2000" },
     { does: "a training of your own", command: "dcae train --config small-f32-scenes --show-config > mine.json" },
   ]);
   return command.action(async (flags: TrainFlags) => {
     if (flags.list === true) return listRecipes(flags, io);
-    const chosen = await chooseTraining(flags);
-    if (flags.showConfig === true) return io.json(chosen.config);
-    const phases = flags.phase === undefined ? undefined : choosePhases(chosen.config, flags.phase);
-    return runTraining(chosen, phases, flags, io);
+    if (flags.showConfig === true) return io.json((await chooseTraining(flags)).config);
+    const choose = async () => {
+      const chosen = await chooseTraining(flags);
+      return { ...chosen, phases: flags.phase === undefined ? undefined : choosePhases(chosen.config, flags.phase) };
+    };
+    return runTraining(choose, flags, io);
   });
 }
 

@@ -1,5 +1,6 @@
 /** Carries out a training: says what will train (`--dry-run` stops there), trains, says what came out. */
 import type { Engine } from "@dcae/core";
+import { type Communicator, together } from "@dcae/core/internal";
 import { type DcAeConfig, spatialCompression } from "@dcae/core/models";
 import {
   formatPlan,
@@ -23,35 +24,49 @@ import {
   measureOrEstimateUpdate,
   optimizesFor,
 } from "@dcae/train/internal";
-import { type CliIo, formatCount } from "../cli-io.js";
+import { type CliIo, formatCount, plural } from "../cli-io.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
+import { refuseParallel, withRanks } from "../options/parallel-options.js";
 import type { Chosen, RunFlags } from "./choose-training.js";
 import { missingSetMetrics, setMetricsOpener } from "./set-metrics.js";
 import {
   checkEngineFlags,
   describeEngine,
   openTrainingEngine,
+  rankFlags,
   type TrainingEngineFlags,
   type TrainingFlags,
   takesOptimized,
 } from "./training-options.js";
 
+/** A training, and which of its phases run: names, all if undefined. */
+export interface ChosenPhases extends Chosen<TrainingConfig> {
+  readonly phases?: readonly string[] | undefined;
+}
+
 /**
- * @param phases names, all if undefined
+ * @param choose finds out what the command line means
  * @throws the reason of `io.signal` when a signal stopped the run, after it was saved
  */
-export async function runTraining(
-  { config, directory }: Chosen<TrainingConfig>,
-  phases: readonly string[] | undefined,
+export async function runTraining(choose: () => Promise<ChosenPhases>, flags: TrainingFlags, io: CliIo): Promise<void> {
+  checkEngineFlags(flags);
+  if (flags.dryRun === true) refuseParallel(flags, "--dry-run");
+  return withRanks(flags, io, async (ranks, own) =>
+    carryOut(await together(ranks, "the settings", choose), rankFlags(flags, ranks), own, ranks),
+  );
+}
+
+async function carryOut(
+  { config, directory, phases }: ChosenPhases,
   flags: TrainingFlags,
   io: CliIo,
+  ranks: Communicator | undefined,
 ): Promise<void> {
-  checkEngineFlags(flags);
   const plans = planTraining(config, phases, takesOptimized(flags));
   if (flags.dryRun === true) return dryRun({ config, directory }, plans, flags, io);
   io.note(`${config.name}, in ${directory}`);
   for (const plan of plans) io.note(formatPlan(plan));
-  const results = await withTrainingEngine(flags, io, async (run) =>
+  const results = await withTrainingEngine(flags, io, ranks, async (run) =>
     trainAutoencoder({
       ...run,
       config,
@@ -84,22 +99,24 @@ interface TrainingRun {
   readonly resume: boolean;
   readonly signal: AbortSignal;
   readonly onMessage: (text: string) => void;
+  readonly ranks: Communicator | undefined;
 }
 
 /** Starts the engine that the flags ask for, lets `train` use it, and frees it; a signal stops after the update. */
 export async function withTrainingEngine<T>(
   flags: TrainingEngineFlags & Pick<RunFlags, "resume">,
   io: CliIo,
+  ranks: Communicator | undefined,
   train: (run: TrainingRun) => Promise<T>,
 ): Promise<T> {
-  const engine = await openTrainingEngine(flags);
+  const engine = await together(ranks, "the engine", () => openTrainingEngine(flags));
   const onAbort = () => io.note("dcae: stopping after this update; again to stop at once, without saving");
   io.signal.addEventListener("abort", onAbort, { once: true });
   try {
     const computedBy = describeEngine(engine, flags);
-    io.note(`engine: ${computedBy}`);
+    io.note(`engine: ${computedBy}${ranks === undefined ? "" : `, on each of ${plural(ranks.size, "rank")}`}`);
     const { resume = false } = flags;
-    return await train({ engine, computedBy, resume, signal: io.signal, onMessage: (text) => io.note(text) });
+    return await train({ engine, computedBy, resume, signal: io.signal, onMessage: (text) => io.note(text), ranks });
   } finally {
     io.signal.removeEventListener("abort", onAbort);
     io.progress.clear();

@@ -1,11 +1,13 @@
 /** The options that trainings share: where to compute, what to show, how to go on; and the engine that they ask for. */
 import { availableParallelism } from "node:os";
 import { createEngine, type Device, type Engine } from "@dcae/core";
+import type { Communicator } from "@dcae/core/internal";
 import { createTfjsEngine, TFJS_BACKENDS, type TfjsBackend } from "@dcae/train/tfjs";
 import { type Command, Option } from "commander";
 import { plural } from "../cli-io.js";
 import { UsageError } from "../errors.js";
 import { NODE_DEVICES, THREADS_HELP } from "../options/engine-options.js";
+import { parallelOption, threadsOfRank } from "../options/parallel-options.js";
 import { parseCount } from "../options/parse-values.js";
 import { addSetMetricOptions, type SetMetricFlags } from "./set-metrics.js";
 
@@ -20,6 +22,7 @@ export interface TrainingEngineFlags {
   readonly device: string;
   readonly threads?: number;
   readonly dtype: (typeof DTYPES)[number];
+  readonly parallel?: "mpi";
 }
 
 export interface TrainingFlags extends TrainingEngineFlags, SetMetricFlags {
@@ -38,6 +41,7 @@ export interface TrainingFlags extends TrainingEngineFlags, SetMetricFlags {
 /** Adds where a training computes. */
 export function addTrainingEngineOptions(command: Command): Command {
   return command
+    .addOption(parallelOption("every batch"))
     .addOption(
       new Option("--engine <name>", "what computes: ONNX Runtime or TensorFlow.js")
         .choices([...TRAINING_ENGINES])
@@ -118,6 +122,13 @@ export function takesOptimized({ engine, device }: TrainingEngineFlags): boolean
 export function describeEngine({ name }: Engine, { engine, threads }: TrainingEngineFlags): string {
   if (engine === "tfjs") return name;
   return `${name}, ${plural(threads ?? availableParallelism(), "thread")}`;
+}
+
+/** The flags of a rank: ranks of one machine share its threads, unless the launcher has bound each to its own. */
+export function rankFlags<T extends TrainingEngineFlags>(flags: T, ranks: Communicator | undefined): T {
+  const { engine, threads } = flags;
+  if (ranks === undefined || engine !== "onnx" || threads !== undefined) return flags;
+  return { ...flags, threads: threadsOfRank(ranks) };
 }
 
 /** @throws EngineError when it doesn't start here; it says what to install */

@@ -7,6 +7,7 @@ import {
   channelAffine,
   div,
   hardSwish,
+  meanOverRanks,
   mish,
   mul,
   reduceMean,
@@ -86,7 +87,7 @@ const layer: Norm = (scope, x, channels) => {
 
 /**
  * Batch normalization. In training it uses the batch's mean and biased variance, and records the update of the running
- * statistics (with the unbiased variance), as PyTorch does.
+ * statistics (with the unbiased variance), as PyTorch does. Where ranks share the batch, it is the whole batch's on all of them.
  */
 const batchNorm: Norm = (scope, x, channels) => {
   const buffer = { trainable: false } as const;
@@ -101,11 +102,13 @@ const batchNorm: Norm = (scope, x, channels) => {
     return channelAffine(x, scale, sub(bias, mul(runningMean, scale)));
   }
   const axes = [0, 2, 3];
-  const mean = reduceMean(x, axes, { keepDims: true });
+  const { ranks = 1 } = scope;
+  const mean = meanOverRanks(reduceMean(x, axes, { keepDims: true }), ranks);
   const centered = sub(x, mean);
-  const variance = reduceMean(square(centered), axes, { keepDims: true });
-  const count = shapeSize(axes.map((axis) => x.shape[axis] ?? 1));
-  if (typeof count === "number") {
+  const variance = meanOverRanks(reduceMean(square(centered), axes, { keepDims: true }), ranks);
+  const rows = shapeSize(axes.map((axis) => x.shape[axis] ?? 1));
+  if (typeof rows === "number") {
+    const count = rows * ranks;
     const unbiased = mul(reshape(variance, [channels]), count / Math.max(count - 1, 1));
     scope.update("running_mean", add(mul(runningMean, 1 - MOMENTUM), mul(reshape(mean, [channels]), MOMENTUM)));
     scope.update("running_var", add(mul(runningVar, 1 - MOMENTUM), mul(unbiased, MOMENTUM)));

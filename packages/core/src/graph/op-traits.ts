@@ -74,5 +74,6 @@ export const opTraits: Readonly<Record<OpName, OpTraits>> = {
   pixelShuffle: layout,
   pixelUnshuffle: layout,
   upsampleNearest2d: layout,
+  sumOverRanks: other,
   composite: other,
 };

@@ -31,6 +31,8 @@ export interface Scope {
   at(name: string | number): Scope;
   /** Whether blocks behave as in training (batch norm uses the batch's statistics and updates its own). */
   readonly training: boolean;
+  /** Ranks that share a batch in training, each with rows of its own: statistics of the batch are those of all rows. Default 1. */
+  readonly ranks?: number | undefined;
   /**
    * The parameter `name` of this place; asking again gives the same value.
    *
@@ -58,7 +60,10 @@ function checkSame(spec: ParameterSpec, shape: readonly number[], { dtype, train
 }
 
 /** A new tree of parameters. */
-export function createScope({ training = false }: { readonly training?: boolean } = {}): RootScope {
+export function createScope({
+  training = false,
+  ranks = 1,
+}: Partial<Pick<Scope, "training" | "ranks">> = {}): RootScope {
   const values = new Map<string, Value>();
   const specs = new Map<string, ParameterSpec>();
   const updates = new Map<string, Value>();
@@ -84,6 +89,7 @@ export function createScope({ training = false }: { readonly training?: boolean 
     return {
       path,
       training,
+      ranks,
       at: (name) => place(below(name)),
       parameter: (name, shape, options = {}) => resolve(below(name), shape, options),
       update(name, value) {

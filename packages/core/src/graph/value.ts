@@ -175,6 +175,12 @@ export interface Ops {
   /** Nearest-neighbor upsampling of H and W by an integer factor. */
   upsampleNearest2d: Unary<{ readonly factor: number }>;
 
+  /**
+   * The sum of the values that the ranks of a parallel run have here, for all of them the same bits. What is run is the parts of a
+   * program before and behind such a sum, and between them the ranks exchange; with one rank it is x.
+   */
+  sumOverRanks: Unary<{ readonly ranks: number }>;
+
   /** Other ops under a name: the value of `body`, an expression of the inputs. See composites/composite-table.ts. */
   composite: Row<readonly Value[], CompositeCall>;
 }

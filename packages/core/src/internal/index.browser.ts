@@ -5,6 +5,7 @@ export { checkOptions, type OptionNames } from "../check-options.js";
 export { closestName, didYouMean } from "../closest-name.js";
 export * from "../errors.js";
 export { formatBytes, formatCount, plural } from "../format-amount.js";
+export * from "../parallel/index.js";
 export { printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { unlessAborted } from "../runtime/close-all.js";

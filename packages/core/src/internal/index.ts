@@ -60,6 +60,8 @@ export {
 export * from "../errors.js";
 export { formatBytes, formatCount, plural } from "../format-amount.js";
 export { BUNDLED_MODEL } from "../models/model-description.js";
+export * from "../parallel/index.js";
+export { type OpenMpiOptions, openMpi } from "../parallel/open-mpi.node.js";
 export { formatTable, printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { unlessAborted } from "../runtime/close-all.js";

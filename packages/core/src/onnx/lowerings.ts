@@ -2,6 +2,7 @@
  * How each op is written in ONNX: what a lowering gets and gives, and one row per op.
  */
 
+import { EngineError } from "../errors.js";
 import { topologicalOrder } from "../graph/analyze.js";
 import { compositeRow } from "../graph/composites/composite.js";
 import { type Dim, dimDivide, dimEqual, dimMultiply, shapeSize } from "../graph/dim.js";
@@ -140,6 +141,12 @@ export const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } =
   sigmoid: direct("Sigmoid"),
   erf: direct("Erf"),
   relu: direct("Relu"),
+  sumOverRanks: ({ attributes: { ranks } }, inputs, { emit }) => {
+    if (ranks === 1) return emit("Identity", inputs);
+    throw new EngineError(`a sum over ${ranks} ranks can't be run as a part of one program`, {
+      hint: "Run the program on an engine of several ranks, which splits it there.",
+    });
+  },
   cast: ({ attributes }, inputs, { emit }) => emit("Cast", inputs, { to: onnxDataType(attributes.dtype) }),
   add: direct("Add"),
   sub: direct("Sub"),

@@ -134,6 +134,7 @@ const calls: Readonly<Record<string, (d: Drawn) => Value | readonly Value[]>> = 
       input: { scale: n, zeroPoint: m },
       output: { scale: 1, zeroPoint: n },
     }),
+  sumOverRanks: ({ x, n }) => g.sumOverRanks(x, n),
   input: ({ list }) => g.input("x", list),
   scalar: ({ n, x }) => g.scalar(n, x.dtype),
 };

@@ -57,6 +57,7 @@ describe("elementwise", () => {
     ["sigmoid", g.sigmoid],
     ["erf", g.erf],
     ["relu", g.relu],
+    ["sumOverRanks", (v) => g.build("sumOverRanks", [v], { ranks: 1 })],
     ["mish", g.mish],
     ["hardSwish", g.hardSwish],
     ["pow", (v) => g.pow(v, 1.5), true],
@@ -312,7 +313,7 @@ test("every op has been lowered by a test above", () => {
       "input constant parameter composite neg abs sign exp log sqrt sin cos tanh sigmoid erf relu cast add sub mul div pow",
       "maximum minimum equal greater less where reduceSum reduceMean reduceMax softmax matmul conv2d convTranspose2d filterBank",
       "maxPool2d averagePool2d reshape transpose expand slice pad concat gather pixelShuffle pixelUnshuffle",
-      "upsampleNearest2d quantizeLinear dequantizeLinear qlinearConv2d",
+      "upsampleNearest2d quantizeLinear dequantizeLinear qlinearConv2d sumOverRanks",
     ].flatMap((line) => line.split(" ")),
   );
   expect(g.OP_NAMES.filter((name) => !tested.has(name))).toEqual([]);

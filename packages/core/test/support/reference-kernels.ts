@@ -232,6 +232,7 @@ export const referenceKernels: { readonly [K in Exclude<OpName, Leaf>]: Kernel<K
   sigmoid: unary((x) => 1 / (1 + Math.exp(-x))),
   erf: unary(erf),
   relu: unary((x) => Math.max(x, 0)),
+  sumOverRanks: unary((x) => x),
   cast: ({ dtype }, x) =>
     x.data.map((v) => (dtype === "bool" ? Number(v !== 0) : dtype.startsWith("int") ? Math.trunc(v) : v)),
   add: binary((a, b) => a + b),

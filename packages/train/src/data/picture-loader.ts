@@ -48,6 +48,23 @@ export interface PictureLoaderOptions {
   readonly workers?: number | undefined;
   /** Hears of each unreadable picture once. */
   readonly onCorrupt?: ((name: string, problem: string) => void) | undefined;
+  /** Which rows of every batch are made, where others make the rest. Default: all. */
+  readonly part?: BatchPart | undefined;
+}
+
+/** Rows `start` to `stop` (excluded) of every batch. */
+export interface BatchPart {
+  readonly start: number;
+  readonly stop: number;
+  /** What can't be read of all rows of a batch: what could not be read here goes out, and that of everybody comes back. */
+  share(unreadable: readonly Unreadable[]): Promise<readonly Unreadable[]>;
+}
+
+/** A picture that can't be read, by the number of its sample. */
+export interface Unreadable {
+  readonly number: number;
+  readonly name: string;
+  readonly problem: string;
 }
 
 /** Where the next batch starts, as JSON. */
@@ -61,7 +78,7 @@ export interface LoaderPosition extends SamplerPosition {
 }
 
 export interface PictureBatch {
-  /** [batch, 3, size, size] in [-1, 1]. */
+  /** [rows of the part, 3, size, size] in [-1, 1]. */
   readonly images: Tensor<"float32">;
   /** Side of its pictures. */
   readonly size: number;
@@ -75,13 +92,13 @@ export interface PictureLoader {
   close(): Promise<void>;
 }
 
-type Outcome = { readonly image: Image } | { readonly name: string; readonly problem: string };
+type Outcome = { readonly image: Image } | Pick<Unreadable, "name" | "problem">;
 
 interface Job {
   readonly sample: Sample;
-  /** Side that it was made for. */
-  readonly size: number;
-  readonly outcome: Promise<Outcome>;
+  /** Being made, for that side; undefined where it isn't among this part's rows. */
+  made?: { readonly size: number; readonly outcome: Promise<Outcome> };
+  isUnreadable: boolean;
 }
 
 /** Words of the augmentation stream that belong to one sample. */
@@ -121,6 +138,7 @@ function drawView(options: PictureLoaderOptions, number: number, size: number): 
  */
 export function createPictureLoader(options: PictureLoaderOptions, from?: LoaderPosition): PictureLoader {
   const { sources, batch, seed, shuffle = true, maxCorrupt = 100, prefetch = 2, onCorrupt } = options;
+  const { part = { start: 0, stop: batch, share: async (unreadable) => unreadable } } = options;
   const list = sources.map(({ source }) => source);
   const fingerprints = list.map(({ fingerprint }) => fingerprint);
   if (from !== undefined && from.fingerprints.join() !== fingerprints.join()) {
@@ -158,19 +176,33 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
     }
   }
 
-  /** @param taken pictures that the current batch has already */
-  function fill(ahead: number, taken: number): void {
-    while (jobs.length < ahead) {
-      const sample = sampler.next();
-      const size = drawSize(options, batches + Math.floor((taken + jobs.length) / batch));
-      const outcome = make(sample, size);
-      // Who consumes the job sees the error; until then it isn't an unhandled one.
-      outcome.catch(() => undefined);
-      jobs.push({ sample, size, outcome });
-    }
+  function start(job: Job, size: number): Promise<Outcome> {
+    // One that couldn't be read has moved the others to an earlier batch, which may have another side.
+    if (job.made?.size === size) return job.made.outcome;
+    const outcome = make(job.sample, size);
+    // Who consumes the job sees the error; until then it isn't an unhandled one.
+    outcome.catch(() => undefined);
+    job.made = { size, outcome };
+    return outcome;
   }
 
-  function giveUpOn({ source, index }: Sample, { name, problem }: { name: string; problem: string }): void {
+  const isReadable = ({ isUnreadable }: Job) => !isUnreadable;
+
+  /** Draws the samples of this batch and those ahead of it, and begins with those of this part. */
+  function fill(): Job[] {
+    let readable = jobs.filter(isReadable);
+    for (; readable.length < batch * (prefetch + 1); readable = jobs.filter(isReadable)) {
+      const missing = batch * (prefetch + 1) - readable.length;
+      for (let i = 0; i < missing; i++) jobs.push({ sample: sampler.next(), isUnreadable: false });
+    }
+    for (const [position, job] of readable.entries()) {
+      const row = position % batch;
+      if (row >= part.start && row < part.stop) start(job, drawSize(options, batches + Math.floor(position / batch)));
+    }
+    return readable.slice(0, batch);
+  }
+
+  function giveUpOn({ source, index }: Sample, { name, problem }: Pick<Unreadable, "name" | "problem">): void {
     const key = `${source}/${index}`;
     if (corrupt.has(key)) return;
     corrupt.set(key, [source, index]);
@@ -181,19 +213,35 @@ export function createPictureLoader(options: PictureLoaderOptions, from?: Loader
     });
   }
 
+  /** The batch's samples, and the pictures of this part's: no row of it can't be read. */
+  async function readRows(side: number): Promise<{ readonly rows: readonly Job[]; readonly images: Image[] }> {
+    for (;;) {
+      const rows = fill();
+      const own = rows.slice(part.start, part.stop);
+      const outcomes = await Promise.all(own.map((job) => start(job, side)));
+      const images = outcomes.flatMap((outcome) => ("image" in outcome ? [outcome.image] : []));
+      const failed = outcomes.flatMap((outcome, i): Unreadable[] =>
+        "image" in outcome ? [] : [{ number: (own[i] as Job).sample.number, ...outcome }],
+      );
+      const all = await part.share(failed);
+      if (all.length === 0) return { rows, images };
+      const problems = new Map(all.map((unreadable) => [unreadable.number, unreadable]));
+      for (const job of rows) {
+        const unreadable = problems.get(job.sample.number);
+        if (unreadable === undefined) continue;
+        job.isUnreadable = true;
+        giveUpOn(job.sample, unreadable);
+      }
+    }
+  }
+
   return {
     async next() {
-      const images: Image[] = [];
       const side = drawSize(options, batches);
-      while (images.length < batch) {
-        fill(batch * prefetch + batch - images.length, images.length);
-        const { sample, size, outcome } = jobs.shift() as Job;
-        // One that couldn't be read has moved the others to an earlier batch, which may have another side.
-        const made = await (size === side ? outcome : make(sample, side));
-        current = sample.after;
-        if ("image" in made) images.push(made.image);
-        else giveUpOn(sample, made);
-      }
+      const { rows, images } = await readRows(side);
+      const last = rows.at(-1) as Job;
+      current = last.sample.after;
+      jobs.splice(0, jobs.indexOf(last) + 1);
       batches += 1;
       const { samples, sources: places } = current;
       const position = { samples, sources: places, corrupt: [...corrupt.values()], fingerprints };

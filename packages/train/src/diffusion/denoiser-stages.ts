@@ -15,12 +15,18 @@ export function denoiserTable({ config }: ParsedDenoiser, { optimizer, steps }: 
 /** Everything trains but a fixed position embedding, which isn't trainable. */
 const trainsAll = () => true;
 
-/** @throws ConfigError when the network doesn't take the counts of channels that the training draws */
-/** The programs of an update of a denoiser, by a training's configuration. */
+/**
+ * The programs of an update of a denoiser, by a training's configuration.
+ *
+ * @param training with the batch of one rank
+ * @param ranks that share a batch
+ * @throws ConfigError when the network doesn't take the counts of channels that the training draws
+ */
 export function denoiserStages(
   { config }: ParsedDenoiser,
   objective: Objective,
   training: DiffusionConfig,
+  ranks = 1,
 ): UpdateStage[] {
   const { batch, channels, steps, optimizer, ema, recompute, optimize } = training;
   if (channels !== null) {
@@ -32,7 +38,7 @@ export function denoiserStages(
     });
   }
   const loss = trainingLoss(config, objective, batch, channels !== null);
-  const step = gradientStep(loss, trainsAll, { recompute, optimize });
+  const step = gradientStep(loss, trainsAll, { recompute, optimize, ranks });
   const options = namedOptimizer("denoiser", optimizer, steps, ema);
   const batches = batchesPerUpdate(training);
   return [{ run: batches === 1 ? stepProgram(step, options) : accumulationPrograms(step, options, batches) }];

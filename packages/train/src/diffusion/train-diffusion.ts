@@ -6,9 +6,10 @@
  * in `model-ema-<decay>` (and `best-ema-<decay>`).
  */
 
+import { createHash } from "node:crypto";
 import { ConfigError, loadAutoencoder, type PretrainedAutoencoder } from "@dcae/core";
 import { initialWeights, type Weights } from "@dcae/core/checkpoint";
-import { plural } from "@dcae/core/internal";
+import { isFirst, plural, requireSame, rowsPerRank, together } from "@dcae/core/internal";
 import { failClosed, withClosing } from "@dcae/core/runtime";
 import {
   type ChannelScale,
@@ -23,6 +24,8 @@ import { checkDecodes, checkDenoiserWeights } from "@dcae/diffusion/internal";
 import { keptAverages } from "../configs/run-schedule.js";
 import { batchesPerUpdate } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
+import { createRanksEngine } from "../parallel/ranks-engine.js";
+import { NO_WEIGHTS } from "../parallel/share-weights.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { bestBy } from "../trainer/best-by.js";
 import { type FitResult, fit } from "../trainer/fit.js";
@@ -61,22 +64,42 @@ export interface DiffusionResult extends FitResult {
 export async function trainDiffusion(options: TrainDiffusionOptions): Promise<DiffusionResult> {
   const { config: training, onMessage = () => undefined } = options;
   return withClosing(async (onEnd) => {
-    const { latents, held, channelScale, notes, close } = await openTrainingLatents(training);
+    const { ranks } = options;
+    const { latents, held, channelScale, notes, close } = await together(ranks, "the latents", () =>
+      openTrainingLatents(training),
+    );
     onEnd(close);
+    await requireSame(ranks, { data: await fingerprint(latents) });
     const network = describeNetwork(training, latents);
     for (const note of notes) onMessage(`note: ${note}`);
     checkSamples(network, training, latents.classes);
     onMessage(
       `${plural(latents.length, "latent")} in ${plural(latents.classes.length, "class", "classes")}; evaluated on those of ${held.folder}`,
     );
-    const decoder = await openDecoder(options, latents);
-    if (decoder !== undefined) onEnd(() => decoder.dispose());
-    const setMetrics = await openDistances(options, latents, decoder);
-    if (setMetrics !== undefined) onEnd(() => setMetrics.close());
-    const weights = await startWeights(training, network, channelScale);
-    onEnd(() => weights.close());
+    // The first rank evaluates, and the others get their weights from it.
+    const { decoder, setMetrics, weights } = await together(ranks, "the start", async () => {
+      if (!isFirst(ranks)) return { decoder: undefined, setMetrics: undefined, weights: NO_WEIGHTS };
+      const opened = await openDecoder(options, latents);
+      if (opened !== undefined) onEnd(() => opened.dispose());
+      const distances = await openDistances(options, latents, opened);
+      if (distances !== undefined) onEnd(() => distances.close());
+      const found = await startWeights(training, network, channelScale);
+      onEnd(() => found.close());
+      return { decoder: opened, setMetrics: distances, weights: found };
+    });
     return run(options, { latents, held, channelScale, network, decoder, setMetrics, weights });
   });
+}
+
+const COMPARED_LATENTS = 8;
+
+/** What tells one set of latents from another: what its folder says, and some of them. */
+async function fingerprint(latents: LatentDataset): Promise<string> {
+  const { length, classes, shape, scalingFactor, shiftFactor } = latents;
+  const indices = Array.from({ length: COMPARED_LATENTS }, (_, i) => Math.floor((i * length) / COMPARED_LATENTS));
+  const { latents: values, labels } = await latents.read(indices);
+  const hash = createHash("sha256").update(JSON.stringify({ length, classes, shape, scalingFactor, shiftFactor }));
+  return hash.update(values.bytes).update(labels.bytes).digest("hex");
 }
 
 interface Parts {
@@ -90,10 +113,14 @@ interface Parts {
 }
 
 async function run(options: TrainDiffusionOptions, parts: Parts): Promise<DiffusionResult> {
-  const { config: training, directory, engine, computedBy, resume, signal, progress, onMessage } = options;
+  const { config: training, directory, computedBy, resume, signal, progress, onMessage, ranks } = options;
+  const engine = ranks === undefined ? options.engine : createRanksEngine(options.engine, ranks);
   const { latents, held, channelScale, network, decoder, setMetrics, weights } = parts;
   const { config, recipe } = network;
   const { batch, accumulate, channels, seed, ema } = training;
+  const { rank, size } = ranks ?? { rank: 0, size: 1 };
+  const share = await together(ranks, "dividing batches", async () => rowsPerRank(batch, size, training.name));
+  const rows = { start: rank * share, stop: (rank + 1) * share };
   const objective = objectiveOf(recipe);
   const names = denoiserParameters(config).map(({ name }) => name);
   const files = runFiles(directory);
@@ -102,12 +129,13 @@ async function run(options: TrainDiffusionOptions, parts: Parts): Promise<Diffus
   const done = await fit({
     directory,
     engine,
-    stages: denoiserStages(network, objective, training),
+    stages: denoiserStages(network, objective, { ...training, batch: share }, size),
     chunks: batchesPerUpdate(training),
+    ranks,
     weights,
     seed,
     batches: async (position) =>
-      latentBatches({ latents, config, objective, batch, accumulate, channels, seed }, position),
+      latentBatches({ latents, config, objective, batch, accumulate, channels, seed, rows }, position),
     steps: training.steps,
     identity: identityOf(training, network, latents, channelScale),
     checkpointEvery: training.checkpointEvery,

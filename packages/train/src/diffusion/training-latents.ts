@@ -153,6 +153,8 @@ export interface LatentBatchOptions {
   /** Counts of channels, each of which sees every batch of the data, with noise, times and dropped labels of its own. */
   readonly channels: ChannelsConfig | null;
   readonly seed: number;
+  /** Rows of every batch that are a rank's own. Default: all. */
+  readonly rows?: { readonly start: number; readonly stop: number } | undefined;
 }
 
 /** The inputs of batch `number` for the objective's loss. */
@@ -160,12 +162,19 @@ async function drawBatch(options: LatentBatchOptions, number: number): Promise<R
   const { latents, config, objective, batch, channels, seed } = options;
   const repeats = channels?.draw ?? 1;
   const indices = batchIndices(latents.length, { batchSize: batch, seed }, Math.floor(number / repeats));
-  const { latents: values, labels } = await latents.read(indices);
   const random = stepRandom(seed, number);
+  const { start, stop } = options.rows ?? { start: 0, stop: batch };
+  const { latents: values, labels } = await latents.read(indices.slice(start, stop));
+  // What is drawn is drawn for the whole batch: which rows are here changes nothing.
+  const allLabels = new Int32Array(batch);
+  allLabels.set(labels.data, start);
+  const drawn: Record<string, Tensor> = {
+    ...(config.numClasses === 0 ? {} : { labels: dropLabels(allLabels, config, random) }),
+    ...drawObjective(objective, random, [batch, ...values.shape.slice(1)]),
+  };
   return {
     latents: values,
-    ...(config.numClasses === 0 ? {} : { labels: dropLabels(labels.data, config, random) }),
-    ...drawObjective(objective, random, values.shape),
+    ...Object.fromEntries(Object.entries(drawn).map(([name, tensor]) => [name, tensor.slice([{ start, stop }])])),
     ...(channels === null ? {} : { [CHANNEL_MASK]: drawMask(channels, options, number) }),
   };
 }

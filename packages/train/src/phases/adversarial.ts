@@ -13,6 +13,7 @@ import {
   createScope,
   input,
   mapGraph,
+  meanOverRanks,
   mul,
   type RootScope,
   scalar,
@@ -25,6 +26,7 @@ import { overlayScope, type TrainingRule, trainedWeights, trainingScope } from "
 import {
   type GradientStep,
   type GradientStepOptions,
+  meansOverRanks,
   type OptimizerOptions,
   optimizerCounter,
   optimizerStep,
@@ -68,6 +70,8 @@ export interface AdversarialOptions extends ReconstructionLossOptions {
   readonly recompute?: boolean;
   /** The autoencoder and the reconstruction loss in the forms that are faster on a CPU (see `GradientStepOptions`). */
   readonly optimize?: GradientStepOptions["optimize"];
+  /** Ranks that share a batch (see `GradientStepOptions`). */
+  readonly ranks?: number | undefined;
 }
 
 interface Graph {
@@ -100,7 +104,7 @@ function named(root: RootScope): Map<string, Value> {
 }
 
 function forward(options: AdversarialOptions): Graph {
-  const root = createScope();
+  const root = createScope({ ranks: options.ranks });
   const updates = new Map<string, Value>();
   const x = input("x", options.images);
   const plain = options.reconstruct(trainingScope(root, options.trains, updates), x);
@@ -148,7 +152,7 @@ function reconstructionForm(root: RootScope, x: Value, y: Value, options: Advers
 
 function generatorStep(graph: Graph, turns: Turns, options: AdversarialOptions): GeneratorStep {
   const { root, x, y, buffers } = graph;
-  const { weight = 0.5, start = 0, factor = 1, lastLayer } = options;
+  const { weight = 0.5, start = 0, factor = 1, lastLayer, ranks = 1 } = options;
   const discriminatorBuffers = new Map<string, Value>();
   const reconstruction = reconstructionForm(root, x, y, options);
   const adversarial = generatorLoss(discriminate(graph, y, "generator", discriminatorBuffers, options));
@@ -160,8 +164,12 @@ function generatorStep(graph: Graph, turns: Turns, options: AdversarialOptions):
   const gate = gateOf(counter, turns, options);
   const last = weights.find(({ name }) => name === lastLayer)?.value;
   if (lastLayer !== null && last === undefined) throw missingLastLayer(lastLayer);
+  // The gradient of the whole batch: that of the mean over all ranks' rows.
   const at = (gradient: Value) =>
-    backpropagate([{ value: y, gradient }], [last as Value], gradientForms(options.optimize))[0] as Value;
+    meanOverRanks(
+      backpropagate([{ value: y, gradient }], [last as Value], gradientForms(options.optimize))[0] as Value,
+      ranks,
+    );
   const adaptive = last === undefined ? scalar(weight) : adaptiveWeight(at(dReconstruction), at(dAdversarial), weight);
   const lambda = start === 0 && factor === 1 ? adaptive : mul(adaptive, gate);
   // lambda is a constant of this update: it scales the gradient at y and isn't differentiated.
@@ -177,12 +185,18 @@ function generatorStep(graph: Graph, turns: Turns, options: AdversarialOptions):
     discriminatorBuffers,
     counter,
     gate,
+    ranks,
     metrics: {
-      loss: add(reconstruction.total, mul(adversarial, lambda)),
-      l1: reconstruction.l1,
-      lpips: reconstruction.lpips,
-      ...reconstruction.terms,
-      g_loss: adversarial,
+      ...meansOverRanks(
+        {
+          loss: add(reconstruction.total, mul(adversarial, lambda)),
+          l1: reconstruction.l1,
+          lpips: reconstruction.lpips,
+          ...reconstruction.terms,
+          g_loss: adversarial,
+        },
+        ranks,
+      ),
       lambda,
     },
   };
@@ -202,6 +216,7 @@ function discriminatorStep(
   options: AdversarialOptions,
 ): GradientStep {
   const { root, x, y } = graph;
+  const { ranks = 1 } = options;
   const [afterReal, afterFake] = [new Map<string, Value>(), new Map<string, Value>()];
   const real = discriminate(graph, x, "real", afterReal, options);
   const fake = discriminate(graph, y, "fake", afterFake, options);
@@ -217,7 +232,8 @@ function discriminatorStep(
       { constants: [y], ...gradientForms(options.optimize) },
     ),
     buffers: chainUpdates(chainUpdates(before, afterReal, parameters), afterFake, parameters),
-    metrics: { d_loss: loss },
+    metrics: meansOverRanks({ d_loss: loss }, ranks),
+    ranks,
   };
 }
 

@@ -55,6 +55,7 @@ export function overlayScope(scope: Scope, overlay: Overlay): Scope {
   return {
     path: scope.path,
     training: overlay.training?.(scope.path) ?? scope.training,
+    ranks: scope.ranks,
     at: (name) => overlayScope(scope.at(name), overlay),
     parameter: (name, shape, options) => scope.parameter(name, shape, options),
     update(name, value) {

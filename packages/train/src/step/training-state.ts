@@ -12,7 +12,7 @@ import type { OpenCheckpoint } from "../trainer/checkpoint.js";
 const AVERAGE = /^ema\.\d+(?:\.\d+)?(?:e-\d+)?\./;
 
 /** All parameters of `programs`, each name once. */
-function programParameters(programs: readonly Program[]): Map<string, ParameterSpec> {
+export function programParameters(programs: readonly Program[]): Map<string, ParameterSpec> {
   return new Map(programs.flatMap((program) => [...program.parameters]));
 }
 

@@ -5,6 +5,9 @@
  * `gradientStep` goes forward and backward, `optimizerStep` clips, steps and averages. The two halves are one program, or, with
  * accumulation over k chunks, two: `accumulate` runs k times, each adding 1/k of its gradients to buffers in the state (and its
  * chunk's batch statistics to the running ones), then `apply` runs once.
+ *
+ * Where ranks share a batch, gradients and metrics are means over them (`sumOverRanks`), once per update: with accumulation of what
+ * the chunks left. Everything behind (clipping, the step, averages) is the same on all ranks.
  */
 import {
   add,
@@ -14,6 +17,7 @@ import {
   createScope,
   dtypeKind,
   expand,
+  meanOverRanks,
   mul,
   type Program,
   type Scope,
@@ -51,6 +55,8 @@ export interface GradientStepOptions {
    * for an engine's programs.
    */
   readonly optimize?: ForwardOptimization;
+  /** Ranks that share a batch, each with rows of its own (default 1): what the update does follows from all of them. */
+  readonly ranks?: number | undefined;
 }
 
 /** What one pass forward and backward gives the optimizer. */
@@ -64,6 +70,8 @@ export interface GradientStep {
   readonly metrics: Readonly<Record<string, Value>>;
   /** The optimizer's counter, where the gradients depend on it: a graph names each parameter once. */
   readonly counter?: Value;
+  /** Ranks that have gradients of their own, of the loss of their rows; the update takes the mean (default 1). */
+  readonly ranks?: number | undefined;
 }
 
 /** How weights are updated and which averages of them are kept. */
@@ -86,16 +94,21 @@ export interface StateUpdate {
 export function gradientStep(
   objective: TrainingObjective,
   trains: TrainingRule,
-  { recompute = false, optimize = false }: GradientStepOptions = {},
+  { recompute = false, optimize = false, ranks = 1 }: GradientStepOptions = {},
 ): GradientStep {
-  const { root, loss, metrics, constants, buffers } = forward(objective, trains, optimize);
+  const { root, loss, metrics, constants, buffers } = forward(objective, trains, optimize, ranks);
   const weights = trainedWeights(root, trains);
   const backward = gradients(
     loss,
     weights.map(({ value }) => value),
     { constants, ...gradientForms(optimize), ...(recompute ? { replay: recomputation(loss) } : {}) },
   );
-  return { weights, gradients: backward, buffers, metrics: { loss, ...metrics } };
+  return { weights, gradients: backward, buffers, metrics: meansOverRanks({ loss, ...metrics }, ranks), ranks };
+}
+
+/** Means over the rows of a batch that `ranks` share, as those of the whole batch. */
+export function meansOverRanks(metrics: Readonly<Record<string, Value>>, ranks: number): Record<string, Value> {
+  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, meanOverRanks(value, ranks)]));
 }
 
 /**
@@ -103,8 +116,10 @@ export function gradientStep(
  *
  * @throws ConfigError for settings out of range, and unless there is a gradient for each weight
  */
-export function optimizerStep(step: GradientStep, options: OptimizerOptions): StateUpdate {
+export function optimizerStep(local: GradientStep, options: OptimizerOptions): StateUpdate {
   const { averages = [] } = options;
+  const { ranks = 1 } = local;
+  const step = { ...local, gradients: local.gradients.map((gradient) => meanOverRanks(gradient, ranks)) };
   const counter = step.counter ?? optimizerCounter(options);
   const next = add(counter, 1);
   const count = cast(next, "float32");
@@ -175,8 +190,8 @@ export function accumulationPrograms(
 }
 
 /** The objective and the buffers it moves, in the form that `optimize` asks for. */
-function forward(objective: TrainingObjective, trains: TrainingRule, optimize: ForwardOptimization) {
-  const root = createScope();
+function forward(objective: TrainingObjective, trains: TrainingRule, optimize: ForwardOptimization, ranks: number) {
+  const root = createScope({ ranks });
   const buffers = new Map<string, Value>();
   const { loss, metrics, constants = [] } = objective(trainingScope(root, trains, buffers));
   const parts = [[loss], Object.values(metrics), [...buffers.values()], constants];

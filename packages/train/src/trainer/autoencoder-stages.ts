@@ -140,8 +140,10 @@ export function phaseParameters(
  * The updates of a phase; several batches per update where it accumulates, or trains several counts of channels. Where its pictures have
  * several sides, each stage has a program for each of them, the first for `size`.
  *
+ * @param phase with the batch of one rank
  * @param optimize see `optimizesFor`
  * @param teacher of a distillation
+ * @param ranks that share a batch
  * @throws ConfigError when its pictures or channels don't fit the model, or nothing trains
  */
 export function autoencoderStages(
@@ -150,11 +152,13 @@ export function autoencoderStages(
   perceptual: boolean,
   optimize: boolean = phase.optimize,
   teacher: Teacher | null = null,
+  ranks = 1,
 ): UpdateStage[] {
-  const stages = stagesAt(phase, model, perceptual, optimize, teacher);
+  const form = { optimize, ranks, teacher };
+  const stages = stagesAt(phase, model, perceptual, form);
   const others = sidesOf(phase)
     .filter(({ size }) => size !== phase.size)
-    .map(({ size }) => stagesAt({ ...phase, size }, model, perceptual, optimize, teacher));
+    .map(({ size }) => stagesAt({ ...phase, size }, model, perceptual, form));
   if (others.length === 0) return stages;
   return stages.map((stage, i) => ({ ...stage, others: others.map((list) => (list[i] as UpdateStage).run) }));
 }
@@ -164,8 +168,11 @@ function stagesAt(
   phase: TrainingPhase,
   model: DcAeConfig,
   perceptual: boolean,
-  optimize: boolean,
-  teacher: Teacher | null,
+  {
+    optimize,
+    ranks,
+    teacher,
+  }: { readonly optimize: boolean; readonly ranks: number; readonly teacher: Teacher | null },
 ): UpdateStage[] {
   const { gan, recompute } = phase;
   const batches = batchesPerUpdate(phase);
@@ -187,7 +194,10 @@ function stagesAt(
   const update = (step: GradientStep, by: OptimizerOptions) =>
     batches === 1 ? stepProgram(step, by) : accumulationPrograms(step, by, batches);
   if (gan === null) {
-    const step = reported(gradientStep(reconstructionObjective(options), trains, { recompute, optimize }), usesLpips);
+    const step = reported(
+      gradientStep(reconstructionObjective(options), trains, { recompute, optimize, ranks }),
+      usesLpips,
+    );
     return [{ run: update(step, optimizer) }];
   }
   const adversarial: AdversarialOptions = {
@@ -204,6 +214,7 @@ function stagesAt(
     discriminatorOptimizer: namedOptimizer("discriminator", gan.optimizer, steps.discriminator),
     recompute,
     optimize,
+    ranks,
   };
   if (gan.schedule === "both" && batches === 1) {
     const step = reported(adversarialStep(adversarial), usesLpips);

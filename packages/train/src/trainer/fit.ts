@@ -7,6 +7,7 @@
  */
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Image } from "@dcae/core/image";
+import { type Communicator, isFirst, together } from "@dcae/core/internal";
 import { type Engine, type EngineState, withClosing } from "@dcae/core/runtime";
 import type { TrainingBatch, TrainingBatches } from "../data/training-batches.js";
 import { createSpeed, type TrainingProgress } from "../logging/progress.js";
@@ -47,6 +48,8 @@ export interface FitOptions {
   readonly seed: number;
   /** Opens the data at a position of an earlier batch, or at the start. */
   readonly batches: (position: unknown) => Promise<TrainingBatches>;
+  /** The ranks that train together; the stages' programs are those of one of them. Default: this process alone. */
+  readonly ranks?: Communicator | undefined;
   /** Updates in all. */
   readonly steps: number;
   /** What may not change when the run is resumed, as JSON. */
@@ -100,18 +103,24 @@ export interface FitResult {
  *   be resumed
  */
 export function fit(options: FitOptions): Promise<FitResult> {
-  const { directory, chunks = 1, steps, signal, progress } = options;
+  const { directory, chunks = 1, steps, signal, progress, ranks } = options;
   const { checkpointEvery = 1000, evaluateEvery = checkpointEvery } = options;
-  return withClosing(async (onEnd) => {
+  const training = withClosing(async (onEnd): Promise<FitResult> => {
     onEnd(async () => progress?.clear());
     const run = await openRun(options, onEnd);
     const report = reporter(options, run);
-    const isOver = () => run.step >= steps || signal?.aborted === true;
+    // All ranks stop at the same update, also where only some are told to.
+    const isStopped = async () => {
+      const stopped = signal?.aborted === true;
+      return ranks === undefined ? stopped : (await ranks.gather("going on", stopped)).includes(true);
+    };
+    const isOver = async () => run.step >= steps || (await isStopped());
 
-    if ((run.step === 0 && !isOver()) || (run.pending && signal?.aborted !== true)) await run.evaluate();
+    const begins = run.step === 0 && steps > 0;
+    if ((begins || run.pending) && !(await isStopped())) await run.evaluate();
     await run.save();
-    while (!isOver()) {
-      const batch = await nextBatches(run.batches, chunks);
+    while (!(await isOver())) {
+      const batch = await together(ranks, "reading", () => nextBatches(run.batches, chunks));
       await run.update(batch);
       await report(batch);
       if (run.step % evaluateEvery === 0 || run.step === steps) await run.evaluate();
@@ -129,6 +138,8 @@ export function fit(options: FitOptions): Promise<FitResult> {
       metrics: run.metrics,
     };
   });
+  // What fails on one rank alone, in the middle of an update, leaves the others waiting.
+  return ranks === undefined ? training : training.catch((error: unknown) => ranks.abort(error));
 }
 
 async function nextBatches(batches: TrainingBatches, count: number): Promise<TrainingBatch[]> {
@@ -138,13 +149,14 @@ async function nextBatches(batches: TrainingBatches, count: number): Promise<Tra
 }
 
 /** Logs the update that was just made of a batch, with its speed, and shows how the run goes. */
-function reporter({ steps, logEvery = 1, progress, shown = ["loss"] }: FitOptions, run: Run) {
+function reporter({ steps, logEvery = 1, progress, shown = ["loss"], ranks }: FitOptions, run: Run) {
   const speed = createSpeed();
   speed.tick(0);
   return async (batch: readonly TrainingBatch[]): Promise<void> => {
     speed.tick(batch.reduce((sum, { images }) => sum + images, 0));
     const { step, metrics } = run;
     const { imagesPerSecond, secondsPerStep } = speed;
+    if (!isFirst(ranks)) return;
     if (step % logEvery === 0 || step === steps) {
       await run.record(imagesPerSecond === null ? metrics : { ...metrics, images_per_second: imagesPerSecond });
     }

@@ -4,6 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { fileError } from "@dcae/core/checkpoint";
 import { ConfigError, DataError } from "@dcae/core/graph";
 import { describeLeftOut, isPictureName, whyIgnored } from "@dcae/core/image";
+import { type Communicator, requireSame } from "@dcae/core/internal";
 import {
   type DataConfig,
   type DataSourceConfig,
@@ -13,6 +14,7 @@ import {
 } from "../configs/schema.js";
 import { describeSmall, largeEnough } from "../data/large-enough.js";
 import {
+  type BatchPart,
   createPictureLoader,
   type LoaderPosition,
   type PictureLoader,
@@ -98,18 +100,34 @@ export function describeUnreadable(name: string, problem: string): string {
   return problem.startsWith(name) ? problem : `${name}: ${problem}`;
 }
 
-/** Batches of a phase, as the loop takes them; `onMessage` hears of what is left out and of what can't be read. */
+/** The rows of a rank, in the order of ranks. */
+function batchPart(batch: number, ranks: Communicator | undefined): BatchPart {
+  if (ranks === undefined) return { start: 0, stop: batch, share: async (unreadable) => unreadable };
+  const { rank, size } = ranks;
+  const rows = batch / size;
+  return {
+    start: rank * rows,
+    stop: (rank + 1) * rows,
+    share: async (unreadable) => (await ranks.gather("unreadable pictures", unreadable)).flat(),
+  };
+}
+
+/** Batches of a phase, as the loop takes them, of a rank its rows; `onMessage` hears of what is left out and of what can't be read. */
 export async function openBatches(
   data: DataConfig,
   phase: Pick<TrainingPhase, "size" | "sizes" | "batch" | "accumulate" | "gan">,
   seed: number,
   position: unknown,
   onMessage: (text: string) => void,
+  ranks?: Communicator,
 ): Promise<TrainingBatches> {
+  const part = batchPart(phase.batch, ranks);
   const { sources, shuffle, crop, flip, maxCorrupt, prefetch, workers } = data;
+  const opened = await openSources(sources, onMessage, minSideOf(data, phase));
+  await requireSame(ranks, { data: opened.map(({ source }) => source.fingerprint).join() });
   const loader: PictureLoader = createPictureLoader(
     {
-      sources: await openSources(sources, onMessage, minSideOf(data, phase)),
+      sources: opened,
       batch: phase.batch,
       size: phase.size,
       sizes: phase.sizes,
@@ -121,6 +139,7 @@ export async function openBatches(
       maxCorrupt,
       prefetch,
       workers,
+      part,
       onCorrupt: (name, problem) => onMessage(describeUnreadable(name, problem)),
     },
     position as LoaderPosition | undefined,
@@ -130,7 +149,9 @@ export async function openBatches(
   return {
     async next() {
       const batch = await loader.next();
-      const draws = augments ? { [AUGMENT_DRAWS]: drawAugmentations(seed, samples, phase.batch, batch.size) } : {};
+      const draws = augments
+        ? { [AUGMENT_DRAWS]: drawAugmentations(seed, samples + part.start, part.stop - part.start, batch.size) }
+        : {};
       samples = batch.position.samples;
       return { inputs: { x: batch.images, ...draws }, images: phase.batch, position: batch.position };
     },

@@ -1,17 +1,23 @@
 /** A run in its folder: its state on the engine, and what happens to it between the steps of the loop. */
-import { ConfigError } from "@dcae/core/graph";
+import { createHash } from "node:crypto";
+import type { Weights } from "@dcae/core/checkpoint";
+import { ConfigError, type Program, topologicalOrder } from "@dcae/core/graph";
+import { isFirst, onFirst, requireSame, together } from "@dcae/core/internal";
 import type { TrainingBatch, TrainingBatches } from "../data/training-batches.js";
+import type { RanksEngine } from "../parallel/ranks-engine.js";
+import { NO_WEIGHTS, shareWeights } from "../parallel/share-weights.js";
 import { createTrainingState, hashFrozen, restoredWeights, startWeights } from "../step/training-state.js";
 import {
   type CheckpointNotes,
   checkpointPath,
   newestCheckpoint,
+  type OpenCheckpoint,
   prepareCheckpoints,
   pruneCheckpoints,
   writeCheckpoint,
 } from "./checkpoint.js";
 import type { Better, FitOptions } from "./fit.js";
-import { lockRun } from "./run-lock.js";
+import { lockRun, type RunLock } from "./run-lock.js";
 import { openRecord, runFiles } from "./run-record.js";
 import { TrainingError } from "./training-run.js";
 import { loadStages, type Metrics, stagePrograms } from "./update-stage.js";
@@ -56,25 +62,23 @@ const nonFinite = (metrics: Metrics) => Object.entries(metrics).find(([, value])
  * @throws ConfigError when the folder can't be resumed, DataError when it can't be read or written
  */
 export async function openRun(options: FitOptions, onEnd: (close: () => Promise<unknown>) => void): Promise<Run> {
-  const { directory, engine, stages, chunks = 1, seed, steps, keep = 3 } = options;
-  const { computedBy = engine.name, onMessage } = options;
+  const { directory, engine, stages, chunks = 1, steps, keep = 3, ranks } = options;
+  const { onMessage } = options;
+  const computedBy = (options.computedBy ?? engine.name) + (ranks === undefined ? "" : `, ${ranks.size} ranks`);
   const files = runFiles(directory);
   const programs = stagePrograms(stages);
 
-  const lock = await lockRun(directory);
-  onEnd(() => lock.release());
-  await prepareCheckpoints(files.checkpoints);
-  const resumed = await newestCheckpoint(files.checkpoints, options);
-  if (resumed !== undefined) onEnd(() => resumed.state.close());
-  const fresh = startWeights(programs, options.weights, seed);
-  const frozen = await hashFrozen(programs, fresh);
-  if (resumed !== undefined && resumed.notes.frozen !== frozen) {
-    throw new ConfigError(`${resumed.path}: weights that don't train differ from those the run was started with`, {
-      hint: "Give the model that the run was started from.",
-    });
-  }
-  const weights = resumed === undefined ? fresh : restoredWeights(programs, fresh, resumed);
-  await options.onStart?.();
+  const { identity, checkpointEvery, evaluateEvery, logEvery } = options;
+  await requireSame(ranks, {
+    settings: hashOf(identity, steps, checkpointEvery, evaluateEvery, logEvery),
+    program: hashOf(programs.map(outlineOf)),
+  });
+  // The folder is the first rank's: the others may not even see it.
+  const opened = await together(ranks, "opening the run", async () =>
+    isFirst(ranks) ? openFolder(options, programs, onEnd) : undefined,
+  );
+  const resumed = await onFirst(ranks, "resuming", async () => opened?.resumed ?? null);
+  const weights = await shareWeights(ranks, programs, opened?.weights ?? NO_WEIGHTS);
   const state = await createTrainingState(engine, programs, weights);
   onEnd(() => state.dispose());
   const loaded = await loadStages(engine, stages, chunks, weights, state);
@@ -86,17 +90,19 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
   /** Whether the newest checkpoint, though of this update, says what isn't so any more. */
   let outdated = false;
   let metrics: Metrics = {};
-  if (resumed !== undefined) {
+  if (resumed !== null) {
     onMessage?.(`resuming after update ${step} of ${steps}: ${resumed.path}`);
     const before = resumed.notes.computedBy ?? computedBy;
     if (before !== computedBy) {
       onMessage?.(`it was computed by ${before}, now by ${computedBy}: the last bits may differ from here on`);
     }
   }
-  const batches = await options.batches(position);
+  const batches = await together(ranks, "opening the data", () => options.batches(position));
   onEnd(() => batches.close());
-  const log = await openRecord(directory, resumed === undefined ? null : step, !pending);
-  onEnd(() => log.close());
+  const log = await together(ranks, "opening the log", async () =>
+    opened === undefined ? undefined : openRecord(directory, resumed === null ? null : step, !pending),
+  );
+  onEnd(async () => log?.close());
 
   function diverged(at: number, problem: string): TrainingError {
     const lastGood = saved === 0 ? "there is no checkpoint yet" : checkpointPath(files.checkpoints, saved);
@@ -111,14 +117,25 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
 
   /** Nothing is written into a folder that is another's by now, or that somebody removed. */
   async function record(at: number, values: Metrics): Promise<void> {
-    await lock.check();
-    await log.metrics(at, values);
+    await opened?.lock.check();
+    await log?.metrics(at, values);
   }
 
   async function exportModel(folder: string): Promise<void> {
-    await lock.check();
+    await opened?.lock.check();
     await options.exportModel?.(state, weights, folder);
-    await lock.check();
+    await opened?.lock.check();
+  }
+
+  /** Where the numbers of an update that aren't finite came from. */
+  async function sourceOf(): Promise<string> {
+    if (ranks === undefined || !("takeFirstNonFinite" in engine)) return "";
+    const own = (engine as RanksEngine).takeFirstNonFinite();
+    // JSON has no Infinity.
+    const all = await ranks.gather("looking for its source", Number.isFinite(own) ? own : Number.MAX_SAFE_INTEGER);
+    const first = Math.min(...all);
+    const sources = ranks.names.filter((_, rank) => all[rank] === first);
+    return sources.length === ranks.size ? "" : ` on ${sources.join(", ")}`;
   }
 
   return {
@@ -145,49 +162,101 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
       );
       const wrong = nonFinite(metrics);
       if (wrong !== undefined) {
-        await record(step + 1, metrics);
-        throw diverged(step + 1, `${wrong[0]} is ${wrong[1]}`);
+        const source = await sourceOf();
+        await onFirst(ranks, "stopping", async () => {
+          await record(step + 1, metrics);
+          throw diverged(step + 1, `${wrong[0]} is ${wrong[1]}${source}`);
+        });
       }
       step += 1;
       position = batch.at(-1)?.position;
     },
     record: (values) => record(step, values),
-    async evaluate() {
-      if (options.evaluate === undefined) return;
-      const evaluation = await options.evaluate(state, weights);
-      outdated = pending;
-      pending = evaluation === undefined;
-      if (evaluation === undefined) return;
-      const { metrics: found, pictures = {}, score, better = "lower", scoredBy } = evaluation;
-      const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
-      await record(step, values);
-      const wrong = nonFinite(found);
-      if (wrong !== undefined) throw diverged(step, `the evaluation's ${wrong[0]} is ${wrong[1]}`);
-      await log.pictures(step, pictures);
-      const isBest = score !== undefined && (best === null || beats(score, scoreOf(best, scoredBy, better), better));
-      const texts = Object.entries(found).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`);
-      const when = step === 0 ? "before the first update" : `update ${step} of ${steps}`;
-      onMessage?.(`${when}, evaluation: ${texts.join(", ")}${isBest && step > 0 ? ", the best so far" : ""}`);
-      if (!isBest) return;
-      best = { step, score, ...(scoredBy === undefined ? {} : { metric: scoredBy }) };
-      await exportModel(files.best);
-    },
-    async save() {
-      await lock.check();
-      if (step === saved && !outdated) return;
-      const { identity, config } = options;
-      const open = pending ? { pending } : {};
-      const notes = { step, position, best, ...open, identity: { ...identity }, frozen, computedBy, config };
-      try {
-        await writeCheckpoint(files.checkpoints, state, notes);
-      } catch (error) {
-        throw error instanceof TrainingError ? diverged(step, error.message) : error;
-      }
-      saved = step;
-      outdated = false;
-      await pruneCheckpoints(files.checkpoints, keep, best?.step);
-      await log.curves();
-    },
-    exportModel,
+    evaluate: () => onFirst(ranks, "evaluating", evaluate),
+    save: () => onFirst(ranks, "saving", save),
+    exportModel: (folder) => onFirst(ranks, "writing the model", () => exportModel(folder)),
   };
+
+  async function evaluate(): Promise<void> {
+    if (options.evaluate === undefined || log === undefined) return;
+    const evaluation = await options.evaluate(state, weights);
+    outdated = pending;
+    pending = evaluation === undefined;
+    if (evaluation === undefined) return;
+    const { metrics: found, pictures = {}, score, better = "lower", scoredBy } = evaluation;
+    const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
+    await record(step, values);
+    const wrong = nonFinite(found);
+    if (wrong !== undefined) throw diverged(step, `the evaluation's ${wrong[0]} is ${wrong[1]}`);
+    await log.pictures(step, pictures);
+    const isBest = score !== undefined && (best === null || beats(score, scoreOf(best, scoredBy, better), better));
+    const texts = Object.entries(found).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`);
+    const when = step === 0 ? "before the first update" : `update ${step} of ${steps}`;
+    onMessage?.(`${when}, evaluation: ${texts.join(", ")}${isBest && step > 0 ? ", the best so far" : ""}`);
+    if (!isBest) return;
+    best = { step, score, ...(scoredBy === undefined ? {} : { metric: scoredBy }) };
+    await exportModel(files.best);
+  }
+
+  async function save(): Promise<void> {
+    if (opened === undefined || log === undefined) return;
+    await opened.lock.check();
+    if (step === saved && !outdated) return;
+    const open = pending ? { pending } : {};
+    const { identity: own, config } = options;
+    const notes = { step, position, best, ...open, identity: { ...own }, frozen: opened.frozen, computedBy, config };
+    try {
+      await writeCheckpoint(files.checkpoints, state, notes);
+    } catch (error) {
+      throw error instanceof TrainingError ? diverged(step, error.message) : error;
+    }
+    saved = step;
+    outdated = false;
+    await pruneCheckpoints(files.checkpoints, keep, best?.step);
+    await log.curves();
+  }
+}
+
+interface OpenFolder {
+  readonly lock: RunLock;
+  readonly resumed: Pick<OpenCheckpoint, "path" | "notes"> | undefined;
+  readonly frozen: string;
+  /** What the run goes on from. */
+  readonly weights: Weights;
+}
+
+/** Locks the folder, and finds what the run in it goes on from. */
+async function openFolder(
+  options: FitOptions,
+  programs: readonly Program[],
+  onEnd: (close: () => Promise<unknown>) => void,
+): Promise<OpenFolder> {
+  const { directory, seed } = options;
+  const files = runFiles(directory);
+  const lock = await lockRun(directory);
+  onEnd(() => lock.release());
+  await prepareCheckpoints(files.checkpoints);
+  const resumed = await newestCheckpoint(files.checkpoints, options);
+  if (resumed !== undefined) onEnd(() => resumed.state.close());
+  const fresh = startWeights(programs, options.weights, seed);
+  const frozen = await hashFrozen(programs, fresh);
+  if (resumed !== undefined && resumed.notes.frozen !== frozen) {
+    throw new ConfigError(`${resumed.path}: weights that don't train differ from those the run was started with`, {
+      hint: "Give the model that the run was started from.",
+    });
+  }
+  const weights = resumed === undefined ? fresh : restoredWeights(programs, fresh, resumed);
+  await options.onStart?.();
+  return { lock, resumed: resumed && { path: resumed.path, notes: resumed.notes }, frozen, weights };
+}
+
+/** What a program consists of, for comparing: another version may build another one of the same settings. */
+function outlineOf({ name, outputs, updates }: Program): unknown {
+  const results = [...outputs, ...updates];
+  const order = topologicalOrder(results.map(([, value]) => value));
+  return [name, results.map(([key, { shape }]) => [key, shape]), order.map(({ op, shape }) => [op, shape])];
+}
+
+function hashOf(...what: readonly unknown[]): string {
+  return createHash("sha256").update(JSON.stringify(what)).digest("hex");
 }

@@ -8,7 +8,15 @@
 import { join } from "node:path";
 import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError } from "@dcae/core/graph";
-import { type OpenOptions, saveCheckpoint } from "@dcae/core/internal";
+import {
+  type Communicator,
+  isFirst,
+  type OpenOptions,
+  onFirst,
+  rowsPerRank,
+  saveCheckpoint,
+  together,
+} from "@dcae/core/internal";
 import { type DcAeConfig, type ModelDescription, modelParameters } from "@dcae/core/models";
 import { closeAll, type EngineState } from "@dcae/core/runtime";
 import { keptAverages } from "../configs/run-schedule.js";
@@ -16,6 +24,8 @@ import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
 import { batchesPerUpdate, batchesWithCounts, channelMasks } from "../data/channel-counts.js";
 import type { TrainingBatches } from "../data/training-batches.js";
 import type { TrainingProgress } from "../logging/progress.js";
+import { createRanksEngine } from "../parallel/ranks-engine.js";
+import { NO_WEIGHTS } from "../parallel/share-weights.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
 import { autoencoderStages, optimizesFor, phaseParameters, reconstructionOptions } from "./autoencoder-stages.js";
 import { bestBy } from "./best-by.js";
@@ -25,7 +35,15 @@ import { type FitResult, fit } from "./fit.js";
 import { describeUnreadable, minSideOf, openBatches, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
 import { writeParameterTable } from "./parameter-table.js";
-import { carried, type DcAeDescription, describeModel, describeResult, exists, openStart } from "./phase-start.js";
+import {
+  carried,
+  type DcAeDescription,
+  describeModel,
+  describeResult,
+  exists,
+  openStart,
+  type PhaseStart,
+} from "./phase-start.js";
 import { runFiles } from "./run-record.js";
 import { type OpenSetMetrics, type SetMetrics, setMetricsOf } from "./set-metrics.js";
 import { type OpenTeacher, openTeacher, studentScaling } from "./teacher.js";
@@ -61,6 +79,8 @@ async function isFinished(directory: string, phase: TrainingPhase): Promise<bool
   return step >= phase.steps && (await exists(join(carried(directory, phase), "config.json")));
 }
 
+const NO_START: PhaseStart = { weights: NO_WEIGHTS, scalingFactor: null, shiftFactor: null };
+
 async function trainPhase(
   options: TrainAutoencoderOptions,
   index: number,
@@ -68,12 +88,19 @@ async function trainPhase(
   lpips: Weights | undefined,
   teacher: OpenTeacher | null,
 ): Promise<PhaseResult> {
-  const { config, engine, resume, signal, onMessage } = options;
+  const { config, resume, signal, ranks, onMessage } = options;
+  const engine = ranks === undefined ? options.engine : createRanksEngine(options.engine, ranks);
   const phase = config.phases[index] as TrainingPhase;
   const directory = join(options.directory, phase.name);
   const architecture: DcAeConfig = model.config;
   const perceptual = lpips !== undefined && phase.lpipsWeight !== 0;
-  const start = await openStart({ ...options, teacher }, index, model);
+  const size = ranks?.size ?? 1;
+  const rows = await together(ranks, "dividing batches", async () => rowsPerRank(phase.batch, size, phase.name));
+  const local = { ...phase, batch: rows };
+  // The others get theirs from the first rank.
+  const start = await together(ranks, `the start of ${phase.name}`, async () =>
+    isFirst(ranks) ? openStart({ ...options, teacher }, index, model) : NO_START,
+  );
   const result = describeResult(model, phase, start, teacher ? studentScaling(teacher.teacher) : undefined);
   const validation = validationSources(config);
   onMessage?.(`${phase.name}: evaluated on ${validation.what}`);
@@ -84,7 +111,9 @@ async function trainPhase(
   };
   let setMetrics: SetMetrics | undefined;
   try {
-    setMetrics = await setMetricsOf(config.evaluate, options.openSetMetrics, phase.size);
+    setMetrics = await together(ranks, "the networks to evaluate with", async () =>
+      isFirst(ranks) ? setMetricsOf(config.evaluate, options.openSetMetrics, phase.size) : undefined,
+    );
     const weights: Weights = {
       ...start.weights,
       entries: new Map([
@@ -94,16 +123,17 @@ async function trainPhase(
       ]),
     };
     const optimize = optimizesFor(engine, phase);
-    const stages = autoencoderStages(phase, architecture, perceptual, optimize, teacher?.teacher);
+    const stages = autoencoderStages(local, architecture, perceptual, optimize, teacher?.teacher, size);
     // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
     const done = await fit({
       directory,
       engine,
       stages,
       chunks: batchesPerUpdate(phase),
+      ranks,
       weights,
       seed: config.seed,
-      batches: (position) => openPhaseBatches(config, phase, architecture, position, sayOnce),
+      batches: (position) => openPhaseBatches(config, phase, architecture, position, sayOnce, ranks),
       steps: phase.steps,
       identity: identityOf(config, phase, perceptual),
       config,
@@ -116,8 +146,10 @@ async function trainPhase(
         phase.best,
         reconstructionEvaluation({
           engine,
-          reconstruction: reconstructionOptions(phase, architecture, perceptual),
-          sources: await openSources(validation.sources, sayOnce, minSideOf(config.data, phase)),
+          reconstruction: reconstructionOptions(local, architecture, perceptual),
+          sources: await together(ranks, "the pictures to evaluate on", async () =>
+            isFirst(ranks) ? openSources(validation.sources, sayOnce, minSideOf(config.data, phase)) : [],
+          ),
           count: config.validation.count,
           seed: config.seed,
           ema: phase.ema,
@@ -159,9 +191,10 @@ function openPhaseBatches(
   { latentChannels }: DcAeConfig,
   position: unknown,
   onMessage: (text: string) => void,
+  ranks: Communicator | undefined,
 ): Promise<TrainingBatches> {
   const { channels, accumulate } = phase;
-  const open = (from: unknown) => openBatches(data, phase, seed, from, onMessage);
+  const open = (from: unknown) => openBatches(data, phase, seed, from, onMessage, ranks);
   if (channels === null) return open(position);
   return batchesWithCounts(open, position, channels, { latentChannels, accumulate, seed });
 }
@@ -197,7 +230,7 @@ function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: bo
  * ```
  */
 export async function trainAutoencoder(options: TrainAutoencoderOptions): Promise<PhaseResult[]> {
-  const { config, directory, phases, resume = true, signal, onMessage } = options;
+  const { config, directory, phases, resume = true, ranks, onMessage } = options;
   const unknown = (phases ?? []).filter((name) => !config.phases.some((phase) => phase.name === name));
   if (unknown.length > 0) {
     throw new ConfigError(`${config.name}: there is no phase ${unknown.join(", ")}`, {
@@ -207,20 +240,23 @@ export async function trainAutoencoder(options: TrainAutoencoderOptions): Promis
   const model = describeModel(config);
   const wantsLpips = config.perceptual !== "none" && config.phases.some(({ lpipsWeight }) => lpipsWeight !== 0);
   if (!wantsLpips) onMessage?.("training without the perceptual loss");
-  const lpips = wantsLpips ? (options.lpips ?? (await openLpipsWeights(config.perceptual as object))) : undefined;
+  const lpips = await together(ranks, "the weights of LPIPS", async () =>
+    wantsLpips ? (options.lpips ?? openLpipsWeights(config.perceptual as object)) : undefined,
+  );
   const results: PhaseResult[] = [];
   let teacher: OpenTeacher | null = null;
   try {
-    teacher = await openTeacher(config, options.open);
+    teacher = await together(ranks, "the teacher", () => openTeacher(config, options.open));
     if (teacher !== null) onMessage?.(`latents of ${teacher.name}`);
     for (const [index, phase] of config.phases.entries()) {
       if (phases !== undefined && !phases.includes(phase.name)) continue;
-      if (resume && (await isFinished(directory, phase))) {
+      if (resume && (await onFirst(ranks, "looking what is done", () => isFinished(directory, phase)))) {
         onMessage?.(`${phase.name}: has finished already, ${join(directory, phase.name)}`);
         continue;
       }
-      results.push(await trainPhase(options, index, model, lpips, teacher));
-      if (signal?.aborted === true) break;
+      const result = await trainPhase(options, index, model, lpips, teacher);
+      results.push(result);
+      if (result.status === "stopped") break;
     }
     return results;
   } finally {

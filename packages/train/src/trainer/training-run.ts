@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "@dcae/core/checkpoint";
 import { DcaeError, type DcaeErrorOptions } from "@dcae/core/graph";
+import type { Communicator } from "@dcae/core/internal";
 import type { Engine } from "@dcae/core/runtime";
 
 export interface TrainingRunOptions {
@@ -10,6 +11,11 @@ export interface TrainingRunOptions {
   readonly engine: Engine;
   /** See `FitOptions`. */
   readonly computedBy?: string | undefined;
+  /**
+   * The ranks that train together (`openMpi`), each of which calls this with the same configuration. Batches are those of all: each rank
+   * takes as many rows of every one. The first rank writes the run's folder, and evaluates. Default: this process alone.
+   */
+  readonly ranks?: Communicator | undefined;
   /** Go on with what the folder holds (default); otherwise folders with checkpoints are refused. */
   readonly resume?: boolean;
   /** Stops after the current update, with a checkpoint. */

@@ -126,6 +126,7 @@ export const opCases: { readonly [K in OpName]: CaseOf } = {
   sigmoid: unary(g.sigmoid),
   erf: unary(g.erf, { dtype: "float32" }),
   relu: unary(g.relu),
+  sumOverRanks: unary((x) => g.build("sumOverRanks", [x], { ranks: 1 }), { linear: true }),
   cast: unary((x) => g.cast(g.mul(g.cast(x, "float32"), 2), x.dtype), { dtype: "float32", linear: true }),
   add: binary(g.add, { linear: true }),
   sub: binary(g.sub, { linear: true }),

@@ -1,6 +1,7 @@
 /** `dcae diffusion train`: a class-conditional diffusion model from a folder of latents. */
 import { loadAutoencoder } from "@dcae/core";
 import { rethrowAs } from "@dcae/core/graph";
+import { type Communicator, together } from "@dcae/core/internal";
 import { objectiveOf } from "@dcae/diffusion";
 import {
   type DiffusionConfig,
@@ -17,6 +18,7 @@ import { Command } from "commander";
 import { type CliIo, formatBytes, plural } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";
 import { hubOptions } from "../../options/model-options.js";
+import { refuseParallel, withRanks } from "../../options/parallel-options.js";
 import { type Chosen, chooseRun, type RunFlags, timeOf } from "../../training/choose-training.js";
 import {
   endStopped,
@@ -35,6 +37,7 @@ import {
   addTrainingEngineOptions,
   checkEngineFlags,
   openTrainingEngine,
+  rankFlags,
   type TrainingEngineFlags,
 } from "../../training/training-options.js";
 import { addExamples } from "../command-group.js";
@@ -91,6 +94,10 @@ export function diffusionTrainCommand(io: CliIo): Command {
       does: "augmented, as DC-AE 1.5's models: each update trains drawn counts of the first channels of latents",
       command: "dcae diffusion train --config usit-scenes-augmented",
     },
+    {
+      does: "by four processes that share every batch (under Slurm: srun --mpi=pmix -n 4)",
+      command: "mpirun -n 4 dcae diffusion train --config uvit-h-f64-imagenet --data latents/ --parallel mpi",
+    },
     { does: "go on after Ctrl-C, a crash or a reboot", command: "dcae diffusion train --resume --out runs/uvit-h" },
     {
       does: "a training of your own",
@@ -100,11 +107,13 @@ export function diffusionTrainCommand(io: CliIo): Command {
   return command.action(async (flags: DiffusionFlags) => {
     checkEngineFlags(flags);
     if (flags.list === true) return listRecipes(flags, io);
-    const chosen = await chooseRun(flags, "dcae diffusion train", async (from) =>
-      replace(await loadDiffusionConfig(from), flags),
+    const choose = () =>
+      chooseRun(flags, "dcae diffusion train", async (from) => replace(await loadDiffusionConfig(from), flags));
+    if (flags.showConfig === true) return io.json((await choose()).config);
+    if (flags.dryRun === true) refuseParallel(flags, "--dry-run");
+    return withRanks(flags, io, async (ranks, own) =>
+      runDiffusion(await together(ranks, "the settings", choose), rankFlags(flags, ranks), own, ranks),
     );
-    if (flags.showConfig === true) return io.json(chosen.config);
-    return runDiffusion(chosen, flags, io);
   });
 }
 
@@ -182,6 +191,7 @@ async function runDiffusion(
   { config, directory }: Chosen<DiffusionConfig>,
   flags: DiffusionFlags,
   io: CliIo,
+  ranks: Communicator | undefined,
 ): Promise<void> {
   const { json = false } = flags;
   const plan = await planDiffusion(config);
@@ -194,7 +204,7 @@ async function runDiffusion(
   }
   io.note(`${config.name}, in ${directory}`);
   io.note(formatDiffusionPlan(plan));
-  const result = await withTrainingEngine(flags, io, (run) =>
+  const result = await withTrainingEngine(flags, io, ranks, (run) =>
     trainDiffusion({
       ...run,
       config,

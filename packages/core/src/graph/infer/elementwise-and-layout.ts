@@ -72,6 +72,10 @@ export const elementwiseRules = {
   sigmoid: sameAsInput("sigmoid"),
   erf: sameAsInput("erf"),
   relu: sameAsInput("relu"),
+  sumOverRanks: (inputs, { ranks }) => {
+    checkIntegers("sumOverRanks", inputs, { ranks }, 1);
+    return sameAsInput("sumOverRanks")(inputs);
+  },
   cast: ([x], { dtype }) => ({ shape: x.shape, dtype }),
   add: broadcast("add"),
   sub: broadcast("sub"),

@@ -69,6 +69,12 @@ export const sigmoid = (x: Value): Value => build("sigmoid", [x], {});
 export const erf = (x: Value): Value => build("erf", [x], {});
 /** max(x, 0), element by element. */
 export const relu = (x: Value): Value => build("relu", [x], {});
+/** The sum of what all ranks have for x; x itself where there is one. */
+export const sumOverRanks = (x: Value, ranks: number): Value =>
+  ranks === 1 ? x : build("sumOverRanks", [x], { ranks });
+/** The mean of what all ranks have for x. */
+export const meanOverRanks = (x: Value, ranks: number): Value =>
+  ranks === 1 ? x : mul(sumOverRanks(x, ranks), 1 / ranks);
 /** Elements in another dtype; the value itself where nothing changes. */
 export const cast = (x: Value, dtype: DType): Value => (x.dtype === dtype ? x : build("cast", [x], { dtype }));
 

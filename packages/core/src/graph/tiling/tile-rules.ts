@@ -278,6 +278,7 @@ export const tileRules: { readonly [K in OpName]: TileRule<K> | null } = {
       mapRegion(region, ({ start, stop }) => ({ start: start * factor, stop: stop * factor })),
   },
   upsampleNearest2d: enlarging,
+  sumOverRanks: null,
   composite: {
     layout: (value, inputs) => tileOf(value)?.layout(value as never, inputs),
     need: (value, region) => tileOf(value)?.need?.(value as never, region) ?? region,

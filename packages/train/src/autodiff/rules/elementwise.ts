@@ -25,6 +25,7 @@ import {
   sin,
   staticShape,
   sub,
+  sumOverRanks,
   type Value,
   type ValueOf,
   where,
@@ -93,6 +94,8 @@ export const elementwiseGradients = {
   tanh: unary((dy, _, y) => mul(dy, sub(1, mul(y, y)))),
   sigmoid: unary((dy, _, y) => mul(dy, mul(y, sub(1, y)))),
   erf: unary((dy, x) => mul(dy, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI)))),
+  // Every rank's loss depends on every rank's x: the gradient that counts is that of the sum of their losses.
+  sumOverRanks: ({ attributes: { ranks } }, dy) => [() => sumOverRanks(dy, ranks)],
   relu: unary((dy, _, y) => where(greater(y, 0), dy, 0)),
   cast: (y, dy) => {
     const [x] = y.inputs;

@@ -1,5 +1,5 @@
 /** tfjs kernels of elementwise ops and reductions. */
-import type { OpName, ReduceAttributes } from "@dcae/core/graph";
+import { EngineError, type OpName, type ReduceAttributes } from "@dcae/core/graph";
 import { type Kernel, type Tf, type TfTensor, tfDType } from "../kernel.js";
 
 type UnaryName = "neg" | "abs" | "sign" | "exp" | "log" | "sqrt" | "sin" | "cos" | "tanh" | "sigmoid" | "erf" | "relu";
@@ -38,6 +38,10 @@ export const elementwiseKernels = {
   sigmoid: unary("sigmoid"),
   erf: unary("erf"),
   relu: unary("relu"),
+  sumOverRanks: (tf, { attributes: { ranks } }, [x]) => {
+    if (ranks === 1) return tf.clone(x as TfTensor);
+    throw new EngineError(`a sum over ${ranks} ranks can't be run as a part of one program`);
+  },
   cast: (tf, { attributes }, [x]) => tf.cast(x as TfTensor, tfDType(attributes.dtype)),
   add: binary("add"),
   sub: binary("sub"),

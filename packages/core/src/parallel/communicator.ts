@@ -1,0 +1,235 @@
+/**
+ * What processes that work on one thing say to each other: sums, gathered values, broadcasts.
+ *
+ * All ranks make the same calls in the same order. A transport (MPI, or a test's own) only has to bring bytes from rank to rank; what
+ * is made of them is here. Sums are added up in the order of the ranks, in float64, each element by one rank that hands its result to
+ * the others: so they have the same bits on every rank and in every run, whatever algorithm a library would take for its own.
+ */
+import { DcaeError, type DcaeErrorOptions, errorMessage } from "../errors.js";
+
+/** Brings bytes from rank to rank. One call at a time; all ranks make the same ones. */
+export interface Transport {
+  readonly rank: number;
+  readonly size: number;
+  /** Equal blocks: block r of `send` goes to rank r; block r of `receive` comes from it. */
+  exchange(send: Uint8Array, receive: Uint8Array): Promise<void>;
+  /** What every rank sends, in the order of ranks. */
+  allGather(send: Uint8Array, receive: Uint8Array): Promise<void>;
+  /** Bytes of the first rank to all. */
+  broadcast(bytes: Uint8Array): Promise<void>;
+  /** Returns when all ranks are here; the processor is free until then. */
+  wait(): Promise<void>;
+}
+
+/** A rank failed, and all ranks know: nobody waits for it, and each has the same message. */
+export class RankError extends DcaeError {
+  override readonly name: string = "RankError";
+  /** The rank that failed. */
+  readonly rank: number;
+
+  constructor(message: string, rank: number, options: DcaeErrorOptions = {}) {
+    super(message, options);
+    this.rank = rank;
+  }
+}
+
+/** One rank's side of what processes that work together say to each other. `openMpi` gives one. */
+export interface Communicator {
+  readonly rank: number;
+  readonly size: number;
+  /** How many ranks this machine has. */
+  readonly neighbors: number;
+  /** Names of the ranks for messages, as in "rank 1 (process 4711 on node-b)". */
+  readonly names: readonly string[];
+  /** Seconds and bytes that collective calls took so far. */
+  readonly spent: { readonly seconds: number; readonly bytes: number };
+  /**
+   * Replaces each element by the sum of all ranks', in place; the same bits on all ranks. It starts at once and goes on while the
+   * caller does something else; what was started first is done first.
+   *
+   * @returns the position of the first element of this rank's own data that isn't finite, or -1
+   */
+  sum(data: Float32Array | Float64Array): Promise<number>;
+  /**
+   * A value of every rank, as JSON, in the order of ranks.
+   *
+   * @param topic what is gathered: where ranks aren't at the same place of their work, they hear of it
+   * @throws RankError on all ranks where one calls `fail` instead
+   */
+  gather<T>(topic: string, value: T): Promise<T[]>;
+  /** Takes part in the gathering that the others are in, or come to next, with an error: they throw it. */
+  fail(error: unknown): Promise<never>;
+  /** The first rank's bytes to all, in place. */
+  broadcast(bytes: Uint8Array): Promise<void>;
+  /** Returns when all ranks are here. For long waits: it leaves the processor alone. */
+  wait(): Promise<void>;
+  /** Ends all ranks, whatever they are doing; the error is shown once. */
+  abort(error: unknown): Promise<never>;
+  /** Ends this rank's part, once all ranks came to it. */
+  close(): Promise<void>;
+}
+
+/** Up to here, every rank adds up for itself: one call instead of two. */
+const SMALL_BYTES = 16 * 1024;
+/** Messages of libraries are counted in 32 bits; and a part can travel while the next one is added up. */
+const PART_BYTES = 64 * 2 ** 20;
+/** What a value of `gather` takes at least: most of them fit, and need one call. */
+const CARD_BYTES = 512;
+
+type Numbers = Float32Array | Float64Array;
+
+const bytesOf = (data: Numbers) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** Adds `size` blocks of `count` elements up, in their order. */
+function addBlocks(blocks: Numbers, size: number, count: number, target: Numbers): void {
+  for (let i = 0; i < count; i++) {
+    let sum = 0;
+    for (let rank = 0; rank < size; rank++) sum += blocks[rank * count + i] as number;
+    target[i] = sum;
+  }
+}
+
+/** The first element that is NaN or infinite; -1 where none is. */
+function firstNonFinite(data: Numbers): number {
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += (data[i] as number) * 0;
+  return sum === 0 ? -1 : data.findIndex((value) => !Number.isFinite(value));
+}
+
+interface Card {
+  readonly topic: string;
+  readonly value?: unknown;
+  readonly error?: { readonly message: string; readonly hint?: string | undefined };
+}
+
+export interface CommunicatorOptions {
+  readonly names: readonly string[];
+  /** Ranks on this machine; default: all. */
+  readonly neighbors?: () => number;
+  /** Ends all ranks with this message. */
+  readonly abort: (message: string) => Promise<never>;
+  readonly close: () => Promise<void>;
+}
+
+export function createCommunicator(
+  transport: Transport,
+  { names, neighbors, abort, close }: CommunicatorOptions,
+): Communicator {
+  const { rank, size } = transport;
+  const spent = { seconds: 0, bytes: 0 };
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** One call after the other, in the order in which they were started. */
+  function inTurn<T>(bytes: number, action: () => Promise<T>): Promise<T> {
+    const result = last.then(async () => {
+      const start = performance.now();
+      try {
+        return await action();
+      } finally {
+        spent.seconds += (performance.now() - start) / 1000;
+        spent.bytes += bytes;
+      }
+    });
+    last = result.catch(() => undefined);
+    return result;
+  }
+
+  async function sumPart(data: Numbers): Promise<void> {
+    const make = (count: number): Numbers =>
+      data instanceof Float32Array ? new Float32Array(count) : new Float64Array(count);
+    if (data.byteLength <= SMALL_BYTES) {
+      const all = make(size * data.length);
+      await transport.allGather(bytesOf(data), bytesOf(all));
+      return addBlocks(all, size, data.length, data);
+    }
+    const count = Math.ceil(data.length / size);
+    const padded = make(size * count);
+    padded.set(data as never);
+    const own = make(size * count);
+    await transport.exchange(bytesOf(padded), bytesOf(own));
+    const block = make(count);
+    addBlocks(own, size, count, block);
+    await transport.allGather(bytesOf(block), bytesOf(padded));
+    data.set(padded.subarray(0, data.length) as never);
+  }
+
+  async function gatherCards(card: Card): Promise<Card[]> {
+    const text = new TextEncoder().encode(JSON.stringify(card));
+    const first = new Uint8Array(CARD_BYTES);
+    new DataView(first.buffer).setUint32(0, text.length);
+    first.set(text.subarray(0, CARD_BYTES - 4), 4);
+    const all = new Uint8Array(size * CARD_BYTES);
+    await transport.allGather(first, all);
+    const lengths = Array.from({ length: size }, (_, i) => new DataView(all.buffer).getUint32(i * CARD_BYTES));
+    const longest = Math.max(...lengths);
+    let [texts, width, offset] = [all, CARD_BYTES, 4];
+    if (longest > CARD_BYTES - 4) {
+      const whole = new Uint8Array(longest);
+      whole.set(text);
+      [texts, width, offset] = [new Uint8Array(size * longest), longest, 0];
+      await transport.allGather(whole, texts);
+    }
+    return lengths.map((length, i) => {
+      const start = i * width + offset;
+      return JSON.parse(new TextDecoder().decode(texts.subarray(start, start + length))) as Card;
+    });
+  }
+
+  /** The error of the first rank that has one. */
+  /** A failure that is everybody's names nobody. */
+  function failureOf(cards: readonly Card[], cause?: unknown): RankError | undefined {
+    const failed = cards.findIndex(({ error }) => error !== undefined);
+    const error = cards[failed]?.error;
+    if (error === undefined) return undefined;
+    const isCommon = size > 1 && cards.every((card) => card.error?.message === error.message);
+    return new RankError(isCommon ? error.message : `${names[failed]}: ${error.message}`, failed, {
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      ...(failed === rank ? { cause } : {}),
+    });
+  }
+
+  return {
+    rank,
+    size,
+    names,
+    get neighbors() {
+      return neighbors?.() ?? size;
+    },
+    spent,
+    sum: (data) =>
+      inTurn(data.byteLength, async () => {
+        const wrong = firstNonFinite(data);
+        const step = PART_BYTES / data.BYTES_PER_ELEMENT;
+        for (let at = 0; at < data.length; at += step) await sumPart(data.subarray(at, at + step));
+        return wrong;
+      }),
+    gather: <T>(topic: string, value: T) =>
+      inTurn(0, async () => {
+        const cards = await gatherCards({ topic, value });
+        const failure = failureOf(cards);
+        if (failure !== undefined) throw failure;
+        const other = cards.findIndex((card) => card.topic !== topic);
+        if (other === -1) return cards.map((card) => card.value as T);
+        throw new RankError(`${names[other]}: is at "${cards[other]?.topic}", ${names[rank]} at "${topic}"`, other);
+      }),
+    async fail(error) {
+      if (error instanceof RankError) throw error;
+      const hint = error instanceof DcaeError ? error.hint : undefined;
+      const message = error instanceof DcaeError ? error.message : `unexpected error: ${errorMessage(error)}`;
+      const cards = await inTurn(0, () => gatherCards({ topic: "", error: { message, hint } }));
+      throw failureOf(cards, error) as RankError;
+    },
+    broadcast: (bytes) =>
+      inTurn(bytes.byteLength, async () => {
+        for (let at = 0; at < bytes.length; at += PART_BYTES)
+          await transport.broadcast(bytes.subarray(at, at + PART_BYTES));
+      }),
+    wait: () => inTurn(0, () => transport.wait()),
+    async abort(error) {
+      if (error instanceof RankError) throw error;
+      const hint = error instanceof DcaeError && error.hint !== undefined ? ` ${error.hint}` : "";
+      return abort(`${names[rank]}: ${errorMessage(error)}${hint}`);
+    },
+    close: () => inTurn(0, close),
+  };
+}

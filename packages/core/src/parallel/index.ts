@@ -1,0 +1,9 @@
+/** What ranks of a parallel run share. */
+export {
+  type Communicator,
+  type CommunicatorOptions,
+  createCommunicator,
+  RankError,
+  type Transport,
+} from "./communicator.js";
+export { isFirst, onFirst, requireSame, rowsPerRank, together } from "./work-together.js";

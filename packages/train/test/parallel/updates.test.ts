@@ -1,0 +1,113 @@
+/** Programs with sums over ranks, in parts; rows of batches. */
+
+import { norm } from "@dcae/core/blocks";
+import { add, createProgram, input, mul, parameter, reduceSum, sumOverRanks, Tensor, ZEROS } from "@dcae/core/graph";
+import { useEngine } from "@dcae/test-support/engine";
+import { onRanks } from "@dcae/test-support/ranks";
+import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
+import { expect, test } from "vitest";
+import { createPictureLoader } from "../../src/data/picture-loader.js";
+import { sceneSource } from "../../src/data/picture-source.js";
+import { createRanksEngine } from "../../src/parallel/ranks-engine.js";
+import { splitProgram } from "../../src/parallel/split-program.js";
+import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
+import { gradientStep, stepProgram } from "../../src/step/training-step.js";
+
+const engine = useEngine();
+
+test("a program is cut where it sums, keeps what later parts need, and replaces parameters when nobody reads them any more", async () => {
+  const w = parameter({ name: "w", shape: [2], dtype: "float32", init: ZEROS, trainable: true });
+  const x = input("x", [2]);
+  const square = mul(x, x);
+  const first = sumOverRanks(mul(square, w), 2);
+  const second = sumOverRanks(add(first, square), 2);
+  const program = createProgram("twice", { y: add(second, w), z: reduceSum(first) }, { w: first });
+  const { parts } = splitProgram(program)!;
+  expect(parts.map(({ sums }) => sums.length)).toEqual([1, 1, 0]);
+  expect(parts.map(({ program: { updates } }) => updates.has("w"))).toEqual([false, false, true]);
+  expect(splitProgram(createProgram("plain", { y: square }))).toBeUndefined();
+  const results = await onRanks(2, async (ranks) => {
+    const own = createRanksEngine(engine, ranks);
+    const state = await own.createState(memoryWeights([["w", Tensor.float32([2, 3])]]));
+    const loaded = await own.load(program, NO_WEIGHTS, { state });
+    expect([...state.specs.keys()]).toEqual(["w"]);
+    const outputs = await loaded.run({ x: Tensor.float32([1 + ranks.rank, 1]) });
+    return { y: [...outputs.y!.toFloat32()], z: outputs.z!.at(), w: [...(await state.read("w")).toFloat32()] };
+  });
+  // first: (1 + 4) 2 and (1 + 1) 3; second: 2 * first + 5 and + 2.
+  expect(results).toEqual(Array(2).fill({ y: [27, 17], z: 16, w: [10, 6] }));
+});
+
+test("two ranks update as one does: batch norm, its running statistics, clipping", async () => {
+  const pixels = Float32Array.from({ length: 4 * 2 * 3 * 3 }, (_, i) => Math.sin(i * i));
+  const train = (count: number) =>
+    onRanks(count, async (ranks) => {
+      const rows = 4 / count;
+      const own = createRanksEngine(engine, ranks);
+      const step = gradientStep(
+        (scope) => {
+          const x = input("x", [rows, 2, 3, 3]);
+          const y = norm(
+            scope.at("norm"),
+            mul(x, scope.parameter("w", [1, 2, 3, 3], { init: { kind: "constant", value: 0.5 } })),
+            "bn2d",
+          );
+          return { loss: mul(reduceSum(mul(y, mul(y, x))), 1 / rows), metrics: {} };
+        },
+        () => true,
+        { ranks: count },
+      );
+      const program = stepProgram(step, {
+        kind: "adamw",
+        name: "all",
+        schedule: { kind: "constant", lr: 0.1 },
+        clipNorm: 0.5,
+      });
+      const weights = completeWeights([program], NO_WEIGHTS, 0);
+      const state = await createTrainingState(own, [program], weights);
+      const loaded = await own.load(program, weights, { state });
+      const batch = Tensor.float32(pixels, [4, 2, 3, 3]).slice([
+        { start: ranks.rank * rows, stop: (ranks.rank + 1) * rows },
+      ]);
+      const { loss } = await loaded.run({ x: batch });
+      return { loss: loss!.at() as number, state: await state.readAll() };
+    });
+  const [[alone], shared] = [await train(1), await train(2)];
+  expect(shared[0]!.loss).toBeCloseTo(alone!.loss, 5);
+  for (const [name, tensor] of alone!.state) {
+    const theirs = shared.map(({ state }) => state.get(name)!);
+    expect(theirs[1]!.bytes).toEqual(theirs[0]!.bytes);
+    tensor.cast("float64").data.forEach((value, i) => {
+      expect(theirs[0]!.cast("float64").data[i], name).toBeCloseTo(value, 5);
+    });
+  }
+});
+
+test("the rows of ranks are the batches of one, also where some can't be read", async () => {
+  const scenes = sceneSource({ seed: 1, count: 20 });
+  const source = {
+    ...scenes,
+    recipe: async (index: number) =>
+      index % 3 === 0 ? ({ kind: "file", path: `/nowhere/${index}.png` } as never) : scenes.recipe(index),
+  };
+  const options = { sources: [{ source }], batch: 4, size: 16, seed: 5, workers: 0, prefetch: 1 };
+  const whole = createPictureLoader(options);
+  const expected = [await whole.next(), await whole.next(), await whole.next()];
+  await whole.close();
+  const shared = await onRanks(2, async (ranks) => {
+    const part = {
+      start: 2 * ranks.rank,
+      stop: 2 * ranks.rank + 2,
+      share: async (own: readonly never[]) => (await ranks.gather("unreadable", own)).flat(),
+    };
+    const loader = createPictureLoader({ ...options, part: part as never });
+    const batches = [await loader.next(), await loader.next(), await loader.next()];
+    await loader.close();
+    return batches;
+  });
+  expected.forEach(({ images, position }, i) => {
+    expect(Tensor.concat(shared.map((batches) => batches[i]!.images)).bytes).toEqual(images.bytes);
+    for (const batches of shared) expect(batches[i]!.position).toEqual(position);
+  });
+  expect(expected.at(-1)!.position.corrupt.length).toBeGreaterThan(0);
+});

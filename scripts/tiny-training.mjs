@@ -1,0 +1,27 @@
+// A training of seconds for checks: a small f4 autoencoder on scenes of 16x16, without and with a GAN.
+
+/** An eps that keeps rounding from being divided by gradients that are almost 0, so that runs can be compared. */
+const optimizer = { schedule: { kind: "constant", lr: 5e-4 }, clipNorm: 1, eps: 1e-3 };
+const shape = { size: 16, batch: 4, steps: 6, optimizer, checkpointEvery: 2, evaluateEvery: 3 };
+
+export const TINY_TRAINING = {
+  name: "tiny",
+  about: "for checks",
+  model: {
+    latentChannels: 4,
+    encoder: { widthList: [4, 8], depthList: [0, 1] },
+    decoder: { widthList: [4, 8], depthList: [0, 1], norm: ["trms2d", "bn2d"] },
+  },
+  perceptual: "none",
+  data: { sources: [{ kind: "scenes", count: 9 }], workers: 0, flip: true },
+  validation: { count: 2 },
+  phases: [
+    { name: "phase1", trains: { kind: "phase", phase: 1 }, ...shape },
+    {
+      name: "phase3",
+      trains: { kind: "phase", phase: 3 },
+      ...shape,
+      gan: { width: 4, layers: 1, augment: ["translation"], optimizer },
+    },
+  ],
+};
