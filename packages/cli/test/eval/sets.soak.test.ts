@@ -7,6 +7,7 @@ import { writeNpz } from "@dcae/eval/internal";
 import { writeNetworks } from "@dcae/test-support/network-weights";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { Interrupted } from "../../src/errors.js";
 import { cli, failWith, succeed } from "../support/cli.js";
 import { makePicture } from "../support/pictures.js";
 import { makeDenoiser } from "../support/tiny-denoisers.js";
@@ -199,6 +200,33 @@ describe("dcae eval generation", () => {
     expect(reported.metrics.fid?.value).toBe(Math.min(...distances));
     expect(reported.settings).toMatchObject({ guidance: best });
     expect(existsSync(at("search", "parts"))).toBe(false);
+
+    // Stopped behind the second scale: what was measured isn't measured again, and the search ends with the same numbers.
+    const search = [
+      ...["eval", "generation", ...argv],
+      "--search-cfg",
+      "fid",
+      "--cfg-grid",
+      "1,2,4",
+      "-o",
+      at("stopped"),
+    ];
+    const controller = new AbortController();
+    const stopped = await cli(search, {
+      signal: controller.signal,
+      onTerminal: (text) => {
+        if (text.includes("guidance 2: FID")) controller.abort(new Interrupted("SIGTERM"));
+      },
+    });
+    expect(stopped.status).toBe(143);
+    expect(existsSync(at("stopped", "search.json"))).toBe(false);
+    expect(readdirSync(at("stopped", "parts"))).toEqual(expect.arrayContaining(["cfg-1", "cfg-2"]));
+    const again = await cli(search);
+    // Samples and reference of both scales.
+    expect([again.status, again.stderr.match(/done by an earlier run/g)?.length]).toEqual([0, 4]);
+    expect(readFileSync(at("stopped", "search.json"), "utf8")).toBe(readFileSync(at("search", "search.json"), "utf8"));
+    expect((await readResult(at("stopped", "result.json"))).metrics).toEqual(reported.metrics);
+    expect(existsSync(at("stopped", "parts"))).toBe(false);
     await cli(["eval", "generation", ...argv, "--cfg", String(best), "-o", at("given")]);
     expect((await readResult(at("given", "result.json"))).metrics.fid?.value).toBe(Math.min(...distances));
   });

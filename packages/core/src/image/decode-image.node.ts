@@ -141,8 +141,8 @@ export async function decodeImage(source: ImageSource, options: DecodeOptions = 
 }
 
 /**
- * Width and height of a picture as its file stores them, before EXIF turns it. JPEG, PNG, WebP, AVIF, TIFF and GIF say so at their
- * start, and nothing else of them is decoded.
+ * Width and height of a picture as its file stores them, before EXIF turns it. JPEG, PNG, WebP, AVIF, TIFF and GIF say so in their
+ * headers, and nothing else of them is decoded; of local files only the start is read, unless the header is somewhere else.
  *
  * @throws DataError naming the source when it can't be read or isn't a picture
  */
@@ -153,6 +153,9 @@ export async function readImageSize(source: ImageSource): Promise<{ readonly wid
   const file = await openImageSource(source);
   return whenItsTurnComes(file.size, async () => {
     try {
+      const start = file.size > HEADER_BYTES ? await file.readStart?.(HEADER_BYTES) : undefined;
+      const early = start && (await headerSize(start));
+      if (early !== undefined) return early;
       const bytes = await file.read();
       const format = pictureFormat(bytes);
       if (format === undefined || format === "bmp" || format === "pnm" || format === "svg") {
@@ -166,6 +169,20 @@ export async function readImageSize(source: ImageSource): Promise<{ readonly wid
       throw named(error, name);
     }
   });
+}
+
+/** Nearly every header ends within so many bytes; where profiles and thumbnails come first, the file is read whole. */
+const HEADER_BYTES = 64 * 1024;
+
+/** What the beginning of a file says; undefined where that isn't enough. */
+async function headerSize(start: Uint8Array): Promise<{ readonly width: number; readonly height: number } | undefined> {
+  const format = pictureFormat(start);
+  if (format === undefined || format === "bmp" || format === "pnm" || format === "svg") return undefined;
+  const sharp = await loadSharp();
+  const { width, height } = await sharp(start, { limitInputPixels: false, failOn: "none" })
+    .metadata()
+    .catch(() => ({ width: 0, height: 0 }));
+  return width > 0 && height > 0 ? { width, height } : undefined;
 }
 
 /** The picture of what has decoded it already: pixels, or an instance of sharp, which says itself how it reads. */

@@ -1,7 +1,7 @@
 /**
  * Bytes of a picture from wherever it is: a path, a URL, or memory. Bounds are checked before anything is read whole.
  */
-import { readFile, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { fileError } from "../checkpoint/file-source.node.js";
 import { DataError } from "../errors.js";
@@ -65,7 +65,8 @@ async function openLocal(path: string, name: string): Promise<LazyImage> {
     }
     // Opening a pipe waits for a writer, and reading a device might never end.
     if (!status.isFile()) throw new DataError(`${name}: not a regular file`);
-    return { name, size: status.size, read: () => readLocal(path, name) };
+    const { size } = status;
+    return { name, size, read: () => readLocal(path, name), readStart: (bytes) => readStartLocal(path, name, bytes) };
   } catch (error) {
     throw fileError(error, name, "read");
   }
@@ -74,6 +75,20 @@ async function openLocal(path: string, name: string): Promise<LazyImage> {
 async function readLocal(path: string, name: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
+  } catch (error) {
+    throw fileError(error, name, "read");
+  }
+}
+
+async function readStartLocal(path: string, name: string, length: number): Promise<Uint8Array> {
+  try {
+    const handle = await open(path, "r");
+    try {
+      const { buffer, bytesRead } = await handle.read(new Uint8Array(length), 0, length, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     throw fileError(error, name, "read");
   }

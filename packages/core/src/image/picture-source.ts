@@ -14,6 +14,8 @@ export interface LazyImage {
   readonly size: number;
   /** The bytes of the picture file. @throws DataError */
   read(): Promise<Uint8Array>;
+  /** The first bytes (all, if there are fewer), where they can be had without the others. @throws DataError */
+  readStart?(bytes: number): Promise<Uint8Array>;
 }
 
 /** Pixels as `ImageData` has them: rows of red, green, blue and alpha. */

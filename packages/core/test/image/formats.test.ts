@@ -4,9 +4,11 @@ import fc from "fast-check";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { DataError } from "../../src/errors.js";
+import { createRandom } from "../../src/graph/random.js";
 import { decodeImage, readImageSize } from "../../src/image/decode-image.node.js";
 import { createImage } from "../../src/image/image.js";
 import { isPictureName, PICTURE_ENDINGS } from "../../src/image/picture-name.js";
+import { encodeImage } from "../../src/image/save-image.node.js";
 import { goldenImagePath } from "./golden-image.js";
 
 const { cases } = JSON.parse(readFileSync(goldenImagePath("pillow-formats.json"), "utf8")) as {
@@ -149,6 +151,37 @@ describe("the size alone", () => {
     const { width, height } = await decodeImage(files[name]!, { orientation: "ignore" });
     expect(await readImageSize(files[name]!)).toEqual({ width, height });
   });
+
+  test.each(["png", "jpeg", "webp", "avif", "tiff"] as const)(
+    "of a large file is in its start, or all of it is read: %s",
+    async (format) => {
+      const noise = createImage(700, 300, [0, 0, 0]);
+      createRandom(3)
+        .uniform(new Float32Array(noise.data.length), 0, 256)
+        .forEach((value, i) => {
+          noise.data[i] = value;
+        });
+      const bytes = await encodeImage(noise, format);
+      expect(bytes.byteLength).toBeGreaterThan(2 ** 16);
+      let whole = 0;
+      const read = async () => {
+        whole += 1;
+        return bytes;
+      };
+      const lazy = {
+        name: "x",
+        size: bytes.byteLength,
+        read,
+        readStart: async (count: number) => bytes.subarray(0, count),
+      };
+      expect(await readImageSize(lazy)).toEqual({ width: 700, height: 300 });
+      if (format === "png" || format === "jpeg") expect(whole).toBe(0);
+      // A header that isn't there yet: the size is that of the whole file.
+      const late = { ...lazy, readStart: async (count: number) => bytes.subarray(0, Math.min(count, 12)) };
+      expect(await readImageSize(late)).toEqual({ width: 700, height: 300 });
+      expect(whole).toBeGreaterThan(0);
+    },
+  );
 
   test("of what isn't a picture", async () => {
     await expect(readImageSize(ascii("nothing"))).rejects.toThrow(DataError);

@@ -3,7 +3,7 @@
  * with a side below its largest resolution.
  *
  * Sizes are read when the source is opened, so that its count, its epochs and its share of a mixture are those of the pictures that
- * are left. What can't be read stays in: the loader names it when its turn comes.
+ * are left. Of files and stored members only the start is read, unless a header is longer. What can't be read stays in: the loader names it when its turn comes.
  */
 
 import { createHash } from "node:crypto";

@@ -110,6 +110,7 @@ function memberSource(member: Member): LazyImage {
   return {
     name: recipeName(member),
     size: isStored ? storedSize : storedSize + size,
+    ...(isStored && { readStart: (bytes: number) => readRange(archive, offset, Math.min(bytes, storedSize)) }),
     async read() {
       if (!isStored && size > MAX_INFLATED_BYTES) {
         throw new DataError(`would inflate to ${size} bytes, the limit is ${MAX_INFLATED_BYTES}`, {

@@ -61,7 +61,8 @@ export function diffusionTrainCommand(io: CliIo): Command {
       "Trains UViT, DiT, USiT, SiT or SANA-cls as a recipe or a JSON file says, on latents with labels. A run leaves metrics, " +
         "curves, sheets of samples, checkpoints, and a model that `dcae sample` loads. Ctrl-C saves and stops; --resume goes " +
         "on with the same bits. The file (or --set) says which optimizers train which parameters (AdamW, CAME, Lion) and which " +
-        "averages of the weights are kept.",
+        "averages of the weights are kept, which counts of channels train (channels), of how many samples distances are computed " +
+        "(evaluateSamples), and by which metric the best model is chosen (best).",
     );
   command
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
