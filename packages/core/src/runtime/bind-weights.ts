@@ -41,7 +41,8 @@ export function findEntry(name: string, weights: Weights): WeightEntry {
   return entry;
 }
 
-function entryFor(spec: ParameterSpec, weights: Weights): WeightEntry {
+/** @throws CheckpointError where it is missing or has another shape */
+export function entryFor(spec: ParameterSpec, weights: Weights): WeightEntry {
   const entry = findEntry(spec.name, weights);
   if (entry.shape.join() !== spec.shape.join()) {
     throw new CheckpointError(

@@ -11,19 +11,25 @@ import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { mkdir, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { env } from "onnxruntime-common";
 import { writeFileAtomic } from "../checkpoint/atomic-file.node.js";
 import { errorCode, fileError } from "../checkpoint/file-source.node.js";
 import { removeLeftovers, temporaryName } from "../checkpoint/temporary-name.node.js";
 import type { Weights } from "../checkpoint/weights.js";
-import { DataError, errorMessage } from "../errors.js";
+import { DataError, DcaeError, errorMessage } from "../errors.js";
 import { parametersOf } from "../graph/analyze.js";
 import { describeExpressions } from "../graph/rewrite/constant-roots.js";
 import type { Value } from "../graph/value.js";
 import { findEntry } from "./bind-weights.js";
 import { type FileFacts, openCacheFolder, readRange } from "./file-facts.node.js";
-import { type ConstantFiles, writeGroup } from "./program-constants.js";
+import {
+  type Compute,
+  type ConstantFile,
+  type ConstantFiles,
+  type ConstantGroup,
+  writeGroup,
+} from "./program-constants.js";
 
 /** Changes when results are stored or described in another way. */
 const FORMAT = 2;
@@ -100,24 +106,31 @@ export async function openKeptConstants(folder: string): Promise<() => ConstantF
 
   return () => {
     let identity: ReturnType<typeof weightIdentities> | undefined;
+
+    async function keep(group: ConstantGroup, weights: Weights, compute: Compute): Promise<ConstantFile> {
+      identity ??= weightIdentities(weights, facts);
+      const name = await keyOf(group.roots, identity);
+      const path = join(home, name);
+      if (!(await isWhole(path, group.byteLength))) {
+        const tensors = await compute.toTensors(group);
+        await writeFileAtomic(path, async (file) => {
+          const hash = createHash("sha256");
+          await writeGroup(group, tensors, (bytes) => {
+            hash.update(bytes);
+            return file.write(bytes);
+          });
+          await file.write(hash.digest());
+        });
+      }
+      return { name, path, read: (offset, byteLength) => readRange(path, offset, byteLength) };
+    }
+
     return {
       minBytes: 0,
-      async store(group, weights, compute) {
-        identity ??= weightIdentities(weights, facts);
-        const name = await keyOf(group.roots, identity);
-        const path = join(home, name);
-        if (!(await isWhole(path, group.byteLength))) {
-          const tensors = await compute();
-          await writeFileAtomic(path, async (file) => {
-            const hash = createHash("sha256");
-            await writeGroup(group, tensors, (bytes) => {
-              hash.update(bytes);
-              return file.write(bytes);
-            });
-            await file.write(hash.digest());
-          });
-        }
-        return { name, path, read: (offset, byteLength) => readRange(path, offset, byteLength) };
+      async store(groups, weights, compute) {
+        const files: ConstantFile[] = [];
+        for (const group of groups) files.push(await keep(group, weights, compute));
+        return files;
       },
       loaded: () => facts.save(),
       close: async () => {},
@@ -164,20 +177,23 @@ export function temporaryConstants(): ConstantFiles {
 
   return {
     minBytes: MIN_BYTES,
-    async store(group, _weights, compute) {
-      const tensors = await compute();
+    async store(groups, _weights, compute) {
       try {
-        folder ??= await makeFolder();
-        const name = String(files++);
-        const path = join(folder, name);
-        const file = await open(path, "wx");
-        try {
-          await writeGroup(group, tensors, (bytes) => file.writeFile(bytes));
-        } finally {
-          await file.close();
+        const paths = new Map<string, ConstantGroup>();
+        for (const group of groups) {
+          folder ??= await makeFolder();
+          const path = join(folder, String(files++));
+          await (await open(path, "wx")).close();
+          paths.set(path, group);
         }
-        return { name, path, read: (offset, byteLength) => readRange(path, offset, byteLength) };
+        await compute.toFiles(paths);
+        return [...paths.keys()].map((path) => ({
+          name: basename(path),
+          path,
+          read: (offset, byteLength) => readRange(path, offset, byteLength),
+        }));
       } catch (error) {
+        if (error instanceof DcaeError) throw error;
         throw new DataError(errorMessage(fileError(error, folder ?? tmpdir(), "write")), { cause: error, hint: HINT });
       }
     },

@@ -24,7 +24,7 @@ import type {
   NamedTensors,
 } from "./engine.js";
 import { probeBlockSize, probeExactInt8 } from "./probes.js";
-import { type ConstantFiles, prepareConstants } from "./program-constants.js";
+import { type ConstantFiles, type Evaluate, prepareConstants } from "./program-constants.js";
 import type { Session, SessionHost, SessionOptions, SessionState, StateBinding } from "./session-host.js";
 
 /** What an `OnnxEngine` is made with; `createEngine` chooses these. */
@@ -105,7 +105,7 @@ export class OnnxEngine implements Engine {
   async #withConstants(compiled: Compiled, weights: Weights, files: ConstantFiles): Promise<Session> {
     let session: Session | undefined;
     try {
-      const evaluate = (part: Program, values: Weights) => this.#evaluate({ ...compiled, program: part }, values);
+      const evaluate = this.#evaluate(compiled);
       const prepared = await prepareConstants(compiled.program, weights, evaluate, files);
       const opened = await this.#session({ ...compiled, program: prepared.program }, prepared.weights);
       session = opened;
@@ -121,27 +121,61 @@ export class OnnxEngine implements Engine {
     }
   }
 
-  /** The outputs of a part of a program that has no inputs. */
-  async #evaluate(part: Compiled, weights: Weights): Promise<Record<string, Tensor>> {
-    const session = await this.#session(part, weights, { arena: false, planMemory: true, runsOnce: true });
-    try {
-      return Object.fromEntries(await session.run(new Map()));
-    } finally {
-      await session.release();
-    }
+  /** Computes parts of a program that have no inputs. */
+  #evaluate(compiled: Compiled): Evaluate {
+    const withSession = async <T>(
+      program: Program,
+      weights: Weights,
+      use: Partial<SessionOptions>,
+      work: (session: Session) => Promise<T>,
+      given?: ReadonlySet<string>,
+    ): Promise<T> => {
+      const session = await this.#session({ ...compiled, program }, weights, use, given);
+      try {
+        return await work(session);
+      } finally {
+        await session.release();
+      }
+    };
+    const once = { arena: false, planMemory: true, unoptimized: true };
+    return {
+      toTensors: (program, weights) =>
+        withSession(program, weights, once, async (session) => Object.fromEntries(await session.run(new Map()))),
+      toFiles: (program, weights, runs) =>
+        withSession(
+          program,
+          weights,
+          runs.length > 1 ? { arena: true, planMemory: false, unoptimized: true } : once,
+          async (session) => {
+            if (session.runInFiles === undefined) throw new EngineError(`${this.name} can't write files`);
+            try {
+              await session.runInFiles(runs);
+            } catch (error) {
+              // What files do is known to those whose files they are.
+              if (error instanceof Error && "code" in error) throw error;
+              throw new EngineError(`${this.name} failed to run "${program.name}": ${errorMessage(error)}`, {
+                cause: error,
+              });
+            }
+          },
+          new Set(runs[0]?.inputs.keys()),
+        ),
+    };
   }
 
-  /** @param use what this session is besides what its form says */
+  /**
+   * @param use what this session is besides what its form says
+   * @param given the parameters that are given at each run
+   */
   async #session(
     { program, session, blocked }: Compiled,
     weights: Weights,
     use: Partial<SessionOptions> = {},
+    given: ReadonlySet<string> = new Set(use.binding?.inputs),
   ): Promise<Session> {
-    const { binding } = use;
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
-    const { bindings, folder, buffers } = await bindWeights(program, weights, locate, new Set(binding?.inputs));
+    const { bindings, folder, buffers } = await bindWeights(program, weights, locate, given);
     const block = blocked ? await this.#blockSize() : undefined;
-    // What wasn't bound just before lies in the state.
     const lowered = lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block });
     const hasInt8 = lowered.nodes.some(({ opType }) => opType === "QLinearConv");
     try {

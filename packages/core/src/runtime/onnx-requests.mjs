@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * What is asked of a worker that owns ONNX Runtime sessions, in Node and in browsers: requests are { id, kind, ... }, answers
- * { id, result } or { id, error }. Plain JavaScript, because a worker is started from a file as it is, in the sources and in the package.
+ * { id, result } or { id, error, code }. Plain JavaScript, because a worker is started from a file as it is, in the sources and in the package.
  */
 /** @typedef {import("onnxruntime-common")} Ort */
 /** @typedef {import("onnxruntime-common").Tensor} OrtTensor */
@@ -9,9 +9,10 @@
 /**
  * @param {Pick<Ort, "InferenceSession" | "Tensor" | "env">} ort
  * @param {(answer: object, transfer?: ArrayBuffer[]) => void} post
+ * @param {Record<string, (session: any, request: any) => Promise<void>>} ofSession what else a platform does with a session, by kind
  * @returns {(request: any) => void} takes requests, and answers them one after the other
  */
-export function answerRequests(ort, post) {
+export function answerRequests(ort, post, ofSession = {}) {
   /** @type {Map<number, import("onnxruntime-common").InferenceSession>} */
   const sessions = new Map();
 
@@ -131,13 +132,23 @@ export function answerRequests(ort, post) {
     },
   };
 
+  /** @param {{ session: number, kind: string }} request */
+  async function answerOfSession(request) {
+    const target = sessions.get(request.session);
+    if (target === undefined) throw new Error("the session was released");
+    await ofSession[request.kind]?.(target, request);
+    return { result: undefined, transfer: [] };
+  }
+
   /** @param {{ id: number, kind: keyof typeof handlers }} request */
   async function answer(request) {
     try {
-      const { result, transfer } = await handlers[request.kind](/** @type {any} */ (request));
+      const handler = request.kind in ofSession ? answerOfSession : handlers[request.kind];
+      const { result, transfer } = await handler(/** @type {any} */ (request));
       post({ id: request.id, result }, transfer);
     } catch (error) {
-      post({ id: request.id, error: error instanceof Error ? error.message : String(error) });
+      const { code } = /** @type {{ code?: unknown }} */ (error);
+      post({ id: request.id, error: error instanceof Error ? error.message : String(error), code });
     }
   }
 

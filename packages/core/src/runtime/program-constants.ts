@@ -9,13 +9,32 @@
 import { tensorFromBytes, type WeightEntry, type Weights } from "../checkpoint/weights.js";
 import { byteSize } from "../graph/dtype.js";
 import { createProgram, type Program } from "../graph/program.js";
-import { constantRoots, groupByWeights, replaceByWeights } from "../graph/rewrite/constant-roots.js";
+import {
+  constantRoots,
+  describeExpressions,
+  groupByWeights,
+  replaceByWeights,
+} from "../graph/rewrite/constant-roots.js";
 import { sizeOf, type Tensor } from "../graph/tensor.js";
 import type { Value } from "../graph/value.js";
-import { findEntry, INLINE_BYTES, isMappable } from "./bind-weights.js";
+import { entryFor, findEntry, INLINE_BYTES, isMappable } from "./bind-weights.js";
+import type { FileTensor } from "./session-host.js";
 
-/** Computes the outputs of a program without inputs. */
-export type Evaluate = (program: Program, weights: Weights) => Promise<Readonly<Record<string, Tensor>>>;
+/** A run of a program without inputs whose outputs go into a file. */
+export interface ConstantRun {
+  /** What stands for the program's parameters, by their names there; empty where the program names them itself. */
+  readonly inputs: ReadonlyMap<string, FileTensor>;
+  readonly path: string;
+  readonly offsets: ReadonlyMap<string, number>;
+}
+
+/** Computes the outputs of programs without inputs. */
+export interface Evaluate {
+  /** The outputs themselves. */
+  toTensors(program: Program, weights: Weights): Promise<Readonly<Record<string, Tensor>>>;
+  /** Outputs into files, of runs that take other weights in the place of the parameters that `inputs` names. */
+  toFiles(program: Program, weights: Weights, runs: readonly ConstantRun[]): Promise<void>;
+}
 
 /** Values that are computed together, in one file: each at a multiple of 64 bytes. */
 export interface ConstantGroup {
@@ -36,12 +55,19 @@ export interface ConstantFile {
 export interface ConstantFiles {
   /** Groups with fewer bytes are left to the runtime. */
   readonly minBytes: number;
-  /** The file of a group, made from the results of `compute` where it isn't there. */
-  store(group: ConstantGroup, weights: Weights, compute: () => Promise<readonly Tensor[]>): Promise<ConstantFile>;
+  /** The files of groups, made where they aren't there. */
+  store(groups: readonly ConstantGroup[], weights: Weights, compute: Compute): Promise<readonly ConstantFile[]>;
   /** Called when the program was loaded: the runtime opens no more files. */
   loaded(): Promise<void>;
   /** Called when the runtime has let go of the program, or couldn't load it. */
   close(): Promise<void>;
+}
+
+/** How the files of groups can be made. */
+export interface Compute {
+  toTensors(group: ConstantGroup): Promise<readonly Tensor[]>;
+  /** Writes groups into files that are there already. */
+  toFiles(files: ReadonlyMap<string, ConstantGroup>): Promise<void>;
 }
 
 export interface PreparedProgram {
@@ -78,22 +104,73 @@ export async function prepareConstants(
   );
   const entries = new Map(weights.entries);
   const names = new Map<Value, string>();
-  for (const group of groupByWeights(roots).map(layOut)) {
-    if (group.byteLength < files.minBytes) continue;
-    const file = await files.store(group, weights, () => compute(group.roots, weights, evaluate));
+  const groups = groupByWeights(roots)
+    .map(layOut)
+    .filter(({ byteLength }) => byteLength >= files.minBytes);
+  const stored = await files.store(groups, weights, {
+    toTensors: (group) => toTensors(group, weights, evaluate),
+    toFiles: (paths) => toFiles(paths, weights, evaluate),
+  });
+  groups.forEach((group, at) => {
+    const file = stored[at] as ConstantFile;
     group.roots.forEach((root, i) => {
       const entry = entryOf(`computed/${file.name}/${i}`, root, file, group.offsets[i] as number);
       names.set(root, entry.name);
       entries.set(entry.name, entry);
     });
-  }
+  });
   return { program: replaceByWeights(program, names), weights: { ...weights, entries } };
 }
 
-async function compute(roots: readonly Value[], weights: Weights, evaluate: Evaluate): Promise<Tensor[]> {
-  const outputs = roots.map((root, i) => [`constant/${i}`, root] as const);
-  const results = await evaluate(createProgram("constants", Object.fromEntries(outputs)), weights);
-  return outputs.map(([name]) => results[name] as Tensor);
+const outputName = (_root: Value, i: number) => `constant/${i}`;
+
+/** The program of a group. */
+function programOf({ roots }: ConstantGroup): Program {
+  return createProgram("constants", Object.fromEntries(roots.map((root, i) => [outputName(root, i), root])));
+}
+
+async function toTensors(group: ConstantGroup, weights: Weights, evaluate: Evaluate): Promise<Tensor[]> {
+  const results = await evaluate.toTensors(programOf(group), weights);
+  return group.roots.map((root, i) => results[outputName(root, i)] as Tensor);
+}
+
+// Most groups of a model are the same expression of other weights. Those run in one session that takes the weights as inputs:
+// it keeps its memory, which costs more to get anew than what is computed in it, and is made once.
+
+async function toFiles(paths: ReadonlyMap<string, ConstantGroup>, weights: Weights, evaluate: Evaluate): Promise<void> {
+  const alike = new Map<string, { readonly program: Program; readonly runs: ConstantRun[] }>();
+  for (const [path, group] of paths) {
+    const program = programOf(group);
+    const offsets = new Map(group.roots.map((root, i) => [outputName(root, i), group.offsets[i] as number]));
+    const tensors = weightsInFiles(program, weights);
+    if (tensors === undefined) {
+      await evaluate.toFiles(program, weights, [{ inputs: new Map(), path, offsets }]);
+      continue;
+    }
+    const key = describeExpressions(group.roots, leafOf);
+    const { program: first, runs } = alike.get(key) ?? { program, runs: [] };
+    alike.set(key, { program: first, runs });
+    // Equal expressions name their parameters in the same order.
+    const inputs = new Map([...first.parameters.keys()].map((name, i) => [name, tensors[i] as FileTensor]));
+    runs.push({ inputs, path, offsets });
+  }
+  for (const { program, runs } of alike.values()) await evaluate.toFiles(program, weights, runs);
+}
+
+/** The program's parameters, where all of them can be taken from files as they are. */
+function weightsInFiles(program: Program, weights: Weights): FileTensor[] | undefined {
+  const found: FileTensor[] = [];
+  for (const spec of program.parameters.values()) {
+    const { location, dtype } = entryFor(spec, weights);
+    if (location === undefined || dtype !== "float32" || spec.dtype !== "float32") return undefined;
+    found.push({ shape: spec.shape, location });
+  }
+  return found;
+}
+
+/** What distinguishes a leaf of an expression besides its shape and type. */
+function leafOf(value: Value): string {
+  return value.op === "constant" ? value.attributes.tensor.data.join() : "";
 }
 
 function entryOf(name: string, root: Value, { path, read }: ConstantFile, offset: number): WeightEntry {

@@ -2,6 +2,7 @@
  * Where ONNX Runtime sessions live: in this thread, in a worker thread, in the browser. `OnnxEngine` is the same for all.
  */
 
+import type { FileLocation } from "../checkpoint/weights.js";
 import { EngineError } from "../errors.js";
 import type { DType, StorageOf } from "../graph/dtype.js";
 import { Tensor } from "../graph/tensor.js";
@@ -48,14 +49,30 @@ export interface SessionOptions {
   readonly packWeights?: boolean | undefined;
   /** Ask for exact convolutions of 8 bits, where they aren't exact by themselves (see probes.ts; default false). */
   readonly exactInt8?: boolean | undefined;
-  /** The model runs once: as it is, since optimizing it takes longer than running it (default false). */
-  readonly runsOnce?: boolean | undefined;
+  /** Run the model as it is: where it runs only a few times, optimizing it takes longer than running it (default false). */
+  readonly unoptimized?: boolean | undefined;
+}
+
+/** Numbers in float32 as they lie in a file. */
+export interface FileTensor {
+  readonly shape: readonly number[];
+  readonly location: FileLocation;
+}
+
+/** A run whose outputs go into a file, which is there already. */
+export interface FileRun {
+  readonly inputs: ReadonlyMap<string, FileTensor>;
+  readonly path: string;
+  /** Where each output begins. */
+  readonly offsets: ReadonlyMap<string, number>;
 }
 
 /** An ONNX model that is ready to run. */
 export interface Session {
   /** Outputs that a binding puts into a state aren't among the results. */
   run(inputs: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  /** Runs whose inputs and outputs lie in files: one is written while the next is computed. Absent where a host has no files. */
+  runInFiles?(runs: readonly FileRun[]): Promise<void>;
   release(): Promise<void>;
 }
 

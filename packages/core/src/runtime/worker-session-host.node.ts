@@ -9,14 +9,14 @@ import { createWorkerHost } from "./worker-session-host.js";
 /** Options for onnxruntime-node's `InferenceSession.create`. */
 function runtimeOptions(session: SessionOptions): object {
   const { device, threads, externalFolder, externalBuffers } = session;
-  const { arena = false, planMemory = true, packWeights = true, exactInt8 = false, runsOnce = false } = session;
+  const { arena = false, planMemory = true, packWeights = true, exactInt8 = false, unoptimized = false } = session;
   return {
     executionProviders: [device],
     // The arena keeps the memory of every past peak: a third more for a decode at 512x512. Plain programs gain no speed that
     // could be measured; rewritten ones, whose operators are short and move much memory, gain up to half.
     enableCpuMemArena: arena,
     enableMemPattern: planMemory,
-    graphOptimizationLevel: runsOnce ? "disabled" : packWeights ? "all" : "extended",
+    graphOptimizationLevel: unoptimized ? "disabled" : packWeights ? "all" : "extended",
     // Errors come back as exceptions; warnings (a constant that can't be folded) would only clutter stderr.
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),

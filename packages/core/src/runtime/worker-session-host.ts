@@ -17,9 +17,19 @@ export interface Answer {
   readonly id: number;
   readonly result?: unknown;
   readonly error?: string;
+  /** Of a system call that failed. */
+  readonly code?: unknown;
 }
 
-type Request = "create" | "run" | "release" | "createState" | "writeState" | "readState" | "releaseState";
+type Request =
+  | "create"
+  | "run"
+  | "runInFiles"
+  | "release"
+  | "createState"
+  | "writeState"
+  | "readState"
+  | "releaseState";
 
 interface Pending {
   resolve(result: unknown): void;
@@ -67,12 +77,12 @@ function connect({ start }: WorkerPlatform): Connection {
     pending.clear();
   }
 
-  const worker = start(({ id, result, error }) => {
+  const worker = start(({ id, result, error, code }) => {
     const request = pending.get(id);
     pending.delete(id);
     if (pending.size === 0) worker.setBusy?.(false);
     if (error === undefined) request?.resolve(result);
-    else request?.reject(new Error(error));
+    else request?.reject(code === undefined ? new Error(error) : Object.assign(new Error(error), { code }));
   }, fail);
 
   return {
@@ -166,6 +176,9 @@ export function createWorkerHost(platform: WorkerPlatform): SessionHost {
           const outputs = (await home.request("run", { session, inputs: wire })) as WireTensor[];
           return new Map(outputs.map((output) => [output.name, fromWire(output)]));
         },
+        ...(platform.readsFiles
+          ? { runInFiles: async (runs) => void (await home.request("runInFiles", { session, runs })) }
+          : {}),
         async release() {
           if (home.ended === undefined) await home.request("release", { session });
         },
