@@ -55,7 +55,10 @@ test("doctor's text says what is missing", () => {
   const text = formatDiagnosis({
     version: "1.2.3",
     node: { version: "18.0.0", needed: "20.19", ok: false },
-    machine: { platform: "linux", arch: "x64", cores: 1, memoryBytes: 8e9, availableBytes: 4e9 },
+    machine: {
+      ...{ platform: "linux", arch: "x64", cores: 1, memoryBytes: 8e9, availableBytes: 4e9 },
+      cpu: { set: "avx2", int8: [], known: true },
+    },
     runtime: {
       version: "1.30.0",
       devices: [{ device: "cuda", works: false, problem: "no library", hint: "Do this." }],
@@ -67,6 +70,7 @@ test("doctor's text says what is missing", () => {
   });
   expect(text).toContain("Node 18.0.0: too old, 20.19 or newer is needed");
   expect(text).toContain("1 core, 4.00 GB of 8.00 GB memory available");
+  expect(text).toContain("CPU: AVX2; this CPU has no VNNI: int8 takes longer than float32 here");
   expect(text).toMatch(/cuda +no: no library\n +Do this\./);
   expect(text).toContain("sharp can't be loaded");
   expect(text).toContain("offline mode is on, HF_TOKEN is set\n  cache /cache: doesn't exist yet");

@@ -115,27 +115,32 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
     const failures = inFolder && createFailures(io, "input", flags.skipErrors ?? false);
     const paths = kind === "picture" ? new Map(items.map((item) => [item, [out]])) : inFolder;
 
-    const results = await withModel(flags, io, async (model) => {
-      const codec = createCodec(model, flags, io.signal);
-      const key = { ...jobOptions("decode", flags), weights: await fingerprintOf(flags.shard, model) };
-      const { shard, json, batchSize: blockSize } = flags;
-      return shareItems<Decoded>(
-        { out, shard, json, blockSize, key, items, paths: inFolder, failures },
-        io,
-        (todo, hooks) =>
-          processItemsTo({ out, paths, tensorName: "images" }, todo, io, {
-            label: "decode",
-            batchSize: flags.batchSize,
-            // A second picture may be what doesn't fit.
-            loadAhead: flags.maxMemory === undefined,
-            ...hooks,
-            compute: ({ tensor }) => codec.decode(tensor),
-            encode: ([picture]) => encodeImage(toImage(picture as Tensor), "png"),
-            save: (path, picture) => saveImage(picture, path),
-            describe,
-          }),
-      );
-    });
+    const results = await withModel(
+      flags,
+      io,
+      async (model) => {
+        const codec = createCodec(model, flags, io.signal);
+        const key = { ...jobOptions("decode", flags), weights: await fingerprintOf(flags.shard, model) };
+        const { shard, json, batchSize: blockSize } = flags;
+        return shareItems<Decoded>(
+          { out, shard, json, blockSize, key, items, paths: inFolder, failures },
+          io,
+          (todo, hooks) =>
+            processItemsTo({ out, paths, tensorName: "images" }, todo, io, {
+              label: "decode",
+              batchSize: flags.batchSize,
+              // A second picture may be what doesn't fit.
+              loadAhead: flags.maxMemory === undefined,
+              ...hooks,
+              compute: ({ tensor }) => codec.decode(tensor),
+              encode: ([picture]) => encodeImage(toImage(picture as Tensor), "png"),
+              save: (path, picture) => saveImage(picture, path),
+              describe,
+            }),
+        );
+      },
+      Math.ceil(items.length / flags.batchSize),
+    );
     if (results === undefined) return;
 
     summarize(results, flags, io, failures?.list ?? []);

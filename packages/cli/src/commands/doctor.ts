@@ -9,7 +9,7 @@ import { modelCacheFolder } from "@dcae/core/checkpoint";
 import { errorMessage } from "@dcae/core/graph";
 import { loadSharp } from "@dcae/core/image";
 import { type ClusterPlace, clusterShard, type Environment, formatPart, PLACE_VARIABLES } from "@dcae/core/internal";
-import { INSTALL_HINTS, probeDevice, runtimeVersion } from "@dcae/core/runtime";
+import { type CpuFacts, cpuFacts, INSTALL_HINTS, probeDevice, runtimeVersion, whyNotInt8 } from "@dcae/core/runtime";
 import { Command } from "commander";
 import { type CliIo, formatBytes, plural } from "../cli-io.js";
 import { NODE_DEVICES } from "../options/engine-options.js";
@@ -20,7 +20,7 @@ export function doctorCommand(io: CliIo): Command {
   const command = new Command("doctor")
     .summary("what runs on this machine")
     .description(
-      "Looks at Node, ONNX Runtime and its devices, picture support, memory, the hub's cache, and what a cluster has and says " +
+      "Looks at Node, the CPU, ONNX Runtime and its devices, picture support, memory, the hub's cache, and what a cluster has and says " +
         "(Slurm, MPI, which of many processes this is), and says what to install " +
         "for what doesn't work. Exits with 1 when models can't run at all. Makes no request.",
     )
@@ -46,6 +46,7 @@ export function formatDiagnosis({ version, node, machine, runtime, pictures, hub
     `Node ${node.version}${node.ok ? "" : `: too old, ${node.needed} or newer is needed`}`,
     `${machine.platform} ${machine.arch}, ${plural(machine.cores, "core")}, ` +
       `${formatBytes(machine.availableBytes)} of ${formatBytes(machine.memoryBytes)} memory available`,
+    formatCpu(machine.cpu),
     "",
     runtime.version === undefined ? `ONNX Runtime: ${runtime.problem}` : `ONNX Runtime ${runtime.version}, devices:`,
     ...runtime.devices.map(formatDevice),
@@ -71,6 +72,16 @@ function formatCluster({ slurm, mpi, shard, variables }: Diagnosis["cluster"]): 
     "problem" in shard ? `  --shard auto: ${shard.problem}` : `  --shard auto: ${shard.part}, by ${shard.source}`,
     ...Object.entries(variables).map(([name, value]) => `  ${name}=${value}`),
   ];
+}
+
+const SETS: Readonly<Record<CpuFacts["set"], string>> = { avx2: "AVX2", avx512: "AVX-512", neon: "NEON" };
+
+function formatCpu(cpu: CpuFacts): string {
+  const { set, int8, known } = cpu;
+  if (!known) return `CPU: the system doesn't say what it has; taken as ${SETS[set]}`;
+  const fastest = whyNotInt8(cpu);
+  if (fastest !== undefined) return `CPU: ${SETS[set]}; ${fastest}`;
+  return `CPU: ${SETS[set]}, for int8 ${int8.join(", ")}: int8 is the fastest type here`;
 }
 
 function formatDevice({ device, works, problem, hint }: DeviceDiagnosis): string {
@@ -107,6 +118,8 @@ export interface Diagnosis {
     /** What this process may use, also inside of a container. */
     readonly memoryBytes: number;
     readonly availableBytes: number;
+    /** What decides which form of a model is the fastest. */
+    readonly cpu: CpuFacts;
   };
   readonly runtime: {
     readonly version?: string;
@@ -148,8 +161,8 @@ async function diagnose(): Promise<Diagnosis> {
     ...(cpu?.works === true ? [] : [`ONNX Runtime doesn't run: ${runtime.problem ?? cpu?.problem ?? "no CPU device"}`]),
     ...(pictures.problem === undefined ? [] : [pictures.problem]),
   ];
-  const [hub, cluster] = await Promise.all([diagnoseHub(), diagnoseCluster(process.env)]);
-  return { version: VERSION, node, machine: diagnoseMachine(), runtime, pictures, hub, cluster, blockers };
+  const [machine, hub, cluster] = await Promise.all([diagnoseMachine(), diagnoseHub(), diagnoseCluster(process.env)]);
+  return { version: VERSION, node, machine, runtime, pictures, hub, cluster, blockers };
 }
 
 /** What is set, installed and said of clusters. */
@@ -193,7 +206,7 @@ function isAtLeast(version: string, needed: string): boolean {
   return true;
 }
 
-function diagnoseMachine(): Diagnosis["machine"] {
+async function diagnoseMachine(): Promise<Diagnosis["machine"]> {
   // A container's limit; without one it is 0 or larger than the machine's memory.
   const limit = process.constrainedMemory();
   const memoryBytes = limit > 0 ? Math.min(totalmem(), limit) : totalmem();
@@ -203,6 +216,7 @@ function diagnoseMachine(): Diagnosis["machine"] {
     cores: availableParallelism(),
     memoryBytes,
     availableBytes: Math.min(process.availableMemory(), memoryBytes),
+    cpu: await cpuFacts(),
   };
 }
 

@@ -130,30 +130,39 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
     const failures = paths && createFailures(io, "input", flags.skipErrors ?? false);
     const warn = createRangeWarning(io);
 
-    const results = await withModel(flags, io, async (model) => {
-      if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
-      const codec = createCodec(model, flags, io.signal);
-      const key = { ...jobOptions("encode", flags), weights: await fingerprintOf(flags.shard, model) };
-      const { shard, json, batchSize: blockSize } = flags;
-      return shareItems<Encoded>({ out, shard, json, blockSize, key, items, paths, failures }, io, (todo, hooks) =>
-        processItemsTo({ out, paths, tensorName: "latents" }, todo, io, {
-          label: "encode",
-          batchSize: flags.batchSize,
-          // A second picture may be what doesn't fit.
-          loadAhead: flags.maxMemory === undefined,
-          fit: { channels: model.config.inChannels, multiple: model.compression, policy: flags.sizePolicy ?? "error" },
-          ...hooks,
-          compute: (batch) => {
-            for (const loaded of batch.items) warn(loaded);
-            const names = batch.items.map(({ item }) => item.name);
-            return codec.encode(batch.tensor, names);
-          },
-          encode: async (latents) => encodeNpy(oneArray(latents)),
-          save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
-          describe,
-        }),
-      );
-    });
+    const results = await withModel(
+      flags,
+      io,
+      async (model) => {
+        if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
+        const codec = createCodec(model, flags, io.signal);
+        const key = { ...jobOptions("encode", flags), weights: await fingerprintOf(flags.shard, model) };
+        const { shard, json, batchSize: blockSize } = flags;
+        return shareItems<Encoded>({ out, shard, json, blockSize, key, items, paths, failures }, io, (todo, hooks) =>
+          processItemsTo({ out, paths, tensorName: "latents" }, todo, io, {
+            label: "encode",
+            batchSize: flags.batchSize,
+            // A second picture may be what doesn't fit.
+            loadAhead: flags.maxMemory === undefined,
+            fit: {
+              channels: model.config.inChannels,
+              multiple: model.compression,
+              policy: flags.sizePolicy ?? "error",
+            },
+            ...hooks,
+            compute: (batch) => {
+              for (const loaded of batch.items) warn(loaded);
+              const names = batch.items.map(({ item }) => item.name);
+              return codec.encode(batch.tensor, names);
+            },
+            encode: async (latents) => encodeNpy(oneArray(latents)),
+            save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
+            describe,
+          }),
+        );
+      },
+      Math.ceil(items.length / flags.batchSize),
+    );
     if (results === undefined) return;
 
     summarize(results, flags, io, failures?.list ?? []);

@@ -63,7 +63,7 @@ export function exportCommand(io: CliIo): Command {
 async function exportModel(flags: ExportFlags, io: CliIo): Promise<void> {
   const { out, parts, layout, dtype, overwrite } = flags;
   // The comparison is with the model as it is: float32, on the CPU.
-  const exported = await withModel({ ...flags, device: "cpu", dtype: "float32" }, io, (model) =>
+  const exported = await withModel({ ...flags, device: "cpu", dtype: "float32", optimize: false }, io, (model) =>
     model.export(out, {
       parts,
       layout,

@@ -126,7 +126,8 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
     const paths = await resultPaths(items, out, ENDINGS);
     const failures = createFailures(io, "picture", flags.skipErrors ?? false);
     let device = "";
-    const results = await withModels(flags, io, async (model, exact) => {
+    const runs = Math.ceil(items.length / flags.batchSize);
+    const results = await withModels(flags, io, runs, async (model, exact) => {
       if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
       device = model.engine.device;
       const codec = createCodec(model, flags, io.signal);
@@ -192,13 +193,15 @@ async function reconstruct(inputs: readonly string[], flags: ReconstructFlags, i
 function withModels<T>(
   flags: ReconstructFlags,
   io: CliIo,
+  runs: number,
   work: (model: Model, exact: Model | undefined) => Promise<T>,
 ): Promise<T> {
-  return withModel(flags, io, (model) => {
+  const both = (model: Model): Promise<T> => {
     if (flags.compare !== true) return work(model, undefined);
-    const plain = parseForm({ device: flags.device, dtype: "float32" });
+    const plain = parseForm({ device: flags.device, dtype: "float32", optimize: false });
     return withModelAs(plain, flags, io, (exact) => work(model, exact));
-  });
+  };
+  return withModel(flags, io, both, runs);
 }
 
 function mean(values: readonly number[]): number | undefined {

@@ -112,7 +112,10 @@ function checkFlags(flags: SampleFlags, kind: OutputKind): void {
   ] as const) {
     refuse(kind === "array" && value !== undefined, `${name} has no effect on latents: they stay in the model's scale`);
   }
-  refuse(kind === "array" && optimize === true, "--optimize has no effect on latents: it is about the autoencoder");
+  refuse(
+    kind === "array" && optimize !== undefined,
+    `--${optimize ? "" : "no-"}optimize has no effect on latents: it is about the autoencoder`,
+  );
   checkSamplingFlags(flags);
 }
 

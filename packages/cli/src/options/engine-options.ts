@@ -15,10 +15,12 @@ import {
   COMPUTE_DTYPES,
   type ComputeDType,
   chooseForm,
+  cpuFacts,
   DEVICES,
   dtypeOfForm,
   type Form,
   memoryUnknown,
+  whyNotInt8,
 } from "@dcae/core/runtime";
 import { calibrationScenes } from "@dcae/train/scenes";
 import { type Command, Option } from "commander";
@@ -39,6 +41,7 @@ export interface DeviceFlags {
 /** What decides the form of a model; only `parseForm` and `parseModelForm` know what goes together. */
 interface FormFlags extends Pick<DeviceFlags, "device"> {
   readonly dtype: ComputeDType;
+  /** Absent: where it pays. */
   readonly optimize?: boolean;
   /** Pictures, or folders of them. */
   readonly calibration?: readonly string[];
@@ -70,8 +73,8 @@ export function addAutoencoderOptions(command: Command): Command {
     .addOption(
       new Option(
         "--dtype <type>",
-        "type that is computed in; int8 is for DC-AE on a CPU: faster than --optimize, with a quarter of the weights' memory, " +
-          "at a loss of quality that `dcae reconstruct --compare` shows",
+        "type that is computed in; int8 is for DC-AE on a CPU: a quarter of the weights' memory, and faster where the CPU " +
+          "has instructions for it (see `dcae doctor`), at a loss of quality that `dcae reconstruct --compare` shows",
       )
         .choices([...COMPUTE_DTYPES])
         .default("float32"),
@@ -83,26 +86,37 @@ export function addAutoencoderOptions(command: Command): Command {
     )
     .addOption(threadsOption())
     .addOption(optimizeOption())
+    .addOption(noOptimizeOption())
     .addOption(programCacheOption());
 }
 
 /** The same, and the rewriting that autoencoders gain from. */
 export function addEngineOptions(command: Command): Command {
-  return addDeviceOptions(command).addOption(optimizeOption());
+  return addDeviceOptions(command).addOption(optimizeOption()).addOption(noOptimizeOption());
 }
+
+// Without either of them the choice is "auto".
 
 function optimizeOption(): Option {
   return new Option(
     "--optimize",
-    "rewrite the model into a form that takes half the time on a CPU, twice the memory, and seconds more to load",
+    "always rewrite the autoencoder into a form that takes half the time on a CPU, more memory, and longer to load (default: " +
+      "where that pays for the pictures at hand)",
+  );
+}
+
+function noOptimizeOption(): Option {
+  return new Option(
+    "--no-optimize",
+    "never rewrite it: less memory, and the last bits of a result depend on nothing else",
   );
 }
 
 function programCacheOption(): Option {
   return new Option(
     "--program-cache <dir>",
-    "keep what is computed from the weights at loading in this folder: with --optimize or --dtype int8, later runs load " +
-      "faster and take less memory",
+    "keep what is computed from the weights at loading in this folder (gigabytes): later runs in an optimized form or in " +
+      "int8 load faster",
   );
 }
 
@@ -128,7 +142,8 @@ export async function withEngine<T>(
   io: CliIo,
   work: (engine: Engine) => Promise<T>,
 ): Promise<T> {
-  const engine = await createEngine(threads === undefined ? { device } : { device, threads });
+  // Figures are compared with those of other machines: they don't depend on which form is faster here.
+  const engine = await createEngine({ device, optimize: false, ...(threads === undefined ? {} : { threads }) });
   try {
     return await work(engine);
   } finally {
@@ -138,27 +153,35 @@ export async function withEngine<T>(
 }
 
 /** The form that flags mean where int8 can't be asked for. @throws UsageError for flags that contradict each other */
-export function parseForm({ device, dtype, optimize = false }: Omit<FormFlags, "calibration">): Form {
+export function parseForm({ device, dtype, optimize }: Omit<FormFlags, "calibration">): Form {
   // As autoencoders are loaded by core: their weights are used where they lie.
-  return rethrowAs(UsageError, "--", () => chooseForm({ device, dtype, optimize }, { packWeights: false }));
+  return rethrowAs(UsageError, "--", () =>
+    chooseForm({ device, dtype, optimize: optimize ?? "auto" }, { packWeights: false }),
+  );
 }
 
 /**
  * The form of an autoencoder that flags mean; for int8, with the pictures that its ranges are to be observed on.
  *
+ * @param runs how often each program will run
  * @throws UsageError for flags that contradict each other
  */
-async function parseModelForm(flags: FormFlags, io: CliIo): Promise<ModelForm> {
-  const { device, dtype, optimize = false, calibration } = flags;
+async function parseModelForm(flags: FormFlags, io: CliIo, runs: number): Promise<ModelForm> {
+  const { device, dtype, optimize, calibration } = flags;
   // Pictures are only read once the flags make sense.
   const observed = dtype === "int8" || calibration !== undefined ? { calibration: { pictures: [] } } : {};
-  const form = rethrowAs(UsageError, "--", () => chooseModelForm({ device, dtype, optimize, ...observed }));
-  return "calibration" in form ? { kind: "int8", calibration: await calibrationOptions(calibration, io) } : form;
+  const form = rethrowAs(UsageError, "--", () =>
+    chooseModelForm({ device, dtype, optimize: optimize ?? "auto", ...observed }),
+  );
+  if (form.kind === "auto") return { ...form, runs };
+  if (!("calibration" in form)) return form;
+  return { kind: "int8", calibration: await calibrationOptions(calibration, io) };
 }
 
 /** A form in words, for those who want to repeat what it gave. */
 export function describeForm(form: ModelForm): string[] {
-  return [dtypeOfForm(form), ...(form.kind === "fast" ? ["optimized graph"] : [])];
+  const graph = { fast: ["optimized graph"], auto: ["graph optimized where it pays"] };
+  return [dtypeOfForm(form), ...(form.kind === "fast" || form.kind === "auto" ? graph[form.kind] : [])];
 }
 
 /** What a model is loaded by, beside its form. */
@@ -166,14 +189,23 @@ type LoadFlags = ModelFlags &
   DeviceFlags &
   Pick<EngineFlags, "programCache" | "maxMemory"> & { readonly scalingFactor?: number; readonly shiftFactor?: number };
 
-/** Loads a model in the form that its flags mean, lets `work` use it, and frees it. */
+/**
+ * Loads a model in the form that its flags mean, lets `work` use it, and frees it.
+ *
+ * @param runs how often each program will run: a picture or two don't pay for loading a faster form
+ */
 export async function withModel<T>(
   flags: LoadFlags & FormFlags,
   io: CliIo,
   work: (model: Model, form: ModelForm) => Promise<T>,
+  runs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  const form = await parseModelForm(flags, io);
-  return withModelAs(form, flags, io, (model) => work(model, form));
+  const form = await parseModelForm(flags, io, runs);
+  return withModelAs(form, flags, io, async (model) => {
+    const reason = form.kind === "int8" ? whyNotInt8(await cpuFacts()) : undefined;
+    if (reason !== undefined) io.note(`dcae: --dtype int8: ${reason}`);
+    return work(model, form);
+  });
 }
 
 /** As `withModel`, in a form that is given. */

@@ -134,6 +134,7 @@ export function rankFlags<T extends TrainingEngineFlags>(flags: T, ranks: Commun
 /** @throws EngineError when it doesn't start here; it says what to install */
 export function openTrainingEngine({ engine, device, threads }: TrainingEngineFlags): Promise<Engine> {
   if (engine === "tfjs") return createTfjsEngine({ backend: device as TfjsBackend | "auto" });
-  const options = { device: device as Device | "auto" };
+  // What a run measures must not depend on what is faster on a machine: the forms of its steps are part of its recipe.
+  const options = { device: device as Device | "auto", optimize: false };
   return createEngine(threads === undefined ? options : { ...options, threads });
 }

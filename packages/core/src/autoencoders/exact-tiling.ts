@@ -45,7 +45,8 @@ export interface ModelPart {
 /** Planning takes a second for large pictures; shapes usually repeat. */
 const MAX_PLANS = 16;
 
-export function createBoundedRuns(engine: Engine, weights: Weights): BoundedRuns {
+export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
+  const engine = of.lean ?? of;
   // One program at a time: a second may not fit beside the first.
   const programs = createProgramCache(engine, "the model", 1);
   const plans = new Map<string, ExactPlan>();

@@ -207,7 +207,7 @@ export function chooseModelForm({ calibration, form, ...words }: ModelFormWords)
     chooseForm({ ...words, form: { kind: "int8", ranges: {} } });
     return form;
   }
-  return chooseForm(form === undefined ? words : { ...words, form }, MAPPED);
+  return chooseForm(form === undefined ? words : { ...words, form }, { packWeights: false });
 }
 
 /** Checkpoints are large and pictures few: a second copy of the weights rarely pays. */

@@ -38,6 +38,15 @@ export { fastPixelShuffle, fastPixelUnshuffle } from "./ops/layout.js";
 export * from "./ops/linear.js";
 export { createProgram, type Program } from "./program.js";
 export { createRandom, philox4x32, type Random, streamNumber, type Words2, type Words4 } from "./random.js";
+export {
+  CPU_COSTS,
+  type CpuCosts,
+  chooseWinograd,
+  INSTRUCTION_SETS,
+  type InstructionSet,
+  rewritingPays,
+  winogradChooser,
+} from "./rewrite/cpu-costs.js";
 export { cpuComposites, fastShuffles, type OptimizeOptions, optimize } from "./rewrite/optimize.js";
 export {
   type ActivationRanges,
@@ -50,7 +59,7 @@ export {
   withRanges,
 } from "./rewrite/quantize.js";
 export { type ChooseWinograd, type ConvSize, isSmall, toWinograd } from "./rewrite/winograd.js";
-export { chooseWinograd, type WinogradTile } from "./rewrite/winograd-matrices.js";
+export type { WinogradTile } from "./rewrite/winograd-matrices.js";
 export { createScope, ONES, type ParameterOptions, type RootScope, type Scope, ZEROS } from "./scope.js";
 export { type NestedNumbers, rowMajorStrides, type SliceRange, sizeOf, Tensor } from "./tensor.js";
 export type * from "./value.js";

@@ -5,6 +5,7 @@
 import type { OptionNames } from "../check-options.js";
 import { ConfigError, EngineError } from "../errors.js";
 import type { Program } from "../graph/program.js";
+import { type CpuCosts, rewritingPays, winogradChooser } from "../graph/rewrite/cpu-costs.js";
 import { toHalfPrecision } from "../graph/rewrite/half-precision.js";
 import { optimize as rewriteFaster } from "../graph/rewrite/optimize.js";
 import { type ActivationRanges, toInt8 } from "../graph/rewrite/quantize.js";
@@ -19,6 +20,12 @@ export type Form =
   | ({ readonly kind: "plain" } & Packing)
   /** Rewritten into a faster one, in float32 (see graph/rewrite/optimize.ts). */
   | { readonly kind: "fast" }
+  /** Program by program: the fast one on a CPU where it saves more than it costs (`rewritingPays`), otherwise the plain one. */
+  | ({
+      readonly kind: "auto";
+      /** How often each program will run. Default `USUAL_RUNS`. */
+      readonly runs?: number;
+    } & Packing)
   /** In float16. */
   | ({ readonly kind: "half" } & Packing)
   /** Convolutions with numbers of 8 bits, on the CPU (see graph/rewrite/quantize.ts). */
@@ -47,6 +54,8 @@ interface Packing {
 }
 
 export const PLAIN: Form = { kind: "plain", packWeights: true };
+/** Of a program of which nothing is said. */
+const USUAL_RUNS = 4;
 export const STATEFUL = { kind: "stateful", blocked: true } as const satisfies Form;
 
 /** What users say about the form. */
@@ -58,11 +67,13 @@ export interface FormOptions {
    */
   readonly dtype?: ComputeDType;
   /**
-   * Whether programs are rewritten into faster ones before they run. It pays on the CPU, in float32: half the time, or less.
-   * Transformed convolution weights take four to seven times the memory of the weights and seconds to compute at loading; in
-   * Node they pass through the system's folder for temporary files (TMPDIR), which needs room for them, or lie in
-   * `programCache`. Outputs differ by rounding, up to 1e-4 of the largest value for a whole model. Programs with state are
-   * never rewritten. "auto" leaves the choice to this package, which never rewrites as yet. Default "auto".
+   * Whether programs are rewritten into faster ones before they run: half the time on a CPU, or less, in float32. Outputs differ by
+   * rounding, up to 1e-4 of the largest value for a whole model. "auto" does it on a CPU, in Node, where the time that is saved pays
+   * for the loading; true always, false never. Default "auto".
+   *
+   * Transformed convolution weights take four to seven times the memory of the weights, and time to compute at loading; they pass
+   * through the system's folder for temporary files (TMPDIR), which needs room for them, or lie in `programCache`. Runs under
+   * `maxMemory` are only rewritten with true. Programs with state are never rewritten.
    */
   readonly optimize?: "auto" | boolean;
   /** The form itself, instead of `dtype` and `optimize`. */
@@ -109,7 +120,13 @@ export function chooseForm(words: FormWords, packing: Packing = { packWeights: t
     });
   }
   if (dtype === "float16") return { kind: "half", ...packing };
-  return optimize === true ? { kind: "fast" } : { kind: "plain", ...packing };
+  if (optimize === true) return { kind: "fast" };
+  return { kind: optimize === false ? "plain" : "auto", ...packing };
+}
+
+/** The form of programs that must take little memory: what a form leaves open is decided for memory. */
+export function leanForm(form: Form): Form {
+  return form.kind === "auto" ? { kind: "plain", packWeights: false } : form;
 }
 
 /** @throws ConfigError for a form that the device doesn't have */
@@ -121,6 +138,7 @@ export function checkDevice({ kind }: Pick<Form, "kind">, device: Device | "auto
 const DTYPES: Readonly<Record<Form["kind"], ComputeDType>> = {
   plain: "float32",
   fast: "float32",
+  auto: "float32",
   half: "float16",
   int8: "int8",
   stateful: "float32",
@@ -147,6 +165,8 @@ export function memoryUnknown({ kind }: Pick<Form, "kind">, device: Device): Eng
 /** A program as it runs. */
 export interface Compiled {
   readonly program: Program;
+  /** What became of a form that leaves it open. */
+  readonly kind: Exclude<Form["kind"], "auto">;
   readonly session: Pick<SessionOptions, "arena" | "planMemory" | "packWeights">;
   /** Whether weights that change take the blocked layout. */
   readonly blocked: boolean;
@@ -162,42 +182,53 @@ export interface Compiled {
 const ARENA = { arena: true, planMemory: false } as const;
 const NO_ARENA = { arena: false, planMemory: true } as const;
 
-/** @param device that the program will run on */
 /**
  * What a form makes of a program on a device: the graph that runs, how its session keeps memory and weights, and what it takes.
+ *
+ * @param device that the program will run on
+ * @param costs of the CPU, where it is known
  */
-export function compile(original: Program, form: Form, device: Device): Compiled {
+export function compile(original: Program, form: Form, device: Device, costs?: CpuCosts): Compiled {
   const memoryOf = (program: Program, as: Parameters<typeof programMemory>[1]) => () => {
     const unknown = memoryUnknown(form, device);
     if (unknown !== undefined) throw unknown;
     return programMemory(program, as).running;
   };
   switch (form.kind) {
+    case "auto": {
+      const { runs = USUAL_RUNS, packWeights } = form;
+      const pays = device === "cpu" && rewritingPays(original, runs, costs);
+      return compile(original, pays ? { kind: "fast" } : { kind: "plain", packWeights }, device, costs);
+    }
     case "plain":
     case "half": {
       const { kind, packWeights } = form;
       const program = onnxForm(kind === "half" ? toHalfPrecision(original) : original);
       const memory = memoryOf(program, packWeights ? "packed" : "mapped");
-      return { program, session: { ...NO_ARENA, packWeights }, blocked: false, predictMemory: memory };
+      return { program, kind, session: { ...NO_ARENA, packWeights }, blocked: false, predictMemory: memory };
     }
     case "fast": {
-      const program = onnxForm(rewriteFaster(original));
+      const program = onnxForm(
+        rewriteFaster(original, costs === undefined ? {} : { chooseWinograd: winogradChooser(costs) }),
+      );
       // Many short operators that move much memory: an arena is as fast as a plan, and takes less memory than both. And
       // programs that are to be fast take copies of weights; depthwise convolutions need several times as long without.
       const session = { ...ARENA, packWeights: true };
-      return { program, session, blocked: false, predictMemory: memoryOf(program, "rewritten") };
+      return { program, kind: "fast", session, blocked: false, predictMemory: memoryOf(program, "rewritten") };
     }
     case "int8": {
       const program = onnxForm(toInt8(original, form.ranges));
       const memory = memoryOf(program, "mapped");
-      return { program, session: { ...NO_ARENA, packWeights: false }, blocked: false, predictMemory: memory };
+      const session = { ...NO_ARENA, packWeights: false };
+      return { program, kind: "int8", session, blocked: false, predictMemory: memory };
     }
     case "stateful": {
       // It runs thousands of times: mapping its memory anew at each run took a sixth of a training step. What is computed from
       // weights can't be computed once, so the program stays as it is.
       const memory = memoryOf(original, "stateful");
       const blocked = form.blocked && device === "cpu";
-      return { program: original, session: { ...ARENA, packWeights: true }, blocked, predictMemory: memory };
+      const session = { ...ARENA, packWeights: true };
+      return { program: original, kind: "stateful", session, blocked, predictMemory: memory };
     }
   }
 }

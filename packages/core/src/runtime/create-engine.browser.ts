@@ -133,7 +133,7 @@ export async function createEngine(options: WebEngineOptions = {}): Promise<Onnx
   checkWebEngineWords(options);
   const { device = "auto", dtype = "float32" } = options;
   const chosen = device === "auto" ? ((await hasWebGpu()) ? "webgpu" : "wasm") : device;
-  return new OnnxEngine(createHost(chosen, options), { device: chosen, form: chooseForm({ dtype }) });
+  return new OnnxEngine(createHost(chosen, options), { device: chosen, form: chooseForm({ dtype, optimize: false }) });
 }
 
 function createHost(device: WebDevice, { ort, worker, threads, wasmPaths }: WebEngineOptions): SessionHost {

@@ -8,13 +8,14 @@ import { didYouMean } from "../closest-name.js";
 import { ConfigError, EngineError, errorMessage } from "../errors.js";
 import { add, input } from "../graph/ops/elementwise.js";
 import { createProgram } from "../graph/program.js";
+import { CPU_COSTS } from "../graph/rewrite/cpu-costs.js";
 import { lowerProgram } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
-import { chooseForm, FORM_OPTIONS, type Form } from "./compile.js";
+import { chooseForm, FORM_OPTIONS } from "./compile.js";
+import { cpuFacts } from "./cpu-facts.node.js";
 import { DEVICES, type Device, type EngineOptions } from "./engine.js";
 import { openKeptConstants, temporaryConstants } from "./kept-constants.node.js";
-import { OnnxEngine } from "./onnx-engine.js";
-import type { ConstantFiles } from "./program-constants.js";
+import { OnnxEngine, type OnnxEngineOptions } from "./onnx-engine.js";
 import { isLibraryError, REINSTALL } from "./runtime-library.node.js";
 import type { SessionHost } from "./session-host.js";
 import { createWorkerSessionHost } from "./worker-session-host.node.js";
@@ -78,11 +79,11 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
 /** Where programs put what they compute from weights; only rewritten ones compute much. */
 async function constantFiles(
   device: Device,
-  form: Form,
   programCache: string | undefined,
-): Promise<(() => ConstantFiles) | undefined> {
+): Promise<OnnxEngineOptions["constants"]> {
   if (programCache !== undefined) return openKeptConstants(programCache);
-  return device === "cpu" && (form.kind === "fast" || form.kind === "int8") ? temporaryConstants : undefined;
+  if (device !== "cpu") return undefined;
+  return ({ kind }) => (kind === "fast" || kind === "int8" ? temporaryConstants() : undefined);
 }
 
 export const ENGINE_OPTIONS: OptionNames<EngineOptions> = {
@@ -152,7 +153,8 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
       device: chosen,
       form,
       threads: threads ?? availableParallelism(),
-      constants: await constantFiles(chosen, form, programCache),
+      constants: await constantFiles(chosen, programCache),
+      costs: chosen === "cpu" ? CPU_COSTS[(await cpuFacts()).set] : undefined,
       locate: realpath,
     });
   } catch (error) {

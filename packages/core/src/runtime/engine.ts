@@ -95,6 +95,8 @@ export interface Engine {
    * cross to it. Absent where that isn't known.
    */
   predictMemory?(program: Program): number;
+  /** The same engine for programs that must take little memory: what its form leaves open is decided for memory. Absent: no other. */
+  readonly lean?: Engine;
   /**
    * Prepares a program. Parameters are constants from `weights`, except those that `options.state` holds.
    *

@@ -9,6 +9,7 @@ export {
   type FormOptions,
   memoryUnknown,
 } from "./compile.js";
+export { type CpuFacts, cpuFacts, whyNotInt8 } from "./cpu-facts.node.js";
 export { createEngine, INSTALL_HINTS, probeDevice } from "./create-engine.node.js";
 export {
   COMPUTE_DTYPES,

@@ -8,12 +8,13 @@ import { EngineError, errorMessage } from "../errors.js";
 import { shapeEqual, shapeToString } from "../graph/dim.js";
 import type { DType } from "../graph/dtype.js";
 import type { Program } from "../graph/program.js";
+import type { CpuCosts } from "../graph/rewrite/cpu-costs.js";
 import type { Tensor } from "../graph/tensor.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import { closeAll, failClosed } from "./close-all.js";
-import { type Compiled, compile, dtypeOfForm, type Form, PLAIN, STATEFUL } from "./compile.js";
+import { type Compiled, compile, dtypeOfForm, type Form, leanForm, PLAIN, STATEFUL } from "./compile.js";
 import type {
   ComputeDType,
   Device,
@@ -35,8 +36,10 @@ export interface OnnxEngineOptions {
   readonly threads?: number | undefined;
   /** Lets models refer to weight files; needs a host that reads files. */
   readonly locate?: LocateFile | undefined;
-  /** Where what a program computes from its weights lies; without it, the runtime computes it in memory. */
-  readonly constants?: (() => ConstantFiles) | undefined;
+  /** Where what a program computes from its weights lies; without it, or where it gives none, the runtime computes it in memory. */
+  readonly constants?: ((compiled: Compiled) => ConstantFiles | undefined) | undefined;
+  /** Of the CPU, where it is known. */
+  readonly costs?: CpuCosts | undefined;
 }
 
 /** The engine on ONNX Runtime, in Node and in browsers. */
@@ -75,20 +78,47 @@ export class OnnxEngine implements Engine {
     return state;
   }
 
-  async load(original: Program, weights: Weights, options: LoadProgramOptions = {}): Promise<LoadedProgram> {
+  load(original: Program, weights: Weights, options: LoadProgramOptions = {}): Promise<LoadedProgram> {
+    return this.#load(this.#form, original, weights, options);
+  }
+
+  async #load(
+    form: Form,
+    original: Program,
+    weights: Weights,
+    options: LoadProgramOptions = {},
+  ): Promise<LoadedProgram> {
     this.#checkDisposed();
     const binding = this.#bindState(original, options.state);
     if (binding !== undefined) {
-      const compiled = compile(original, this.#stateful, this.device);
+      const compiled = this.#compile(original, this.#stateful);
       return this.#start(original, await this.#session(compiled, weights, { binding }));
     }
-    const compiled = compile(original, this.#form, this.device);
-    const files = this.#options.constants?.();
+    const compiled = this.#compile(original, form);
+    const files = this.#options.constants?.(compiled);
     const session =
       files === undefined
         ? await this.#session(compiled, weights)
         : await this.#withConstants(compiled, weights, files);
     return this.#start(original, session);
+  }
+
+  #compile(original: Program, form: Form): Compiled {
+    return compile(original, form, this.device, this.#options.costs);
+  }
+
+  get lean(): Engine {
+    const form = leanForm(this.#form);
+    return {
+      name: this.name,
+      device: this.device,
+      dtype: this.dtype,
+      load: (program, weights, options) => this.#load(form, program, weights, options),
+      rewrite: (program) => this.#compile(program, form).program,
+      predictMemory: (program) => this.#predictMemory(form, program),
+      createState: (initial) => this.createState(initial),
+      dispose: () => this.dispose(),
+    };
   }
 
   #checkDisposed(): void {
@@ -206,13 +236,17 @@ export class OnnxEngine implements Engine {
   }
 
   rewrite(original: Program): Program {
-    return compile(original, this.#form, this.device).program;
+    return this.#compile(original, this.#form).program;
   }
 
   /** @throws EngineError where it isn't known: on other devices than the CPU, whose memory is another matter, and in int8 */
   predictMemory(original: Program): number {
+    return this.#predictMemory(this.#form, original);
+  }
+
+  #predictMemory(form: Form, original: Program): number {
     try {
-      return compile(original, this.#form, this.device).predictMemory();
+      return this.#compile(original, form).predictMemory();
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
       throw new EngineError(`${this.name}: ${error.message}`, error.hint === undefined ? {} : { hint: error.hint });

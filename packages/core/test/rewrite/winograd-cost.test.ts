@@ -1,6 +1,13 @@
 /** The cost rule, on sizes of the published models where the measured winner is clear. */
-import { expect, test } from "vitest";
-import { chooseWinograd, winogradExtraBytes } from "../../src/graph/rewrite/winograd-matrices.js";
+import { describe, expect, test } from "vitest";
+import {
+  CPU_COSTS,
+  chooseWinograd,
+  INSTRUCTION_SETS,
+  rewritingPays,
+  winogradExtraBytes,
+} from "../../src/graph/rewrite/cpu-costs.js";
+import { buildDecodeProgram, buildEncodeProgram, getPreset, type ModelConfig } from "../../src/models/index.js";
 
 const square = (inChannels: number, outChannels: number, side: number, batch = 1) => ({
   batch,
@@ -30,4 +37,19 @@ test("transformed weights have (m + 2)^2 values in place of 9", () => {
   expect(winogradExtraBytes(square(2, 3, 8), 4)).toBe(4 * 2 * 3 * 27);
   expect(winogradExtraBytes(square(2, 3, 8), 6)).toBe(4 * 2 * 3 * 55);
   expect(winogradExtraBytes(square(2, 3, 8), 2)).toBe(4 * 2 * 3 * 7);
+});
+
+describe.each(INSTRUCTION_SETS)("rewriting on %s", (set) => {
+  const costs = CPU_COSTS[set];
+  const preset = getPreset("dc-ae-f32c32-in-1.0");
+  const model = { kind: preset.kind, config: preset.config } as ModelConfig;
+
+  test("pays for a published model, for one picture that is large enough and for several small ones", () => {
+    const encode = (side: number) => buildEncodeProgram(model, [1, 3, side, side]);
+    expect(rewritingPays(encode(512), 1, costs)).toBe(true);
+    expect(rewritingPays(encode(256), 4, costs)).toBe(true);
+    expect(rewritingPays(buildDecodeProgram(model, [1, 32, 16, 16]), 1, costs)).toBe(true);
+    expect(rewritingPays(encode(64), 1, costs)).toBe(false);
+    expect(rewritingPays(encode(256), 0, costs)).toBe(false);
+  });
 });

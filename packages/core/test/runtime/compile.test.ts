@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, EngineError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";
-import { chooseForm, compile, type Form, type FormOptions } from "../../src/runtime/index.js";
+import { chooseForm, compile, type Form, type FormOptions, leanForm } from "../../src/runtime/compile.js";
 import { errorOf } from "../support/error-of.js";
 
 function program(): g.Program {
@@ -10,12 +10,15 @@ function program(): g.Program {
   return g.createProgram("conv", { y: g.conv2d(g.input("x", [1, 256, 32, 32]), w, { padding: 1 }) });
 }
 
+const counter = () => g.createScope().parameter("n", [1]);
+
 const ops = ({ outputs }: g.Program) => g.topologicalOrder([...outputs.values()]).map(({ op }) => op);
 
 describe("a user's words", () => {
   test.each<[FormOptions, Form]>([
-    [{}, { kind: "plain", packWeights: true }],
-    [{ optimize: "auto" }, { kind: "plain", packWeights: true }],
+    [{}, { kind: "auto", packWeights: true }],
+    [{ optimize: "auto" }, { kind: "auto", packWeights: true }],
+    [{ optimize: false }, { kind: "plain", packWeights: true }],
     [{ dtype: "float32", optimize: true }, { kind: "fast" }],
     [
       { dtype: "float16", optimize: false },
@@ -41,7 +44,9 @@ describe("what a form makes of a program", () => {
     const made = compile(program(), { kind: "plain", packWeights: false }, "cpu");
     expect(ops(made.program)).toEqual(ops(program()));
     expect(made.session).toEqual({ arena: false, planMemory: true, packWeights: false });
-    expect(made.predictMemory()).toBeLessThan(compile(program(), chooseForm({}), "cpu").predictMemory());
+    expect(made.predictMemory()).toBeLessThan(
+      compile(program(), chooseForm({ optimize: false }), "cpu").predictMemory(),
+    );
   });
 
   test("fast: rewritten, with an arena and packed weights", () => {
@@ -49,6 +54,34 @@ describe("what a form makes of a program", () => {
     expect(ops(made.program)).not.toEqual(ops(program()));
     expect(made.session).toEqual({ arena: true, planMemory: false, packWeights: true });
     expect(made.predictMemory()).toBeGreaterThan(0);
+  });
+
+  describe("auto: what pays", () => {
+    const auto = (runs: number): Form => ({ kind: "auto", packWeights: false, runs });
+
+    test.each(g.INSTRUCTION_SETS)("the fast form where a program runs often, on %s", (set) => {
+      const costs = g.CPU_COSTS[set];
+      expect(compile(program(), auto(1000), "cpu", costs)).toMatchObject({
+        ...{ kind: "fast", session: compile(program(), { kind: "fast" }, "cpu", costs).session },
+      });
+      expect(compile(program(), auto(0), "cpu", costs)).toMatchObject({
+        ...{ kind: "plain", session: { arena: false, planMemory: true, packWeights: false } },
+      });
+    });
+
+    test("programs without such convolutions, with updates, or for other devices run as they are written", () => {
+      const w = g.createScope().parameter("w", [256, 256, 1, 1]);
+      const pointwise = g.createProgram("pointwise", { y: g.conv2d(g.input("x", [1, 256, 32, 32]), w) });
+      expect(compile(pointwise, auto(1000), "cpu").kind).toBe("plain");
+      const { outputs } = program();
+      const updating = g.createProgram("updating", Object.fromEntries(outputs), { n: g.add(counter(), 1) });
+      expect(compile(updating, auto(1000), "cpu").kind).toBe("plain");
+      for (const device of ["webgpu", "cuda", "wasm"] as const) {
+        expect(compile(program(), auto(1000), device).kind).toBe("plain");
+      }
+      expect(leanForm(auto(1000))).toEqual({ kind: "plain", packWeights: false });
+      expect(leanForm({ kind: "fast" })).toEqual({ kind: "fast" });
+    });
   });
 
   test("half and int8: other types", () => {

@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { relativeError } from "@dcae/test-support/compare";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { openSafetensorsFile, writeSafetensorsFile } from "../../src/checkpoint/safetensors/file.node.js";
+import { tensorEntries } from "../../src/checkpoint/safetensors/writer.js";
+import type { WeightEntry, Weights } from "../../src/checkpoint/weights.js";
 import { CheckpointError, DataError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";
 import { createEngine, type Engine } from "../../src/runtime/index.js";
@@ -44,7 +47,7 @@ test.runIf(process.platform !== "win32")("a loaded program needs no file any mor
   const weights = randomWeights(program(256), 7);
   const loaded = await engine.load(program(256), weights);
   expect(await ours()).toEqual([]);
-  const plain = await createEngine({ device: "cpu", threads: 1 });
+  const plain = await createEngine({ device: "cpu", threads: 1, optimize: false });
   const expected = await (await plain.load(program(256), weights)).run({ x: picture(256) });
   await plain.dispose();
   const { y } = await loaded.run({ x: picture(256) });
@@ -63,6 +66,36 @@ test("nothing stays after a program is disposed, or fails to load", async () => 
   );
   expect(await ours()).toEqual([]);
 });
+
+test("convolutions of one size share a session, and have their own weights", async () => {
+  const scope = g.createScope();
+  const names = ["w", "v", "u"];
+  const layers = names.map((name) => scope.parameter(name, [256, 256, 3, 3]));
+  const y = layers.reduce(
+    (x: g.Value, w) => g.mul(g.conv2d(x, w, { padding: 1 }), 0.02),
+    g.input("x", [1, 256, 32, 32]),
+  );
+  const several = g.createProgram("several", { y });
+  const stored = randomWeights(several, 11);
+  const path = join(folder, "model.safetensors");
+  const tensors = await Promise.all(names.map(async (name) => [name, await entryOf(stored, name)] as const));
+  await writeSafetensorsFile(path, tensorEntries(tensors));
+  const weights = await openSafetensorsFile(path);
+  const plain = await createEngine({ device: "cpu", threads: 1, optimize: false });
+  try {
+    const results: g.Tensor[] = [];
+    for (const each of [plain, engine]) {
+      const loaded = await each.load(several, weights);
+      results.push((await loaded.run({ x: picture(256) })).y as g.Tensor);
+    }
+    expect(relativeError(results[1] as g.Tensor, results[0] as g.Tensor)).toBeLessThanOrEqual(1e-4);
+  } finally {
+    await plain.dispose();
+    await weights.close();
+  }
+});
+
+const entryOf = (weights: Weights, name: string) => (weights.entries.get(name) as WeightEntry).read();
 
 test("without the folder, large programs say what to do and small ones load", async () => {
   await rm(folder, { recursive: true });

@@ -223,7 +223,7 @@ async function computeMetrics(
 /** Runs `task` on an engine that computes in float64: the given one if it is a CPU, else one of its own. */
 async function inFloat64<T>(engine: Engine, task: (engine: Engine) => Promise<T>): Promise<T> {
   if (engine.device === "cpu") return task(engine);
-  const exact = await createEngine({ device: "cpu" });
+  const exact = await createEngine({ device: "cpu", optimize: false });
   try {
     return await task(exact);
   } finally {

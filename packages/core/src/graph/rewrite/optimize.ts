@@ -19,8 +19,9 @@ import type { Program } from "../program.js";
 import { sizeOf, Tensor } from "../tensor.js";
 import type { Value, ValueOf } from "../value.js";
 import { inferenceWinograd } from "./channels-last.js";
+import { chooseWinograd } from "./cpu-costs.js";
 import { type ChooseWinograd, isUpsampled } from "./winograd.js";
-import { chooseWinograd, kronecker, type Matrix } from "./winograd-matrices.js";
+import { kronecker, type Matrix } from "./winograd-matrices.js";
 
 /** Options of `optimize`. */
 export interface OptimizeOptions {

@@ -1,20 +1,22 @@
 // @ts-check
 /**
- * Measures 3x3 convolutions in their three forms and fits the cost model of src/graph/rewrite/winograd-cost.ts.
+ * `npm run bench -- fit`: measures 3x3 convolutions in their three forms and fits the cost model of src/graph/rewrite/cpu-costs.ts.
  *
  * Two convolutions in a row, C to O and back, as in a residual block: what happens where a stage begins and ends (transposes)
  * is shared by several of them in a model, too.
  *
- *   node bench/measure-winograd.mjs [--json FILE]
+ *   node bench/fit-cpu-costs.mjs [--json FILE]
  *
- * Processor time on one thread, the forms taking turns, medians: this holds on a busy machine too. Prints the measurements
- * and the coefficients in the form of that file's table.
+ * Processor time on one thread, the forms taking turns, medians: this holds on a busy machine too. Prints the measurements, and the row of
+ * that file's table for this machine's instructions. Half an hour on a quiet machine; the package must be built.
  */
 import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { conv2d, createProgram, input, optimize, parameter, relu } from "../dist/graph/index.js";
 import { createEngine, Tensor } from "../dist/index.js";
 import { median } from "../dist/internal/index.js";
+import { cpuFacts } from "../dist/runtime/index.js";
 
 /** [in channels, out channels] */
 const WIDTHS = [
@@ -160,5 +162,6 @@ const winograd = leastSquares(
 );
 const names = ["directMac", "directInput", "productMac", "point", "weight"];
 const costs = Object.fromEntries([...direct, ...winograd].map((value, i) => [names[i], Number(value.toPrecision(3))]));
-console.log("\nCOSTS", costs);
+const { set, int8 } = await cpuFacts();
+console.log(`\n${cpus()[0]?.model}${int8.length > 0 ? ` (${int8.join(", ")})` : ""}:\n${set}:`, costs);
 if (args.json) writeFileSync(args.json, `${JSON.stringify({ measured, costs }, undefined, 2)}\n`);
