@@ -6,6 +6,7 @@ import { decodeImage } from "@dcae/core/image";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, test } from "vitest";
 import { expandGlob } from "../src/files/glob.js";
+import { quoted } from "../src/items/items.js";
 import { cli, failWith, succeed } from "./support/cli.js";
 import { makePicture } from "./support/pictures.js";
 import { makeModel } from "./support/tiny-models.js";
@@ -124,6 +125,22 @@ test("pictures that need a --size-policy are asked about before any work, with t
     "odd.npy",
     "pets",
     join("pets", "dog.npy"),
+  ]);
+});
+
+test("words of that line are quoted as the shell of the system does", () => {
+  const words = ["photos/cat.jpg", "my photos", "it's", "C:\\photos\\cat.jpg"];
+  expect(words.map((word) => quoted(word, "linux"))).toEqual([
+    "photos/cat.jpg",
+    "'my photos'",
+    "'it'\\''s'",
+    "'C:\\photos\\cat.jpg'",
+  ]);
+  expect(words.map((word) => quoted(word, "win32"))).toEqual([
+    "photos/cat.jpg",
+    '"my photos"',
+    '"it\'s"',
+    "C:\\photos\\cat.jpg",
   ]);
 });
 

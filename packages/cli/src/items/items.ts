@@ -183,14 +183,15 @@ export async function askForSizePolicy(items: readonly Item[], multiple: number,
       ? `${first}: its sides aren't`
       : `${unfit.length} of ${plural(items.length, "picture")} have sides that aren't`;
   const example = items.length === 1 ? "" : `, as ${first}`;
-  const line = ["dcae", ...io.argv.map(quoted), "--size-policy reflect-pad"].join(" ");
+  const line = ["dcae", ...io.argv.map((word) => quoted(word)), "--size-policy reflect-pad"].join(" ");
   throw new DataError(`${some} multiples of ${multiple}, the model's compression${example}`, {
     hint: `To keep every pixel: ${line}; center-crop cuts their edges off instead, --size scales and cuts.`,
   });
 }
 
-/** A word as a shell takes it. */
-function quoted(word: string): string {
+/** A word as a shell takes it; that of Windows knows double quotes alone, which no path there has. */
+export function quoted(word: string, platform: NodeJS.Platform = process.platform): string {
+  if (platform === "win32") return /^[\w@%+=:,./\\~-]+$/.test(word) ? word : `"${word}"`;
   return /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 

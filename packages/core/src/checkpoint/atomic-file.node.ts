@@ -11,10 +11,11 @@
  * is in place, but none in which they mix. Of a process that was killed in that moment, the next one that writes the folder puts
  * the old content back first.
  */
-import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, realpath, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DataError } from "../errors.js";
 import { errorCode, fileError } from "./file-source.node.js";
+import { renameFile } from "./rename-file.node.js";
 import type { ByteSink } from "./safetensors/writer.js";
 import { isReplaced, removeLeftovers, replacedName, temporaryName } from "./temporary-name.node.js";
 
@@ -47,7 +48,7 @@ export async function writeFileAtomic<T>(path: string, fill: (file: AtomicFile) 
     await handle.sync();
     await handle.close();
     handle = undefined;
-    await rename(temporary, target);
+    await renameFile(temporary, target);
     await syncFolder(dirname(target));
     return result;
   } catch (error) {
@@ -139,7 +140,7 @@ export async function writeDirectoryAtomic<T>(
     const result = await fill(temporary);
     await syncTree(temporary);
     if (exists) await swap(temporary, target, isOldContent);
-    else await rename(temporary, target);
+    else await renameFile(temporary, target);
     await syncFolder(dirname(target));
     return result;
   } catch (error) {
@@ -175,11 +176,11 @@ async function isOccupied(target: string, path: string, overwrite: boolean): Pro
 
 async function swap(fresh: string, target: string, isOldContent: (name: string) => boolean): Promise<void> {
   const old = replacedName(target);
-  await rename(target, old);
+  await renameFile(target, old);
   try {
-    await rename(fresh, target);
+    await renameFile(fresh, target);
   } catch (error) {
-    await rename(old, target);
+    await renameFile(old, target);
     throw error;
   }
   await keepOthers(old, target, isOldContent);
@@ -189,7 +190,7 @@ async function swap(fresh: string, target: string, isOldContent: (name: string) 
 async function keepOthers(old: string, target: string, isOldContent: (name: string) => boolean): Promise<void> {
   const present = new Set(await readdir(target));
   for (const name of await readdir(old)) {
-    if (!present.has(name) && !isOldContent(name)) await rename(join(old, name), join(target, name));
+    if (!present.has(name) && !isOldContent(name)) await renameFile(join(old, name), join(target, name));
   }
   await rm(old, { recursive: true, force: true });
 }
@@ -206,7 +207,7 @@ async function finishSwaps(target: string, isOldContent: (name: string) => boole
       () => false,
     );
     if (exists) await keepOthers(old, target, isOldContent);
-    else await rename(old, target);
+    else await renameFile(old, target);
   }
 }
 

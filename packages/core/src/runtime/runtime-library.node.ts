@@ -2,8 +2,8 @@
 import { EngineError, errorMessage } from "../errors.js";
 import { quietRuntime } from "./quiet-runtime.node.js";
 
-/** Installs without the download of CUDA libraries, which npm before version 12 does on Linux on x64. */
-const INSTALL_LINE = "ONNXRUNTIME_NODE_INSTALL=skip npm install";
+/** Installs without the download of CUDA libraries, which npm before version 12 does on Linux on x64; elsewhere there is none. */
+const INSTALL_LINE = process.platform === "linux" ? "ONNXRUNTIME_NODE_INSTALL=skip npm install" : "npm install";
 
 /** What to do where the library doesn't load although it is there. */
 export const REINSTALL = `Remove node_modules/onnxruntime-node and install it again: ${INSTALL_LINE}`;

@@ -7,11 +7,12 @@
  *
  * Source: "Hub Local Cache" in the Hugging Face hub documentation.
  */
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { getHFHubCachePath } from "@huggingface/hub";
 import { writeFileAtomic } from "../atomic-file.node.js";
 import { errorCode } from "../file-source.node.js";
+import { renameFile } from "../rename-file.node.js";
 import { removeLeftovers, temporaryName } from "../temporary-name.node.js";
 import { isCommitHash } from "./hub-id.js";
 
@@ -82,7 +83,7 @@ export async function linkBlob(blob: string, path: string): Promise<void> {
       if (!["EPERM", "EACCES", "ENOTSUP", "ENOSYS", "EINVAL", "UNKNOWN"].includes(errorCode(error) ?? "")) throw error;
       await copyFile(blob, temporary);
     }
-    await rename(temporary, path);
+    await renameFile(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw error;

@@ -4,7 +4,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { constants, createReadStream, type Stats } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { downloadFile, modelInfo, pathsInfo } from "@huggingface/hub";
 import { z } from "zod";
@@ -12,6 +12,7 @@ import { CheckpointError } from "../../errors.js";
 import { syncFolder } from "../atomic-file.node.js";
 import { errorCode, readSmallFile } from "../file-source.node.js";
 import { CONFIG_FILE, type DownloadProgress, isShardIndex, MAX_CONFIG_BYTES, selectWeights } from "../opened-model.js";
+import { renameFile } from "../rename-file.node.js";
 import { MAX_INDEX_BYTES, parseShardIndex } from "../safetensors/shards.js";
 import { isRunning } from "../temporary-name.node.js";
 import { fileSize, linkBlob, rememberCommit, snapshotFolder } from "./cache.node.js";
@@ -200,7 +201,7 @@ async function downloadBlob(file: RemoteFile, blob: string, context: DownloadCon
         hint: "Try again; if it persists, a proxy may change the content.",
       });
     }
-    await rename(partial, blob);
+    await renameFile(partial, blob);
     await syncFolder(dirname(blob));
   } catch (error) {
     await leavePartial(partial, blob, error);
@@ -308,7 +309,7 @@ async function claimPartial(blob: string): Promise<string> {
     if (hash !== basename(blob) || isRunning(Number(pid))) continue;
     try {
       if (!isOwnContent(await lstat(join(dirname(blob), name)))) continue;
-      await rename(join(dirname(blob), name), claimed);
+      await renameFile(join(dirname(blob), name), claimed);
       return claimed;
     } catch (error) {
       // Another process was faster.
@@ -328,5 +329,5 @@ async function leavePartial(partial: string, blob: string, error: unknown): Prom
   const size = await fileSize(partial).catch(() => undefined);
   if (size === undefined) return;
   if (isDiskFull || size === 0) await rm(partial, { force: true }).catch(() => undefined);
-  else await rename(partial, partialName(blob, 0)).catch(() => undefined);
+  else await renameFile(partial, partialName(blob, 0)).catch(() => undefined);
 }
