@@ -58,6 +58,7 @@ export default defineConfig({
     const readmes = [
       "README.md",
       "CONTRIBUTING.md",
+      "SECURITY.md",
       ...["core", "train", "diffusion", "eval", "cli"].map((name) => `packages/${name}/README.md`),
     ];
     const broken = [...brokenLinks(outDir), ...brokenFiles(root, readmes)];
