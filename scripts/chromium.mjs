@@ -20,8 +20,17 @@ function installBrowser() {
   run("apt-get", ["-qq", "install", "-y", "--no-install-recommends", "chromium"]);
 }
 
-/** Starts it; close it when done. */
-export async function launchChromium() {
+/** WebGPU without a graphics card, on the CPU. */
+const SOFTWARE_WEBGPU = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+  "--use-vulkan=swiftshader",
+  "--ignore-gpu-blocklist",
+];
+
+/** Starts it; close it when done. `webgpu`: with WebGPU, where this build has it. */
+export async function launchChromium({ webgpu = false } = {}) {
   if (findBrowser() === undefined) installBrowser();
   const executablePath = findBrowser();
   if (executablePath === undefined) fail("no Chromium found: install one, and name it in CHROMIUM_PATH");
@@ -29,7 +38,7 @@ export async function launchChromium() {
     executablePath,
     args: [
       "--no-sandbox",
-      "--disable-gpu",
+      ...(webgpu ? SOFTWARE_WEBGPU : ["--disable-gpu"]),
       "--no-first-run",
       "--disable-background-networking",
       "--disable-component-update",

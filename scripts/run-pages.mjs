@@ -25,7 +25,7 @@ const core = join(root, "packages", "core");
 const pages = ["core/test/browser/small-model-page.mjs", "diffusion/test/browser/sample-page.mjs"];
 install();
 
-const browser = await launchChromium();
+let browser = await launchChromium();
 try {
   const here = await inNode();
   await build({ root: folder, configFile: false, logLevel: "error", build: { target: "es2022" } });
@@ -35,6 +35,9 @@ try {
   await onSite("webpack", {}, (page) => results(page, "a page built by webpack", here));
   await inDevelopment({ exclude: EXCLUDE }, (page) => results(page, "Vite's development server", here));
   await inDevelopment({}, withoutExclusion);
+  await browser.close();
+  browser = await launchChromium({ webgpu: true });
+  await onSite("dist", {}, (page) => webgpu(page, here));
 } finally {
   await browser.close();
 }
@@ -167,6 +170,16 @@ async function threads(page, here) {
   const model = await page.evaluate(() => globalThis.runSmallModel({ threads: 2 }));
   const difference = compare("latent", model.latent, here.model.latent);
   console.log(`two threads in an isolated page: largest difference from Node ${difference.toExponential(1)}`);
+}
+
+/** WebGPU in a worker, in software: as right as WebAssembly, and too slow to be taken unasked. */
+async function webgpu(page, here) {
+  const { hasAdapter, device } = await page.evaluate(() => globalThis.runDevice());
+  if (device !== "wasm") fail(`"auto" takes ${device} where no graphics card is`);
+  if (!hasAdapter) return console.log("this Chromium has no WebGPU in software: not tried");
+  const model = await page.evaluate(() => globalThis.runSmallModel({ device: "webgpu" }));
+  const differences = ["latent", "picture"].map((name) => compare(`${name} by WebGPU`, model[name], here.model[name]));
+  console.log(`WebGPU in a worker: largest difference from Node ${Math.max(...differences).toExponential(1)}`);
 }
 
 /** Without the line in its configuration, the development server leaves files behind: the error says which line it is. */

@@ -17,6 +17,15 @@ globalThis.runSmallModel = async (options = {}) => {
   return { latent: [...latent.data], picture: [...picture.data] };
 };
 
+/** What "auto" takes, and whether there is an adapter at all, be it one that computes on the CPU; only in a browser. */
+globalThis.runDevice = async () => {
+  const hasAdapter = ((await navigator.gpu?.requestAdapter()) ?? null) !== null;
+  const ae = await AutoencoderDC.fromPretrained(smallF32);
+  const { device } = ae.engine;
+  await ae.dispose();
+  return { hasAdapter, device };
+};
+
 /** What differs between the forms of one picture, which a browser reads in its own ways; only there. */
 globalThis.runPictures = async () => {
   const { createImage, loadImage, toBlob, toCanvas, toImage } = core;
