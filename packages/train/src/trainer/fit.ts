@@ -32,7 +32,7 @@ export interface Evaluation {
   readonly scoredBy?: string;
 }
 
-/** Evaluates the model in its present state; undefined where there is nothing to evaluate on. */
+/** Evaluates the model in its present state; undefined where a signal interrupted it, so that it is made when the run goes on. */
 export type Evaluate = (state: EngineState, weights: Weights) => Promise<Evaluation | undefined>;
 
 /** Options of `fit`. */

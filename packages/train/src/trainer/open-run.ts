@@ -172,17 +172,20 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
       position = batch.at(-1)?.position;
     },
     record: (values) => record(step, values),
-    evaluate: () => onFirst(ranks, "evaluating", evaluate),
+    async evaluate() {
+      // All ranks know of an evaluation that is to be made again: they do so together.
+      pending = await onFirst(ranks, "evaluating", evaluate);
+    },
     save: () => onFirst(ranks, "saving", save),
     exportModel: (folder) => onFirst(ranks, "writing the model", () => exportModel(folder)),
   };
 
-  async function evaluate(): Promise<void> {
-    if (options.evaluate === undefined || log === undefined) return;
+  /** @returns whether it was interrupted */
+  async function evaluate(): Promise<boolean> {
+    if (options.evaluate === undefined || log === undefined) return false;
     const evaluation = await options.evaluate(state, weights);
     outdated = pending;
-    pending = evaluation === undefined;
-    if (evaluation === undefined) return;
+    if (evaluation === undefined) return true;
     const { metrics: found, pictures = {}, score, better = "lower", scoredBy } = evaluation;
     const values = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]));
     await record(step, values);
@@ -193,9 +196,10 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     const texts = Object.entries(found).map(([name, value]) => `${name} ${Number(value.toPrecision(5))}`);
     const when = step === 0 ? "before the first update" : `update ${step} of ${steps}`;
     onMessage?.(`${when}, evaluation: ${texts.join(", ")}${isBest && step > 0 ? ", the best so far" : ""}`);
-    if (!isBest) return;
+    if (!isBest) return false;
     best = { step, score, ...(scoredBy === undefined ? {} : { metric: scoredBy }) };
     await exportModel(files.best);
+    return false;
   }
 
   async function save(): Promise<void> {

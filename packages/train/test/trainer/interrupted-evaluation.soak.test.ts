@@ -2,8 +2,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { initialWeights } from "@dcae/core/checkpoint";
+import type { Communicator } from "@dcae/core/internal";
 import { modelParameters } from "@dcae/core/models";
 import { useEngine } from "@dcae/test-support/engine";
+import { onRanks } from "@dcae/test-support/ranks";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { expect, test } from "vitest";
 import { readMetrics } from "../../src/logging/metrics-log.js";
@@ -16,43 +18,44 @@ import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
 const engine = useEngine();
 const folder = temporaryFolder();
 
-test("an evaluation that was interrupted is made when the run goes on, and nothing tells the runs apart", async () => {
-  const config = tinyTraining([TINY_PHASES.one]);
-  const phase = config.phases[0]!;
-  const model = describeModel(config);
-  const stages = autoencoderStages(phase, model.config, false);
-  const weights = initialWeights(modelParameters(model), 0);
-  const batches = (position: unknown) => openBatches(config.data, phase, 0, position, () => undefined);
-  const run = async (name: string, steps: number, interrupted: readonly number[]) => {
-    const controller = new AbortController();
-    let step = 0;
-    let asked = 0;
-    const evaluate = async (): Promise<Evaluation | undefined> => {
-      asked += 1;
-      if (interrupted.includes(step)) {
-        controller.abort();
-        return undefined;
-      }
-      return { metrics: { l1: step === 2 ? 1 : 2 }, score: step === 2 ? 1 : 2 };
-    };
-    // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
-    const result = await fit({
-      ...{ directory: join(folder, name), engine, stages, weights, seed: 0, batches, steps, identity: {} },
-      ...{ evaluateEvery: 2, checkpointEvery: 10, evaluate, signal: controller.signal },
-      progress: {
-        show: (state) => {
-          step = state.step;
-        },
-        clear: () => undefined,
-      },
-      exportModel: async (_state, _weights, path) => writeFile(`${path}.txt`, "exported"),
-      // A run that goes on is at its checkpoint's update.
-      onMessage: (text) => {
-        step = Number(/resuming after update (\d+)/.exec(text)?.[1] ?? step);
-      },
-    });
-    return { result, asked };
+const config = tinyTraining([TINY_PHASES.one]);
+const phase = config.phases[0]!;
+const model = describeModel(config);
+const stages = autoencoderStages(phase, model.config, false);
+const weights = initialWeights(modelParameters(model), 0);
+const batches = (position: unknown) => openBatches(config.data, phase, 0, position, () => undefined);
+const run = async (name: string, steps: number, interrupted: readonly number[], ranks?: Communicator) => {
+  const controller = new AbortController();
+  let step = 0;
+  let asked = 0;
+  const evaluate = async (): Promise<Evaluation | undefined> => {
+    asked += 1;
+    if (interrupted.includes(step)) {
+      controller.abort();
+      return undefined;
+    }
+    return { metrics: { l1: step === 2 ? 1 : 2 }, score: step === 2 ? 1 : 2 };
   };
+  // biome-ignore lint/suspicious/noFocusedTests: this fit trains a model
+  const result = await fit({
+    ...{ directory: join(folder, name), engine, stages, weights, seed: 0, batches, steps, identity: {} },
+    ...{ evaluateEvery: 2, checkpointEvery: 10, evaluate, signal: controller.signal, ranks },
+    progress: {
+      show: (state) => {
+        step = state.step;
+      },
+      clear: () => undefined,
+    },
+    exportModel: async (_state, _weights, path) => writeFile(`${path}.txt`, "exported"),
+    // A run that goes on is at its checkpoint's update.
+    onMessage: (text) => {
+      step = Number(/resuming after update (\d+)/.exec(text)?.[1] ?? step);
+    },
+  });
+  return { result, asked };
+};
+
+test("an evaluation that was interrupted is made when the run goes on, and nothing tells the runs apart", async () => {
   const whole = await run("whole", 4, []);
   expect(whole.asked).toBe(3);
   expect(await run("cut", 4, [2])).toMatchObject({
@@ -75,4 +78,13 @@ test("an evaluation that was interrupted is made when the run goes on, and nothi
     (await readMetrics(join(folder, name, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
   expect(await rows("cut")).toEqual(await rows("whole"));
   expect(await readFile(join(folder, "cut", "model.txt"), "utf8")).toBe("exported");
+});
+
+test("ranks that train together know of it, and make it together", async () => {
+  const together = (interrupted: readonly number[]) =>
+    onRanks(2, async (ranks) => (await run("ranks", 4, interrupted, ranks)).result);
+  for (const result of await together([2])) expect(result).toMatchObject({ status: "stopped", step: 2 });
+  for (const result of await together([4])) expect(result).toMatchObject({ status: "stopped", step: 4 });
+  const [first] = await together([]);
+  expect(first).toMatchObject({ status: "finished", step: 4, best: { step: 2 } });
 });
