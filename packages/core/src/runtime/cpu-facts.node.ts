@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { InstructionSet } from "../graph/rewrite/cpu-costs.js";
 
+/** What of a CPU decides which forms of a program are faster on it. */
 export interface CpuFacts {
   /** Decides how convolutions compute in float32. */
   readonly set: InstructionSet;
@@ -69,6 +70,7 @@ async function readInstructions(): Promise<Set<string> | undefined> {
 
 let facts: Promise<CpuFacts> | undefined;
 
+/** The facts of this machine, read once. */
 export function cpuFacts(): Promise<CpuFacts> {
   facts ??= readInstructions().then((names) => factsOf(process.arch, names));
   return facts;

@@ -13,6 +13,7 @@ import type { WinogradTile } from "./winograd-matrices.js";
 
 /** Sets of instructions that the runtime has kernels for. */
 export const INSTRUCTION_SETS = ["avx2", "avx512", "neon"] as const;
+/** Instruction sets that decide how fast a CPU computes in float32. */
 export type InstructionSet = (typeof INSTRUCTION_SETS)[number];
 
 /** Nanoseconds on one core. */
@@ -31,6 +32,7 @@ export interface CpuCosts {
 
 const AVX2: CpuCosts = { directMac: 0.026, directInput: 7.68, productMac: 0.0255, point: 3.52, weight: 0.837 };
 
+/** What forms of a convolution cost, by instruction set. */
 export const CPU_COSTS: Readonly<Record<InstructionSet, CpuCosts>> = {
   avx2: AVX2,
   avx512: { directMac: 0.00884, directInput: 1.87, productMac: 0.0116, point: 1.39, weight: 0.132 },
