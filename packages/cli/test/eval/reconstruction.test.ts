@@ -130,7 +130,7 @@ describe("what can't be used", () => {
     await makePicture(at("small"), "a.png", 8, 8);
     const argv = evaluate("--data", at("small"), "--metrics", "ssim", "-o", at("small-out"));
     expect(await failWith(1, ...argv)).toMatch(
-      /none of its 1 pictures could be used; the first one is a\.png: 8x8 pixels are fewer than SSIM needs \(11 per side\)/,
+      /none of its 1 picture could be used; the first one is a\.png: 8x8 pixels are fewer than SSIM needs \(11 per side\)/,
     );
     expect(readdirSync(at("small-out"))).toEqual([]);
   });

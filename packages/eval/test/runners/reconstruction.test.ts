@@ -189,7 +189,7 @@ describe("evaluateReconstruction", () => {
     await writePictures(broken, formulaPictures(1, 20, 20));
     writeFileSync(join(broken, "000.png"), "nothing");
     await expect(run({ source: await folderSource(broken, { protocol }) })).rejects.toThrow(
-      /none of its 1 pictures could be used; the first one is 000\.png/,
+      /none of its 1 picture could be used; the first one is 000\.png/,
     );
     const empty = join(folder, "empty");
     await writePictures(empty, {});
