@@ -1,10 +1,12 @@
 // Jobs on a real Slurm of one machine: an array of latents whose tasks are killed and sent away, and requeued by Slurm, gives the folder
-// of a single run bit for bit. Status 77: the programs aren't here and can't be installed; the last line says why.
+// of a single run bit for bit; and a training of two processes by srun. Status 77: the programs aren't here and can't be installed; the last line says why.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { requireSameWeights } from "./compare-runs.mjs";
 import { prepareSlurm, startSlurm } from "./slurm.mjs";
+import { TINY_TRAINING } from "./tiny-training.mjs";
 import { root } from "./workspace.mjs";
 
 const SKIPPED = 77;
@@ -28,6 +30,7 @@ try {
   mkdirSync(at("slurm"));
   slurm = await startSlurm(at("slurm"), { cpus: 2 });
   await arrayOfLatents();
+  trainingOfTwo();
 } catch (error) {
   failed = true;
   console.error(error.message);
@@ -119,4 +122,15 @@ function compareFolders(a, b, logs) {
   for (const name of names) {
     if (!readFileSync(join(a, name)).equals(readFileSync(join(b, name)))) throw new Error(`${name} differs\n${logs()}`);
   }
+}
+
+/** `srun --mpi=pmix`: two processes that share every batch come to what one does. */
+function trainingOfTwo() {
+  writeFileSync(at("tiny.json"), JSON.stringify(TINY_TRAINING));
+  const train = (out) => [...dcae, "train", "--config", at("tiny.json"), "--out", at(out), "--threads", "1"];
+  const [program, ...args] = train("one");
+  execFileSync(program, args, { stdio: "ignore" });
+  say("srun", ["--mpi=pmix", "-n", "2", "--mem=0", ...train("two"), "--parallel", "mpi"]);
+  requireSameWeights(at("one"), at("two"), TINY_TRAINING.phases);
+  console.log("srun --mpi=pmix -n 2 dcae train: the weights of one process");
 }

@@ -1,6 +1,8 @@
 /** A model as the functions that commands call, with the options that they were given. */
+
 import { ConfigError, DataError, type Tensor } from "@dcae/core";
 import { sizeOf } from "@dcae/core/graph";
+import type { Communicator } from "@dcae/core/internal";
 import { unlessAborted } from "@dcae/core/internal";
 import { familyOf } from "@dcae/core/models";
 import { pictureNoise } from "@dcae/diffusion/internal";
@@ -63,7 +65,7 @@ export function checkCodecFlags(flags: CodecFlags): void {
 }
 
 /** @throws UsageError for options that the model doesn't have */
-export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal): Codec {
+export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal, ranks?: Communicator): Codec {
   checkCodecFlags(flags);
   if (flags.scaled === true && model.scalingFactor === null) {
     throw new UsageError(`--scaled: no scaling factor is known for ${model.name}`, {
@@ -72,7 +74,7 @@ export function createCodec(model: Model, flags: CodecFlags, signal: AbortSignal
   }
   checkModelFlags(model, flags);
   const { scaled = false, tiled = false, latentChannels, sample = false, seed = 0n, maxMemory } = flags;
-  const options = { scaled, ...(tiled ? { tiling: true as const } : {}) };
+  const options = { scaled, ranks, ...(tiled ? { tiling: true as const } : {}) };
   const limit = (pixels: number) =>
     maxMemory === undefined ? {} : { maxMemory, reserved: COMMAND_BYTES + BYTES_PER_PIXEL * pixels };
   const pixelsOf = ({ shape }: Tensor, scale = 1) => (shape[0] as number) * sizeOf(shape.slice(-2)) * scale ** 2;

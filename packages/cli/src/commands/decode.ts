@@ -1,12 +1,12 @@
 /** `dcae decode`: latents to pictures, or to raw tensors. */
 import { saveImage, type Tensor, toImage } from "@dcae/core";
 import { encodeImage } from "@dcae/core/image";
-import type { JobPart } from "@dcae/core/internal";
+import { type Communicator, isFirst, type JobPart, together } from "@dcae/core/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { UsageError } from "../errors.js";
-import { outputKind } from "../files/paths.js";
+import { type OutputKind, outputKind } from "../files/paths.js";
 import { type LoadedItem, openItems } from "../items/items.js";
 import { createFailures, processItemsTo, refuseInputs, refuseJson, resultPaths, tell } from "../items/process-items.js";
 import { fingerprintOf, jobOptions, shareItems } from "../items/share-work.js";
@@ -19,12 +19,20 @@ import {
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import {
+  checkSharedTiles,
+  type ParallelFlags,
+  parallelOption,
+  ranksThreads,
+  withRanks,
+} from "../options/parallel-options.js";
 import { shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
 
 interface DecodeFlags
   extends ModelFlags,
     EngineFlags,
+    ParallelFlags,
     Pick<CodecFlags, "scaled" | "scalingFactor" | "shiftFactor" | "tiled" | "maxMemory"> {
   readonly out: string;
   readonly tensor?: string;
@@ -43,6 +51,9 @@ interface Decoded {
   readonly width: number;
   readonly height: number;
 }
+
+/** What `--out` may be. */
+const KINDS: OutputKind[] = ["folder", "picture", "array", "stdout"];
 
 export function decodeCommand(io: CliIo): Command {
   const command = new Command("decode")
@@ -68,6 +79,7 @@ export function decodeCommand(io: CliIo): Command {
     .addOption(batchSizeOption())
     .addOption(tiledOption())
     .addOption(maxMemoryOption())
+    .addOption(parallelOption("the tiles of every picture (with --max-memory)"))
     .addOption(shardOption());
   addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
@@ -81,15 +93,29 @@ export function decodeCommand(io: CliIo): Command {
       does: "the second of eight processes",
       command: "dcae decode latents/ -m ./dc-ae-f64c128 -o pictures/ --shard 2/8",
     },
+    {
+      does: "a large picture by two processes, in tiles, to the same picture",
+      command: "mpirun -n 2 dcae decode large.npy -m ./dc-ae-f64c128 -o large.png --parallel mpi --max-memory 2.2GB",
+    },
     { does: "raw values", command: "dcae decode z.safetensors -m ./dc-ae-f64c128 -o x.npy" },
   ]);
-  return command.action((inputs: string[], flags: DecodeFlags) => decode(inputs, flags, io));
+  return command.action(async (inputs: string[], flags: DecodeFlags) => {
+    return withRanks(flags, io, async (ranks, own) => {
+      await together(ranks, "the options", async () => checkSharedTiles(flags, await outputKind(flags.out, KINDS)));
+      return decode(inputs, ranksThreads(flags, ranks), own, ranks);
+    });
+  });
 }
 
-async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo): Promise<void> {
+async function decode(
+  inputs: readonly string[],
+  flags: DecodeFlags,
+  io: CliIo,
+  ranks: Communicator | undefined,
+): Promise<void> {
   checkCodecFlags(flags);
   const { out } = flags;
-  const kind = await outputKind(out, ["folder", "picture", "array", "stdout"]);
+  const kind = await outputKind(out, KINDS);
   if (kind !== "folder" && flags.shard !== undefined) throw new UsageError("--shard needs a folder as --out");
   if (kind !== "folder" && flags.skipErrors === true) throw new UsageError("--skip-errors needs a folder as --out");
   refuseJson(kind, flags);
@@ -119,7 +145,7 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
       flags,
       io,
       async (model) => {
-        const codec = createCodec(model, flags, io.signal);
+        const codec = createCodec(model, flags, io.signal, ranks);
         const key = { ...jobOptions("decode", flags), weights: await fingerprintOf(flags.shard, model) };
         const { shard, json, batchSize: blockSize } = flags;
         return shareItems<Decoded>(
@@ -134,7 +160,7 @@ async function decode(inputs: readonly string[], flags: DecodeFlags, io: CliIo):
               ...hooks,
               compute: ({ tensor }) => codec.decode(tensor),
               encode: ([picture]) => encodeImage(toImage(picture as Tensor), "png"),
-              save: (path, picture) => saveImage(picture, path),
+              save: async (path, picture) => (isFirst(ranks) ? saveImage(picture, path) : undefined),
               describe,
             }),
         );

@@ -1,12 +1,12 @@
 /** `dcae encode`: pictures, or raw tensors, to latents. */
 import { encodeNpy, writeNpyFile } from "@dcae/core/checkpoint";
-import type { JobPart } from "@dcae/core/internal";
+import { type Communicator, isFirst, type JobPart, together } from "@dcae/core/internal";
 import { Command } from "commander";
 import { type CliIo, plural } from "../cli-io.js";
 import { type CodecFlags, checkCodecFlags, createCodec } from "../codec.js";
 import { UsageError } from "../errors.js";
 import { arrayFormatOf } from "../files/array-file.js";
-import { outputKind } from "../files/paths.js";
+import { type OutputKind, outputKind } from "../files/paths.js";
 import { askForSizePolicy, type LoadedItem, openItems } from "../items/items.js";
 import {
   createFailures,
@@ -29,6 +29,13 @@ import {
 } from "../options/codec-options.js";
 import { addAutoencoderOptions, type EngineFlags, withModel } from "../options/engine-options.js";
 import { addHubOptions, type ModelFlags, modelOption } from "../options/model-options.js";
+import {
+  checkSharedTiles,
+  type ParallelFlags,
+  parallelOption,
+  ranksThreads,
+  withRanks,
+} from "../options/parallel-options.js";
 import { parseCount, parseSeed } from "../options/parse-values.js";
 import { shardOption } from "../options/shard-options.js";
 import { addExamples } from "./command-group.js";
@@ -38,7 +45,7 @@ const LARGEST_PLAUSIBLE = 2;
 /** Pictures whose values spread so far, but never below 0, are more likely from 0 to 1 than without anything dark. */
 const HALF_OF_UNIT_RANGE = 0.5;
 
-interface EncodeFlags extends ModelFlags, EngineFlags, PictureFlags, CodecFlags {
+interface EncodeFlags extends ModelFlags, EngineFlags, ParallelFlags, PictureFlags, CodecFlags {
   readonly out: string;
   readonly tensor?: string;
   readonly batchSize: number;
@@ -58,6 +65,9 @@ interface Encoded {
   readonly width: number;
   readonly height: number;
 }
+
+/** What `--out` may be. */
+const KINDS: OutputKind[] = ["folder", "array", "stdout"];
 
 export function encodeCommand(io: CliIo): Command {
   const command = new Command("encode")
@@ -82,7 +92,12 @@ export function encodeCommand(io: CliIo): Command {
     .option("--seed <n>", "with --sample: seed of the noise (default: 0)", parseSeed)
     .option("--tensor <name>", "which array of a .safetensors input");
   addPictureOptions(command);
-  command.addOption(batchSizeOption()).addOption(tiledOption()).addOption(maxMemoryOption()).addOption(shardOption());
+  command
+    .addOption(batchSizeOption())
+    .addOption(tiledOption())
+    .addOption(maxMemoryOption())
+    .addOption(parallelOption("the tiles of every picture (with --max-memory)"))
+    .addOption(shardOption());
   addAutoencoderOptions(addHubOptions(command)).option("--json", "print the result as JSON");
   addExamples(command, [
     {
@@ -100,13 +115,23 @@ export function encodeCommand(io: CliIo): Command {
     { does: "through a pipe", command: "dcae encode - -m small-f32 --size 256 -o - < cat.jpg > cat.npy" },
     { does: "a raw tensor [N,3,H,W]", command: "dcae encode x.safetensors -m ./dc-ae-f64c128 -o z.safetensors" },
   ]);
-  return command.action((inputs: string[], flags: EncodeFlags) => encode(inputs, flags, io));
+  return command.action(async (inputs: string[], flags: EncodeFlags) => {
+    return withRanks(flags, io, async (ranks, own) => {
+      await together(ranks, "the options", async () => checkSharedTiles(flags, await outputKind(flags.out, KINDS)));
+      return encode(inputs, ranksThreads(flags, ranks), own, ranks);
+    });
+  });
 }
 
-async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo): Promise<void> {
+async function encode(
+  inputs: readonly string[],
+  flags: EncodeFlags,
+  io: CliIo,
+  ranks: Communicator | undefined,
+): Promise<void> {
   checkCodecFlags(flags);
   const { out } = flags;
-  const kind = await outputKind(out, ["folder", "array", "stdout"]);
+  const kind = await outputKind(out, KINDS);
   if (kind !== "folder" && flags.shard !== undefined) throw new UsageError("--shard needs a folder as --out");
   if (kind !== "folder" && flags.skipErrors === true) {
     throw new UsageError("--skip-errors needs a folder as --out: in one file, rows would no longer belong to inputs");
@@ -135,7 +160,7 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
       io,
       async (model) => {
         if (asksForSizePolicy(flags)) await askForSizePolicy(items, model.compression, io);
-        const codec = createCodec(model, flags, io.signal);
+        const codec = createCodec(model, flags, io.signal, ranks);
         const key = { ...jobOptions("encode", flags), weights: await fingerprintOf(flags.shard, model) };
         const { shard, json, batchSize: blockSize } = flags;
         return shareItems<Encoded>({ out, shard, json, blockSize, key, items, paths, failures }, io, (todo, hooks) =>
@@ -156,7 +181,8 @@ async function encode(inputs: readonly string[], flags: EncodeFlags, io: CliIo):
               return codec.encode(batch.tensor, names);
             },
             encode: async (latents) => encodeNpy(oneArray(latents)),
-            save: (path, latent) => writeNpyFile(path, latent.reshape(latent.shape.slice(1))),
+            save: async (path, latent) =>
+              isFirst(ranks) ? writeNpyFile(path, latent.reshape(latent.shape.slice(1))) : undefined,
             describe,
           }),
         );

@@ -4,6 +4,7 @@ import { type Communicator, isFirst, openMpi, RankError, requireSame } from "@dc
 import { Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { errorLine, Interrupted, SaidElsewhere, UsageError } from "../errors.js";
+import type { OutputKind } from "../files/paths.js";
 import { VERSION } from "../package-info.js";
 
 export interface ParallelFlags {
@@ -45,6 +46,7 @@ export async function withRanks<T>(
   try {
     await requireSame(ranks, { version: VERSION });
     const result = await action(ranks, own);
+    await ranks.gather("ending", null);
     await ranks.close();
     return result;
   } catch (error) {
@@ -59,6 +61,26 @@ export async function withRanks<T>(
 export function threadsOfRank({ neighbors }: Communicator): number {
   const bound = availableParallelism();
   return bound < cpus().length ? bound : Math.max(1, Math.floor(bound / neighbors));
+}
+
+/** Flags with the threads of a rank. */
+export function ranksThreads<T extends { readonly threads?: number }>(flags: T, ranks: Communicator | undefined): T {
+  return ranks === undefined || flags.threads !== undefined ? flags : { ...flags, threads: threadsOfRank(ranks) };
+}
+
+/** @throws UsageError where a command over pictures can't be shared */
+export function checkSharedTiles(
+  { parallel, maxMemory, shard }: ParallelFlags & { readonly maxMemory?: number; readonly shard?: unknown },
+  kind: OutputKind,
+): void {
+  if (parallel === undefined) return;
+  if (shard !== undefined) refuseParallel({ parallel }, "--shard");
+  if (maxMemory === undefined) {
+    throw new UsageError("--parallel needs --max-memory: what is shared are the tiles of pictures that don't fit", {
+      hint: "Pictures that fit are shared by --shard.",
+    });
+  }
+  if (kind === "array" || kind === "stdout") throw new UsageError("--parallel needs a folder or a picture as --out");
 }
 
 /** @throws UsageError for a flag that makes no sense with several ranks */

@@ -22,6 +22,7 @@ import {
 import { type BlendedTiles, blendedTiles, type EncodeOptions, type TilingOptions } from "../models/family.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
+import type { Communicator } from "../parallel/communicator.js";
 import { closeAll, unlessAborted } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
 import { createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";
@@ -66,6 +67,11 @@ export interface CodecOptions {
   readonly maxMemory?: number;
   /** Bytes of `maxMemory` that the caller takes besides the tensors that it gives and gets. Default 0. */
   readonly reserved?: number;
+  /**
+   * With `maxMemory`, which then is that of each: ranks that share the tiles of every picture (`openMpi`), and make the same calls. Each gets
+   * the result. Default: this process alone.
+   */
+  readonly ranks?: Communicator | undefined;
   /** Ends the call with the signal's reason. What is being computed at that time can't be stopped, but nothing follows it. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -110,6 +116,7 @@ const CODEC_OPTIONS: OptionNames<CodecOptions> = {
   tiling: true,
   maxMemory: true,
   reserved: true,
+  ranks: true,
   signal: true,
 };
 const ENCODE_OPTIONS: OptionNames<EncodePictureOptions> = { ...CODEC_OPTIONS, latentChannels: true };
@@ -332,10 +339,10 @@ export class Autoencoder<K extends Kind = Kind> {
   }
 
   async #run(x: Tensor, part: ModelPart, options: CodecOptions): Promise<Tensor<"float32">> {
-    const { signal } = options;
+    const { signal, ranks } = options;
     const limit = limitOf(options);
     const run = async () => {
-      if (limit !== undefined) return this.#bounded.run(x, part, limit, signal);
+      if (limit !== undefined) return this.#bounded.run(x, part, limit, signal, ranks);
       const key = `${part.label} ${x.shape.join("x")}`;
       const inputs = { [part.input]: x };
       const outputs = await this.#programs.run(key, () => part.build(x.shape), this.weights, inputs, signal);
@@ -405,8 +412,9 @@ function limitOf({ maxMemory, reserved }: CodecOptions): MemoryLimit | undefined
   return maxMemory === undefined ? undefined : { maxMemory, reserved };
 }
 
-function checkMemoryOption({ tiling, maxMemory, reserved }: CodecOptions): void {
+function checkMemoryOption({ tiling, maxMemory, reserved, ranks }: CodecOptions): void {
   if (maxMemory === undefined) {
+    if (ranks !== undefined) throw new ConfigError("ranks: they share the tiles of pictures, which maxMemory asks for");
     if (reserved !== undefined) throw new ConfigError("reserved: it has no effect without maxMemory");
     return;
   }

@@ -9,6 +9,8 @@ import { sizeOf, Tensor } from "../graph/tensor.js";
 import type { Region } from "../graph/tiling/pixel-layout.js";
 import type { Tile } from "../graph/tiling/tile-program.js";
 import type { Value } from "../graph/value.js";
+import type { Communicator } from "../parallel/communicator.js";
+import { requireSame } from "../parallel/work-together.js";
 import type { Engine, NamedTensors } from "../runtime/engine.js";
 import { createProgramCache } from "../runtime/loaded-cache.js";
 import { PICTURE, passTile, pictureRegion, SEAM, seamBuffers } from "./exact-tiling-passes.js";
@@ -22,8 +24,12 @@ export interface BoundedRuns {
    * @throws ConfigError when it can't, with the memory that would do
    */
   plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit): ExactPlan;
-  /** Runs a batch picture by picture, in tiles where one doesn't fit. */
-  run(x: Tensor, part: ModelPart, limit: MemoryLimit, signal?: AbortSignal): Promise<Tensor>;
+  /**
+   * Runs a batch picture by picture, in tiles where one doesn't fit.
+   *
+   * @param ranks that share the tiles, and call this with the same batch; each gets the result
+   */
+  run(x: Tensor, part: ModelPart, limit: MemoryLimit, signal?: AbortSignal, ranks?: Communicator): Promise<Tensor>;
   dispose(): Promise<void>;
 }
 
@@ -79,12 +85,13 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
 
   return {
     plan,
-    async run(x, part, limit, signal) {
+    async run(x, part, limit, signal, ranks) {
+      await requireSame(ranks, { picture: outlineOf(x) });
       const runProgram: RunProgram = (key, build, inputs) => programs.run(key, build, weights, inputs, signal);
       const made = plan(x.shape, part, limit);
       const [count] = x.shape as [number, ...number[]];
       const label = keyOf(x.shape, part, limit);
-      const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label);
+      const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label, ranks);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;
       for (let i = 0; i < count; i++) {
@@ -96,6 +103,17 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     },
     dispose: programs.dispose,
   };
+}
+
+/** Shape and content of a batch in a few words, for comparing. */
+function outlineOf(x: Tensor): string {
+  let [sum, weighted] = [0, 0];
+  const data = x.toFloat32();
+  for (let i = 0; i < data.length; i++) {
+    sum += data[i] as number;
+    weighted += (data[i] as number) * (i % 1009);
+  }
+  return `${x.shape.join("x")} ${sum} ${weighted}`;
 }
 
 /** Loads (or finds loaded) the program known as `key` and runs it. */
@@ -155,6 +173,11 @@ class SumOfTiles {
     for (let i = 0; i < data.length; i++) this.#total[i] = (this.#total[i] as number) + (data[i] as number);
   }
 
+  /** Adds those of the other ranks. */
+  async join(ranks: Communicator): Promise<void> {
+    await ranks.sum(this.#total);
+  }
+
   get tensor(): Tensor {
     return Tensor.float32(Float32Array.from(this.#total), this.#shape);
   }
@@ -177,32 +200,50 @@ function groupTiles(pass: PlannedPass): TileJob[][] {
   return [...groups.values()];
 }
 
-/** One pass: `sums` are those known so far, and get those that it makes. */
+/**
+ * One pass: `sums` are those known so far, and get those that it makes. Ranks take its tiles in turn, and hand what they made to the
+ * others: the next pass needs the borders of all.
+ */
 async function runPass(
   pass: PlannedPass,
   source: Picture,
   result: Picture | undefined,
   sums: Map<string, Tensor>,
   run: (key: string, build: () => Program, inputs: NamedTensors) => Promise<Record<string, Tensor>>,
+  ranks: Communicator | undefined,
 ): Promise<void> {
+  const { rank, size } = ranks ?? { rank: 0, size: 1 };
   const totals = new Map([...pass.sums].map(([name, value]) => [name, new SumOfTiles(value)]));
+  // What the others make is added: nothing of an earlier pass may be there.
+  if (ranks !== undefined) result?.data.fill(0);
   let index = 0;
+  let number = 0;
   for (const group of groupTiles(pass)) {
     const program = createProgram("tile", (group[0] as TileJob).tile.outputs);
     const known = [...sums].filter(([name]) => program.inputs.has(name));
     const key = `tile ${index++}`;
     for (const { tile, region } of group) {
+      if (number++ % size !== rank) continue;
       const inputs = { [SEAM]: cutOut(source, tile.sourceRegion), ...Object.fromEntries(known) };
       const outputs = await run(key, () => program, inputs);
       if (result !== undefined) place(result, outputs[PICTURE] as Tensor, pictureRegion(pass, region));
       for (const [name, total] of totals) total.add(outputs[name] as Tensor);
     }
   }
+  if (ranks !== undefined) {
+    if (result !== undefined) await ranks.sum(result.data);
+    for (const total of totals.values()) await total.join(ranks);
+  }
   for (const [name, total] of totals) sums.set(name, total.tensor);
 }
 
 /** All passes, from `x` to what the last one makes. */
-async function runPasses(passes: readonly PlannedPass[], x: Picture, run: RunProgram): Promise<Picture> {
+async function runPasses(
+  passes: readonly PlannedPass[],
+  x: Picture,
+  run: RunProgram,
+  ranks: Communicator | undefined,
+): Promise<Picture> {
   const buffers = seamBuffers(passes).map((size) => new Float32Array(size));
   const sums = new Map<string, Tensor>();
   let source = x;
@@ -215,7 +256,7 @@ async function runPasses(passes: readonly PlannedPass[], x: Picture, run: RunPro
       const buffer = i === passes.length - 1 ? new Float32Array(size) : buffers[made++ % 2];
       result = Tensor.float32((buffer as Float32Array).subarray(0, size), shapeOf(picture)) as Picture;
     }
-    await runPass(pass, source, result, sums, (key, build, inputs) => run(`pass ${i} ${key}`, build, inputs));
+    await runPass(pass, source, result, sums, (key, build, inputs) => run(`pass ${i} ${key}`, build, inputs), ranks);
     source = result ?? source;
   }
   return source;
@@ -226,8 +267,15 @@ async function runPasses(passes: readonly PlannedPass[], x: Picture, run: RunPro
  *
  * @param x the program's input, [1, C, H, W]
  * @param label identifies the program (model part and shape) among those that `run` keeps
+ * @param ranks that share the tiles; what runs whole, each runs for itself
  */
-export async function runExact(plan: ExactPlan, x: Tensor, run: RunProgram, label: string): Promise<Tensor> {
+export async function runExact(
+  plan: ExactPlan,
+  x: Tensor,
+  run: RunProgram,
+  label: string,
+  ranks?: Communicator,
+): Promise<Tensor> {
   const labeled: RunProgram = (key, build, inputs) => run(`${label} ${key}`, build, inputs);
   const whole = (input: Tensor) => {
     const program = plan.whole as Program;
@@ -237,8 +285,8 @@ export async function runExact(plan: ExactPlan, x: Tensor, run: RunProgram, labe
   if (plan.tiled === "whole") return whole(x);
   const picture = x.cast("float32");
   if (plan.tiled === "last") {
-    return runPasses(plan.passes, plan.whole === undefined ? picture : await whole(picture), labeled);
+    return runPasses(plan.passes, plan.whole === undefined ? picture : await whole(picture), labeled, ranks);
   }
-  const seam = await runPasses(plan.passes, picture, labeled);
+  const seam = await runPasses(plan.passes, picture, labeled, ranks);
   return plan.whole === undefined ? seam : whole(seam);
 }

@@ -36,6 +36,13 @@ describe.each(SOME)("%s", (name) => {
     const plans = samplePlans(program, [2], [0.5]);
     for (const error of await tiledErrors(engine, program, plans)) expect(error).toBeLessThanOrEqual(TOLERANCE);
   });
+
+  test("decode by two ranks", async () => {
+    const program = buildDecodeProgram({ kind: "dc-ae", config: small }, [1, small.latentChannels, rows, columns]);
+    const errors = await tiledErrors(engine, program, samplePlans(program, [2], [0.5]), 2);
+    expect(errors.length).toBeGreaterThan(1);
+    for (const error of errors) expect(error).toBeLessThanOrEqual(TOLERANCE);
+  });
 });
 
 describe("planning", () => {

@@ -1,9 +1,10 @@
 /** A plan's result against the whole program's. */
 import { relativeError } from "@dcae/test-support/compare";
+import { onRanks } from "@dcae/test-support/ranks";
 import { runExact } from "../../src/autoencoders/exact-tiling.js";
 import type { ExactPlan } from "../../src/autoencoders/exact-tiling-plan.js";
 import { createRandom, type Program, Tensor } from "../../src/graph/index.js";
-import type { Engine } from "../../src/runtime/index.js";
+import type { Engine, NamedTensors } from "../../src/runtime/index.js";
 import { randomWeights } from "./random-weights.js";
 
 function randomInput(program: Program): Tensor {
@@ -14,8 +15,17 @@ function randomInput(program: Program): Tensor {
   return Tensor.float32(data, shape);
 }
 
-/** The largest error of each plan, relative to the largest value, with random weights and a random picture. */
-export async function tiledErrors(engine: Engine, program: Program, plans: readonly ExactPlan[]): Promise<number[]> {
+/**
+ * The largest error of each plan, relative to the largest value, with random weights and a random picture.
+ *
+ * @param count ranks that share the tiles
+ */
+export async function tiledErrors(
+  engine: Engine,
+  program: Program,
+  plans: readonly ExactPlan[],
+  count = 1,
+): Promise<number[]> {
   const weights = randomWeights(program, 17);
   const x = randomInput(program);
   async function runOnce(part: Program, inputs: Record<string, Tensor>): Promise<Record<string, Tensor>> {
@@ -28,19 +38,23 @@ export async function tiledErrors(engine: Engine, program: Program, plans: reado
   const [expected] = Object.values(await runOnce(program, { [name as string]: x }));
   const errors: number[] = [];
   for (const plan of plans) {
-    // As a program cache does: whatever is loaded under a key serves every tile that has it.
-    const programs = new Map<string, Program>();
-    const actual = await runExact(
-      plan,
-      x,
-      (key, build, inputs) => {
+    const tiles: number[] = [];
+    const results = await onRanks(count, (ranks) => {
+      // As a program cache does: whatever is loaded under a key serves every tile that has it.
+      const programs = new Map<string, Program>();
+      tiles[ranks.rank] = 0;
+      const run = (key: string, build: () => Program, inputs: NamedTensors) => {
         const known = programs.get(key) ?? build();
         programs.set(key, known);
+        if (!key.endsWith("whole")) tiles[ranks.rank] = (tiles[ranks.rank] as number) + 1;
         return runOnce(known, inputs as Record<string, Tensor>);
-      },
-      "test",
-    );
-    errors.push(relativeError(actual, expected as Tensor));
+      };
+      return runExact(plan, x, run, "test", count === 1 ? undefined : ranks);
+    });
+    // No rank computes more than its turn of each pass.
+    const [fewest, most] = [Math.min(...tiles), Math.max(...tiles)];
+    if (most - fewest > plan.passes.length) throw new Error(`ranks computed ${tiles.join(" and ")} tiles`);
+    for (const actual of results) errors.push(relativeError(actual, expected as Tensor));
   }
   return errors;
 }
