@@ -27,7 +27,7 @@ export interface ChunkedRun extends RunOptions {
   readonly refuse?: ((width: number, height: number) => string | undefined) | undefined;
   /** Values of a batch: one row per picture. Called for the next batch while the last one is still being computed. */
   readonly compute: (batch: Batch) => Promise<Readonly<Record<string, Tensor>>>;
-  /** Whether only the chunks of `part` are computed, and nothing is consumed (default false). */
+  /** true: only the chunks of `part` are computed, and nothing is consumed. false: they were, and all are consumed. Default: both. */
   readonly partOnly?: boolean | undefined;
   /** Takes what was found, in order: batch by batch, or a whole chunk of an earlier run. */
   readonly consume: (chunk: Chunk) => void | Promise<void>;
@@ -49,12 +49,14 @@ export async function runInChunks(run: ChunkedRun): Promise<void> {
   if (part !== undefined) {
     checkPart(part);
     if (workFolder === undefined) throw new ConfigError("a part of a run needs a work folder, which all parts share");
-    await runChunks({ ...run, consume: () => undefined }, part);
+    if (run.partOnly !== false) await runChunks({ ...run, consume: () => undefined }, part);
     if (run.partOnly === true) return;
     const missing = await missingChunks(workFolder, source.count, chunkSize);
     if (missing.length > 0) throw new MissingPartsError(workFolder, missing, Math.ceil(source.count / chunkSize), part);
   }
-  await runChunks(run, { index: 0, count: 1 });
+  // What other shards have computed isn't what an earlier run had done.
+  const onProgress: RunOptions["onProgress"] = (progress) => run.onProgress?.({ ...progress, resumed: 0 });
+  await runChunks(part === undefined ? run : { ...run, onProgress }, { index: 0, count: 1 });
 }
 
 /** Computes or reads the chunks whose number mod `part.count` is `part.index`. */
