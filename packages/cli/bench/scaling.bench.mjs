@@ -1,0 +1,212 @@
+// @ts-check
+/**
+ * What ranks gain: training of small-f32 (its recipe's first phase: 128x128, a batch of 8) and of UViT-S (64 tokens), and decoding of
+ * 2048x2048 in tiles by the bundled model; by one process, and by two ranks with one thread each that mpirun starts. They take turns.
+ * Prints JSON: medians in seconds, how many times faster two ranks are, and the share of their time that collective calls take, in
+ * which one waits for the other, too. Needs two idle cores, and MPI.
+ *
+ *   node bench/scaling.bench.mjs [--cases small-f32,uvit-s,decode] [--turns 2] [--updates 3] [--batch 32] [--json FILE]
+ *
+ * --updates and --batch are those of UViT-S; small-f32, whose updates are short, makes four times as many. Updates are timed inside a training, from one to the next, without the first one; a decode from the call
+ * to the picture, without opening the model. Drawing or reading the data is part of an update.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { AutoencoderDC } from "@dcae/core";
+import { createRandom, Tensor } from "@dcae/core/graph";
+import { isFirst, median, openMpi } from "@dcae/core/internal";
+import { createEngine } from "@dcae/core/runtime";
+import { parseTrainingConfig, trainAutoencoder, trainingRecipe } from "@dcae/train";
+import { parseDiffusionConfig, trainDiffusion } from "@dcae/train/diffusion";
+
+/** Updates whose time isn't that of the others: buffers are made, pages are touched. */
+const WARM_UP = 1;
+const SMALL_UPDATES = 4;
+/** Of each process that decodes: the whole picture takes more. */
+const MAX_MEMORY = 900e6;
+/** Updates that never come: no evaluation and no checkpoint falls into what is timed. */
+const NEVER = 1e6;
+/** More processes may be started than there are cores; what they are bound to is the system's choice. */
+const MPIRUN = ["--oversubscribe", "--bind-to", "none"];
+
+/**
+ * @typedef {import("@dcae/core/internal").Communicator | undefined} Ranks
+ * @typedef {{ folder: string, updates: number, batch: number }} Setting
+ * @typedef {{ seconds: number, shared: number }} Measured seconds of one update or decode, and those of them in collective calls
+ */
+
+/** Times what `show` is called after. @param {Ranks} ranks */
+function createWatch(ranks) {
+  /** @type {{ at: number, spent: number }[]} */
+  const marks = [];
+  return {
+    progress: {
+      show: () => void marks.push({ at: performance.now() / 1000, spent: ranks?.spent.seconds ?? 0 }),
+      clear() {},
+    },
+    /** @returns {Measured} */
+    measured() {
+      const between = marks.slice(WARM_UP).map(({ at, spent }, i) => {
+        const before = /** @type {typeof marks[number]} */ (marks[WARM_UP - 1 + i]);
+        return { seconds: at - before.at, shared: spent - before.spent };
+      });
+      const of = (/** @type {keyof Measured} */ name) => median(between.map((values) => values[name]));
+      return { seconds: of("seconds"), shared: of("shared") };
+    },
+  };
+}
+
+const trainingEngine = () => createEngine({ device: "cpu", threads: 1, optimize: false });
+
+/** @type {Record<string, (setting: Setting, ranks: Ranks, out: string) => Promise<Measured>>} */
+const CASES = {
+  async "small-f32"({ updates }, ranks, out) {
+    const recipe = /** @type {any} */ (trainingRecipe("small-f32"));
+    const [phase] = recipe.phases;
+    const scenes = { kind: "scenes", count: 64 };
+    const config = parseTrainingConfig(
+      {
+        ...recipe,
+        data: { ...recipe.data, sources: [scenes], workers: 0 },
+        validation: { sources: [scenes], count: 2 },
+        phases: [{ ...phase, steps: WARM_UP + SMALL_UPDATES * updates, evaluateEvery: NEVER, checkpointEvery: NEVER }],
+      },
+      "the benchmark",
+    );
+    const watch = createWatch(ranks);
+    const engine = await trainingEngine();
+    await trainAutoencoder({ config, directory: out, engine, ranks, progress: () => watch.progress });
+    return watch.measured();
+  },
+
+  async "uvit-s"({ folder, updates, batch }, ranks, out) {
+    const config = parseDiffusionConfig(
+      {
+        name: "scaling",
+        about: "UViT-S for a benchmark",
+        denoiser: { size: "uvit-s", model: { patch_size: 1 } },
+        data: { path: join(folder, "latents") },
+        plannedFor: { channels: 32, size: 8, classes: 12 },
+        batch,
+        steps: WARM_UP + updates,
+        optimizer: { schedule: { kind: "constant", lr: 2e-4 } },
+        samples: null,
+        evaluateOn: 2,
+        evaluateEvery: NEVER,
+        checkpointEvery: NEVER,
+      },
+      "the benchmark",
+    );
+    const watch = createWatch(ranks);
+    const engine = await trainingEngine();
+    await trainDiffusion({ config, directory: out, engine, ranks, progress: watch.progress });
+    return watch.measured();
+  },
+
+  async decode(_, ranks) {
+    const model = await AutoencoderDC.fromPretrained("small-f32", { device: "cpu", threads: 1 });
+    const values = createRandom(1, "latent").uniform(new Float32Array(32 * 64 * 64), -1, 1);
+    const [start, spent] = [performance.now(), ranks?.spent.seconds ?? 0];
+    await model.decode(Tensor.float32(values, [1, 32, 64, 64]), { maxMemory: MAX_MEMORY, ranks });
+    const seconds = (performance.now() - start) / 1000;
+    return { seconds, shared: (ranks?.spent.seconds ?? 0) - spent };
+  },
+};
+
+/** A process that measures; the first rank says what it found. */
+async function child() {
+  const { name, isShared, out, setting } = JSON.parse(process.env.DCAE_BENCH ?? "");
+  const ranks = isShared ? await openMpi({ onEnd: (message) => message && console.error(message) }) : undefined;
+  const measured = await /** @type {typeof CASES[string]} */ (CASES[name])?.(setting, ranks, out);
+  if (isFirst(ranks)) writeFileSync(`${out}.json`, JSON.stringify(measured));
+  await ranks?.close();
+  process.exit(0);
+}
+
+/** @param {string} program @param {readonly string[]} args @param {NodeJS.ProcessEnv} env @returns {Promise<void>} */
+function run(program, args, env) {
+  return new Promise((resolve, reject) => {
+    const started = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "pipe"] });
+    let problem = "";
+    started.stderr.on("data", (text) => {
+      problem += text;
+    });
+    started.once("error", reject);
+    started.once("close", (status) =>
+      status === 0 ? resolve() : reject(new Error(`${program} ended with ${status}: ${problem}`)),
+    );
+  });
+}
+
+/** @param {string} name @param {boolean} isShared @param {string} out @param {Setting} setting @returns {Promise<Measured>} */
+async function measure(name, isShared, out, setting) {
+  const own = [process.execPath, fileURLToPath(import.meta.url)];
+  const [program, ...args] = isShared ? ["mpirun", ...MPIRUN, "-n", "2", ...own] : own;
+  const isRoot = process.getuid?.() === 0 ? { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" } : {};
+  const env = { ...isRoot, DCAE_BENCH: JSON.stringify({ name, isShared, out, setting }) };
+  await run(/** @type {string} */ (program), args, env);
+  return JSON.parse(readFileSync(`${out}.json`, "utf8"));
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      cases: { type: "string", default: Object.keys(CASES).join(",") },
+      turns: { type: "string", default: "2" },
+      updates: { type: "string", default: "3" },
+      batch: { type: "string", default: "32" },
+      json: { type: "string" },
+    },
+  });
+  const names = values.cases.split(",");
+  for (const name of names) {
+    if (CASES[name] === undefined) throw new Error(`no case "${name}": ${Object.keys(CASES).join(", ")}`);
+  }
+  const [turns, updates, batch] = [values.turns, values.updates, values.batch].map(Number);
+  if (spawnSync("mpirun", ["--version"]).status !== 0) {
+    console.log("scaling: skipped, there is no mpirun here (apt-get install openmpi-bin)");
+    return;
+  }
+  const folder = mkdtempSync(join(tmpdir(), "dcae-bench-scaling-"));
+  const setting = /** @type {Setting} */ ({ folder, updates, batch });
+  try {
+    if (names.includes("uvit-s")) {
+      const dcae = fileURLToPath(new URL("../dist/bin.js", import.meta.url));
+      const pictures = ["--data", "synthetic", "--count", "24", "--size", "256"];
+      await run(process.execPath, [dcae, "latents", ...pictures, "-m", "small-f32", "-o", join(folder, "latents")], {});
+    }
+    const results = [];
+    for (const name of names) {
+      /** @type {Measured[][]} */
+      const runs = [[], []];
+      for (let turn = 0; turn < Number(turns); turn++) {
+        for (const [i, isShared] of [false, true].entries()) {
+          runs[i]?.push(await measure(name, isShared, join(folder, `${name}-${turn}-${i}`), setting));
+        }
+      }
+      const [alone, shared] = /** @type {[Measured[], Measured[]]} */ (runs);
+      const secondsOf = (/** @type {Measured[]} */ all) => median(all.map(({ seconds }) => seconds));
+      results.push({
+        case: name,
+        oneProcess: secondsOf(alone),
+        twoRanks: secondsOf(shared),
+        speedup: secondsOf(alone) / secondsOf(shared),
+        communication: median(shared.map(({ seconds, shared: together }) => together / seconds)),
+        alone: alone.map(({ seconds }) => seconds),
+        shared,
+      });
+    }
+    const machine = { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version };
+    const text = JSON.stringify({ machine, turns, updates, batch, results }, null, 2);
+    console.log(text);
+    if (values.json !== undefined) writeFileSync(values.json, `${text}\n`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+await (process.env.DCAE_BENCH === undefined ? main() : child());
