@@ -1,13 +1,14 @@
-// Training over the real Open MPI: two ranks do what one does, with the same bits every time; a killed one ends the others, and the run
-// goes on with the same bits, or with another number of ranks; two hosts (network namespaces) train together over TCP.
+// Work over the real Open MPI: two ranks train as one does (an autoencoder, a fine-tuning, a diffusion model), with the same bits every
+// time; they share the tiles of a picture; a killed one ends the others, and the run goes on with the same bits, or with another number of
+// ranks; two hosts (network namespaces) train together over TCP.
 // Status 77: Open MPI isn't here and can't be installed; the last line says why.
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { requireSameBits, requireSameWeights } from "./compare-runs.mjs";
 import { prepareMpi } from "./slurm.mjs";
-import { TINY_TRAINING } from "./tiny-training.mjs";
+import { TINY_DIFFUSION, TINY_TRAINING } from "./tiny-training.mjs";
 import { root } from "./workspace.mjs";
 
 const SKIPPED = 77;
@@ -25,6 +26,7 @@ const { phases } = TINY_TRAINING;
 const [first] = phases;
 writeFileSync(at("tiny.json"), JSON.stringify(TINY_TRAINING));
 
+const dcae = (...args) => [process.execPath, bin, ...args, "--threads", "1"];
 const train = (out, ...more) => [
   bin,
   "train",
@@ -71,6 +73,19 @@ try {
     run([...MPIRUN, "-n", "4", ...parallel("four", "--phase", "phase1")]);
     requireSameWeights(at("one"), at("four"), [first]);
   });
+  step("a diffusion model and a fine-tuning by two ranks are those of one, with the same bits again", () => {
+    const model = at("one", "phase1", "model");
+    const scenes = ["--data", "synthetic", "--size", "16"];
+    run(dcae("latents", ...scenes, "--count", "24", "-m", model, "--scaling-factor", "1", "-o", at("latents")));
+    writeFileSync(at("diffusion.json"), JSON.stringify(TINY_DIFFUSION));
+    const diffusion = ["diffusion", "train", "--config", at("diffusion.json"), "--data", at("latents")];
+    sameByRanks("diffusion", diffusion, { name: ".", steps: TINY_DIFFUSION.steps });
+    const settings = ["phases.finetune.optimizer.eps=1e-3", "data.workers=0", "validation.count=2"];
+    const sizes = ["--batch-size", "4", "--accumulate", "2", "--steps", "3", "--perceptual", "none"];
+    const finetune = ["finetune", "-m", model, ...scenes, ...sizes, "--set", ...settings];
+    sameByRanks("finetune", finetune, { name: "finetune", steps: 3 });
+  });
+  await step("two ranks share the tiles of a picture, and come to what one process makes of the whole", tiled);
   await step("a rank that is killed ends the others, with its name; the run goes on with the same bits", killed);
   step("what differs between ranks is one line, before anything is written", () => {
     const other = ["--set", "seed=1"];
@@ -97,6 +112,62 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 process.exit(failed ? 1 : 0);
+
+/** A training by one process, and twice by two ranks: the same weights, and the same bits twice. */
+function sameByRanks(name, command, phase) {
+  const [one, two, again] = ["one", "two", "again"].map((which) => at(`${name}-${which}`));
+  run(dcae(...command, "--out", one));
+  for (const out of [two, again]) run([...MPIRUN, "-n", "2", ...dcae(...command, "--out", out, "--parallel", "mpi")]);
+  requireSameWeights(one, two, [phase]);
+  requireSameBits(two, again, [phase]);
+}
+
+async function tiled() {
+  const { AutoencoderDC } = await import("../packages/core/dist/index.js");
+  const { readNpyFile } = await import("../packages/core/dist/checkpoint/index.js");
+  const { decodeImage } = await import("../packages/core/dist/image/index.js");
+  const [name, side, megabytes] = ["small-f32", 768, 350];
+  const model = await AutoencoderDC.fromPretrained(name, { device: "cpu", threads: 1 });
+  // The command keeps at least this much of the limit for itself.
+  const reserved = 60e6;
+  for (const [part, shape] of [
+    ["encode", [1, 3, side, side]],
+    ["decode", model.latentShape([1, 3, side, side])],
+  ]) {
+    const { tiles } = model.planMemory(part, shape, { maxMemory: megabytes * 1e6, reserved });
+    if (tiles < 4) throw new Error(`${part} takes ${tiles} tiles: there is nothing to share`);
+  }
+  await model.dispose();
+  const shared = ["--parallel", "mpi", "--max-memory", `${megabytes}MB`];
+  const byRanks = (...args) => run([...MPIRUN, "-n", "2", ...dcae(...args, ...shared)]);
+  run([process.execPath, bin, "scenes", "--count", "1", "--size", String(side), "-o", at("scenes")]);
+  const file = (folder, ending) =>
+    at(
+      folder,
+      ...readdirSync(at(folder), { recursive: true })
+        .filter((path) => path.endsWith(ending))
+        .slice(0, 1),
+    );
+  const picture = file("scenes", ".png");
+  run(dcae("encode", picture, "-m", name, "-o", at("latent-one")));
+  byRanks("encode", picture, "-m", name, "-o", at("latent-two"));
+  const [z, ours] = await Promise.all(["latent-one", "latent-two"].map((of) => readNpyFile(file(of, ".npy"))));
+  const error = largest(z.data.map((value, i) => value - ours.data[i])) / largest(z.data);
+  if (z.data.length !== ours.data.length || !(error <= 1e-5)) throw new Error(`latents differ by ${error}`);
+  const latent = file("latent-one", ".npy");
+  run(dcae("decode", latent, "-m", name, "-o", at("one.png")));
+  byRanks("decode", latent, "-m", name, "-o", at("two.png"));
+  const [whole, parts] = await Promise.all(["one.png", "two.png"].map((path) => decodeImage(readFileSync(at(path)))));
+  // Pictures have 8 bits: what lies on the edge of two values may be rounded to either.
+  const differences = whole.data.map((value, i) => Math.abs(value - parts.data[i]));
+  const share = differences.filter((difference) => difference > 0).length / differences.length;
+  if (whole.data.length !== parts.data.length || largest(differences) > 1 || !(share < 0.01))
+    throw new Error(`pictures differ by ${largest(differences)} in ${share} of their values`);
+}
+
+function largest(values) {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
 
 /** Updates that a run has recorded. */
 function updatesOf(out) {

@@ -1,4 +1,4 @@
-// A training of seconds for checks: a small f4 autoencoder on scenes of 16x16, without and with a GAN.
+// Trainings of seconds for checks: a small f4 autoencoder on scenes of 16x16, without and with a GAN; a diffusion model on its latents.
 
 /** An eps that keeps rounding from being divided by gradients that are almost 0, so that runs can be compared. */
 const optimizer = { schedule: { kind: "constant", lr: 5e-4 }, clipNorm: 1, eps: 1e-3 };
@@ -24,4 +24,20 @@ export const TINY_TRAINING = {
       gan: { width: 4, layers: 1, augment: ["translation"], optimizer },
     },
   ],
+};
+
+export const TINY_DIFFUSION = {
+  name: "tiny-diffusion",
+  about: "for checks",
+  denoiser: { arch: "uvit", model: { patch_size: 1, hidden_size: 16, depth: 2, num_heads: 2 } },
+  data: { path: "latents" },
+  batch: 4,
+  accumulate: 2,
+  steps: 6,
+  optimizer,
+  ema: { decay: 0.9, warmupSteps: 4 },
+  samples: null,
+  evaluateOn: 8,
+  checkpointEvery: 3,
+  evaluateEvery: 3,
 };
