@@ -50,7 +50,7 @@ test("--show-config gives a file that `dcae train` takes, with all options in it
 test("--dry-run names the losses and the teacher, and trains nothing", async () => {
   const size = ["--size", "16", "--batch-size", "1", "--out", at("never")];
   const text = await succeed("distill", "-t", model, "--student", at("neither.json"), ...DATA, ...size, "--dry-run");
-  expect(text).toContain("distill: 20,000 updates of 1 pictures at 16x16, L1 + latents of the teacher");
+  expect(text).toContain("distill: 20,000 updates of 1 picture at 16x16, L1 + latents of the teacher");
   expect(text).toContain(`latents of ${model}`);
   expect(existsSync(at("never"))).toBe(false);
 });

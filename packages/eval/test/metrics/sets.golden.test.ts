@@ -38,7 +38,7 @@ describe("inception score", () => {
   });
 
   it("says when there are fewer images than parts", () => {
-    expect(() => inceptionScore(new Float32Array(5 * 3), 3)).toThrow(/5 images don't make 10 parts/);
+    expect(() => inceptionScore(new Float32Array(5 * 3), 3)).toThrow(/5 images can't be cut into 10 parts/);
   });
 });
 
@@ -69,7 +69,7 @@ describe("precision and recall", () => {
 
   it("says when there are too few images", async () => {
     const three = { data: new Float32Array(6), dimensions: 2 };
-    await expect(neighborRadii(three, { engine: engine })).rejects.toThrow(/3 images have no 3 neighbors/);
+    await expect(neighborRadii(three, { engine: engine })).rejects.toThrow(/among 3 images none has 3 neighbors/);
   });
 });
 

@@ -114,7 +114,7 @@ describe("mergeStatistics", () => {
     const { warnings } = await mergeStatistics(parts, out);
     expect(warnings).toEqual([
       "20 pictures give a singular covariance of 24 dimensions; distances to it are biased",
-      "50.0 % of the set is in none of these files; merge the other shards too",
+      "50.0 % of the set is in none of these files (shard 3/4, 4/4); merge the other shards too",
     ]);
     // Merged with the rest, neither is true any more.
     const rest = await shard("3.npz", 20, 203, 1, 2);
