@@ -104,10 +104,12 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
   );
   onEnd(async () => log?.close());
 
-  function diverged(at: number, problem: string): TrainingError {
-    const lastGood = saved === 0 ? "there is no checkpoint yet" : checkpointPath(files.checkpoints, saved);
+  /** Known to the rank that writes. */
+  const lastGood = () => (saved === 0 ? "there is no checkpoint yet" : checkpointPath(files.checkpoints, saved));
+
+  function diverged(at: number, problem: string, checkpoint = lastGood()): TrainingError {
     return new TrainingError(
-      `training diverged at update ${at}: ${problem}; the last good checkpoint: ${lastGood}`,
+      `training diverged at update ${at}: ${problem}; the last good checkpoint: ${checkpoint}`,
       at,
       {
         hint: "Lower the learning rate, lengthen the warm-up, or clip the gradient norm, and start from that checkpoint.",
@@ -163,9 +165,13 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
       const wrong = nonFinite(metrics);
       if (wrong !== undefined) {
         const source = await sourceOf();
-        await onFirst(ranks, "stopping", async () => {
+        const checkpoint = await onFirst(ranks, "recording", async () => {
           await record(step + 1, metrics);
-          throw diverged(step + 1, `${wrong[0]} is ${wrong[1]}${source}`);
+          return lastGood();
+        });
+        // All say the same, so that the message names no other rank than the one that the number came from.
+        await together(ranks, "stopping", async () => {
+          throw diverged(step + 1, `${wrong[0]} is ${wrong[1]}${source}`, checkpoint);
         });
       }
       step += 1;

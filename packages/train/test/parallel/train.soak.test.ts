@@ -11,7 +11,7 @@ import { readMetrics } from "../../src/logging/metrics-log.js";
 import type { ProgressState } from "../../src/logging/progress.js";
 import { trainAutoencoder } from "../../src/trainer/train-autoencoder.js";
 import { TINY_PHASES, tinyTraining } from "../support/tiny-training.js";
-import { hashFile, statePath, tensorBytes } from "../support/train.js";
+import { difference, hashFile, statePath } from "../support/train.js";
 
 const folder = temporaryFolder();
 const engine = useEngine();
@@ -49,22 +49,6 @@ async function trainBy(
     });
     return { results, messages };
   });
-}
-
-/** The largest difference of two checkpoints' weights, in units of the largest weight. */
-async function difference(a: string, b: string): Promise<number> {
-  const [first, second] = [await tensorBytes(a), await tensorBytes(b)];
-  expect([...first.keys()]).toEqual([...second.keys()]);
-  let [error, largest] = [0, 0];
-  for (const [name, bytes] of first) {
-    if (!/^(encoder|decoder|discriminator|ema)\./.test(name) || name.endsWith("num_batches_tracked")) continue;
-    const [x, y] = [bytes, second.get(name)!].map((raw) => new Float32Array(raw.slice().buffer));
-    x!.forEach((value, i) => {
-      error = Math.max(error, Math.abs(value - y![i]!));
-      largest = Math.max(largest, Math.abs(value));
-    });
-  }
-  return error / largest;
 }
 
 test("two ranks leave the run that one leaves; runs go on with other numbers of ranks", async () => {
@@ -127,7 +111,7 @@ test("what differs between ranks, and what goes wrong on one, is one error on al
   expect(phase?.name).toBe("phase1");
 });
 
-test("a rank with numbers that aren't finite is named", async () => {
+test("numbers that aren't finite on every rank name none", async () => {
   const diverging = tinyTraining([
     { ...one, ...shape, optimizer: { schedule: { kind: "constant", lr: 3e38 }, clipNorm: 1 } },
   ]);
@@ -137,8 +121,6 @@ test("a rank with numbers that aren't finite is named", async () => {
       (error: Error) => error.message,
     ),
   );
-  expect(errors[0]).toMatch(
-    /^rank 0: training diverged at update \d: \w+ is (NaN|-?Infinity); the last good checkpoint/,
-  );
+  expect(errors[0]).toMatch(/^training diverged at update \d: \w+ is (NaN|-?Infinity); the last good checkpoint/);
   expect(errors[1]).toBe(errors[0]);
 });

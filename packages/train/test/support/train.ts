@@ -59,3 +59,19 @@ export async function expectSameBits(engine: Engine, folder: string, config: Tra
     expect(await hashFile(other as string), name).toBe(await hashFile(one as string));
   }
 }
+
+/** The largest difference of two checkpoints' weights, in units of the largest weight. */
+export async function difference(a: string, b: string): Promise<number> {
+  const [first, second] = [await tensorBytes(a), await tensorBytes(b)];
+  expect([...first.keys()]).toEqual([...second.keys()]);
+  let [error, largest] = [0, 0];
+  for (const [name, bytes] of first) {
+    if (/^(adamw|accumulated)\.|num_batches_tracked$/.test(name)) continue;
+    const [x, y] = [bytes, second.get(name)!].map((raw) => new Float32Array(raw.slice().buffer));
+    x!.forEach((value, i) => {
+      error = Math.max(error, Math.abs(value - y![i]!));
+      largest = Math.max(largest, Math.abs(value));
+    });
+  }
+  return error / largest;
+}
