@@ -2,7 +2,7 @@
 // and on drawn counts of channels, and how soon the second reaches the held-out loss that the first ends with. Needs what
 // structured-latents.mjs trained. Writes results/augmented-diffusion.{json,svg}.
 //
-//   node experiments/augmented-diffusion.mjs [--out runs/miniature] [--threads 2] [--steps 2000]
+//   node experiments/augmented-diffusion.mjs [--out runs/miniature] [--threads 2] [--steps 1000]
 import { existsSync, readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ const TRAININGS = {
 };
 /** Points of the plot. */
 const PLACES = 10;
-const { out, threads, steps } = parseOptions(2000);
+const { out, threads, steps } = parseOptions(1000);
 const interval = Math.max(1, Math.round(steps / 80));
 
 const model = join(out, "structured-drawn-0", "phase1", "model");
