@@ -4,7 +4,7 @@ import { AutoencoderDC, DataError, loadImage, ShapeError, toImage } from "@dcae/
 import { decodeNpy, encodeNpy } from "@dcae/core/checkpoint";
 import { encodeImage } from "@dcae/core/image";
 
-/** Larger bodies are refused before they are read. */
+/** Larger bodies are refused; no more than this is kept of them. */
 const MAX_BYTES = 10e6;
 /** A small file can hold a huge picture. */
 const MAX_PIXELS = 25e6;
@@ -37,6 +37,7 @@ const server = createServer({ requestTimeout: TIMEOUT }, async (request, respons
     const isTheirs = error instanceof DataError || error instanceof ShapeError;
     const status = error instanceof Refused ? error.status : isTheirs ? 400 : 500;
     if (status === 500) console.error(error);
+    await dropRest(request);
     const headers = status === 503 ? { "retry-after": "1" } : {};
     response.writeHead(status, { "content-type": "text/plain", connection: "close", ...headers });
     response.end(`${status === 500 ? "failed" : error.message}\n`);
@@ -62,15 +63,25 @@ async function decode(body) {
 }
 
 async function readBody(request) {
-  if (Number(request.headers["content-length"]) > MAX_BYTES) throw new Refused(413, `at most ${MAX_BYTES} bytes`);
   const chunks = [];
   let size = 0;
   for await (const chunk of request) {
     size += chunk.length;
-    if (size > MAX_BYTES) throw new Refused(413, `at most ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
+    if (size > MAX_BYTES) chunks.length = 0;
+    else chunks.push(chunk);
   }
+  if (size > MAX_BYTES) throw new Refused(413, `at most ${MAX_BYTES} bytes`);
   return Buffer.concat(chunks);
+}
+
+/** Takes what is still coming: a client that is sending reads no answer. The time limit of requests ends it. */
+async function dropRest(request) {
+  if (request.readableEnded) return;
+  try {
+    for await (const _ of request);
+  } catch {
+    // It went away.
+  }
 }
 
 /** One computation uses all cores: two at once would be slower, and take twice the memory. */

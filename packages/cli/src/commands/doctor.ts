@@ -1,5 +1,6 @@
 /** `dcae doctor`: what runs on this machine, why not, and what to install. Nothing here makes a request or loads a model. */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { readdir, statfs } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname } from "node:path";
@@ -98,7 +99,7 @@ interface DeviceDiagnosis {
 }
 
 interface ClusterDiagnosis {
-  /** Name and version; undefined where its commands aren't here. */
+  /** Name and version; undefined where its commands or its configuration aren't here. */
   readonly slurm?: string;
   /** What `mpirun` says it is. */
   readonly mpi?: string;
@@ -165,9 +166,20 @@ async function diagnose(): Promise<Diagnosis> {
   return { version: VERSION, node, machine, runtime, pictures, hub, cluster, blockers };
 }
 
+/** Where Slurm's commands look for their configuration. */
+const SLURM_CONFIGS = ["/etc/slurm/slurm.conf", "/run/slurm/conf/slurm.conf"];
+
+/** Whether Slurm's commands know their cluster. Without a configuration even `--version` asks the name server for one. */
+function knowsSlurm(env: Environment): boolean {
+  return Object.keys(env).some((name) => name.startsWith("SLURM_")) || SLURM_CONFIGS.some((path) => existsSync(path));
+}
+
 /** What is set, installed and said of clusters. */
 async function diagnoseCluster(env: Environment): Promise<ClusterDiagnosis> {
-  const [slurm, mpi] = await Promise.all([firstLine("sinfo", ["--version"]), firstLine("mpirun", ["--version"])]);
+  const [slurm, mpi] = await Promise.all([
+    knowsSlurm(env) ? firstLine("sinfo", ["--version"]) : undefined,
+    firstLine("mpirun", ["--version"]),
+  ]);
   const set = PLACE_VARIABLES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]));
   return {
     ...(slurm === undefined ? {} : { slurm }),
