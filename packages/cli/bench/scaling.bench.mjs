@@ -176,7 +176,7 @@ async function main() {
   try {
     if (names.includes("uvit-s")) {
       const dcae = fileURLToPath(new URL("../dist/bin.js", import.meta.url));
-      const pictures = ["--data", "synthetic", "--count", "24", "--size", "256"];
+      const pictures = ["--data", "synthetic", "--count", String(Math.max(24, batch)), "--size", "256"];
       await run(process.execPath, [dcae, "latents", ...pictures, "-m", "small-f32", "-o", join(folder, "latents")], {});
     }
     const results = [];
