@@ -6,7 +6,13 @@ import {
   type ModelPartName,
   toModelConfigFile,
 } from "@dcae/core/models";
-import { type CheckpointSource, parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "./schema.js";
+import {
+  type CheckpointSource,
+  parseTrainingConfig,
+  placeOfCheckpoint,
+  type TrainingConfig,
+  type TrainingConfigInput,
+} from "./schema.js";
 
 /** What a student learns, from which teacher, on which pictures. */
 export interface DistillOptions {
@@ -52,7 +58,7 @@ export function distillConfig(options: DistillOptions): TrainingConfig {
   const { name, teacher, student, trains, data, perceptual, scalingFactor, gan = false } = options;
   const { size = 256, batch = 8, accumulate = 1, steps = 20_000, lr = 5e-4 } = options;
   const { latentWeight = 1, decodesWeight = 0 } = options;
-  const source = typeof teacher.init === "string" ? teacher.init : teacher.init.model;
+  const { model: source } = placeOfCheckpoint(teacher.init);
   const interval = Math.min(MAX_INTERVAL, Math.ceil(steps / 20));
   const warm = { lr, warmupLr: lr / 10, warmupSteps: "5%" };
   const input: TrainingConfigInput = {

@@ -1,6 +1,6 @@
 /** Fine-tuning as a training of one phase: a released checkpoint, names of what trains, pictures. */
 import { type DcAeConfig, modelParameters } from "@dcae/core/models";
-import { parseTrainingConfig, type TrainingConfig, type TrainingConfigInput } from "./schema.js";
+import { parseTrainingConfig, placeOfCheckpoint, type TrainingConfig, type TrainingConfigInput } from "./schema.js";
 
 /** What to fine-tune, on which pictures, for how long. */
 export interface FinetuneOptions {
@@ -60,7 +60,7 @@ export function finetuneConfig(options: FinetuneOptions): TrainingConfig {
   const betas: [number, number] = [0.5, 0.9];
   const input: TrainingConfigInput = {
     name,
-    about: `Fine-tunes ${trains.join(", ")} of ${typeof init === "string" ? init : init.model}.`,
+    about: `Fine-tunes ${trains.join(", ")} of ${placeOfCheckpoint(init).model}.`,
     model: typeof model === "string" ? model : { ...model },
     init,
     data,

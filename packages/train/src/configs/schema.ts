@@ -328,6 +328,12 @@ export type ScheduleConfig = OptimizerConfig["schedule"];
 /** One phase of a training. */
 export type TrainingPhase = TrainingConfig["phases"][number];
 export type CheckpointSource = z.output<typeof checkpoint>;
+
+/** What names a checkpoint, and the place inside of it. */
+export function placeOfCheckpoint(source: CheckpointSource): Exclude<CheckpointSource, string> {
+  return typeof source === "string" ? { model: source } : source;
+}
+
 export type TeacherConfig = z.output<typeof teacher>;
 export type DataConfig = TrainingConfig["data"];
 export type DataSourceConfig = DataConfig["sources"][number];

@@ -2,7 +2,7 @@
 
 import { DcaeError, errorMessage } from "@dcae/core/graph";
 import { BUNDLED_MODEL, plural } from "@dcae/core/internal";
-import type { TrainingConfig } from "../configs/schema.js";
+import { placeOfCheckpoint, type TrainingConfig } from "../configs/schema.js";
 import { createPictureLoader } from "../data/picture-loader.js";
 import { describeUnreadable, minSideOf, openSources, validationSources } from "./open-data.js";
 import { openLpipsWeights } from "./open-lpips-weights.js";
@@ -84,8 +84,7 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
   }
 
   if (config.teacher !== null) {
-    const { init } = config.teacher;
-    const place = typeof init === "string" ? init : init.model;
+    const { model: place } = placeOfCheckpoint(config.teacher.init);
     if (place === BUNDLED_MODEL || (await exists(place))) {
       await (await openTeacher(config))?.weights.close();
       found.push(`latents of ${place}`);
@@ -95,7 +94,7 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
   }
 
   if (config.init !== null) {
-    const place = typeof config.init === "string" ? config.init : config.init.model;
+    const { model: place } = placeOfCheckpoint(config.init);
     if (place === BUNDLED_MODEL || (await exists(place))) {
       const start = await openStart({ config, directory: "" }, 0, describeModel(config));
       await start.weights.close();

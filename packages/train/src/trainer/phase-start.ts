@@ -14,7 +14,7 @@ import {
   requireFamily,
   resolveDcAeConfig,
 } from "@dcae/core/models";
-import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { placeOfCheckpoint, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
 import { trainingRule } from "../phases/phase-parameters.js";
 
 /** A DC-AE without its weights. */
@@ -51,7 +51,7 @@ async function openAs(
   source: NonNullable<TrainingConfig["init"]>,
   options: OpenOptions = {},
 ): Promise<Checkpoint> {
-  const { model: path, ...place } = typeof source === "string" ? { model: source } : source;
+  const { model: path, ...place } = placeOfCheckpoint(source);
   const found = { ...options, ...place };
   try {
     return await openCheckpoint(path, found);
@@ -88,7 +88,7 @@ export async function openStart(options: StartOptions, index: number, model: DcA
   const goesOn = path !== undefined && (await exists(path));
   const source = goesOn ? path : config.init;
   if (source !== null) {
-    const name = typeof source === "string" ? source : source.model;
+    const { model: name } = placeOfCheckpoint(source);
     onMessage?.(`starting from ${name}`);
     const { model: found, weights } = await openAs(config.model, source, goesOn ? {} : options.open);
     const wrong = modelParameters(model).find(

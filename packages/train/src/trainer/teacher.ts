@@ -12,7 +12,7 @@ import {
   modelParameters,
   readModelConfig,
 } from "@dcae/core/models";
-import type { TrainingConfig } from "../configs/schema.js";
+import { placeOfCheckpoint, type TrainingConfig } from "../configs/schema.js";
 import { TEACHER_SCOPE, type Teacher } from "../phases/distillation.js";
 import { trainedHalves } from "./autoencoder-stages.js";
 import { type DcAeDescription, describeModel } from "./phase-start.js";
@@ -106,7 +106,7 @@ export async function openTeacher(config: WithTeacher, open: OpenOptions = {}): 
   const teacher = describeTeacher(config);
   if (teacher === null || config.teacher === null) return null;
   const { init } = config.teacher;
-  const { model: name, ...place } = typeof init === "string" ? { model: init } : init;
+  const { model: name, ...place } = placeOfCheckpoint(init);
   const { weights } = await openCheckpoint(name, { ...open, ...place });
   const wrong = modelParameters(teacher.model).find(
     (spec) => weights.entries.get(spec.name)?.shape.join() !== spec.shape.join(),
