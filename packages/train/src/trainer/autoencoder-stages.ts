@@ -54,9 +54,15 @@ export function trainedHalves(phase: Pick<TrainingPhase, "trains">, model: DcAeC
   return { encoder: some("encoder"), decoder: some("decoder") };
 }
 
+/** Whether the phase trains the decoder alone, and a later one the encoder. */
+export function trainsEncoderLater(phases: readonly TrainingPhase[], index: number, model: DcAeConfig): boolean {
+  const [now, ...later] = phases.slice(index).map((phase) => trainedHalves(phase, model));
+  return now?.encoder === false && now.decoder && later.some(({ encoder }) => encoder);
+}
+
 /**
  * @param perceptual whether LPIPS is a part of the loss (its weights are there)
- * @param teacher of a distillation; evaluations have none: they see what the model does on its own
+ * @param teacher of a distillation; an evaluation has none where it sees what the model does on its own
  */
 export function reconstructionOptions(
   phase: TrainingPhase,

@@ -27,7 +27,13 @@ import type { TrainingProgress } from "../logging/progress.js";
 import { createRanksEngine } from "../parallel/ranks-engine.js";
 import { NO_WEIGHTS } from "../parallel/share-weights.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
-import { autoencoderStages, optimizesFor, phaseParameters, reconstructionOptions } from "./autoencoder-stages.js";
+import {
+  autoencoderStages,
+  optimizesFor,
+  phaseParameters,
+  reconstructionOptions,
+  trainsEncoderLater,
+} from "./autoencoder-stages.js";
 import { bestBy } from "./best-by.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
@@ -103,7 +109,10 @@ async function trainPhase(
   );
   const result = describeResult(model, phase, start, teacher ? studentScaling(teacher.teacher) : undefined);
   const validation = validationSources(config);
-  onMessage?.(`${phase.name}: evaluated on ${validation.what}`);
+  // What an encoder that has yet to learn makes of pictures would say nothing of the decoder.
+  const decodesTeacher = teacher !== null && trainsEncoderLater(config.phases, index, architecture);
+  const onLatents = decodesTeacher ? ", by the teacher's latents: a later phase trains the encoder" : "";
+  onMessage?.(`${phase.name}: evaluated on ${validation.what}${onLatents}`);
   const said = new Set<string>();
   const sayOnce = (text: string) => {
     if (!said.has(text)) onMessage?.(text);
@@ -146,7 +155,12 @@ async function trainPhase(
         phase.best,
         reconstructionEvaluation({
           engine,
-          reconstruction: reconstructionOptions(local, architecture, perceptual),
+          reconstruction: reconstructionOptions(
+            local,
+            architecture,
+            perceptual,
+            decodesTeacher ? teacher.teacher : null,
+          ),
           sources: await together(ranks, "the pictures to evaluate on", async () =>
             isFirst(ranks) ? openSources(validation.sources, sayOnce, minSideOf(config.data, phase)) : [],
           ),

@@ -1,11 +1,14 @@
 /** Distillations that learn for a while, or are stopped and go on. */
 import { join } from "node:path";
 import { AutoencoderDC } from "@dcae/core";
+import { initialWeights } from "@dcae/core/checkpoint";
+import { saveCheckpoint } from "@dcae/core/internal";
+import { modelParameters } from "@dcae/core/models";
 import { useEngine } from "@dcae/test-support/engine";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, expect, test } from "vitest";
 import { readMetrics } from "../../src/logging/metrics-log.js";
-import { distilled, GAUSSIAN, OTHER, saveTeacher } from "../support/teachers.js";
+import { architecture, distilled, GAUSSIAN, OTHER, saveTeacher, TEACHER } from "../support/teachers.js";
 import { TINY_MODEL } from "../support/tiny-training.js";
 import { expectSameBits, train } from "../support/train.js";
 
@@ -38,4 +41,35 @@ test("a stopped distillation with its head's phase goes on with the same bits", 
   const [first, head] = config.phases;
   const phases = [first!, { ...head!, steps: 2, gan: { ...head!.gan!, width: 4, layers: 2 } }];
   await expectSameBits(engine, join(folder, "stopped"), { ...config, phases });
+});
+
+test("a decoder that trains before its encoder is evaluated by the teacher's latents: no encoder's noise is in its figures", async () => {
+  const student = { ...TEACHER, config: architecture(TINY_MODEL) };
+  const fresh = initialWeights(modelParameters(student), 5);
+  const others = initialWeights(modelParameters(student), 6);
+  const encoders = [...others.entries].filter(([name]) => name.startsWith("encoder."));
+  const starts = [fresh, { ...fresh, entries: new Map([...fresh.entries, ...encoders]) }];
+  const evaluated = async (weights: typeof fresh, i: number, order: ("encoder" | "decoder")[]) => {
+    const init = join(folder, `start-${i}`);
+    await saveCheckpoint(student, weights, init, { overwrite: true });
+    const config = distilled(folder, OTHER, TINY_MODEL, { trains: ["encoder", "decoder"], steps: 2 });
+    const phases = order.map((name) => ({
+      ...config.phases[0]!,
+      name,
+      trains: { kind: "names" as const, names: [name] },
+    }));
+    const { results, messages } = await train(engine, join(folder, `order-${i}-${order[0]}`), {
+      ...config,
+      init,
+      phases,
+    });
+    const rows = await readMetrics(join(results[order.indexOf("decoder")]!.directory, "metrics.jsonl"));
+    return { psnr: rows.filter((row) => "eval_psnr" in row).map((row) => row.eval_psnr), messages };
+  };
+  const first = await Promise.all(starts.map((weights, i) => evaluated(weights, i, ["decoder", "encoder"])));
+  expect(first[0]!.psnr.length).toBeGreaterThan(0);
+  expect(first[1]!.psnr).toEqual(first[0]!.psnr);
+  expect(first[0]!.messages.filter((text) => text.includes("by the teacher's latents"))).toHaveLength(1);
+  const last = await Promise.all(starts.map((weights, i) => evaluated(weights, i, ["encoder", "decoder"])));
+  expect(last[1]!.psnr).not.toEqual(last[0]!.psnr);
 });
