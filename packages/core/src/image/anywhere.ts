@@ -3,7 +3,6 @@
 export { differenceMap, type GridOptions, makeGrid, psnr, psnrOf, sideBySide } from "./compare-images.js";
 export {
   centerCropToMultiple,
-  cropImage,
   dmCrop,
   type FittedTensor,
   fitToMultiple,
@@ -17,6 +16,7 @@ export { type PictureFormat, pictureFormat } from "./formats/picture-format.js";
 export {
   BLACK,
   createImage,
+  cropImage,
   type Image,
   imageFromRgba,
   imagesToTensor,
@@ -40,5 +40,5 @@ export {
   whyIgnored,
 } from "./picture-name.js";
 export type { ImageSource, LazyImage, Picture, RgbaPixels } from "./picture-source.js";
-export { type ResampleFilter, resizeImage, resizePlanes } from "./resize-image.js";
+export { type Region, type ResampleFilter, resizeImage, resizePlanes, resizeRegion } from "./resize-image.js";
 export { type OnePicture, type ToBlobOptions, toImage } from "./to-image.js";

@@ -10,8 +10,8 @@
  */
 import { ConfigError, DataError, ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
-import { createImage, type Image } from "./image.js";
-import { resizeImage } from "./resize-image.js";
+import { cropImage, type Image } from "./image.js";
+import { resizeImage, resizeRegion } from "./resize-image.js";
 
 /** What can be done with sides that aren't multiples of the compression. */
 export const SIZE_POLICIES = ["error", "center-crop", "top-left-crop", "reflect-pad"] as const;
@@ -145,36 +145,8 @@ export function reflectPad(tensor: Tensor, padding: Padding): Tensor<"float32"> 
   return new Tensor("float32", out, [...tensor.shape.slice(0, -2), rows.length, columns.length]);
 }
 
-// Crops of pictures: any rectangle, the two ways in which public DC-AE code reaches a multiple of the compression factor, and
+// Crops of pictures: the two ways in which public DC-AE code reaches a multiple of the compression factor, and
 // DMCrop, the center crop by which the official code, ADM and DiT prepare every data set.
-
-/**
- * The rectangle `width` x `height` whose top left corner is (left, top). The picture itself when that is all of it.
- *
- * @throws ShapeError when the rectangle isn't inside of the picture
- */
-export function cropImage(image: Image, left: number, top: number, width: number, height: number): Image {
-  const inside =
-    [left, top, width, height].every((value) => Number.isSafeInteger(value)) &&
-    left >= 0 &&
-    top >= 0 &&
-    width >= 1 &&
-    height >= 1 &&
-    left + width <= image.width &&
-    top + height <= image.height;
-  if (!inside) {
-    throw new ShapeError(
-      `cropImage: ${width}x${height} at (${left}, ${top}) isn't inside of a picture of ${image.width}x${image.height}`,
-    );
-  }
-  if (width === image.width && height === image.height) return image;
-  const result = createImage(width, height);
-  for (let y = 0; y < height; y++) {
-    const start = ((top + y) * image.width + left) * 3;
-    result.data.set(image.data.subarray(start, start + width * 3), y * width * 3);
-  }
-  return result;
-}
 
 /** The largest multiple of `multiple` that fits into each side. */
 function largestMultiple(
@@ -246,13 +218,9 @@ export function dmCrop(image: Image, size: number | readonly [height: number, wi
     current = resizeImage(current, Math.floor(current.width / 2), Math.floor(current.height / 2), "box");
   }
   const scale = Math.max(height / current.height, width / current.width);
-  const resized = resizeImage(
-    current,
-    roundHalfEven(current.width * scale),
-    roundHalfEven(current.height * scale),
-    "bicubic",
-  );
-  const left = Math.floor((resized.width - width) / 2);
-  const top = Math.floor((resized.height - height) / 2);
-  return cropImage(resized, left, top, width, height);
+  const resizedWidth = roundHalfEven(current.width * scale);
+  const resizedHeight = roundHalfEven(current.height * scale);
+  const left = Math.floor((resizedWidth - width) / 2);
+  const top = Math.floor((resizedHeight - height) / 2);
+  return resizeRegion(current, resizedWidth, resizedHeight, { left, top, width, height }, "bicubic");
 }

@@ -60,6 +60,34 @@ export function createImage(width: number, height: number, content: Uint8Array |
 }
 
 /**
+ * The rectangle `width` x `height` whose top left corner is (left, top). The picture itself when that is all of it.
+ *
+ * @throws ShapeError when the rectangle isn't inside of the picture
+ */
+export function cropImage(image: Image, left: number, top: number, width: number, height: number): Image {
+  const inside =
+    [left, top, width, height].every((value) => Number.isSafeInteger(value)) &&
+    left >= 0 &&
+    top >= 0 &&
+    width >= 1 &&
+    height >= 1 &&
+    left + width <= image.width &&
+    top + height <= image.height;
+  if (!inside) {
+    throw new ShapeError(
+      `cropImage: ${width}x${height} at (${left}, ${top}) isn't inside of a picture of ${image.width}x${image.height}`,
+    );
+  }
+  if (width === image.width && height === image.height) return image;
+  const result = createImage(width, height);
+  for (let y = 0; y < height; y++) {
+    const start = ((top + y) * image.width + left) * 3;
+    result.data.set(image.data.subarray(start, start + width * 3), y * width * 3);
+  }
+  return result;
+}
+
+/**
  * A picture from RGBA pixels, such as the `ImageData` of a canvas.
  *
  * @param alpha "drop" keeps the stored colors; a color is what lies behind transparent pixels

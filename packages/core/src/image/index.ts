@@ -5,10 +5,12 @@ export {
   DEFAULT_MAX_PIXELS,
   type DecodeOptions,
   decodeImage,
+  decodeRegion,
   type LoadImageOptions,
   loadImage,
   loadImages,
   PILLOW_DECODE,
+  type ResizePlan,
   readImageSize,
 } from "./decode-image.node.js";
 export {

@@ -13,7 +13,7 @@
 import { ShapeError } from "../errors.js";
 import { cosineOfTurn, sineOfTurn } from "../graph/deterministic-math.js";
 import { Tensor } from "../graph/tensor.js";
-import { createImage, type Image } from "./image.js";
+import { createImage, cropImage, type Image } from "./image.js";
 
 /** Pillow's filters for resizing. */
 export type ResampleFilter = "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
@@ -106,17 +106,23 @@ function toByte(sum: number): number {
   return value < 0 ? 0 : value > 255 ? 255 : value;
 }
 
-function resizeRows(image: Image, width: number, filter: ResampleFilter): Image {
-  const axis = resampleWeights(image.width, width, filter);
+/** Positions `start` to `stop` (excluded) of an axis. */
+interface Span {
+  readonly start: number;
+  readonly stop: number;
+}
+
+/** The columns `wanted` of these rows at another width; what is above and below `rows` isn't computed. */
+function resizeRows(image: Image, axis: ResampleWeights, wanted: Span, rows: Span): Image {
   const { taps, first, count } = axis;
   const weights = fixedPoint(axis);
-  const result = createImage(width, image.height);
+  const result = createImage(wanted.stop - wanted.start, rows.stop - rows.start);
   const { data } = image;
   const out = result.data;
   let to = 0;
-  for (let y = 0; y < image.height; y++) {
+  for (let y = rows.start; y < rows.stop; y++) {
     const row = y * image.width * 3;
-    for (let x = 0; x < width; x++) {
+    for (let x = wanted.start; x < wanted.stop; x++) {
       let from = row + (first[x] as number) * 3;
       let red = HALF;
       let green = HALF;
@@ -138,24 +144,24 @@ function resizeRows(image: Image, width: number, filter: ResampleFilter): Image 
   return result;
 }
 
-function resizeColumns(image: Image, height: number, filter: ResampleFilter): Image {
-  const axis = resampleWeights(image.height, height, filter);
+/** The rows `wanted` at another height, of an image that begins with row `top` of the one that the weights are for. */
+function resizeColumns(image: Image, axis: ResampleWeights, wanted: Span, top: number): Image {
   const { taps, first, count } = axis;
   const weights = fixedPoint(axis);
-  const result = createImage(image.width, height);
+  const result = createImage(image.width, wanted.stop - wanted.start);
   const { data } = image;
   const out = result.data;
   const stride = image.width * 3;
   const sums = new Int32Array(stride);
-  for (let y = 0; y < height; y++) {
+  for (let y = wanted.start; y < wanted.stop; y++) {
     sums.fill(HALF);
     // Whole rows are added up one after the other, which reads memory in order.
     for (let j = 0; j < (count[y] as number); j++) {
       const weight = weights[y * taps + j] as number;
-      const from = ((first[y] as number) + j) * stride;
+      const from = ((first[y] as number) + j - top) * stride;
       for (let i = 0; i < stride; i++) sums[i] = (sums[i] as number) + Math.imul(data[from + i] as number, weight);
     }
-    const to = y * stride;
+    const to = (y - wanted.start) * stride;
     for (let i = 0; i < stride; i++) out[to + i] = toByte(sums[i] as number);
   }
   return result;
@@ -172,8 +178,55 @@ export function resizeImage(image: Image, width: number, height: number, filter:
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height) || width < 1 || height < 1) {
     throw new ShapeError(`resizeImage: width and height must be positive integers, got ${width}x${height}`);
   }
-  const rows = width === image.width ? image : resizeRows(image, width, filter);
-  return height === image.height ? rows : resizeColumns(rows, height, filter);
+  return resizeRegion(image, width, height, { left: 0, top: 0, width, height }, filter);
+}
+
+/** A rectangle of a picture, in pixels. */
+export interface Region {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * A rectangle of the resized picture: the bytes of `cropImage(resizeImage(image, width, height, filter), ...)`, of which nothing else
+ * is computed.
+ *
+ * @throws ShapeError when the rectangle isn't inside of the resized picture
+ */
+export function resizeRegion(
+  image: Image,
+  width: number,
+  height: number,
+  region: Region,
+  filter: ResampleFilter = "bicubic",
+): Image {
+  const columns = { start: region.left, stop: region.left + region.width };
+  const rows = { start: region.top, stop: region.top + region.height };
+  const isWithin = ({ start, stop }: Span, side: number) =>
+    Number.isSafeInteger(start) && Number.isSafeInteger(stop) && start >= 0 && start < stop && stop <= side;
+  if (!isWithin(columns, width) || !isWithin(rows, height)) {
+    const { left, top } = region;
+    throw new ShapeError(
+      `resizeRegion: ${region.width}x${region.height} at (${left}, ${top}) isn't inside of a picture of ${width}x${height}`,
+    );
+  }
+  const down = height === image.height ? undefined : resampleWeights(image.height, height, filter);
+  const last = rows.stop - 1;
+  const needed =
+    down === undefined
+      ? rows
+      : {
+          start: down.first[rows.start] as number,
+          stop: (down.first[last] as number) + (down.count[last] as number),
+        };
+  if (width === image.width) {
+    const rest = cropImage(image, region.left, needed.start, region.width, needed.stop - needed.start);
+    return down === undefined ? rest : resizeColumns(rest, down, rows, needed.start);
+  }
+  const across = resizeRows(image, resampleWeights(image.width, width, filter), columns, needed);
+  return down === undefined ? across : resizeColumns(across, down, rows, needed.start);
 }
 
 // Resizing of float32 planes with Pillow's antialiased kernels, as Pillow does for mode "F": weights and sums in

@@ -5,20 +5,27 @@ import { createRandom } from "../../src/graph/random.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import {
   centerCropToMultiple,
-  cropImage,
   dmCrop,
   fitToMultiple,
   reflectPad,
   SIZE_POLICIES,
   topLeftCropToMultiple,
 } from "../../src/image/fit-to-multiple.js";
-import { createImage, type Image, imagesToTensor, imageToTensor, tensorToImages } from "../../src/image/image.js";
+import {
+  createImage,
+  cropImage,
+  type Image,
+  imagesToTensor,
+  imageToTensor,
+  tensorToImages,
+} from "../../src/image/image.js";
 import {
   RESAMPLE_KERNELS,
   type ResampleFilter,
   resampleWeights,
   resizeImage,
   resizePlanes,
+  resizeRegion,
 } from "../../src/image/resize-image.js";
 
 const run = { seed: 4321, numRuns: 150 };
@@ -66,6 +73,34 @@ test("the same size is the same picture", () => {
     }),
     run,
   );
+});
+
+test("a region of a resized picture is what a crop of it would be", () => {
+  const place = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }));
+  fc.assert(
+    fc.property(picture, side, side, place, place, filter, (image, width, height, across, down, name) => {
+      const span = ([a, b]: readonly [number, number], length: number) => {
+        const start = Math.min(Math.floor(a * length), length - 1);
+        return [start, 1 + Math.floor(b * (length - start - 1))] as const;
+      };
+      const [[left, regionWidth], [top, regionHeight]] = [span(across, width), span(down, height)];
+      const region = { left, top, width: regionWidth, height: regionHeight };
+      const cropped = cropImage(resizeImage(image, width, height, name), left, top, regionWidth, regionHeight);
+      const direct = resizeRegion(image, width, height, region, name);
+      expect([direct.width, direct.height]).toEqual([regionWidth, regionHeight]);
+      expect(direct.data).toEqual(cropped.data);
+    }),
+    run,
+  );
+  const image = createImage(8, 8);
+  for (const region of [
+    { left: 0, top: 0, width: 5, height: 1 },
+    { left: -1, top: 0, width: 1, height: 1 },
+    { left: 0, top: 0, width: 1, height: 0 },
+    { left: 0.5, top: 0, width: 1, height: 1 },
+  ]) {
+    expect(() => resizeRegion(image, 4, 4, region)).toThrow(/resizeRegion: .* isn't inside of a picture of 4x4/);
+  }
 });
 
 test("a flat color stays flat at every size", () => {

@@ -3,10 +3,11 @@ import { describe, expect, test } from "vitest";
 import { ConfigError, DataError, ShapeError } from "../../src/errors.js";
 import { Tensor } from "../../src/graph/tensor.js";
 import { differenceMap, makeGrid, psnr, sideBySide } from "../../src/image/compare-images.js";
-import { centerCropToMultiple, cropImage, dmCrop, fitToMultiple, reflectPad } from "../../src/image/fit-to-multiple.js";
+import { centerCropToMultiple, dmCrop, fitToMultiple, reflectPad } from "../../src/image/fit-to-multiple.js";
 import {
   BLACK,
   createImage,
+  cropImage,
   imageFromRgba,
   imagesToTensor,
   imageToTensor,

@@ -4,7 +4,7 @@
  * Defaults are those of training.md: published values where there are any, otherwise its choices.
  */
 import { z } from "zod";
-import { CROPS } from "../data/picture-recipe.js";
+import { CROPS, DECODE_WAYS } from "../data/picture-recipe.js";
 import { OPTIMIZERS, type OptimizerKind } from "../optimizer/optimizers.js";
 import { AUGMENTATIONS } from "../phases/diff-augment.js";
 import { SCENE_CLASSES } from "../scenes/draw-scene.js";
@@ -147,6 +147,8 @@ const data = z.strictObject({
   shuffle: z.boolean().default(true),
   crop: z.enum(CROPS).default("center"),
   flip: z.boolean().default(false),
+  /** "exact" are Pillow's pixels, "fast" libvips', which decodes large pictures at a part of their size. Default: "exact". */
+  decode: z.enum(DECODE_WAYS).optional(),
   /** Pictures with a shorter side are left out; "size" is that of the phase. Default: none is. */
   minSide: z.union([extent, z.literal("size")], { error: 'must be a number of pixels, or "size"' }).optional(),
   /** Different unreadable pictures after which a run stops. */

@@ -14,7 +14,7 @@ import { type Image, imagesToTensor } from "@dcae/core/image";
 import { plural } from "@dcae/core/internal";
 import type { SizeShare } from "../configs/schema.js";
 import { createPictureMaker, type PictureMaker } from "./picture-maker.js";
-import { type Crop, type PictureView, recipeName } from "./picture-recipe.js";
+import { type Crop, type DecodeWay, type PictureView, recipeName } from "./picture-recipe.js";
 import { createPictureSampler, type Sample, type SamplerPosition, startPosition } from "./picture-sampler.js";
 import type { RecipeSource } from "./picture-source.js";
 
@@ -40,6 +40,8 @@ export interface PictureLoaderOptions {
   readonly crop?: Crop;
   /** Mirrors half of the pictures. Default false. */
   readonly flip?: boolean;
+  /** Default "exact". */
+  readonly decode?: DecodeWay | undefined;
   /** Different unreadable pictures after which loading fails. Default 100. */
   readonly maxCorrupt?: number;
   /** Batches made ahead. Default 2. */
@@ -120,13 +122,13 @@ function drawSize({ size, sizes, batchesPerSize = 1, seed }: PictureLoaderOption
 }
 
 function drawView(options: PictureLoaderOptions, number: number, size: number): PictureView {
-  const { seed, crop = "center", flip = false } = options;
+  const { seed, crop = "center", flip = false, decode } = options;
   const random = createRandom(seed, "data/view");
   random.seek(WORDS_PER_SAMPLE * number);
   const mirrored = random.nextUniform() < 0.5;
   const corner = [random.nextUniform(), random.nextUniform()] as const;
   const centered = crop === "center" || (crop === "center-or-random" && random.nextNormal() < CENTER_BELOW);
-  const view = { size, corner: centered ? null : corner, flip: flip && mirrored };
+  const view = { size, corner: centered ? null : corner, flip: flip && mirrored, decode };
   return crop === "random-resized" ? { ...view, scale: random.nextUniform() } : view;
 }
 

@@ -6,6 +6,8 @@ export interface ProgressState {
   /** null before anything was measured. */
   readonly imagesPerSecond: number | null;
   readonly secondsLeft: number | null;
+  /** Share of the time in which the engine had nothing to do, since the next pictures weren't ready. */
+  readonly waitingForData?: number | null;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -17,6 +19,8 @@ export interface TrainingProgress {
 }
 
 const BAR = 20;
+/** Below this share of the time, waiting isn't worth a word. */
+const SHOWN_WAITING = 0.05;
 
 /** As in 1d 02h, 3h 04m, 5m 06s, 7s. */
 export function formatDuration(seconds: number): string {
@@ -32,7 +36,7 @@ const significant = (value: number) => (Number.isFinite(value) ? String(Number(v
 
 /** Bar, steps, speed, time left, losses, as one line. */
 export function formatProgress(label: string, state: ProgressState): string {
-  const { step, steps, imagesPerSecond, secondsLeft, metrics } = state;
+  const { step, steps, imagesPerSecond, secondsLeft, waitingForData, metrics } = state;
   const share = steps === 0 ? 1 : Math.min(step / steps, 1);
   const filled = Math.floor(share * BAR);
   return [
@@ -40,6 +44,9 @@ export function formatProgress(label: string, state: ProgressState): string {
     `[${"#".repeat(filled)}${"-".repeat(BAR - filled)}]`,
     `${step}/${steps}`,
     ...(imagesPerSecond === null ? [] : [`${significant(imagesPerSecond)} images/s`]),
+    ...((waitingForData ?? 0) < SHOWN_WAITING
+      ? []
+      : [`${Math.round(100 * (waitingForData as number))} % waiting for data`]),
     ...(secondsLeft === null ? [] : [`${formatDuration(secondsLeft)} left`]),
     ...Object.entries(metrics).map(([name, value]) => `${name} ${significant(value)}`),
   ].join("  ");
@@ -47,11 +54,13 @@ export function formatProgress(label: string, state: ProgressState): string {
 
 /** Speed of a run over its last updates. */
 export interface Speed {
-  /** Another update of `images` pictures is done. */
-  tick(images: number): void;
+  /** Another update of `images` pictures is done, `waited` milliseconds of which went by until they were there. */
+  tick(images: number, waited?: number): void;
   /** Null before two updates are done. */
   readonly imagesPerSecond: number | null;
   readonly secondsPerStep: number | null;
+  /** Share of the time that was waited. */
+  readonly waitingForData: number | null;
 }
 
 /** Updates that count: enough to smooth, few enough to follow a machine that becomes busy. */
@@ -59,16 +68,21 @@ const WINDOW = 50;
 
 /** @param now milliseconds */
 export function createSpeed(now: () => number = Date.now): Speed {
-  const ticks: { readonly time: number; readonly images: number }[] = [];
-  const over = (what: (entries: readonly { images: number }[]) => number): number | null => {
+  interface Tick {
+    readonly time: number;
+    readonly images: number;
+    readonly waited: number;
+  }
+  const ticks: Tick[] = [];
+  const over = (what: (entries: readonly Tick[]) => number): number | null => {
     const [first, last] = [ticks[0], ticks.at(-1)];
     if (first === undefined || last === undefined || last.time <= first.time) return null;
     // The first tick only starts the clock.
     return what(ticks.slice(1)) / ((last.time - first.time) / 1000);
   };
   return {
-    tick(images) {
-      ticks.push({ time: now(), images });
+    tick(images, waited = 0) {
+      ticks.push({ time: now(), images, waited });
       if (ticks.length > WINDOW) ticks.shift();
     },
     get imagesPerSecond() {
@@ -77,6 +91,9 @@ export function createSpeed(now: () => number = Date.now): Speed {
     get secondsPerStep() {
       const perSecond = over((entries) => entries.length);
       return perSecond === null ? null : 1 / perSecond;
+    },
+    get waitingForData() {
+      return over((entries) => entries.reduce((sum, { waited }) => sum + waited / 1000, 0));
     },
   };
 }

@@ -120,9 +120,11 @@ export function fit(options: FitOptions): Promise<FitResult> {
     if ((begins || run.pending) && !(await isStopped())) await run.evaluate();
     await run.save();
     while (!(await isOver())) {
+      const asked = Date.now();
       const batch = await together(ranks, "reading", () => nextBatches(run.batches, chunks));
+      const waited = Date.now() - asked;
       await run.update(batch);
-      await report(batch);
+      await report(batch, waited);
       if (run.step % evaluateEvery === 0 || run.step === steps) await run.evaluate();
       if (run.step % checkpointEvery === 0) await run.save();
     }
@@ -152,16 +154,21 @@ async function nextBatches(batches: TrainingBatches, count: number): Promise<Tra
 function reporter({ steps, logEvery = 1, progress, shown = ["loss"], ranks }: FitOptions, run: Run) {
   const speed = createSpeed();
   speed.tick(0);
-  return async (batch: readonly TrainingBatch[]): Promise<void> => {
-    speed.tick(batch.reduce((sum, { images }) => sum + images, 0));
+  return async (batch: readonly TrainingBatch[], waited: number): Promise<void> => {
+    speed.tick(
+      batch.reduce((sum, { images }) => sum + images, 0),
+      waited,
+    );
     const { step, metrics } = run;
-    const { imagesPerSecond, secondsPerStep } = speed;
+    const { imagesPerSecond, secondsPerStep, waitingForData } = speed;
     if (!isFirst(ranks)) return;
     if (step % logEvery === 0 || step === steps) {
-      await run.record(imagesPerSecond === null ? metrics : { ...metrics, images_per_second: imagesPerSecond });
+      const rates =
+        imagesPerSecond === null ? {} : { images_per_second: imagesPerSecond, waiting_for_data: waitingForData ?? 0 };
+      await run.record({ ...metrics, ...rates });
     }
     const secondsLeft = secondsPerStep === null ? null : secondsPerStep * (steps - step);
-    progress?.show({ step, steps, imagesPerSecond, secondsLeft, metrics: pick(metrics, shown) });
+    progress?.show({ step, steps, imagesPerSecond, secondsLeft, waitingForData, metrics: pick(metrics, shown) });
   };
 }
 

@@ -122,7 +122,7 @@ export async function openBatches(
   ranks?: Communicator,
 ): Promise<TrainingBatches> {
   const part = batchPart(phase.batch, ranks);
-  const { sources, shuffle, crop, flip, maxCorrupt, prefetch, workers } = data;
+  const { sources, shuffle, crop, flip, decode, maxCorrupt, prefetch, workers } = data;
   const opened = await openSources(sources, onMessage, minSideOf(data, phase));
   await requireSame(ranks, { data: opened.map(({ source }) => source.fingerprint).join() });
   const loader: PictureLoader = createPictureLoader(
@@ -136,6 +136,7 @@ export async function openBatches(
       shuffle,
       crop,
       flip,
+      decode,
       maxCorrupt,
       prefetch,
       workers,

@@ -218,7 +218,8 @@ function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: bo
   const { steps, checkpointEvery, keep, evaluateEvery, logEvery, carry, name, channels, ...rest } = phase;
   // Runs of earlier versions, which didn't know of them, go on.
   const numbers = channels === null ? rest : { ...rest, channels };
-  const { workers, prefetch, maxCorrupt, sources, ...data } = config.data;
+  const { workers, prefetch, maxCorrupt, sources, decode, ...others } = config.data;
+  const data = decode === "fast" ? { ...others, decode } : others;
   const { init, ...teacher } = config.teacher ?? {};
   return {
     ...{ model: config.model, seed: config.seed, perceptual, data, ...numbers },

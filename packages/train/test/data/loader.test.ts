@@ -7,7 +7,7 @@ import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createPictureLoader, type PictureLoaderOptions } from "../../src/data/picture-loader.js";
-import { makePicture } from "../../src/data/picture-recipe.js";
+import { DECODE_WAYS, makePicture, type PictureView } from "../../src/data/picture-recipe.js";
 import { createPictureSampler } from "../../src/data/picture-sampler.js";
 import { fileSource, type RecipeSource, sceneSource } from "../../src/data/picture-source.js";
 import { drawScene } from "../../src/scenes/draw-scene.js";
@@ -239,5 +239,87 @@ describe("loader", () => {
     expect(await at(1, 0)).toEqual(cropImage(steps, 0, 0, 4, 4));
     expect(await at(0, 0)).toEqual(cropImage(resizeImage(steps, 8, 4), 0, 0, 4, 4));
     expect(await at(0.5, 0.999)).toEqual(cropImage(resizeImage(steps, 16, 8), 12, 0, 4, 4));
+  });
+});
+
+describe("decoding fast", () => {
+  /** Smooth, with an edge, so that a wrong place or scale shows; 4:4:4, so that colors aren't coarser than the rest. */
+  const drawn = () => drawScene({ width: 400, height: 300, seed: 3, kind: "still-life" });
+  const files = { jpeg: "fast.jpg", webp: "fast.webp", png: "fast.png" } as const;
+  const far = (a: Uint8Array, b: Uint8Array) =>
+    a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+
+  beforeAll(async () => {
+    for (const [format, name] of Object.entries(files) as [keyof typeof files, string][]) {
+      await mkdir(join(folder, "fast"), { recursive: true });
+      await writeFile(join(folder, "fast", name), await encodeImage(drawn(), format));
+    }
+  });
+
+  const views: readonly PictureView[] = [
+    { size: 32, corner: null, flip: false },
+    { size: 32, corner: [0.9, 0.1], scale: 0, flip: false },
+    { size: 32, corner: [0.3, 0.7], scale: 0.5, flip: true },
+    { size: 64, corner: [0.5, 0.5], scale: 1, flip: false },
+    // No room: scaled up, as by DMCrop.
+    { size: 320, corner: [0.5, 0.5], scale: 1, flip: false },
+  ];
+
+  test.each(Object.values(files))("%s: the exact square up to a few steps of 255, always the same", async (name) => {
+    const recipe = { kind: "file", path: join(folder, "fast", name) } as const;
+    for (const view of views) {
+      const exact = await makePicture(recipe, view);
+      const fast = await makePicture(recipe, { ...view, decode: "fast" });
+      expect([fast.width, fast.height]).toEqual([view.size, view.size]);
+      expect(far(fast.data, exact.data)).toBeLessThan(5);
+      const elsewhere = await makePicture(recipe, { ...view, flip: !view.flip });
+      expect(far(fast.data, elsewhere.data)).toBeGreaterThan(10);
+      const again = await makePicture(recipe, { ...view, decode: "fast" });
+      expect(Buffer.compare(again.data, fast.data)).toBe(0);
+    }
+    // Native scale has nothing to resize: the same bytes.
+    const native = views[3]!;
+    expect((await makePicture(recipe, { ...native, decode: "fast" })).data).toEqual(
+      (await makePicture(recipe, native)).data,
+    );
+  });
+
+  test("what libvips alone can't do is decoded whole: transparency, other formats", async () => {
+    const { loadSharp } = await import("@dcae/core/image");
+    const sharp = await loadSharp();
+    const { width, height, data } = drawn();
+    const rgba = new Uint8Array(width * height * 4).map((_, i) =>
+      i % 4 === 3 ? i % 7 : data[(i >> 2) * 3 + (i % 4)]!,
+    );
+    const path = join(folder, "fast", "clear.png");
+    await writeFile(
+      path,
+      await sharp(rgba, { raw: { width, height, channels: 4 } })
+        .png()
+        .toBuffer(),
+    );
+    // Its square at one resizing, of the stored colors, also where nobody sees them.
+    const view = { size: 32, corner: [0.3, 0.7], scale: 0.5, flip: false } as const;
+    const recipe = { kind: "file", path } as const;
+    expect((await makePicture(recipe, { ...view, decode: "fast" })).data).toEqual(
+      (await makePicture(recipe, view)).data,
+    );
+    const damaged = join(folder, "fast", "damaged.jpg");
+    await writeFile(damaged, (await encodeImage(drawn(), "jpeg")).subarray(0, 3000));
+    await expect(makePicture({ kind: "file", path: damaged }, { ...view, decode: "fast" })).rejects.toThrow(
+      /damaged.jpg: /,
+    );
+  });
+
+  test.each(DECODE_WAYS)("resumes with the same pictures: %s", async (decode) => {
+    const source = await fileSource(join(folder, "fast"));
+    const settings = options({ sources: [{ source }], batch: 2, size: 32, crop: "random-resized", flip: true, decode });
+    const whole = createPictureLoader(settings);
+    const batches = await take(whole, 4);
+    await whole.close();
+    const resumed = createPictureLoader(settings, batches[1]!.position);
+    const rest = await take(resumed, 2);
+    await resumed.close();
+    expect(rest.map(({ images }) => images.data)).toEqual(batches.slice(2).map(({ images }) => images.data));
   });
 });

@@ -128,6 +128,10 @@ describe("progress", () => {
     expect(formatProgress("phase 1", state)).toBe(
       "phase 1  [#####---------------]  25/100  12.35 images/s  1h 02m left  loss 0.1235",
     );
+    expect(formatProgress("phase 1", { ...state, waitingForData: 0.04 })).not.toContain("waiting");
+    expect(formatProgress("phase 1", { ...state, waitingForData: 0.246 })).toBe(
+      "phase 1  [#####---------------]  25/100  12.35 images/s  25 % waiting for data  1h 02m left  loss 0.1235",
+    );
     expect([5, 65, 90061, 0].map(formatDuration)).toEqual(["5s", "1m 05s", "1d 01h", "0s"]);
   });
 
@@ -137,8 +141,8 @@ describe("progress", () => {
     expect(speed.imagesPerSecond).toBeNull();
     for (let i = 0; i < 100; i++) {
       time += 500;
-      speed.tick(4);
+      speed.tick(4, 125);
     }
-    expect([speed.imagesPerSecond, speed.secondsPerStep]).toEqual([8, 0.5]);
+    expect([speed.imagesPerSecond, speed.secondsPerStep, speed.waitingForData]).toEqual([8, 0.5, 0.25]);
   });
 });

@@ -75,7 +75,9 @@ test("an evaluation that was interrupted is made when the run goes on, and nothi
   await writeFile(log, `${await readFile(log, "utf8")}{"step":4,"time":1,"eval_l1":2}\n`);
   expect((await run("cut", 4, [])).result).toEqual({ ...whole.result, checkpoint: expect.any(String), metrics: {} });
   const rows = async (name: string) =>
-    (await readMetrics(join(folder, name, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
+    (await readMetrics(join(folder, name, "metrics.jsonl"))).map(
+      ({ time, images_per_second, waiting_for_data, ...row }) => row,
+    );
   expect(await rows("cut")).toEqual(await rows("whole"));
   expect(await readFile(join(folder, "cut", "model.txt"), "utf8")).toBe("exported");
 });

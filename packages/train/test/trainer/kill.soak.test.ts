@@ -79,7 +79,9 @@ function train(
 
 async function outcome(config: Name, name: string) {
   const run = join(folder, config, name, "phase1");
-  const rows = (await readMetrics(join(run, "metrics.jsonl"))).map(({ time, images_per_second, ...row }) => row);
+  const rows = (await readMetrics(join(run, "metrics.jsonl"))).map(
+    ({ time, images_per_second, waiting_for_data, ...row }) => row,
+  );
   const hashes = [
     statePath(run, STEPS),
     ...["model", "model-ema", "best"].map((kind) => join(run, kind, "model.safetensors")),
