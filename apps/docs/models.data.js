@@ -5,6 +5,7 @@ import { compressionOf, PRESETS } from "@dcae/core/models";
 const GROUPS = [
   { title: "DC-AE", kind: "dc-ae" },
   { title: "SD-VAE and relatives", kind: "sd-vae" },
+  { title: "SD-VAE with a larger decoder", kind: "asymmetric-kl" },
   { title: "Tiny autoencoders", kind: "tiny" },
 ];
 

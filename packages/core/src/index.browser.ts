@@ -5,6 +5,7 @@
  */
 export type {
   CodecOptions,
+  DecodeLatentOptions,
   DiagonalGaussian,
   EncodeLatentOptions,
   EncodePictureOptions,
@@ -13,6 +14,7 @@ export type {
   WarmUpOptions,
 } from "./autoencoders/index.browser.js";
 export {
+  AsymmetricAutoencoderKL,
   AutoencoderDC,
   AutoencoderKL,
   AutoencoderTiny,

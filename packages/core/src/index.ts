@@ -6,6 +6,7 @@
  */
 
 export {
+  AsymmetricAutoencoderKL,
   AutoencoderDC,
   AutoencoderKL,
   AutoencoderTiny,
@@ -37,6 +38,7 @@ export {
   bundledModelPath,
   type CalibrationOptions,
   type CodecOptions,
+  type DecodeLatentOptions,
   type DiagonalGaussian,
   type EncodeLatentOptions,
   type EncodePictureOptions,

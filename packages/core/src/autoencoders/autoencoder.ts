@@ -6,7 +6,7 @@
  */
 import { checkOptions, type OptionNames } from "../check-options.js";
 import type { Weights } from "../checkpoint/weights.js";
-import { ConfigError, ShapeError } from "../errors.js";
+import { ConfigError, DataError, ShapeError } from "../errors.js";
 import { Tensor } from "../graph/tensor.js";
 import { fitToMultiple, type SizePolicy } from "../image/fit-to-multiple.js";
 import { type Image, imageToTensor } from "../image/image.js";
@@ -21,7 +21,7 @@ import {
 } from "../models/families.js";
 import { type BlendedTiles, blendedTiles, type EncodeOptions, type TilingOptions } from "../models/family.js";
 import type { ModelDescription } from "../models/model-description.js";
-import { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs.js";
+import { buildDecodeProgram, buildEncodeProgram, buildMaskedDecodeProgram } from "../models/model-programs.js";
 import type { Communicator } from "../parallel/communicator.js";
 import { closeAll, unlessAborted } from "../runtime/close-all.js";
 import type { Engine } from "../runtime/engine.js";
@@ -76,8 +76,18 @@ export interface CodecOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @see EncodeOptions for adaptive models */
-/** Options of `encode`. */
+/** Options of `decode`. */
+export interface DecodeLatentOptions extends CodecOptions {
+  /** Models that fill in pictures (AsymmetricAutoencoderKL), with `mask`: the picture, of the size of what is decoded. */
+  readonly image?: Picture | undefined;
+  /**
+   * What of `image` is to be filled in: a tensor [N, 1, H, W] (or [1, H, W]) that is 1 there and 0 where the picture is known, or a
+   * black picture that is white there. Without both the latent alone decides.
+   */
+  readonly mask?: Picture | undefined;
+}
+
+/** Options of `encode`. See `EncodeOptions` for adaptive models. */
 export type EncodePictureOptions = CodecOptions & EncodeOptions;
 
 /** Options of `encodeLatent`: those of `encode`, and the noise of models that give a Gaussian. */
@@ -119,6 +129,7 @@ const CODEC_OPTIONS: OptionNames<CodecOptions> = {
   ranks: true,
   signal: true,
 };
+const DECODE_OPTIONS: OptionNames<DecodeLatentOptions> = { ...CODEC_OPTIONS, image: true, mask: true };
 const ENCODE_OPTIONS: OptionNames<EncodePictureOptions> = { ...CODEC_OPTIONS, latentChannels: true };
 const ENCODE_LATENT_OPTIONS: OptionNames<EncodeLatentOptions> = { ...ENCODE_OPTIONS, noise: true };
 const RECONSTRUCT_OPTIONS: OptionNames<ReconstructOptions> = { ...CODEC_OPTIONS, sizePolicy: true };
@@ -247,15 +258,19 @@ export class Autoencoder<K extends Kind = Kind> {
    *
    * @param latent [N, L, h, w] (or [L, h, w]); adaptive models take fewer channels
    * @returns float32 [N, C, h*f, w*f], nominally in [-1, 1] but not clamped
+   * @throws ShapeError, DataError for unusable input, ConfigError for options this model doesn't have
    */
-  async decode(latent: Tensor, options: CodecOptions = {}): Promise<Tensor<"float32">> {
-    checkOptions("decode", options, CODEC_OPTIONS);
+  async decode(latent: Tensor, options: DecodeLatentOptions = {}): Promise<Tensor<"float32">> {
+    checkOptions("decode", options, DECODE_OPTIONS);
     const { decoder: isAdaptive } = this.#family.isAdaptive(this.config);
     const checked = checkBatch(latent, "decode", isAdaptive ? undefined : this.latentChannels);
     const z = options.scaled === true ? this.unscaleLatent(checked) : checked;
     checkMemoryOption(options);
     const decode = (part: Tensor) => this.#run(part, this.#decodePart(), options);
-    const { tiling } = options;
+    const { tiling, image, mask } = options;
+    if (image !== undefined || mask !== undefined) {
+      return unlessSignal(options, () => this.#decodeMasked(z, options));
+    }
     return unlessSignal(options, async () =>
       tiling === undefined ? decode(z) : (await runTiled(z, this.#tiles(tiling).decode, decode)).cast("float32"),
     );
@@ -351,6 +366,62 @@ export class Autoencoder<K extends Kind = Kind> {
     return (await checkFinite(await run(), x, this, part.input === "x" ? "encode" : "decode")).cast("float32");
   }
 
+  /** The decoder with a picture and a mask: whole, since its encoder of what is known has no tiles. */
+  async #decodeMasked(
+    z: Tensor,
+    { image, mask, tiling, maxMemory, signal }: DecodeLatentOptions,
+  ): Promise<Tensor<"float32">> {
+    if (this.#family.takesCondition !== true) {
+      throw new ConfigError(`decode: image and mask are for models that fill in pictures, ${this.name} isn't one`, {
+        hint: "AsymmetricAutoencoderKL is.",
+      });
+    }
+    if (image === undefined || mask === undefined) {
+      throw new ConfigError(`decode: ${image === undefined ? "mask" : "image"} has no effect without the other one`, {
+        hint: "Give both, the picture and the mask of what is to be filled in.",
+      });
+    }
+    if (tiling !== undefined || maxMemory !== undefined) {
+      const option = tiling !== undefined ? "tiling" : "maxMemory";
+      throw new ConfigError(`decode: with image and mask the picture goes through whole, leave out ${option}`);
+    }
+    const sides = (z.shape.slice(2) as number[]).map((side) => side * this.compression);
+    const [batch, channels] = [z.shape[0] as number, this.config.inChannels];
+    const inputs = {
+      latent: z,
+      image: ofShape(
+        checkPictures(await this.#tensorOf(image, "decode"), "decode: image", channels),
+        [batch, channels, ...sides],
+        "image",
+      ),
+      mask: ofShape(await this.#maskOf(mask), [batch, 1, ...sides], "mask"),
+    };
+    const key = `decode masked ${z.shape.join("x")}`;
+    const build = () => buildMaskedDecodeProgram(this.#model, z.shape);
+    const outputs = await this.#programs.run(key, build, this.weights, inputs, signal);
+    return (await checkFinite(Object.values(outputs)[0] as Tensor, z, this, "decode")).cast("float32");
+  }
+
+  /** A mask as float32 [N, 1, H, W] in [0, 1]. */
+  async #maskOf(mask: Picture): Promise<Tensor<"float32">> {
+    if (!(mask instanceof Tensor)) {
+      const pixels = await this.#tensorOf(mask, "decode");
+      const [, channels, height, width] = shape4(pixels);
+      const data = pixels.toFloat32();
+      const plane = height * width;
+      const white = Float32Array.from({ length: plane }, (_, i) => {
+        let sum = 0;
+        for (let c = 0; c < channels; c++) sum += data[c * plane + i] as number;
+        return sum >= 0 ? 1 : 0;
+      });
+      return Tensor.float32(white, [1, 1, height, width]);
+    }
+    const values = checkBatch(mask, "decode: mask", 1).cast("float32");
+    const wrong = values.data.find((value) => !(value >= 0 && value <= 1));
+    if (wrong === undefined) return values;
+    throw new DataError(`decode: the mask holds ${wrong}, its values are from 0 (known) to 1 (to be filled in)`);
+  }
+
   async #tensorOf(picture: Picture, what: string): Promise<Tensor> {
     if (picture instanceof Tensor) return picture;
     if (!mayBePicture(picture)) throw notAPicture(what, picture);
@@ -404,6 +475,14 @@ async function unlessSignal<T>({ signal }: CodecOptions, work: () => Promise<T>)
   if (signal === undefined) return work();
   signal.throwIfAborted();
   return unlessAborted(work(), signal);
+}
+
+/** @throws ShapeError where `x` hasn't the shape that belongs to the latent */
+function ofShape(x: Tensor<"float32">, shape: readonly number[], name: string): Tensor<"float32"> {
+  if (x.shape.join() === shape.join()) return x;
+  throw new ShapeError(
+    `decode: ${name} has the shape [${x.shape.join(", ")}], but the latent gives [${shape.join(", ")}]`,
+  );
 }
 
 const shape4 = (x: Tensor) => x.shape as unknown as readonly [number, number, number, number];

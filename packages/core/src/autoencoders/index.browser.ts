@@ -6,6 +6,7 @@ export { buildDecodeProgram, buildEncodeProgram } from "../models/model-programs
 export {
   Autoencoder,
   type CodecOptions,
+  type DecodeLatentOptions,
   type EncodeLatentOptions,
   type EncodePictureOptions,
   type MemoryPlan,

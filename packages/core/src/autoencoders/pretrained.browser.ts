@@ -72,6 +72,14 @@ export class AutoencoderKL extends Autoencoder<"sd-vae"> {
   }
 }
 
+/** An SD-VAE with a larger decoder, which can fill in pictures: see `image` and `mask` of `decode`. Dispose it when done. */
+export class AsymmetricAutoencoderKL extends Autoencoder<"asymmetric-kl"> {
+  /** As `AutoencoderDC.fromPretrained`, for AsymmetricAutoencoderKL checkpoints. */
+  static async fromPretrained(source: ModelSource, options: WebLoadOptions = {}): Promise<AsymmetricAutoencoderKL> {
+    return new AsymmetricAutoencoderKL(await loadParts(BROWSER, source, options, "asymmetric-kl"));
+  }
+}
+
 /** A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done. */
 export class AutoencoderTiny extends Autoencoder<"tiny"> {
   /** As `AutoencoderDC.fromPretrained`, for AutoencoderTiny checkpoints; the URL may be that of one half's original file. */
@@ -94,6 +102,7 @@ export class AutoencoderTiny extends Autoencoder<"tiny"> {
 const CLASSES = {
   "dc-ae": AutoencoderDC,
   "sd-vae": AutoencoderKL,
+  "asymmetric-kl": AsymmetricAutoencoderKL,
   tiny: AutoencoderTiny,
 } satisfies { readonly [K in Kind]: new (parts: ModelParts<K>) => Autoencoder<K> };
 

@@ -123,6 +123,27 @@ export class AutoencoderKL extends NodeAutoencoder<"sd-vae"> {
 }
 
 /**
+ * An SD-VAE with a larger decoder, which can fill in pictures: what the mask leaves of a picture goes to the decoder besides the
+ * latent. It encodes as Stable Diffusion 1 does. Dispose it when done.
+ *
+ * @example
+ * ```ts no-run
+ * import { AsymmetricAutoencoderKL, saveImage } from "@dcae/core";
+ *
+ * const vae = await AsymmetricAutoencoderKL.fromPretrained("cross-attention/asymmetric-autoencoder-kl-x-1-5");
+ * const latent = await vae.encodeLatent("cat.jpg"); // or what an inpainting model made of it
+ * await saveImage(await vae.decode(latent), "decoded.png");
+ * await saveImage(await vae.decode(latent, { image: "cat.jpg", mask: "mask.png" }), "filled-in.png");
+ * ```
+ */
+export class AsymmetricAutoencoderKL extends NodeAutoencoder<"asymmetric-kl"> {
+  /** As `AutoencoderDC.fromPretrained`, for AsymmetricAutoencoderKL checkpoints (diffusers, and the authors' own names). */
+  static async fromPretrained(source: ModelSource, options: LoadOptions = {}): Promise<AsymmetricAutoencoderKL> {
+    return new AsymmetricAutoencoderKL(await loadParts(NODE, source, options, "asymmetric-kl"));
+  }
+}
+
+/**
  * A tiny autoencoder (TAESD and its relatives), for previews of the latents of a large one. Dispose it when done.
  *
  * @example
@@ -160,6 +181,7 @@ export class AutoencoderTiny extends NodeAutoencoder<"tiny"> {
 const CLASSES = {
   "dc-ae": AutoencoderDC,
   "sd-vae": AutoencoderKL,
+  "asymmetric-kl": AsymmetricAutoencoderKL,
   tiny: AutoencoderTiny,
 } satisfies { readonly [K in Kind]: new (parts: ModelParts<K>) => NodeAutoencoder<K> };
 

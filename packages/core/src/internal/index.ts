@@ -27,6 +27,7 @@ export {
 export * from "../autoencoders/index.browser.js";
 export type { Checkpoint } from "../autoencoders/pretrained.js";
 export {
+  AsymmetricAutoencoderKL,
   AutoencoderDC,
   AutoencoderKL,
   AutoencoderTiny,

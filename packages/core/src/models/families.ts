@@ -1,6 +1,7 @@
 /**
  * The families of autoencoders: one row each. A new one is a folder beside these with its row, and a line here.
  */
+import { ASYMMETRIC_KL } from "./asymmetric-kl/asymmetric-kl-family.js";
 import { DC_AE } from "./dc-ae/dc-ae-family.js";
 import type { AutoencoderConfig, AutoencoderFamily, ModelPartName } from "./family.js";
 import type { LatentForm } from "./latent.js";
@@ -8,7 +9,7 @@ import { SD_VAE } from "./sd-vae/sd-vae-family.js";
 import { TINY } from "./tiny/tiny-family.js";
 
 /** The families of autoencoders, a row each: all that differs between them. */
-export const FAMILIES = { "dc-ae": DC_AE, "sd-vae": SD_VAE, tiny: TINY } as const;
+export const FAMILIES = { "dc-ae": DC_AE, "sd-vae": SD_VAE, "asymmetric-kl": ASYMMETRIC_KL, tiny: TINY } as const;
 
 /** Name of a family in descriptions and files. */
 export type Kind = keyof typeof FAMILIES;
@@ -51,7 +52,7 @@ export function hasPart(model: ModelConfig, part: ModelPartName): boolean {
 /** "a DC-AE", "an SD-VAE": for messages. */
 export function nameOfFamily(kind: Kind): string {
   const { label } = FAMILIES[kind];
-  return `${/^(?:[AEIOU]|[FHLMNRSX][^a-z])/.test(label) ? "an" : "a"} ${label}`;
+  return `${/^(?:[AEIOUaeiou]|[FHLMNRSX][^a-z])/.test(label) ? "an" : "a"} ${label}`;
 }
 
 /** The family that a format of weights belongs to. */

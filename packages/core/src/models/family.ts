@@ -72,6 +72,14 @@ export interface EncodeOptions {
   readonly latentChannels?: number | undefined;
 }
 
+/** What some decoders take besides a latent, to fill in pictures: `T` is a value of a graph, or a tensor. */
+export interface DecodeCondition<T> {
+  /** The picture [N, C, H, W] in [-1, 1]; what the mask covers of it doesn't count. */
+  readonly image: T;
+  /** [N, 1, H, W]: 1 where the picture is to be filled in, 0 where it is known. */
+  readonly mask: T;
+}
+
 /** An array of a file. */
 export interface WeightPiece {
   readonly name: string;
@@ -113,8 +121,10 @@ export interface AutoencoderFamily<Config extends AutoencoderConfig = Autoencode
   compression(config: Config): number;
   /** Pictures [N, C, H, W] in [-1, 1] to what `latent` reads. */
   encode(scope: Scope, x: Value, config: Config, options?: EncodeOptions): Value;
-  /** Latents [N, L, h, w] to pictures [N, C, h*f, w*f]. */
-  decode(scope: Scope, latent: Value, config: Config): Value;
+  /** Latents [N, L, h, w] to pictures [N, C, h*f, w*f], with a condition only where the family takes one. */
+  decode(scope: Scope, latent: Value, config: Config, condition?: DecodeCondition<Value>): Value;
+  /** Whether the decoder can take a picture and a mask besides the latent; absent where it can't. */
+  readonly takesCondition?: boolean;
   /** Whether a model has that half; absent where it always has both. */
   hasPart?(config: Config, part: ModelPartName): boolean;
   /** The configuration without the half of which a file in the format has nothing; absent where both halves are always there. */

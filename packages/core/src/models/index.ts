@@ -9,6 +9,8 @@ export {
   type NormName,
   parseBlockType,
 } from "../blocks/block-spec.js";
+export type { AsymmetricKlConfig, AsymmetricKlHalf } from "./asymmetric-kl/asymmetric-kl-config.js";
+export type { AsymmetricKlPreset } from "./asymmetric-kl/asymmetric-kl-family.js";
 export { dcAeDecode, dcAeEncode } from "./dc-ae/dc-ae.js";
 export {
   type DcAeConfig,
@@ -40,6 +42,7 @@ export {
   type AutoencoderFamily,
   CHECKPOINT_FORMATS,
   type CheckpointFormat,
+  type DecodeCondition,
   type EncodeOptions,
   type Gmacs,
   type LatentScaling,

@@ -69,8 +69,6 @@ export function readModelConfig(json: unknown, source = "config.json"): ModelDes
   const name = file._class_name;
   const kind = KINDS.find((candidate) => FAMILIES[candidate].className === name);
   if (kind !== undefined) return { kind, ...FAMILIES[kind].readConfig(file, source) } as ModelDescription;
-  const reason = REFUSED[String(name)];
-  if (reason !== undefined) throw new ConfigError(`${source}: is an ${String(name)}, which isn't supported: ${reason}`);
   if (name !== undefined) {
     const known = KINDS.map((candidate) => quote(FAMILIES[candidate].className)).join(" or ");
     throw new ConfigError(`${source}: _class_name is ${quote(name)} but must be ${known}`);
@@ -80,11 +78,6 @@ export function readModelConfig(json: unknown, source = "config.json"): ModelDes
     hint: 'Expected "model_name" (official format) or "_class_name" (diffusers format).',
   });
 }
-
-/** Classes of diffusers that people take for one of ours, and what they have that ours lack. */
-const REFUSED: Readonly<Record<string, string>> = {
-  AsymmetricAutoencoderKL: "its decoder fills in pictures, and takes the picture and a mask besides the latent",
-};
 
 function readOfficialFile(file: Readonly<Record<string, unknown>>, source: string): ModelDescription {
   const { model_name: name, config, family = "dc-ae" } = file;
@@ -174,7 +167,7 @@ export function toModelConfigFile(model: ModelDescription, format: CheckpointFor
 }
 
 /** Owners of the published repositories. The same name under another owner may be any model, so it isn't a preset. */
-const OWNERS: ReadonlySet<string> = new Set(["mit-han-lab", "dc-ai", "stabilityai"]);
+const OWNERS: ReadonlySet<string> = new Set(["mit-han-lab", "dc-ai", "stabilityai", "cross-attention"]);
 
 /**
  * DC-AE 1.1 and 1.5 were also published as retrained variants for fewer latent channels, under these suffixes. The

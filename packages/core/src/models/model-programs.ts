@@ -7,7 +7,7 @@ import { createScope, type Scope } from "../graph/scope.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { ParameterSpec, Value } from "../graph/value.js";
 import { compressionOf, familyOf, hasPart, type ModelConfig } from "./families.js";
-import type { EncodeOptions, ModelPartName } from "./family.js";
+import type { DecodeCondition, EncodeOptions, ModelPartName } from "./family.js";
 
 type Shape = Parameters<typeof input>[1];
 
@@ -28,8 +28,17 @@ function encoder(scope: Scope, model: ModelConfig, x: Value, options?: EncodeOpt
   return familyOf(model).encode(scope, x, model.config, options);
 }
 
-function decoder(scope: Scope, model: ModelConfig, latent: Value): Value {
-  return familyOf(model).decode(scope, latent, model.config);
+function decoder(scope: Scope, model: ModelConfig, latent: Value, condition?: DecodeCondition<Value>): Value {
+  return familyOf(model).decode(scope, latent, model.config, condition);
+}
+
+/** The inputs that a decoder takes besides a latent [N, L, h, w], for models that take any. */
+function conditionInputs(model: ModelConfig, [batch, , ...latentSides]: readonly number[]): DecodeCondition<Value> {
+  const sides = latentSides.map((side) => side * compressionOf(model));
+  return {
+    image: input("image", [batch as number, model.config.inChannels, ...sides]),
+    mask: input("mask", [batch as number, 1, ...sides]),
+  };
 }
 
 /**
@@ -62,13 +71,27 @@ export function buildDecodeProgram(
   return createProgram("decode", { [names.output]: decoder(createScope(), model, input(names.input, shape)) });
 }
 
+/**
+ * The decoder with a condition, of models that take one: inputs `latent` [N, L, h, w], `image` [N, C, H, W] and `mask` [N, 1, H, W],
+ * output `picture`.
+ */
+export function buildMaskedDecodeProgram(model: ModelConfig, shape: readonly number[]): Program {
+  const { input: name, output } = programNames(model, "decoder");
+  const condition = conditionInputs(model, shape);
+  return createProgram("decode masked", { [output]: decoder(createScope(), model, input(name, shape), condition) });
+}
+
 /** All parameters and buffers, the encoder's first, in the order of use, under the names of the family's first format. */
 export function modelParameters(model: ModelConfig): ParameterSpec[] {
   const scope = createScope();
   const { inChannels, latentChannels } = model.config;
   const side = compressionOf(model);
   if (hasPart(model, "encoder")) encoder(scope, model, input("x", [1, inChannels, side, side]));
-  if (hasPart(model, "decoder")) decoder(scope, model, input("latent", [1, latentChannels, 1, 1]));
+  if (hasPart(model, "decoder")) {
+    const shape = [1, latentChannels, 1, 1];
+    const condition = familyOf(model).takesCondition ? conditionInputs(model, shape) : undefined;
+    decoder(scope, model, input("latent", shape), condition);
+  }
   return [...scope.parameters.values()];
 }
 

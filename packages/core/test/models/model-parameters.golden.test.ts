@@ -73,6 +73,15 @@ describe("SD-VAE", () => {
     expect(preset.parameters).toEqual(one.parameters);
   });
 
+  const asymmetric = readJson("asymmetric-kl-manifest.json") as typeof official;
+  test.each(Object.entries(asymmetric))("%s has the names and shapes of its class", (name, one) => {
+    const preset = getPreset(name);
+    const specs = modelParameters(preset as ModelConfig);
+    const lines = one.tensors.map(([tensor, shape]) => tensorLine(tensor, shape)).sort();
+    expect(planLines(planWeights(specs, "asymmetric-kl-diffusers"))).toEqual(lines);
+    expect(preset.parameters).toEqual(one.parameters);
+  });
+
   test("names of levels with attention in diffusers, of both years", () => {
     const specs = modelParameters(getPreset("sd-vae-f16") as ModelConfig);
     const inLevels = (format: "kl-diffusers" | "kl-diffusers-old", level: string) =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/errors.js";
+import { parseAsymmetricKlConfig, toAsymmetricKlConfig } from "../../src/models/asymmetric-kl/asymmetric-kl-config.js";
 import { resolveDcAeConfig } from "../../src/models/dc-ae/dc-ae-config.js";
 import { PRESETS } from "../../src/models/families.js";
 import {
@@ -12,7 +13,13 @@ import {
 import { resolveSdVaeConfig } from "../../src/models/sd-vae/sd-vae-config.js";
 import { readTinyConfig } from "../../src/models/tiny/tiny-config.js";
 
-const RESOLVE = { "dc-ae": resolveDcAeConfig, "sd-vae": resolveSdVaeConfig, tiny: readTinyConfig } as const;
+const RESOLVE = {
+  "dc-ae": resolveDcAeConfig,
+  "sd-vae": resolveSdVaeConfig,
+  "asymmetric-kl": (config: Parameters<typeof toAsymmetricKlConfig>[0]) =>
+    parseAsymmetricKlConfig(toAsymmetricKlConfig(config, { scalingFactor: null, shiftFactor: null })).config,
+  tiny: readTinyConfig,
+} as const;
 
 test.each(PRESETS.map((preset) => [preset.name, preset] as const))(
   "%s is a valid, complete configuration",
@@ -38,6 +45,7 @@ describe("names", () => {
     ["stabilityai/sd-vae-ft-mse", "sd-vae-ft-mse"],
     ["stabilityai/sdxl-vae", "sdxl-vae"],
     ["flux-vae", "flux.1-vae"],
+    ["cross-attention/asymmetric-autoencoder-kl-x-2", "asymmetric-autoencoder-kl-x-2"],
   ])("%s is %s", (name, expected) => expect(getPreset(name).name).toBe(expected));
 
   test.each(["1.1", "1.5"])("variants of %s for fewer channels share its architecture", (version) => {
@@ -116,6 +124,28 @@ test.each([
     });
   },
 );
+
+test.each([
+  ["asymmetric-autoencoder-kl-x-1-5", [192, 384, 768, 768], 3],
+  ["asymmetric-autoencoder-kl-x-2", [256, 512, 1024, 1024], 5],
+] as const)("%s is as its published config.json says", (name, widths, layers) => {
+  expect(toModelConfigFile(describePreset(getPreset(name)), "diffusers")).toEqual({
+    _class_name: "AsymmetricAutoencoderKL",
+    in_channels: 3,
+    out_channels: 3,
+    latent_channels: 4,
+    down_block_types: Array(4).fill("DownEncoderBlock2D"),
+    down_block_out_channels: [128, 256, 512, 512],
+    layers_per_down_block: 2,
+    up_block_types: Array(4).fill("UpDecoderBlock2D"),
+    up_block_out_channels: widths,
+    layers_per_up_block: layers,
+    act_fn: "silu",
+    norm_num_groups: 32,
+    sample_size: 256,
+    scaling_factor: 0.18215,
+  });
+});
 
 test("scaling factors are reciprocals of the published latent statistics", () => {
   const preset = getPreset("dc-ae-f64c128-in-1.0");

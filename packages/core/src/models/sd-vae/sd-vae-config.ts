@@ -95,11 +95,8 @@ export function resolveSdVaeConfig(input: SdVaeConfigInput): SdVaeConfig {
   return buildSdVaeConfig(input, "SD-VAE config", (path) => path);
 }
 
-/**
- * `resolveSdVaeConfig` for input of unknown form, which may come from a file with its own names.
- * @internal
- */
-function buildSdVaeConfig(input: unknown, subject: string, nameOf: FieldNamer): SdVaeConfig {
+/** `resolveSdVaeConfig` for input of unknown form, which may come from a file with its own names. */
+export function buildSdVaeConfig(input: unknown, subject: string, nameOf: FieldNamer): SdVaeConfig {
   const result = schema.safeParse(input);
   if (!result.success) throwConfigIssues(subject, zodIssues(result.error, input), nameOf);
   const config = result.data;
@@ -153,10 +150,11 @@ function nameInFile(path: string): string {
 }
 
 /** Names of a level in each half, without attention and with it. */
-const DOWN_BLOCKS = ["DownEncoderBlock2D", "AttnDownEncoderBlock2D"] as const;
-const UP_BLOCKS = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"] as const;
+export const DOWN_BLOCKS = ["DownEncoderBlock2D", "AttnDownEncoderBlock2D"] as const;
+export const UP_BLOCKS = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"] as const;
 
-const levelTypes = (types: readonly [string, string]) => {
+/** Schema of a list of these names. */
+export const levelTypes = (types: readonly [string, string]) => {
   const known = types.map(quote).join(" or ");
   return z
     .array(z.enum(types, { error: `must be ${known}: no other kind of level is supported` }), {
@@ -224,23 +222,37 @@ export function parseKlConfig(json: unknown, source = "AutoencoderKL config"): D
     sampleSize: file.sample_size,
   };
   const plain = buildSdVaeConfig(input, source, nameInFile);
-  const count = plain.blockOutChannels.length;
-  for (const key of ["down_block_types", "up_block_types"] as const) {
-    if (file[key].length !== count) {
-      throw new ConfigError(
-        `${source}: ${key} has ${file[key].length} entries but must have ${count}, one per entry of block_out_channels`,
-      );
-    }
-  }
-  const attending = (types: readonly string[], name: string) =>
-    types.flatMap((type, level) => (type === name ? [level] : []));
+  const widths = { names: "block_out_channels", count: plain.blockOutChannels.length };
   const config: SdVaeConfig = {
     ...plain,
-    encoderAttentionLevels: attending(file.down_block_types, DOWN_BLOCKS[1]),
-    // The file counts the decoder's levels from the deepest.
-    decoderAttentionLevels: attending([...file.up_block_types].reverse(), UP_BLOCKS[1]),
+    encoderAttentionLevels: attendingLevels("down_block_types", file.down_block_types, widths, source),
+    decoderAttentionLevels: attendingLevels("up_block_types", file.up_block_types, widths, source),
   };
   return { config, scalingFactor: file.scaling_factor, shiftFactor: file.shift_factor };
+}
+
+/**
+ * The levels of a half with attention, counted from the full resolution, from the names of its levels in a file.
+ *
+ * @param key of the file: which half
+ * @param widths the key with the levels' widths, and how many there are
+ * @throws ConfigError where there is not one name for each width
+ */
+export function attendingLevels(
+  key: "down_block_types" | "up_block_types",
+  types: readonly string[],
+  widths: { readonly names: string; readonly count: number },
+  source: string,
+): number[] {
+  if (types.length !== widths.count) {
+    throw new ConfigError(
+      `${source}: ${key} has ${types.length} entries but must have ${widths.count}, one per entry of ${widths.names}`,
+    );
+  }
+  const [down, up] = [DOWN_BLOCKS[1], UP_BLOCKS[1]];
+  // The file counts the decoder's levels from the deepest.
+  const fromFull = key === "down_block_types" ? types : [...types].reverse();
+  return fromFull.flatMap((type, level) => (type === down || type === up ? [level] : []));
 }
 
 /**
@@ -264,8 +276,8 @@ export function toKlConfig(
     in_channels: config.inChannels,
     out_channels: config.outChannels,
     latent_channels: config.latentChannels,
-    down_block_types: blockTypes(config, config.encoderAttentionLevels, DOWN_BLOCKS),
-    up_block_types: blockTypes(config, config.decoderAttentionLevels, UP_BLOCKS).reverse(),
+    down_block_types: blockTypes(config.blockOutChannels, config.encoderAttentionLevels, DOWN_BLOCKS),
+    up_block_types: blockTypes(config.blockOutChannels, config.decoderAttentionLevels, UP_BLOCKS).reverse(),
     block_out_channels: [...config.blockOutChannels],
     layers_per_block: config.layersPerBlock,
     act_fn: act,
@@ -279,8 +291,9 @@ export function toKlConfig(
   };
 }
 
-function blockTypes(
-  { blockOutChannels }: SdVaeConfig,
+/** The names of a half's levels, counted from the full resolution. */
+export function blockTypes(
+  blockOutChannels: readonly number[],
   attending: readonly number[],
   [plain, withAttention]: readonly [string, string],
 ): string[] {

@@ -229,7 +229,11 @@ function resnetLayer(layer: string): string {
 }
 
 const OLD_ATTENTION = /\.attentions\.\d+\.(query|key|value|proj_attn)\./;
-const isDiffusers = (names: readonly string[]) => names.some((name) => name.startsWith("encoder.mid_block."));
+/** The encoder of a decoder's condition: an asymmetric SD-VAE, whose other names are the same. */
+const CONDITION = /^decoder\.(?:condition_encoder|encoder)\./;
+const isAsymmetric = (names: readonly string[]) => names.some((name) => CONDITION.test(name));
+const isDiffusers = (names: readonly string[]) =>
+  names.some((name) => name.startsWith("encoder.mid_block.")) && !isAsymmetric(names);
 const isOld = (names: readonly string[]) => names.some((name) => OLD_ATTENTION.test(name));
 
 /** As diffusers names it, the same with the attention names of 2022, and as the original code of latent diffusion does. */
@@ -237,7 +241,10 @@ const SD_VAE_WEIGHT_NAMES = {
   // The parameters of our SD-VAE have the names of current diffusers.
   "kl-diffusers": { fits: (names) => isDiffusers(names) && !isOld(names), rule: () => (spec) => [spec] },
   "kl-diffusers-old": { fits: (names) => isDiffusers(names) && isOld(names), rule: () => klToOldDiffusers },
-  "kl-ldm": { fits: (names) => names.some((name) => name.startsWith("encoder.mid.block_1.")), rule: klToLdm },
+  "kl-ldm": {
+    fits: (names) => names.some((name) => name.startsWith("encoder.mid.block_1.")) && !isAsymmetric(names),
+    rule: klToLdm,
+  },
 } satisfies Record<string, WeightNames>;
 
 /** Share of a tile that overlaps with the next one. */
@@ -262,7 +269,7 @@ export const SD_VAE = {
   latent: GAUSSIAN,
   compression: sdVaeSpatialCompression,
   encode: sdVaeEncode,
-  decode: sdVaeDecode,
+  decode: (scope, latent, config) => sdVaeDecode(scope, latent, config),
   isAdaptive: () => ({ encoder: false, decoder: false }),
   blendedTiles: sdVaeTiles,
   readConfig: parseKlConfig,

@@ -5,7 +5,7 @@
  */
 import { activation, conv, fanInUniform } from "../../blocks/layers.js";
 import { type Dim, shapeSize } from "../../graph/dim.js";
-import { groupNorm, softmaxAttention } from "../../graph/ops/composites.js";
+import { groupNorm, silu, softmaxAttention } from "../../graph/ops/composites.js";
 import { add } from "../../graph/ops/elementwise.js";
 import { reshape, upsampleNearest2d } from "../../graph/ops/layout.js";
 import { matmul } from "../../graph/ops/linear.js";
@@ -91,14 +91,23 @@ export function sdVaeEncode(scope: Scope, x: Value, config: SdVaeConfig): Value 
     y = conv(down, y, { outChannels, stride: 2, padding: DOWNSAMPLE_PADDING });
   });
   y = midBlock(place.at("mid_block"), y, config);
-  y = activation(normalized(place.at("conv_norm_out"), y, config.normNumGroups), config.act);
+  y = silu(normalized(place.at("conv_norm_out"), y, config.normNumGroups)); // whatever the blocks' activation is
   y = conv(place.at("conv_out"), y, { outChannels: 2 * latentChannels });
   return config.useQuantConv ? conv(scope.at("quant_conv"), y, { outChannels: 2 * latentChannels, kernel: 1 }) : y;
 }
 
-/** Decoder: latent [N, L, h, w] to picture [N, C, h*f, w*f]. */
-export function sdVaeDecode(scope: Scope, latent: Value, config: SdVaeConfig): Value {
-  const { blockOutChannels, layersPerBlock, latentChannels, normNumGroups, act, outChannels } = config;
+/**
+ * Decoder: latent [N, L, h, w] to picture [N, C, h*f, w*f].
+ *
+ * @param mixIn what is made of the features before each level, the deepest first, and behind the last; by default they stay
+ */
+export function sdVaeDecode(
+  scope: Scope,
+  latent: Value,
+  config: SdVaeConfig,
+  mixIn: (features: Value, level: number) => Value = (features) => features,
+): Value {
+  const { blockOutChannels, layersPerBlock, latentChannels, normNumGroups, outChannels } = config;
   const place = scope.at("decoder");
   let y = config.usePostQuantConv
     ? conv(scope.at("post_quant_conv"), latent, { outChannels: latentChannels, kernel: 1 })
@@ -108,11 +117,13 @@ export function sdVaeDecode(scope: Scope, latent: Value, config: SdVaeConfig): V
   y = midBlock(place.at("mid_block"), y, config);
   deepestFirst.forEach((channels, level) => {
     const block = place.at("up_blocks").at(level);
-    const attends = config.decoderAttentionLevels.includes(deepestFirst.length - 1 - level);
+    const fromFull = deepestFirst.length - 1 - level;
+    const attends = config.decoderAttentionLevels.includes(fromFull);
+    y = mixIn(y, fromFull);
     y = resnets(block, y, { count: layersPerBlock + 1, outChannels: channels, attends }, config);
     if (level === deepestFirst.length - 1) return;
     y = conv(block.at("upsamplers").at(0).at("conv"), upsampleNearest2d(y, 2), { outChannels: channels });
   });
-  y = activation(normalized(place.at("conv_norm_out"), y, normNumGroups), act);
+  y = silu(normalized(place.at("conv_norm_out"), mixIn(y, 0), normNumGroups));
   return conv(place.at("conv_out"), y, { outChannels });
 }
