@@ -43,6 +43,7 @@ export {
   bundledDenoiserPath,
   type OpenDenoiserOptions,
   openDenoiser,
+  type SaveDenoiserOptions,
   saveDenoiser,
 } from "./pipeline/open-denoiser.node.js";
 export type { OpenedDenoiser } from "./pipeline/opened-denoiser.js";

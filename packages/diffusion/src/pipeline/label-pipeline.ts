@@ -5,7 +5,7 @@
 import { ConfigError, type Engine, type Image, tensorToImages } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
 import type { Tensor } from "@dcae/core/graph";
-import { type Autoencoder, checkOptions, type OptionNames, unscaleLatent } from "@dcae/core/internal";
+import { type Autoencoder, checkOptions, type LatentScale, type OptionNames, unscaleLatent } from "@dcae/core/internal";
 import { familyOf, type ModelDescription } from "@dcae/core/models";
 import { closeAll, failClosed } from "@dcae/core/runtime";
 import { findLabel, labelsInWords } from "../denoisers/denoiser-config.js";
@@ -96,6 +96,12 @@ export class LabelPipeline {
     return this.#parts.decoder;
   }
 
+  /** The scale that it works in, as its autoencoder's latents get to it. */
+  get latentScale(): LatentScale {
+    const { scalingFactor, shiftFactor = this.description.shiftFactor } = this.#parts;
+    return { factor: scalingFactor, shift: shiftFactor };
+  }
+
   /**
    * Samples latents, in the scale of diffusion models.
    *
@@ -115,9 +121,8 @@ export class LabelPipeline {
    * @throws ConfigError when there is no autoencoder or no scaling factor
    */
   async decode(latents: Tensor, decoder: Decoder | null = this.#parts.decoder): Promise<Tensor> {
-    const { scalingFactor, shiftFactor = this.description.shiftFactor } = this.#parts;
     if (decoder === null) throw new ConfigError(`${this.name}: was loaded without an autoencoder`);
-    return decoder.decode(unscaleLatent(latents, { factor: scalingFactor, shift: shiftFactor }, this.name));
+    return decoder.decode(unscaleLatent(latents, this.latentScale, this.name));
   }
 
   /** Samples pictures. */

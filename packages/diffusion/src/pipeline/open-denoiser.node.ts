@@ -1,4 +1,5 @@
 /** Opens denoisers from the hub, folders and files, and saves them (Node). */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { ConfigError } from "@dcae/core";
@@ -10,14 +11,16 @@ import {
   openModelUrls,
   openTorchFile,
   type ResolveModelOptions,
+  readJson,
   type Weights,
   writeDirectoryAtomic,
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
-import { nameOfSource, type OptionNames, RESOLVE_OPTIONS } from "@dcae/core/internal";
+import { didYouMean, nameOfSource, type OptionNames, RESOLVE_OPTIONS } from "@dcae/core/internal";
 import { failClosed } from "@dcae/core/runtime";
 import { checkDenoiserWeights, type DenoiserDescription, toDenoiserConfig } from "./denoiser-checkpoint.js";
+import { denoiserCard } from "./model-card.js";
 import {
   BUNDLED_DENOISER,
   type DenoiserConfigOption,
@@ -53,7 +56,7 @@ const TORCH_EXTENSIONS = [".pt", ".pth", ".ckpt", ".bin"];
  * Opens a denoiser; its arrays are read later, one by one.
  *
  * @param idOrPath "usit-scenes", which the package carries; a published repository
- *   ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px") or its last name alone; a folder, a .safetensors file,
+ *   ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px") or its last name alone; a folder, that of a pipeline too; a .safetensors file,
  *   or a file of torch.save (original DiT and U-ViT, training checkpoints), which is read without executing anything; or the URLs of
  *   a model's files, as `usitScenes` of `@dcae/diffusion/usit-scenes`
  * @throws CheckpointError, ConfigError or DataError that say what doesn't fit
@@ -61,11 +64,50 @@ const TORCH_EXTENSIONS = [".pt", ".pth", ".ckpt", ".bin"];
 export async function openDenoiser(idOrPath: ModelSource, options: OpenDenoiserOptions = {}): Promise<OpenedDenoiser> {
   if (typeof idOrPath !== "string")
     return readOpenedDenoiser(await openModelUrls(idOrPath, options), nameOfSource(idOrPath), options);
+  const pipeline = join(idOrPath, MODEL_INDEX);
+  if (options.subfolder === undefined && existsSync(pipeline) && !existsSync(join(idOrPath, "config.json"))) {
+    return openDenoiser(idOrPath, { ...options, subfolder: await denoiserFolder(pipeline) });
+  }
   const isTorch = TORCH_EXTENSIONS.includes(extname(idOrPath).toLowerCase());
   const opened = isTorch
     ? { weights: await openTorchFile(idOrPath) }
     : await openModel(idOrPath, options, namedDenoiser);
   return readOpenedDenoiser(opened, idOrPath, options);
+}
+
+/** What lies in the folder of a pipeline, and where: the file that diffusers has there, too. */
+export const MODEL_INDEX = "model_index.json";
+
+/** The class of pipelines, in `MODEL_INDEX`. */
+export const PIPELINE_CLASS = "ClassConditionalPipeline";
+
+/** Where pipelines have their denoiser. */
+export const DENOISER_FOLDER = "transformer";
+
+const MAX_INDEX_BYTES = 2 ** 20;
+
+/**
+ * The folder of the denoiser in that of a pipeline.
+ *
+ * @param path of its `MODEL_INDEX`
+ * @throws ConfigError where it is another pipeline's, or names no denoiser
+ */
+async function denoiserFolder(path: string): Promise<string> {
+  const index = await readJson(path, MAX_INDEX_BYTES, ConfigError);
+  const isObject = typeof index === "object" && index !== null && !Array.isArray(index);
+  const fields = isObject ? (index as Readonly<Record<string, unknown>>) : {};
+  if (fields._class_name !== PIPELINE_CLASS) {
+    throw new ConfigError(
+      `${path}: _class_name is ${JSON.stringify(fields._class_name) ?? "missing"} but must be "${PIPELINE_CLASS}"`,
+      {
+        hint: `Pipelines of diffusers aren't read here. Give the folder of a denoiser, or one that a ${PIPELINE_CLASS} was saved to.`,
+      },
+    );
+  }
+  const component = fields[DENOISER_FOLDER];
+  if (Array.isArray(component) && component.length === 2) return DENOISER_FOLDER;
+  const guess = didYouMean(DENOISER_FOLDER, Object.keys(fields));
+  throw new ConfigError(`${path}: names no denoiser: "${DENOISER_FOLDER}" must be its library and class${guess}`);
 }
 
 type OpenedFiles = Pick<OpenedModelFiles, "weights"> & Partial<OpenedModelFiles>;
@@ -108,8 +150,15 @@ function locateAutoencoder(description: DenoiserDescription, files: ModelFiles |
   return { ...description, autoencoder: resolve(dirname(files.configPath), autoencoder) };
 }
 
+/** Options of `saveDenoiser`. */
+export interface SaveDenoiserOptions {
+  /** Replaces a folder that isn't empty; what else lies there, a README.md too, stays. */
+  readonly overwrite?: boolean;
+}
+
 /**
- * Writes `config.json` and the weights (sharded above 5 GB), atomically and one tensor at a time.
+ * Writes `config.json`, the weights (sharded above 5 GB) and a model card, unless there is a README.md, atomically and one tensor at
+ * a time.
  *
  * @param weights under official names
  * @throws DataError when the folder can't be written or isn't empty
@@ -118,7 +167,7 @@ export async function saveDenoiser(
   folder: string,
   description: DenoiserDescription,
   weights: Weights,
-  options: { readonly overwrite?: boolean } = {},
+  options: SaveDenoiserOptions = {},
 ): Promise<void> {
   const checked = checkDenoiserWeights(weights, description);
   const text = `${JSON.stringify(toDenoiserConfig(description), null, 2)}\n`;
@@ -126,8 +175,15 @@ export async function saveDenoiser(
     folder,
     async (temporary) => {
       await writeFileAtomic(join(temporary, "config.json"), (file) => file.write(new TextEncoder().encode(text)));
+      await writeCard(folder, temporary, denoiserCard(description, false));
       await writeShardedFiles(temporary, checked.entries.values());
     },
     options,
   );
+}
+
+/** A model card in the folder that will become `folder`; what somebody wrote there stays. */
+export async function writeCard(folder: string, temporary: string, card: string): Promise<void> {
+  if (existsSync(join(folder, "README.md"))) return;
+  await writeFileAtomic(join(temporary, "README.md"), (file) => file.write(new TextEncoder().encode(card)));
 }

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AutoencoderDC, CheckpointError, ConfigError, tensorToImages } from "@dcae/core";
 import { openSafetensorsFile, tensorEntries, type WeightEntry, writeSafetensorsFile } from "@dcae/core/checkpoint";
@@ -270,6 +270,92 @@ describe("folders", () => {
     await autoencoder.dispose();
     expectClose(await pipeline.decode(named.latents), decoded, 1e-6);
     await expect(pipeline.generate({ labels: ["d"] })).rejects.toThrow(/label "d" isn't a class/);
+  });
+
+  it("of a pipeline are laid out as diffusers has them, and load wherever they are moved to", async () => {
+    const description = {
+      ...recipes.noise,
+      classes: ["a", "b", "c"],
+      autoencoder: "dc-ae-f32c32-in-1.0",
+      scalingFactor: null,
+    };
+    const parts = {
+      name: "tiny",
+      description,
+      weights: tinyWeights(description),
+      scalingFactor: 0.25,
+      shiftFactor: 0.125,
+    };
+    const engine = await createEngine({ device: "cpu", threads: 1 });
+    const pipeline = new ClassConditionalPipeline({ ...parts, engine, decoder: await tinyAutoencoder() });
+    pipelines.push(pipeline);
+    const [saved, moved] = [fresh(), fresh()];
+    await pipeline.savePretrained(saved);
+    expect(readdirSync(saved).sort()).toEqual(["README.md", "model_index.json", "transformer", "vae"]);
+    expect(JSON.parse(readFileSync(join(saved, "model_index.json"), "utf8"))).toEqual({
+      _class_name: "ClassConditionalPipeline",
+      _diffusers_version: "0.35.0",
+      transformer: ["@dcae/diffusion", "uvit"],
+      vae: ["diffusers", "AutoencoderDC"],
+    });
+    expect(readdirSync(join(saved, "vae")).sort()).toContain("diffusion_pytorch_model.safetensors");
+    expect(readFileSync(join(saved, "README.md"), "utf8")).toContain('labels: ["a"]');
+    await expect(pipeline.savePretrained(saved)).rejects.toThrow("isn't empty");
+
+    writeFileSync(join(saved, "README.md"), "mine");
+    await pipeline.savePretrained(saved, { overwrite: true });
+    expect(readFileSync(join(saved, "README.md"), "utf8")).toBe("mine");
+    renameSync(saved, moved);
+    const again = await ClassConditionalPipeline.fromPretrained(moved, { device: "cpu", threads: 1 });
+    pipelines.push(again);
+    expect(again.latentScale).toEqual({ factor: 0.25, shift: 0.125 });
+    const options = { labels: ["c", "a"], steps: 3, guidance: 1.5, seed: 4 };
+    const [expected, loaded] = [await pipeline.generate(options), await again.generate(options)];
+    expect(loaded.latents.data).toEqual(expected.latents.data);
+    expect(loaded.images.map(({ data }) => data)).toEqual(expected.images.map(({ data }) => data));
+    const alone = await AutoencoderDC.fromPretrained(join(moved, "vae"), { device: "cpu", threads: 1 });
+    await alone.dispose();
+  });
+
+  it("of a pipeline without an autoencoder name the one that belongs to it", async () => {
+    const pipeline = await pipelineOf({ ...recipes.flow, autoencoder: "dc-ae-f32c32-in-1.0" });
+    const folder = fresh();
+    await pipeline.savePretrained(folder);
+    expect(JSON.parse(readFileSync(join(folder, "model_index.json"), "utf8")).vae).toEqual([null, null]);
+    const { description, weights } = await openDenoiser(folder);
+    await weights.close();
+    expect(description).toEqual(pipeline.description);
+    const card = readFileSync(join(folder, "transformer", "README.md"), "utf8");
+    expect(card).toContain("Its latents are of `dc-ae-f32c32-in-1.0`.");
+    expect(card).toContain("the scale `(latent - 0) * 0.5`");
+  });
+
+  it("of other pipelines, or of none, are refused by name", async () => {
+    const folder = fresh();
+    mkdirSync(folder);
+    const opened = async (index: unknown) => {
+      writeFileSync(join(folder, "model_index.json"), JSON.stringify(index));
+      return openDenoiser(folder);
+    };
+    await expect(opened({ _class_name: "StableDiffusion3Pipeline" })).rejects.toThrow(
+      '_class_name is "StableDiffusion3Pipeline" but must be "ClassConditionalPipeline"',
+    );
+    await expect(opened([])).rejects.toThrow("_class_name is missing");
+    await expect(opened({ _class_name: "ClassConditionalPipeline", tansformer: ["a", "b"] })).rejects.toThrow(
+      'names no denoiser: "transformer" must be its library and class; did you mean "tansformer"?',
+    );
+    writeFileSync(join(folder, "model_index.json"), "{");
+    await expect(openDenoiser(folder)).rejects.toThrow(ConfigError);
+    const byHand = new ClassConditionalPipeline({
+      name: "tiny",
+      description: recipes.noise,
+      weights: tinyWeights(recipes.noise),
+      engine: await createEngine({ device: "cpu", threads: 1 }),
+      decoder: { name: "mine", decode: async (x) => x.cast("float32"), dispose: async () => undefined },
+      scalingFactor: 1,
+    });
+    pipelines.push(byHand);
+    await expect(byHand.savePretrained(fresh())).rejects.toThrow("the autoencoder mine was made by hand");
   });
 
   it("refuse words about the form that contradict each other before anything is opened", async () => {
