@@ -65,6 +65,7 @@ check("pages of Vite and webpack", () => run(process.execPath, [join(root, "scri
 check("jobs on Slurm", () => run(process.execPath, [join(root, "scripts", "check-slurm.mjs")]));
 check("training over MPI", () => run(process.execPath, [join(root, "scripts", "check-mpi.mjs")]));
 check("docs build", () => turbo("build", "--filter=@dcae/docs", "--output-logs=new-only"));
+check("every page in Chromium", () => run(process.execPath, [join(root, "scripts", "check-pages.mjs")]));
 check("live demo in Chromium", () => run(process.execPath, [join(root, "scripts", "run-demo.mjs")]));
 
 mkdirSync(resultsFolder, { recursive: true });

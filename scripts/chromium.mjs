@@ -3,9 +3,9 @@
 import { spawnSync } from "node:child_process";
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
-import { extname } from "node:path";
+import { extname, join, normalize } from "node:path";
 import { chromium } from "playwright-core";
-import { fail, run } from "./workspace.mjs";
+import { fail, root, run } from "./workspace.mjs";
 
 function findBrowser() {
   const candidates = [process.env.CHROMIUM_PATH, "/usr/bin/chromium", "/usr/bin/google-chrome"];
@@ -70,4 +70,16 @@ export async function serve(answer) {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
+
+/** The documentation, as it was built. */
+export const builtSite = join(root, "apps", "docs", ".vitepress", "dist");
+
+/** Serves it as static hosting does, with addresses without ".html" and no headers of isolation. */
+export async function serveSite() {
+  if (!existsSync(join(builtSite, "index.html"))) fail("the site isn't built: npm run build");
+  return serve((path) => {
+    const file = join(builtSite, normalize(path.endsWith("/") ? `${path}index.html` : path));
+    return { file: existsSync(`${file}.html`) ? `${file}.html` : file };
+  });
 }

@@ -1,12 +1,11 @@
 // The live demo of the built site in Chromium, by keyboard: a known picture's PSNR must be that of Node, two latents mix, a sample appears,
 // nothing is wrong on the console, at the width of a desktop and of a phone. The server sends no headers of isolation, as GitHub Pages.
 // "node scripts/run-demo.mjs FOLDER" also leaves screenshots in the folder, light and dark.
-import { existsSync, mkdirSync } from "node:fs";
-import { join, normalize } from "node:path";
-import { launchChromium, serve } from "./chromium.mjs";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { launchChromium, serveSite } from "./chromium.mjs";
 import { fail, root } from "./workspace.mjs";
 
-const site = join(root, "apps", "docs", ".vitepress", "dist");
 const picture = join(root, "apps", "docs", "public", "demo", "seascape.png");
 /** Decibels. */
 const TOLERANCE = 0.05;
@@ -15,23 +14,16 @@ const WAIT = { timeout: 300_000 };
 const WIDTHS = { desktop: 1280, phone: 390 };
 
 const [shots] = process.argv.slice(2);
-if (!existsSync(join(site, "demo.html"))) fail("the site isn't built: npm run build");
 if (shots !== undefined) mkdirSync(shots, { recursive: true });
 
 const expected = await psnrInNode();
-const { url, close } = await serve((path) => ({ file: fileOf(path) }));
+const { url, close } = await serveSite();
 const browser = await launchChromium();
 try {
   for (const [name, width] of Object.entries(WIDTHS)) await visit(name, width);
 } finally {
   await browser.close();
   close();
-}
-
-/** Static hosting with addresses without ".html". */
-function fileOf(path) {
-  const file = join(site, normalize(path === "/" ? "/index.html" : path));
-  return existsSync(`${file}.html`) ? `${file}.html` : file;
 }
 
 async function psnrInNode() {

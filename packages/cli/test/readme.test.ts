@@ -1,6 +1,6 @@
 /**
  * The README is the reference: it has a section for every command, which names all of its options, and no others. What other
- * pages show are command lines, too.
+ * pages show are command lines, too, and options that they speak of are there.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
@@ -35,13 +35,15 @@ test("every example is a command line", async () => {
 });
 
 const root = new URL("../../../", import.meta.url);
-const pages = [
+const allPages = [
   "README.md",
+  "packages/cli/README.md",
   ...["core", "train", "diffusion", "eval"].map((name) => `packages/${name}/README.md`),
   ...readdirSync(new URL("apps/docs", root))
     .filter((file) => file.endsWith(".md"))
     .map((file) => `apps/docs/${file}`),
-]
+];
+const pages = allPages
   .map((page) => [page, commandLines(readFileSync(new URL(page, root), "utf8"))] as const)
   .filter(([, lines]) => lines.length > 0);
 
@@ -53,6 +55,26 @@ test("the page about commands names them all", () => {
 
 test.each(pages)("every command in %s is one", async (_page, lines) => {
   for (const line of lines) expect(paths, line).toContain(await commandOf(line));
+});
+
+/** Options of other programs that pages speak of as well: npm, Slurm, MPI. */
+const OTHERS = ["--global", "--ignore-scripts", "--omit", "--signal", "--array", "--mpi", "--bind-to"];
+
+/** What stands in the text as code, outside of blocks that aren't for a shell. */
+const codeIn = (text: string) => {
+  const blocks = [...text.matchAll(/^```(\w*)[^\n]*\n(.*?)^```/gms)];
+  const shell = blocks.flatMap(([, language, block]) =>
+    language === "sh" || language === "bash" ? commandLines(`\`\`\`sh\n${block}\`\`\``) : [],
+  );
+  const inline = text.replace(/^```.*?^```/gms, "").match(/`[^`]+`/g) ?? [];
+  return [...shell, ...inline];
+};
+
+test.each(allPages)("every option that %s speaks of is one", (page) => {
+  const known = new Set(["--help", "--version", "--debug", ...OTHERS]);
+  for (const { command } of COMMAND_TREE) for (const { long } of command.options) known.add(long as string);
+  const text = readFileSync(new URL(page, root), "utf8");
+  expect([...flagsIn(codeIn(text).join("\n"))].filter((flag) => !known.has(flag))).toEqual([]);
 });
 
 const sectionOf = (path: string) => sections.find((text) => text.startsWith(`${path}\n`)) ?? "";
