@@ -3,6 +3,7 @@
  * and nothing else is loaded. The file version is in file-source.node.ts, because this module must run in a browser.
  */
 import { CheckpointError } from "../errors.js";
+import { plural } from "../format-amount.js";
 
 /** Bytes that are read by ranges: a file, a Blob, memory. */
 export interface ByteSource {
@@ -26,9 +27,7 @@ export interface ByteSource {
 export function checkRange(source: Pick<ByteSource, "name" | "size">, offset: number, length: number): void {
   const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
   if (!valid || offset + length > source.size) {
-    throw new CheckpointError(
-      `${source.name}: can't read ${length} bytes at ${offset}, there are ${source.size} bytes in all`,
-    );
+    throw new CheckpointError(`${source.name}: can't read ${plural(length, "byte")} at ${offset} of ${source.size}`);
   }
 }
 

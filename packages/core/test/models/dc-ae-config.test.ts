@@ -87,7 +87,7 @@ describe("resolveDcAeConfig", () => {
     [
       "a wrong length",
       small({ norm: ["trms2d"] }),
-      "encoder.norm has 1 entries but must have 3, one per entry of the width list",
+      "encoder.norm has 1 entry but must have 3, one per entry of the width list",
     ],
     [
       "an empty inner stage",

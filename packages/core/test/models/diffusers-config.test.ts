@@ -46,7 +46,7 @@ describe("parseDiffusersConfig", () => {
       { encoder_block_types: ["ResBlock", "ViT"] },
       'encoder_block_types is ["ResBlock","ViT"] but must be "ResBlock" or "EfficientViTBlock", or a list of them',
     ],
-    [{ encoder_block_types: ["ResBlock"] }, "encoder_block_types has 1 entries but must have 6"],
+    [{ encoder_block_types: ["ResBlock"] }, "encoder_block_types has 1 entry but must have 6"],
     [{ encoder_block_out_channels: [8, 16, -1] }, "encoder_block_out_channels[2] is -1 but must be a positive integer"],
     [{ decoder_layers_per_block: [1, 2] }, "decoder_layers_per_block has 2 entries but must have 6"],
     [

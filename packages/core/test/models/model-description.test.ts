@@ -114,7 +114,7 @@ describe("config.json of any format", () => {
       [{ down_block_out_channels: [32, 60] }, "down_block_out_channels[1] is 60 but must be a multiple of the 32"],
       [
         { up_block_types: ["UpDecoderBlock2D"] },
-        "up_block_types has 1 entries but must have 2, one per entry of up_block",
+        "up_block_types has 1 entry but must have 2, one per entry of up_block",
       ],
       [
         { up_block_out_channels: [64, 128, 128], up_block_types: Array(3).fill("UpDecoderBlock2D") },

@@ -27,7 +27,7 @@ describe("SD-VAE", () => {
     ],
     [
       { block_out_channels: [32, 64] },
-      "down_block_types has 1 entries but must have 2, one per entry of block_out_channels",
+      "down_block_types has 1 entry but must have 2, one per entry of block_out_channels",
     ],
     [{ block_out_channels: [30] }, "block_out_channels[0] is 30 but must be a multiple of the 32 normalization groups"],
     [{ latents_mean: [0, 0, 0, 0] }, "latents_mean is [0,0,0,0] but must be null"],

@@ -17,7 +17,7 @@ import {
   TAR_END,
 } from "@dcae/core/checkpoint";
 import { byteSize, dtypeKind, errorMessage, sizeOf, type Tensor } from "@dcae/core/graph";
-import { addChannelSums, channelSums } from "@dcae/core/internal";
+import { addChannelSums, channelSums, plural } from "@dcae/core/internal";
 import { joinLatents, type LatentDataset, statisticsFrom } from "./latent-dataset.js";
 import { type LatentItem, type LatentManifest, shardCount, tarName, unitItems } from "./latent-manifest.js";
 import { shardFiles, shardOf } from "./shard-files.node.js";
@@ -102,7 +102,9 @@ export async function openTarShard(folder: string, manifest: LatentManifest, sha
   }
   if (stray !== -1 || samples.length !== items.length) {
     const found = samples[stray] === undefined ? `ends behind sample ${samples.length}` : `has "${samples[stray].key}"`;
-    throw new DataError(`${path}: ${found}, where ${items.length} latents of this folder should be`, { hint });
+    throw new DataError(`${path}: ${found}, where ${plural(items.length, "latent")} of this folder should be`, {
+      hint,
+    });
   }
   return samples;
 }

@@ -14,7 +14,7 @@ import {
   Tensor,
 } from "@dcae/core";
 import type { Weights } from "@dcae/core/checkpoint";
-import { createProgramCache, type ProgramCache } from "@dcae/core/internal";
+import { createProgramCache, type ProgramCache, plural } from "@dcae/core/internal";
 import { closeAll, type Engine, failClosed } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import { type FindNetworkOptions, findNetwork, type UsedFile, unverified } from "../networks/find-network.node.js";
@@ -231,7 +231,7 @@ async function statisticsOf(
   const [first] = unusable;
   if (first !== undefined) {
     say(
-      `${source.name}: ${unusable.length} pictures can't be read and are left out, as ${first.name}: ${first.problem}`,
+      `${source.name}: ${plural(unusable.length, "picture")} can't be read and ${unusable.length === 1 ? "is" : "are"} left out, as ${first.name}: ${first.problem}`,
     );
   }
   return sums.statistics(source.name);

@@ -25,6 +25,7 @@ import {
   listFiles,
   whyIgnored,
 } from "@dcae/core/image";
+import { plural } from "@dcae/core/internal";
 import { z } from "zod";
 import type { PictureRecipe } from "./picture-recipe.js";
 import type { RecipeSource } from "./picture-source.js";
@@ -177,7 +178,7 @@ export async function shardSource(path: string): Promise<RecipeSource> {
       const { shard, position } = locate(shards, index);
       const { samples } = await listOf(shard);
       if (samples.length !== shard.count) {
-        throw new DataError(`${shard.path}: has ${samples.length} samples, the index says ${shard.count}`);
+        throw new DataError(`${shard.path}: has ${plural(samples.length, "sample")}, the index says ${shard.count}`);
       }
       const sample = samples[position] as ShardSample;
       const picture = pictureOf(sample);

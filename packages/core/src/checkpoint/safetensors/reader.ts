@@ -11,6 +11,7 @@
  */
 
 import { CheckpointError } from "../../errors.js";
+import { plural } from "../../format-amount.js";
 import { byteSize, type DType } from "../../graph/dtype.js";
 import type { ByteSource } from "../byte-source.js";
 import {
@@ -94,7 +95,7 @@ interface SafetensorsHeader {
  */
 export async function readSafetensorsHeader(source: ByteSource): Promise<SafetensorsHeader> {
   if (source.size < LENGTH_FIELD_BYTES) {
-    throw new CheckpointError(`${source.name}: not a safetensors file: it has only ${source.size} bytes`, {
+    throw new CheckpointError(`${source.name}: not a safetensors file: it has only ${plural(source.size, "byte")}`, {
       hint: "The file is empty or cut off; get it again.",
     });
   }

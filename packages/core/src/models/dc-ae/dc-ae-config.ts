@@ -7,6 +7,7 @@
  * `DcAeConfig` need not. What the fields must be to each other stands at the end (dcae.md sections 1.2 and 3).
  */
 import { type ActName, type BlockSpec, type NormName, usesAttention } from "../../blocks/block-spec.js";
+import { plural } from "../../format-amount.js";
 import { type ConfigIssue, type FieldNamer, throwConfigIssues } from "../config-issues.js";
 import type { ModelPartName } from "../family.js";
 import { readConfigInput } from "./dc-ae-config-schema.js";
@@ -140,7 +141,10 @@ function checkLists(part: ModelPartName, config: DcAeEncoderConfig | DcAeDecoder
     const { length } = config[key];
     if (length === count) continue;
     fit = false;
-    report(`${part}.${key}`, `has ${length} entries but must have ${count}, one per entry of the width list`);
+    report(
+      `${part}.${key}`,
+      `has ${plural(length, "entry", "entries")} but must have ${count}, one per entry of the width list`,
+    );
   }
   config.depthList.forEach((depth, stage) => {
     if (depth > 0) return;

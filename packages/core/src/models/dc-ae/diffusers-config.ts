@@ -9,6 +9,7 @@
 import { z } from "zod";
 import { type ActName, type BlockSpec, formatBlockType, type NormName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
+import { plural } from "../../format-amount.js";
 import {
   type ConfigIssue,
   diffusersActName,
@@ -162,7 +163,7 @@ function readBlocks(part: ModelPartName, file: z.infer<typeof schema>, source: s
   const types = spread(file[`${part}_block_types`], count);
   if (types.includes("EfficientViTBlock") && scales.length !== count) {
     throw new ConfigError(
-      `${source}: ${part}_qkv_multiscales has ${scales.length} entries but must have ${count}, one per entry of ${part}_block_out_channels`,
+      `${source}: ${part}_qkv_multiscales has ${plural(scales.length, "entry", "entries")} but must have ${count}, one per entry of ${part}_block_out_channels`,
     );
   }
   return types.map((type, stage) =>

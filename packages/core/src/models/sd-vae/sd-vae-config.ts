@@ -8,6 +8,7 @@
 import { z } from "zod";
 import type { ActName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
+import { plural } from "../../format-amount.js";
 import {
   type ConfigIssue,
   diffusersActName,
@@ -246,7 +247,7 @@ export function attendingLevels(
 ): number[] {
   if (types.length !== widths.count) {
     throw new ConfigError(
-      `${source}: ${key} has ${types.length} entries but must have ${widths.count}, one per entry of ${widths.names}`,
+      `${source}: ${key} has ${plural(types.length, "entry", "entries")} but must have ${widths.count}, one per entry of ${widths.names}`,
     );
   }
   const [down, up] = [DOWN_BLOCKS[1], UP_BLOCKS[1]];

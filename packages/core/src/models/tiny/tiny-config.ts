@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { ACT_NAMES, type ActName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
+import { plural } from "../../format-amount.js";
 import type { Tensor } from "../../graph/tensor.js";
 import {
   diffusersActName,
@@ -170,7 +171,7 @@ export function parseTinyConfig(
     const [channels, blocks] = [file[`${part}_block_out_channels`], file[`num_${part}_blocks`]];
     if (channels.length !== blocks.length) {
       throw new ConfigError(
-        `${source}: num_${part}_blocks has ${blocks.length} entries but must have ${channels.length}, one per entry of ${part}_block_out_channels`,
+        `${source}: num_${part}_blocks has ${plural(blocks.length, "entry", "entries")} but must have ${channels.length}, one per entry of ${part}_block_out_channels`,
       );
     }
     // The class joins levels by convolutions that keep the width.
