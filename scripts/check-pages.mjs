@@ -78,6 +78,12 @@ async function faultsOfPage(leastContrast) {
   const found = [];
   const over = document.documentElement.scrollWidth - window.innerWidth;
   if (over > 0) found.push(`is ${over} pixels wider than the window`);
+  for (const table of document.querySelectorAll(".vp-doc table")) {
+    // On a phone it scrolls.
+    const hidden = table.scrollWidth - table.clientWidth;
+    if (window.innerWidth > 1000 && hidden > 0)
+      found.push(`a table (${table.textContent.slice(0, 20).trim()}...) is cut by ${hidden} pixels`);
+  }
   const isShown = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   for (const image of document.images) {
     await image.decode().catch(() => undefined);
@@ -109,18 +115,19 @@ async function faultsOfPage(leastContrast) {
     }
     return known.get(color);
   };
-  const over2 = ([r, g, b, a], [x, y, z]) => [r, g, b].map((value, i) => (value * a + [x, y, z][i] * (255 - a)) / 255);
+  const laidOver = ([r, g, b, a], [x, y, z]) =>
+    [r, g, b].map((value, i) => (value * a + [x, y, z][i] * (255 - a)) / 255);
+  const grounds = new Map();
+  /** The color behind an element; undefined where a picture is. */
   const behind = (element) => {
-    const layers = [];
-    for (let at = element; at !== null; at = at.parentElement) {
-      const { backgroundColor, backgroundImage } = getComputedStyle(at);
-      if (backgroundImage !== "none") return undefined;
+    if (element === null) return numbersOf(getComputedStyle(document.body).backgroundColor);
+    if (!grounds.has(element)) {
+      const { backgroundColor, backgroundImage } = getComputedStyle(element);
       const layer = numbersOf(backgroundColor);
-      layers.unshift(layer);
-      if (layer[3] === 255) break;
+      const below = layer[3] === 255 ? layer : behind(element.parentElement);
+      grounds.set(element, backgroundImage !== "none" || below === undefined ? undefined : laidOver(layer, below));
     }
-    const page = numbersOf(getComputedStyle(document.body).backgroundColor);
-    return layers.reduce((below, layer) => over2(layer, below), page);
+    return grounds.get(element);
   };
   const light = (color) => {
     const [r, g, b] = color.map((value) => {
@@ -139,7 +146,7 @@ async function faultsOfPage(leastContrast) {
     const { color, webkitTextFillColor } = getComputedStyle(element);
     const back = behind(element);
     if (width < 2 || height < 2 || back === undefined || numbersOf(webkitTextFillColor)[3] === 0) continue;
-    const [a, b] = [light(over2(numbersOf(color), back)), light(back)];
+    const [a, b] = [light(laidOver(numbersOf(color), back)), light(back)];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (contrast < leastContrast)
       found.push(`"${node.data.trim().slice(0, 40)}" has a contrast of ${contrast.toFixed(1)} to what is behind it`);

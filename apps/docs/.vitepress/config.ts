@@ -34,6 +34,14 @@ export default defineConfig({
   // Specifications for people who read the sources, cited there by section; plain Markdown, no pages of the site.
   srcExclude: ["reference/**", "scripts/**", "measurements/**"],
   head: [["link", { rel: "icon", type: "image/svg+xml", href: "/favicon.svg" }]],
+  markdown: {
+    config(md) {
+      // An option of a command stays on one line: browsers break behind its hyphens.
+      const inline = md.renderer.rules.code_inline as NonNullable<typeof md.renderer.rules.code_inline>;
+      md.renderer.rules.code_inline = (...given) =>
+        inline(...given).replace(/--[a-z][a-z0-9-]*/g, '<span class="flag">$&</span>');
+    },
+  },
   themeConfig: {
     logo: "/favicon.svg",
     nav: [
