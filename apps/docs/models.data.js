@@ -26,10 +26,10 @@ function row(preset) {
 
 export default {
   load: () =>
-    GROUPS.map(({ title, kind }) => ({
-      title,
-      rows: Object.values(PRESETS)
+    GROUPS.map(({ title, kind }) => {
+      const rows = Object.values(PRESETS)
         .filter((preset) => preset.kind === kind)
-        .map(row),
-    })),
+        .map(row);
+      return { title, rows, published: rows.some(({ published }) => published !== null) };
+    }),
 };

@@ -39,7 +39,7 @@ export default defineConfig({
       // An option of a command stays on one line: browsers break behind its hyphens.
       const inline = md.renderer.rules.code_inline as NonNullable<typeof md.renderer.rules.code_inline>;
       md.renderer.rules.code_inline = (...given) =>
-        inline(...given).replace(/--[a-z][a-z0-9-]*/g, '<span class="flag">$&</span>');
+        inline(...given).replace(/--[a-z][a-z0-9-]*/g, '<span class="unbroken">$&</span>');
     },
   },
   themeConfig: {
