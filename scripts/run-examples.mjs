@@ -10,6 +10,24 @@ const OFFLINE = { ...process.env, HF_HUB_OFFLINE: "1" };
 /** Where the server listens is what it prints. */
 const SERVER_ENV = { ...OFFLINE, PORT: "0" };
 
+/** A tiny autoencoder with weights of chance, and two latents of one time, the second of which is the newer. */
+const MAKE_PREVIEWED = `
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { Tensor } from "@dcae/core";
+import { initialWeights, writeNpyFile, writeSafetensorsFile } from "@dcae/core/checkpoint";
+import { describePreset, getPreset, modelParameters, toModelConfigFile } from "@dcae/core/models";
+const model = describePreset(getPreset("taesd"));
+for (const folder of ["tiny", "latents"]) mkdirSync(folder);
+writeFileSync("tiny/config.json", JSON.stringify(toModelConfigFile(model, "diffusers")));
+const weights = initialWeights(modelParameters(model), 1);
+await writeSafetensorsFile("tiny/diffusion_pytorch_model.safetensors", weights.entries.values());
+for (const name of ["latents/000.npy", "latents/001.npy"]) {
+  await writeNpyFile(name, Tensor.zeros([4, 8, 8]));
+  utimesSync(name, 1, 1);
+}
+writeFileSync("latents/done", "");
+`;
+
 /** What the examples install besides, at the versions that they name. */
 function others() {
   const manifests = ["typescript", "vite"].map((name) =>
@@ -59,6 +77,13 @@ await inEmptyProject(async (project) => {
       }
     },
     http: () => checkServer(project, cat),
+    previews: () => {
+      writeFileSync(join(project, "previews", "make.mjs"), MAKE_PREVIEWED);
+      execute(project, "previews", process.execPath, ["make.mjs"]);
+      const said = execute(project, "previews", process.execPath, ["previews.mjs", "tiny", "latents", "preview.png"]);
+      if (!/^001\.npy: preview\.png, decoded in \d+ ms\n$/.test(said)) fail(`examples/previews says ${said}`);
+      expectFiles(project, "previews", ["preview.png"]);
+    },
   };
   const there = readdirSync(examples).filter((name) => existsSync(join(examples, name, "package.json")));
   const unchecked = there.filter((name) => !(name in runs));
