@@ -26,7 +26,7 @@ export default library({
   external: ["onnxruntime-node"],
   async onSuccess() {
     // Workers and a child process are plain JavaScript, started by URL: they stand beside the chunks that name them, under the same name.
-    const workers = ["onnx-requests", "onnx-worker", "onnx-worker-wasm", "onnx-worker-webgpu"];
+    const workers = ["onnx-requests", "bound-sessions", "onnx-worker", "onnx-worker-wasm", "onnx-worker-webgpu"];
     for (const name of workers) await copyFile(`src/runtime/${name}.mjs`, `dist/${name}.mjs`);
     await copyFile("src/image/decode-svg-child.mjs", "dist/decode-svg-child.mjs");
   },

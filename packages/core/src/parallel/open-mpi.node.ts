@@ -1,30 +1,12 @@
 /** The ranks that mpirun or srun started, as a communicator. */
-import { createRequire } from "node:module";
 import { hostname } from "node:os";
-import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { clusterRank } from "../cluster/cluster-place.js";
-import { ConfigError, EngineError, errorMessage } from "../errors.js";
+import { ConfigError, EngineError } from "../errors.js";
+import { loadKoffi } from "../runtime/koffi.node.js";
 import { type Communicator, createCommunicator } from "./communicator.js";
 import { type ForeignFunctions, MPI_LIBRARY, type MpiLibrary, openMpiLibrary } from "./mpi-library.node.js";
 import { joinWatch, type Meeting, openWatch, type RankWatch } from "./rank-watch.node.js";
-
-async function loadKoffi(): Promise<ForeignFunctions> {
-  // A variable, so that neither the compiler nor a bundler insists on a module that may be absent.
-  const name = "koffi";
-  try {
-    // Beside this package, or where the command was called.
-    const here = await import(name).catch(
-      () => import(pathToFileURL(createRequire(`${process.cwd()}/`).resolve(name)).href),
-    );
-    return (here.default ?? here) as ForeignFunctions;
-  } catch (error) {
-    throw new EngineError(`koffi, through which MPI is called, doesn't load: ${errorMessage(error).split("\n")[0]}`, {
-      hint: "Install it: npm install koffi.",
-      cause: error,
-    });
-  }
-}
 
 /** @throws EngineError when the library isn't that of the launcher: each process would be a rank of its own */
 export function checkSize(library: Pick<MpiLibrary, "description">, size: number, source: string, count: number): void {
@@ -60,7 +42,7 @@ export async function openMpi({ onEnd }: OpenMpiOptions): Promise<Communicator> 
       hint: "Start the command by `mpirun -n 2 dcae ...` or `srun --mpi=pmix -n 2 dcae ...`.",
     });
   }
-  const ffi = await loadKoffi();
+  const ffi = await loadKoffi<ForeignFunctions>();
   const library = openMpiLibrary(ffi, process.env, process.platform);
   const exit = ffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6").func("void _exit(int code)");
   const transport = library.start();

@@ -10,9 +10,11 @@
  * @param {Pick<Ort, "InferenceSession" | "Tensor" | "env">} ort
  * @param {(answer: object, transfer?: ArrayBuffer[]) => void} post
  * @param {Record<string, (session: any, request: any) => Promise<void>>} ofSession what else a platform does with a session, by kind
+ * @param {(model: Uint8Array, options: object) => Promise<import("onnxruntime-common").InferenceSession>} createBound
+ *   makes sessions that update a state
  * @returns {(request: any) => void} takes requests, and answers them one after the other
  */
-export function answerRequests(ort, post, ofSession = {}) {
+export function answerRequests(ort, post, ofSession = {}, createBound = ort.InferenceSession.create) {
   /** @type {Map<number, import("onnxruntime-common").InferenceSession>} */
   const sessions = new Map();
 
@@ -63,7 +65,8 @@ export function answerRequests(ort, post, ofSession = {}) {
     async create({ session, model, options, binding, wasm }) {
       // Counts until the first session exists; later ones say the same.
       Object.assign(ort.env.wasm, wasm);
-      sessions.set(session, await ort.InferenceSession.create(model, options));
+      const create = binding === undefined ? ort.InferenceSession.create : createBound;
+      sessions.set(session, await create(model, options));
       if (binding !== undefined) bindings.set(session, binding);
       return { result: undefined, transfer: [] };
     },
@@ -90,7 +93,8 @@ export function answerRequests(ort, post, ofSession = {}) {
       for (const [name, tensor] of Object.entries(outputs)) {
         const held = updates.get(name);
         if (held !== undefined) {
-          // The run wrote into the spare buffer. onnxruntime-node answers with a copy of it, which is left to be collected.
+          // The run wrote into the spare buffer. onnxruntime-node answers with a copy of it, which is left to be collected; a bound
+          // session answers with the buffer itself.
           [held.current, held.spare] = [held.spare ?? tensor, held.current];
           continue;
         }

@@ -5,8 +5,10 @@
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { parentPort } from "node:worker_threads";
+import { createRequire } from "node:module";
+import { parentPort, workerData } from "node:worker_threads";
 import * as ort from "onnxruntime-node";
+import { openBoundSessions, runtimeLibrary } from "./bound-sessions.mjs";
 import { answerRequests } from "./onnx-requests.mjs";
 
 // Failures arrive as exceptions. The native library would print them to stderr as well, even when a device is only tried.
@@ -82,7 +84,30 @@ async function runInFiles(session, { runs }) {
   await writing;
 }
 
-parentPort?.on(
-  "message",
-  answerRequests(ort, (message, transfer) => parentPort?.postMessage(message, transfer), { runInFiles }),
-);
+/** @typedef {(model: Uint8Array, options: any) => Promise<ort.InferenceSession>} Create */
+
+/** Sessions that update a state without copies of it, where koffi is installed; otherwise those of onnxruntime-node. */
+async function openBound() {
+  const { koffi } = workerData ?? {};
+  const library =
+    koffi === undefined ? undefined : runtimeLibrary(createRequire(import.meta.url).resolve("onnxruntime-node"));
+  if (library === undefined) return undefined;
+  const { default: functions } = await import(koffi);
+  return openBoundSessions(functions, library, ort.Tensor);
+}
+
+/** @type {Promise<ReturnType<typeof openBoundSessions> | undefined> | undefined} */
+let opening;
+
+/** @type {Create} */
+async function createBound(model, options) {
+  // What koffi can't do here (a system that it has no build for) the usual sessions can.
+  opening ??= openBound().catch(() => undefined);
+  const bound = options.executionProviders[0] === "cpu" ? await opening : undefined;
+  if (bound === undefined) return ort.InferenceSession.create(model, options);
+  return /** @type {any} */ (bound.create(model, options));
+}
+
+const post = (/** @type {object} */ message, /** @type {ArrayBuffer[] | undefined} */ transfer) =>
+  parentPort?.postMessage(message, transfer);
+parentPort?.on("message", answerRequests(ort, post, { runInFiles }, createBound));

@@ -1,6 +1,7 @@
 /** Sessions of onnxruntime-node in a worker thread. */
 import { Worker } from "node:worker_threads";
 import { EngineError } from "../errors.js";
+import { koffiUrl } from "./koffi.node.js";
 import { quietRuntime } from "./quiet-runtime.node.js";
 import { libraryError } from "./runtime-library.node.js";
 import type { SessionHost, SessionOptions } from "./session-host.js";
@@ -37,15 +38,16 @@ const WORKER = new URL("./onnx-worker.mjs", import.meta.url);
  * Its worker doesn't keep the process alive while it is idle.
  *
  * @param script what the worker runs, for tests
+ * @param koffi URL of its module, through which state is updated without copies; undefined where it isn't installed
  */
-export function createWorkerSessionHost(script = WORKER): SessionHost {
+export function createWorkerSessionHost(script = WORKER, koffi = koffiUrl()): SessionHost {
   return createWorkerHost({
     name: "onnxruntime-node",
     readsFiles: true,
     keepsState: true,
     ready: quietRuntime(),
     start(onAnswer, onEnd) {
-      const worker = new Worker(script);
+      const worker = new Worker(script, { workerData: { koffi } });
       worker.on("message", onAnswer);
       worker.on("error", (error) =>
         onEnd(

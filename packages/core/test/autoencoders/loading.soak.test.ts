@@ -45,7 +45,7 @@ describe.runIf(process.platform === "linux")("memory of loading", () => {
       format: "esm",
       packages: "external",
     });
-    for (const name of ["onnx-worker.mjs", "onnx-requests.mjs"])
+    for (const name of ["onnx-worker.mjs", "onnx-requests.mjs", "bound-sessions.mjs"])
       await copyFile(new URL(`../../src/runtime/${name}`, import.meta.url), join(bundle, name));
     await saveCheckpoint(model(), weights(), checkpoint);
     bytes = (await stat(join(checkpoint, "model.safetensors"))).size;

@@ -20,7 +20,7 @@ describe.runIf(process.platform === "linux")("peak resident memory of a process"
       format: "esm",
       packages: "external",
     });
-    for (const name of ["onnx-worker.mjs", "onnx-requests.mjs"])
+    for (const name of ["onnx-worker.mjs", "onnx-requests.mjs", "bound-sessions.mjs"])
       await copyFile(new URL(`../../src/runtime/${name}`, import.meta.url), `${folder}${name}`);
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
