@@ -217,7 +217,7 @@ export async function withModelAs<T>(
 ): Promise<T> {
   const { threads, scalingFactor, shiftFactor, programCache, maxMemory } = flags;
   const device = maxMemory !== undefined && flags.device === "auto" ? "cpu" : flags.device;
-  const unknown = maxMemory === undefined || device === "auto" ? undefined : memoryUnknown(form, device);
+  const unknown = maxMemory === undefined || device === "auto" ? undefined : memoryUnknown(device);
   if (unknown !== undefined) throw errorAs(unknown, UsageError, "--max-memory: ");
   const options = {
     ...(await openOptions(flags, io)),

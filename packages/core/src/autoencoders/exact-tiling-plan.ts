@@ -9,7 +9,7 @@ import { countMacs } from "../graph/analyze.js";
 import { createProgram, type Program } from "../graph/program.js";
 import type { Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";
-import { BASE_BYTES } from "../runtime/program-memory.js";
+import { BASE_BYTES, MEMORY_MARGIN } from "../runtime/program-memory.js";
 import {
   bytesOf,
   type Division,
@@ -32,12 +32,6 @@ const THREAD_GARBAGE_BYTES = 64e6;
  * Measured: 110 MB more than with a library that gives them back.
  */
 const HEAP_WASTE_BYTES = 128e6;
-
-/**
- * A limit is kept although predictions are off: plans take this much less. What the runtime's kernels copy of weights and
- * inputs, and what the allocator keeps, depends on the processor and its instruction set, the number of threads and the sizes.
- */
-export const MEMORY_MARGIN = 1.35;
 
 /** Into how many parts the longer side is divided, at first try. */
 const PART_COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
@@ -159,15 +153,12 @@ function tileSides({ x, y, cells, encodes }: Ends): number[] {
   return [...new Set([...sides, least])];
 }
 
-/** The largest tiles of a pass that fit, or undefined. Memory grows with the side, so that halving finds them. */
+/**
+ * The largest tiles of a pass that fit, or undefined. Each size is tried in turn: smaller tiles take less while they run, but the many
+ * arrays that they leave behind take more.
+ */
 function largestTiles(pass: TilePass, held: number, maxMemory: number, sides: readonly number[], model: CostModel) {
-  let [low, high] = [0, sides.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (model.pass(pass, sides[middle] as number).bytes + held <= maxMemory) high = middle;
-    else low = middle + 1;
-  }
-  const side = sides[low];
+  const side = sides.find((tried) => model.pass(pass, tried).bytes + held <= maxMemory);
   return side === undefined ? undefined : model.pass(pass, side);
 }
 
@@ -218,7 +209,6 @@ export function planExactTiling(program: Program, options: PlanOptions): ExactPl
   if (bytes <= maxMemory) return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1 };
 
   const sides = tileSides(ends);
-  const smallestSide = sides.at(-1) as number;
   let least = bytes;
   for (const division of divisions(ends)) {
     const rest = model.rest(division).bytes;
@@ -229,7 +219,9 @@ export function planExactTiling(program: Program, options: PlanOptions): ExactPl
         : [];
     const fitting = found.filter((cost) => cost !== undefined);
     if (rest <= maxMemory && fitting.length === division.passes.length) return join(division, fitting, ends, model);
-    const smallest = division.passes.map((pass, i) => model.pass(pass, smallestSide).bytes + (held[i] as number));
+    const smallest = division.passes.map(
+      (pass, i) => Math.min(...sides.map((side) => model.pass(pass, side).bytes)) + (held[i] as number),
+    );
     least = Math.min(least, Math.max(rest, ...smallest));
   }
   const megabytes = (count: number) => `${Math.ceil(count / 1e6)} MB`;

@@ -11,7 +11,7 @@ import { optimize as rewriteFaster } from "../graph/rewrite/optimize.js";
 import { type ActivationRanges, toInt8 } from "../graph/rewrite/quantize.js";
 import { onnxForm } from "../onnx/lowerings.js";
 import { COMPUTE_DTYPES, type ComputeDType, type Device } from "./engine.js";
-import { programMemory } from "./program-memory.js";
+import { MEMORY_MARGIN, programMemory } from "./program-memory.js";
 import type { SessionOptions } from "./session-host.js";
 
 /** The form in which programs run, with what each needs. */
@@ -20,7 +20,7 @@ export type Form =
   | ({ readonly kind: "plain" } & Packing)
   /** Rewritten into a faster one, in float32 (see graph/rewrite/optimize.ts). */
   | { readonly kind: "fast" }
-  /** Program by program: the fast one on a CPU where it saves more than it costs (`rewritingPays`), otherwise the plain one. */
+  /** Program by program: the fast one on a CPU where it saves more than it costs (`rewritingPays`) and fits, otherwise the plain one. */
   | ({
       readonly kind: "auto";
       /** How often each program will run. Default `USUAL_RUNS`. */
@@ -33,6 +33,8 @@ export type Form =
       readonly kind: "int8";
       /** Between which values convolutions take and give, as `calibrate` observes them. */
       readonly ranges: ActivationRanges;
+      /** Whether programs may be parts of the model that have none of the ranges' convolutions. Default false. */
+      readonly inParts?: boolean;
     }
   /** Parameters change between runs; in float32. Programs without state run as they are written, beside these. */
   | {
@@ -69,7 +71,7 @@ export interface FormOptions {
   /**
    * Whether programs are rewritten into faster ones before they run: half the time on a CPU, or less, in float32. Outputs differ by
    * rounding, up to 1e-4 of the largest value for a whole model. "auto" does it on a CPU, in Node, where the time that is saved pays
-   * for the loading; true always, false never. Default "auto".
+   * for the loading, and where there is free memory for it (not looked at on macOS); true always, false never. Default "auto".
    *
    * Transformed convolution weights take four to seven times the memory of the weights, and time to compute at loading; they pass
    * through the system's folder for temporary files (TMPDIR), which needs room for them, or lie in `programCache`. Runs under
@@ -124,8 +126,9 @@ export function chooseForm(words: FormWords, packing: Packing = { packWeights: t
   return { kind: optimize === false ? "plain" : "auto", ...packing };
 }
 
-/** The form of programs that must take little memory: what a form leaves open is decided for memory. */
+/** The form of programs that must take little memory, and may be parts of a model: what a form leaves open is decided for memory. */
 export function leanForm(form: Form): Form {
+  if (form.kind === "int8") return { ...form, inParts: true };
   return form.kind === "auto" ? { kind: "plain", packWeights: false } : form;
 }
 
@@ -150,16 +153,15 @@ export function dtypeOfForm({ kind }: Pick<Form, "kind">): ComputeDType {
 }
 
 /**
- * That how much memory a program takes isn't known in a form, or undefined where it is.
+ * That how much memory a program takes isn't known, or undefined where it is.
  *
  * @param device that the program will run on
  */
-export function memoryUnknown({ kind }: Pick<Form, "kind">, device: Device): EngineError | undefined {
-  const unknown = (where: string, hint: string) =>
-    new EngineError(`how much memory a program takes ${where}`, { hint });
-  if (kind === "int8") return unknown("isn't known for int8", "Use float32, or leave out the limit.");
+export function memoryUnknown(device: Device): EngineError | undefined {
   if (device === "cpu") return undefined;
-  return unknown("is only known for the CPU", 'Use the device "cpu", or leave out the limit.');
+  return new EngineError("how much memory a program takes is only known for the CPU", {
+    hint: 'Use the device "cpu", or leave out the limit.',
+  });
 }
 
 /** A program as it runs. */
@@ -182,23 +184,39 @@ export interface Compiled {
 const ARENA = { arena: true, planMemory: false } as const;
 const NO_ARENA = { arena: false, planMemory: true } as const;
 
+/** What is known of the machine that a program will run on. */
+export interface Machine {
+  readonly costs?: CpuCosts | undefined;
+  /** Bytes that the process may still take. */
+  readonly freeMemory?: number | undefined;
+}
+
+/** Whether a program fits free memory, predictions being off by so much. */
+export function fitsMemory(bytes: number, { freeMemory = Number.POSITIVE_INFINITY }: Machine): boolean {
+  return bytes * MEMORY_MARGIN <= freeMemory;
+}
+
 /**
  * What a form makes of a program on a device: the graph that runs, how its session keeps memory and weights, and what it takes.
  *
  * @param device that the program will run on
- * @param costs of the CPU, where it is known
+ * @param machine the facts that the form "auto" decides by; without them, those of an unknown CPU with enough memory
  */
-export function compile(original: Program, form: Form, device: Device, costs?: CpuCosts): Compiled {
+export function compile(original: Program, form: Form, device: Device, machine: Machine = {}): Compiled {
+  const { costs } = machine;
   const memoryOf = (program: Program, as: Parameters<typeof programMemory>[1]) => () => {
-    const unknown = memoryUnknown(form, device);
+    const unknown = memoryUnknown(device);
     if (unknown !== undefined) throw unknown;
     return programMemory(program, as).running;
   };
   switch (form.kind) {
     case "auto": {
       const { runs = USUAL_RUNS, packWeights } = form;
-      const pays = device === "cpu" && rewritingPays(original, runs, costs);
-      return compile(original, pays ? { kind: "fast" } : { kind: "plain", packWeights }, device, costs);
+      if (device === "cpu" && rewritingPays(original, runs, costs)) {
+        const fast = compile(original, { kind: "fast" }, device, machine);
+        if (fitsMemory(fast.predictMemory(), machine)) return fast;
+      }
+      return compile(original, { kind: "plain", packWeights }, device, machine);
     }
     case "plain":
     case "half": {
@@ -217,8 +235,8 @@ export function compile(original: Program, form: Form, device: Device, costs?: C
       return { program, kind: "fast", session, blocked: false, predictMemory: memoryOf(program, "rewritten") };
     }
     case "int8": {
-      const program = onnxForm(toInt8(original, form.ranges));
-      const memory = memoryOf(program, "mapped");
+      const program = onnxForm(toInt8(original, form.ranges, form.inParts));
+      const memory = memoryOf(program, "int8");
       const session = { ...NO_ARENA, packWeights: false };
       return { program, kind: "int8", session, blocked: false, predictMemory: memory };
     }

@@ -2,7 +2,7 @@
  * The engine for Node: onnxruntime-node in a worker thread, with the device chosen and checked before it is used.
  */
 import { realpath } from "node:fs/promises";
-import { availableParallelism } from "node:os";
+import { availableParallelism, freemem } from "node:os";
 import { checkOptions, type OptionNames } from "../check-options.js";
 import { didYouMean } from "../closest-name.js";
 import { ConfigError, EngineError, errorMessage } from "../errors.js";
@@ -75,6 +75,9 @@ async function chooseDevice(host: SessionHost): Promise<Device> {
   }
   return "cpu";
 }
+
+/** macOS calls memory free only where nothing is cached in it, which says nothing of what a process may take. */
+const freeMemory = process.platform === "darwin" ? undefined : () => process.availableMemory?.() ?? freemem();
 
 /** Where programs put what they compute from weights; only rewritten ones compute much. */
 async function constantFiles(
@@ -155,6 +158,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<OnnxEng
       threads: threads ?? availableParallelism(),
       constants: await constantFiles(chosen, programCache),
       costs: chosen === "cpu" ? CPU_COSTS[(await cpuFacts()).set] : undefined,
+      freeMemory,
       locate: realpath,
     });
   } catch (error) {

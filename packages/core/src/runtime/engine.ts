@@ -95,6 +95,11 @@ export interface Engine {
    * cross to it. Absent where that isn't known.
    */
   predictMemory?(program: Program): number;
+  /**
+   * Whether the memory that is free now suffices for `program` in the form that is best for it. Where it doesn't, programs that aren't
+   * needed should be disposed first. Absent where that isn't known.
+   */
+  fits?(program: Program): boolean;
   /** The same engine for programs that must take little memory: what its form leaves open is decided for memory. Absent: no other. */
   readonly lean?: Engine;
   /**

@@ -13,8 +13,12 @@ import { closeAll } from "./close-all.js";
 import type { Engine, LoadedProgram, NamedTensors } from "./engine.js";
 
 export interface LoadedCache<T> {
-  /** The result of `work` with the thing known as `key`, which `load` gives when it isn't there. */
-  use<R>(key: string, load: () => Promise<T>, work: (loaded: T) => Promise<R>): Promise<R>;
+  /**
+   * The result of `work` with the thing known as `key`, which `load` gives when it isn't there.
+   *
+   * @param fits whether there is memory to load it now; what was used longest ago is freed until there is. Default: there is
+   */
+  use<R>(key: string, load: () => Promise<T>, work: (loaded: T) => Promise<R>, fits?: () => boolean): Promise<R>;
   /** Frees everything after the calls that wait; later calls are refused. */
   dispose(): Promise<void>;
 }
@@ -33,14 +37,18 @@ export function createLoadedCache<T>({ name, limit, free }: LoadedCacheOptions<T
   let last: Promise<unknown> = Promise.resolve();
   let disposed = false;
 
-  async function acquire(key: string, load: () => Promise<T>): Promise<T> {
+  async function freeOldest(): Promise<void> {
+    const [[key, { loaded }]] = kept as unknown as [[string, { readonly loaded: T }]];
+    kept.delete(key);
+    await free(loaded);
+  }
+
+  async function acquire(key: string, load: () => Promise<T>, fits: () => boolean): Promise<T> {
     const known = kept.get(key);
     kept.delete(key);
-    const [oldest] = kept;
-    // Make room first: at high resolution two programs may not fit at once.
-    if (known === undefined && oldest !== undefined && kept.size >= limit) {
-      kept.delete(oldest[0]);
-      await free(oldest[1].loaded);
+    if (known === undefined) {
+      // Make room first: at high resolution two programs may not fit at once.
+      while (kept.size > 0 && (kept.size >= limit || !fits())) await freeOldest();
     }
     const entry = known ?? { loaded: await load() };
     kept.set(key, entry);
@@ -54,9 +62,9 @@ export function createLoadedCache<T>({ name, limit, free }: LoadedCacheOptions<T
   }
 
   return {
-    use(key, load, work) {
+    use(key, load, work, fits = () => true) {
       if (disposed) return Promise.reject(new EngineError(`${name}: can't be used, it was disposed`));
-      return enqueue(async () => work(await acquire(key, load)));
+      return enqueue(async () => work(await acquire(key, load, fits)));
     },
     dispose() {
       disposed = true;
@@ -91,25 +99,33 @@ export interface ProgramCache {
 }
 
 /**
- * Programs of an engine. Each holds packed weights and working memory, so few should stay.
+ * Programs of an engine. Each holds packed weights and working memory, so few should stay: no more than `limit`, and no more than
+ * memory has room for.
  *
  * @param name of what they are the programs of, for errors
  */
 export function createProgramCache(engine: Engine, name: string, limit: number): ProgramCache {
   const programs = createLoadedCache<LoadedProgram>({ name, limit, free: (program) => program.dispose() });
   return {
-    run: (key, build, weights, inputs, signal) =>
-      programs.use(
+    run(key, build, weights, inputs, signal) {
+      let made: Program | undefined;
+      const program = () => {
+        made ??= build();
+        return made;
+      };
+      return programs.use(
         key,
         async () => {
           signal?.throwIfAborted();
-          return engine.load(build(), weights);
+          return engine.load(program(), weights);
         },
-        async (program) => {
+        async (loaded) => {
           signal?.throwIfAborted();
-          return program.run(inputs);
+          return loaded.run(inputs);
         },
-      ),
+        () => signal?.aborted === true || (engine.fits?.(program()) ?? true),
+      );
+    },
     dispose: programs.dispose,
   };
 }

@@ -14,7 +14,18 @@ import { lowerProgram, updateName } from "../onnx/lower-program.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import { closeAll, failClosed } from "./close-all.js";
-import { type Compiled, compile, dtypeOfForm, type Form, leanForm, PLAIN, STATEFUL } from "./compile.js";
+import {
+  type Compiled,
+  compile,
+  dtypeOfForm,
+  type Form,
+  fitsMemory,
+  leanForm,
+  type Machine,
+  memoryUnknown,
+  PLAIN,
+  STATEFUL,
+} from "./compile.js";
 import type {
   ComputeDType,
   Device,
@@ -40,6 +51,8 @@ export interface OnnxEngineOptions {
   readonly constants?: ((compiled: Compiled) => ConstantFiles | undefined) | undefined;
   /** Of the CPU, where it is known. */
   readonly costs?: CpuCosts | undefined;
+  /** Bytes that this process may still take, where it is known. */
+  readonly freeMemory?: (() => number) | undefined;
 }
 
 /** The engine on ONNX Runtime, in Node and in browsers. */
@@ -103,8 +116,19 @@ export class OnnxEngine implements Engine {
     return this.#start(original, session);
   }
 
-  #compile(original: Program, form: Form): Compiled {
-    return compile(original, form, this.device, this.#options.costs);
+  #compile(original: Program, form: Form, machine: Machine = this.#machine()): Compiled {
+    return compile(original, form, this.device, machine);
+  }
+
+  #machine(): Machine {
+    return { costs: this.#options.costs, freeMemory: this.#options.freeMemory?.() };
+  }
+
+  fits(original: Program): boolean {
+    const machine = this.#machine();
+    if (machine.freeMemory === undefined || memoryUnknown(this.device) !== undefined) return true;
+    const wanted = this.#compile(original, this.#form, { ...machine, freeMemory: undefined });
+    return fitsMemory(wanted.predictMemory(), machine);
   }
 
   get lean(): Engine {
@@ -239,7 +263,7 @@ export class OnnxEngine implements Engine {
     return this.#compile(original, this.#form).program;
   }
 
-  /** @throws EngineError where it isn't known: on other devices than the CPU, whose memory is another matter, and in int8 */
+  /** @throws EngineError where it isn't known: on other devices than the CPU, whose memory is another matter */
   predictMemory(original: Program): number {
     return this.#predictMemory(this.#form, original);
   }

@@ -24,6 +24,8 @@ type ProgramForm =
   | "packed"
   /** Rewritten, constants in files. */
   | "rewritten"
+  /** With convolutions of 8 bits, constants in files. */
+  | "int8"
   /** With parameters that change between runs. */
   | "stateful";
 
@@ -43,6 +45,12 @@ interface MemoryFactors {
 /** What Node, this library and the runtime take themselves. */
 export const BASE_BYTES = 110e6;
 
+/**
+ * A limit is kept although predictions are off: what has to fit takes this much less. What the runtime's kernels copy of weights and
+ * inputs, and what the allocator keeps, depends on the processor and its instruction set, the number of threads and the sizes.
+ */
+export const MEMORY_MARGIN = 1.35;
+
 const MOST_WASTE_BYTES = 128e6;
 
 const FACTORS: Readonly<Record<ProgramForm, MemoryFactors>> = {
@@ -50,6 +58,8 @@ const FACTORS: Readonly<Record<ProgramForm, MemoryFactors>> = {
   packed: { base: BASE_BYTES, loading: 1.55, constants: 1.3, activations: 1.56, waste: 0 },
   // Weights of what stays a direct convolution are copied. The arena takes blocks of doubling sizes.
   rewritten: { base: BASE_BYTES, loading: 0, constants: 1.1, activations: 2.25, waste: 0 },
+  // Weights are packed for the kernels, beside the files; kernels unfold pictures.
+  int8: { base: BASE_BYTES, loading: 0, constants: 2, activations: 4.3, waste: 0.7 },
   stateful: { base: 270e6, loading: 0, constants: 1.3, activations: 1.25, waste: 0 },
 };
 

@@ -1,13 +1,14 @@
 /** Tiles with halos give the whole picture's result: architectures at tiny widths, and plans of the real ones. */
 import { useEngine } from "@dcae/test-support/engine";
 import { describe, expect, test } from "vitest";
-import { MEMORY_MARGIN, planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
+import { planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
 import { ConfigError } from "../../src/errors.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
 import type { ConfigOf } from "../../src/models/families.js";
 import { getPreset } from "../../src/models/index.js";
+import { MEMORY_MARGIN } from "../../src/runtime/program-memory.js";
 import { errorOf } from "../support/error-of.js";
 import { plansOf, predictMemory, samplePlans } from "../support/sample-plans.js";
 import { tiledErrors } from "../support/tiled-error.js";

@@ -6,7 +6,7 @@ import { drawScene } from "@dcae/test-support/scenes";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { WeightEntry } from "../../src/checkpoint/weights.js";
-import { ConfigError, EngineError } from "../../src/errors.js";
+import { ConfigError } from "../../src/errors.js";
 import { type Program, sizeOf, Tensor, topologicalOrder } from "../../src/graph/index.js";
 import { imageToTensor, psnr, tensorToImage } from "../../src/image/index.js";
 import {
@@ -183,8 +183,20 @@ describe("refused", () => {
       await model.dispose();
     }
   });
+});
 
-  test("a limit of memory, which isn't known for int8", () => {
-    expect(() => int8.planMemory("encode", [1, 3, SIZE, SIZE], { maxMemory: 1e9 })).toThrow(EngineError);
-  });
+test("under a limit of memory, tiles give what the whole picture gives, but for what rounds the other way", async () => {
+  const x = imageToTensor(drawScene({ width: 512, height: 512, seed: 9 }));
+  const latent = await int8.encode(x);
+  for (const [part, input] of [["encode", x] as const, ["decode", latent] as const]) {
+    const expected = await int8[part](input);
+    expect(() => int8.planMemory(part, input.shape, { maxMemory: 1e8 })).toThrow(/needs at least \d+ MB/);
+    const whole = int8.planMemory(part, input.shape, { maxMemory: 1e12 });
+    expect(whole.tiles).toBe(0);
+    const maxMemory = 1.2 * whole.bytes;
+    expect(int8.planMemory(part, input.shape, { maxMemory }).tiles).toBeGreaterThan(1);
+    const tiled = await int8[part](input, { maxMemory });
+    // A step of 8 bits is 1/255 of a range; a value that lies between two steps may take either.
+    expect(relativeError(tiled, expected)).toBeLessThan(2 / 255);
+  }
 });

@@ -2,11 +2,17 @@
 import { relativeError } from "@dcae/test-support/compare";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/exact-tiling.js";
-import { MEMORY_MARGIN } from "../../src/autoencoders/exact-tiling-plan.js";
 import { ConfigError } from "../../src/errors.js";
 import { createRandom, Tensor } from "../../src/graph/index.js";
-import { Autoencoder, buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
+import {
+  Autoencoder,
+  AutoencoderDC,
+  buildDecodeProgram,
+  buildEncodeProgram,
+  bundledModelPath,
+} from "../../src/internal/index.js";
 import { createEngine, type Engine, type OnnxEngine } from "../../src/runtime/index.js";
+import { MEMORY_MARGIN } from "../../src/runtime/program-memory.js";
 import { errorOf } from "../support/error-of.js";
 import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";
@@ -89,6 +95,20 @@ test.each(["encode", "decode"] as const)("%s: one picture, then a batch under th
     expect(relativeError(bounded, await model[part](x))).toBeLessThanOrEqual(1e-5);
   }
   await runs.dispose();
+});
+
+test("the limit that a refusal names would do, and so would a higher one", async () => {
+  const small = await AutoencoderDC.fromPretrained(bundledModelPath(), { device: "cpu", threads: 1 });
+  const shapes = { encode: [1, 3, 1024, 1024], decode: [1, 32, 32, 32] };
+  for (const part of ["encode", "decode"] as const) {
+    const plan = (maxMemory: number) => small.planMemory(part, shapes[part], { maxMemory });
+    const least = Number(/at least (\d+) MB/.exec(errorOf(ConfigError, () => plan(1e6)).message)?.[1]);
+    for (const more of [0, 40]) {
+      const maxMemory = 1e6 * (least + more);
+      expect(plan(maxMemory).bytes).toBeLessThanOrEqual(maxMemory / MEMORY_MARGIN);
+    }
+  }
+  await small.dispose();
 });
 
 test("refuses what can't fit, and options that contradict", async () => {

@@ -5,6 +5,7 @@ import {
   chooseWinograd,
   INSTRUCTION_SETS,
   rewritingPays,
+  winogradChooser,
   winogradExtraBytes,
 } from "../../src/graph/rewrite/cpu-costs.js";
 import { buildDecodeProgram, buildEncodeProgram, getPreset, type ModelConfig } from "../../src/models/index.js";
@@ -31,6 +32,11 @@ test.each([
   ["a handful of channels", square(16, 16, 64), undefined],
 ] as const)("%s", (_, size, tile) => {
   expect(chooseWinograd(size)).toBe(tile);
+});
+
+test.each(INSTRUCTION_SETS)("on %s, too, weights that few tiles share take the smaller tiles", (set) => {
+  expect(winogradChooser(CPU_COSTS[set])(square(512, 512, 64))).toBe(4);
+  expect(winogradChooser(CPU_COSTS[set])(square(512, 512, 256))).toBe(6);
 });
 
 test("transformed weights have (m + 2)^2 values in place of 9", () => {

@@ -44,11 +44,11 @@ export const CPU_COSTS: Readonly<Record<InstructionSet, CpuCosts>> = {
 const UNKNOWN_CPU = CPU_COSTS.avx512;
 
 /**
- * Nanoseconds of one run that a byte of further memory must save. Transformed weights are 4 (m = 4) or 7 (m = 6) times as
- * large as the weights. At 0.3 ns, tiles of 6 are for weights that many tiles share; at 0.1 ns, an encode of 256x256 with f32c32
- * took 1% less time and a decode 4%, for 0.6 GB more.
+ * Multiply-accumulates of direct convolutions that a byte of further memory must save in each run. Transformed weights are 4 (m = 4) or 7
+ * (m = 6) times as large as the weights. At this price, tiles of 6 are for weights that many tiles share. Counted in work rather than
+ * time, because a slower CPU takes longer for both forms, and has no more memory.
  */
-const BYTE_PRICE = 0.3;
+const BYTE_PRICE = 33;
 
 /** Tiles that are tried. Those of 2 never won. */
 const TILES: readonly WinogradTile[] = [4, 6];
@@ -73,7 +73,8 @@ export function winogradExtraBytes({ inChannels, outChannels }: ConvSize, tile: 
 /** Chooses the fastest form for a CPU, memory included at its price. */
 export function winogradChooser(costs: CpuCosts): (size: ConvSize) => WinogradTile | undefined {
   return (size) => {
-    const price = (tile: WinogradTile) => winogradTime(size, tile, costs) + BYTE_PRICE * winogradExtraBytes(size, tile);
+    const bytePrice = BYTE_PRICE * costs.directMac;
+    const price = (tile: WinogradTile) => winogradTime(size, tile, costs) + bytePrice * winogradExtraBytes(size, tile);
     const [best] = [...TILES].sort((a, b) => price(a) - price(b)) as [WinogradTile];
     return price(best) < directTime(size, costs) ? best : undefined;
   };

@@ -32,11 +32,13 @@ export function beforeQuantization(program: Program): Program {
 /**
  * The 8-bit form of a program: static quantization of the convolutions whose ranges are given.
  *
+ * @param inParts whether the program may be a part of a model that has none of these convolutions
  * @throws ConfigError when the ranges name no convolution of it
  */
-export function toInt8(program: Program, ranges: ActivationRanges): Program {
+export function toInt8(program: Program, ranges: ActivationRanges, inParts = false): Program {
   const quantized = quantizeConvolutions(beforeQuantization(program), ranges);
-  if (!topologicalOrder([...quantized.outputs.values()]).some(({ op }) => op === "qlinearConv2d")) {
+  const isQuantized = topologicalOrder([...quantized.outputs.values()]).some(({ op }) => op === "qlinearConv2d");
+  if (!isQuantized && !inParts) {
     throw new ConfigError(`ranges: they name no convolution of "${program.name}"`, {
       hint: "Give those that were observed on this model, encoder and decoder.",
     });
