@@ -194,6 +194,14 @@ export function exactPlans(program: Program, sides: readonly number[], options: 
   );
 }
 
+/** The plan that runs a picture whole, or undefined where it doesn't fit. @see planExactTiling */
+export function planWhole(program: Program, options: PlanOptions): ExactPlan | undefined {
+  const ends = programEnds(program);
+  const { bytes } = costModel(ends, options).whole(program, bytesOf(ends.x), bytesOf(ends.y));
+  if (bytes > options.maxMemory / MEMORY_MARGIN) return undefined;
+  return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1 };
+}
+
 /**
  * Plans one picture.
  *
@@ -201,15 +209,15 @@ export function exactPlans(program: Program, sides: readonly number[], options: 
  * @throws ConfigError when nothing fits, with the memory that would do
  */
 export function planExactTiling(program: Program, options: PlanOptions): ExactPlan {
+  const whole = planWhole(program, options);
+  if (whole !== undefined) return whole;
+
   const maxMemory = options.maxMemory / MEMORY_MARGIN;
   const ends = programEnds(program);
   const { x, y } = ends;
   const model = costModel(ends, options);
-  const { bytes } = model.whole(program, bytesOf(x), bytesOf(y));
-  if (bytes <= maxMemory) return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1 };
-
   const sides = tileSides(ends);
-  let least = bytes;
+  let least = model.whole(program, bytesOf(x), bytesOf(y)).bytes;
   for (const division of divisions(ends)) {
     const rest = model.rest(division).bytes;
     const held = heldBytes(division, ends);

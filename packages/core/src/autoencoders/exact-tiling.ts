@@ -14,7 +14,7 @@ import { requireSame } from "../parallel/work-together.js";
 import type { Engine, NamedTensors } from "../runtime/engine.js";
 import { createProgramCache } from "../runtime/loaded-cache.js";
 import { PICTURE, passTile, pictureRegion, SEAM, seamBuffers } from "./exact-tiling-passes.js";
-import { type ExactPlan, type PlannedPass, planExactTiling } from "./exact-tiling-plan.js";
+import { type ExactPlan, type PlannedPass, planExactTiling, planWhole } from "./exact-tiling-plan.js";
 
 export interface BoundedRuns {
   /**
@@ -52,7 +52,12 @@ export interface ModelPart {
 const MAX_PLANS = 16;
 
 export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
-  const engine = of.lean ?? of;
+  const lean = of.lean ?? of;
+  /** What fits whole in the form that the engine would choose without a limit. */
+  const unbound = new WeakSet<Program>();
+  const engine: Pick<Engine, "load"> = {
+    load: (program, from) => (unbound.has(program) ? of : lean).load(program, from),
+  };
   // One program at a time: a second may not fit beside the first.
   const programs = createProgramCache(engine, "the model", 1);
   const plans = new Map<string, ExactPlan>();
@@ -68,16 +73,17 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     const key = keyOf(shape, part, limit);
     const known = plans.get(key);
     if (known !== undefined) return known;
-    const { predictMemory } = engine;
-    if (predictMemory === undefined) {
-      throw new ConfigError(`maxMemory: ${engine.name} doesn't say how much memory a program takes`);
-    }
-    const made = planExactTiling(build([1, ...size]), {
-      maxMemory,
-      batch: count,
-      reserved,
-      predictMemory: (program) => predictMemory.call(engine, program),
+    const within = (by: Engine) => ({
+      ...{ maxMemory, batch: count, reserved },
+      predictMemory(program: Program): number {
+        if (by.predictMemory !== undefined) return by.predictMemory(program);
+        throw new ConfigError(`maxMemory: ${by.name} doesn't say how much memory a program takes`);
+      },
     });
+    const program = build([1, ...size]);
+    const whole = planWhole(program, within(of));
+    if (whole !== undefined) unbound.add(program);
+    const made = whole ?? planExactTiling(program, within(lean));
     if (plans.size >= MAX_PLANS) plans.clear();
     plans.set(key, made);
     return made;

@@ -74,8 +74,8 @@ export interface FormOptions {
    * for the loading, and where there is free memory for it (not looked at on macOS); true always, false never. Default "auto".
    *
    * Transformed convolution weights take four to seven times the memory of the weights, and time to compute at loading; they pass
-   * through the system's folder for temporary files (TMPDIR), which needs room for them, or lie in `programCache`. Runs under
-   * `maxMemory` are only rewritten with true. Programs with state are never rewritten.
+   * through the system's folder for temporary files (TMPDIR), which needs room for them, or lie in `programCache`. Under `maxMemory`,
+   * "auto" rewrites pictures that then fit whole. Programs with state are never rewritten.
    */
   readonly optimize?: "auto" | boolean;
   /** The form itself, instead of `dtype` and `optimize`. */

@@ -104,7 +104,7 @@ export interface ProgramCache {
  *
  * @param name of what they are the programs of, for errors
  */
-export function createProgramCache(engine: Engine, name: string, limit: number): ProgramCache {
+export function createProgramCache(engine: Pick<Engine, "load" | "fits">, name: string, limit: number): ProgramCache {
   const programs = createLoadedCache<LoadedProgram>({ name, limit, free: (program) => program.dispose() });
   return {
     run(key, build, weights, inputs, signal) {

@@ -17,6 +17,7 @@ import { errorOf } from "../support/error-of.js";
 import { randomWeights } from "../support/random-weights.js";
 import { tinyF32 } from "../support/tiny-config.js";
 
+let plain: OnnxEngine;
 let engine: Engine;
 let model: Autoencoder<"dc-ae">;
 const config = tinyF32;
@@ -35,7 +36,8 @@ function greedy(from: OnnxEngine): Engine {
 }
 
 beforeAll(async () => {
-  engine = greedy(await createEngine({ device: "cpu", threads: 1 }));
+  plain = await createEngine({ device: "cpu", threads: 1 });
+  engine = greedy(plain);
   const programs = [
     buildEncodeProgram({ kind: "dc-ae", config }, picture),
     buildDecodeProgram({ kind: "dc-ae", config }, [2, 2, 4, 3]),
@@ -109,6 +111,27 @@ test("the limit that a refusal names would do, and so would a higher one", async
     }
   }
   await small.dispose();
+});
+
+test("a picture that fits whole runs in the form that is fastest, one that doesn't in the plain form", async () => {
+  const loaded: string[] = [];
+  const form = (name: string, bytes: number): Engine => ({
+    ...greedy(plain),
+    predictMemory: () => bytes,
+    load(program, weights) {
+      loaded.push(`${name} ${program.name}`);
+      return plain.load(program, weights);
+    },
+  });
+  const runs = createBoundedRuns({ ...form("fast", 2e9), lean: form("plain", 1e9) }, model.weights);
+  const part: ModelPart = {
+    ...{ label: "encode", input: "x" },
+    build: (shape) => buildEncodeProgram({ kind: "dc-ae", config }, shape),
+  };
+  const x = random([1, 3, 128, 96]);
+  for (const maxMemory of [4e9, 2e9]) await runs.run(x, part, { maxMemory });
+  expect(loaded).toEqual(["fast encode", "plain encode"]);
+  await runs.dispose();
 });
 
 test("refuses what can't fit, and options that contradict", async () => {
