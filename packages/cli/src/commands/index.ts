@@ -26,6 +26,7 @@ import { finetuneCommand } from "./finetune.js";
 import { infoCommand } from "./info.js";
 import { initCommand } from "./init.js";
 import { latentsCommand } from "./latents.js";
+import { prepareCommand } from "./prepare.js";
 import { reconstructCommand } from "./reconstruct.js";
 import { sampleCommand } from "./sample.js";
 import { scenesCommand } from "./scenes.js";
@@ -40,6 +41,7 @@ export const COMMANDS: readonly ((io: CliIo) => Command)[] = [
   convertCommand,
   exportCommand,
   scenesCommand,
+  prepareCommand,
   trainCommand,
   finetuneCommand,
   distillCommand,

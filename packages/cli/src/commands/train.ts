@@ -24,7 +24,7 @@ export function trainCommand(io: CliIo): Command {
         "middle), phase 3 (low resolution, decoder head, with a GAN). Each phase leaves metrics, curves, pictures, checkpoints " +
         "and a model that all commands load. Ctrl-C saves and stops; --resume goes on with the same bits. The file (or --set) says " +
         "which optimizers train which parameters (AdamW, CAME, Lion), which averages of the weights are kept, below which side " +
-        "pictures are left out (data.minSide), at which sides a phase trains (sizes), which counts of latent channels (channels), what is " +
+        "pictures are left out (data.minSide), whether they are decoded fast (data.decode), at which sides a phase trains (sizes), which counts of latent channels (channels), what is " +
         "done to the discriminator's pictures (gan.augment), and by which metric the best model is chosen (best).",
     )
     .option("--config <recipe|file>", "a recipe's name (see --list), or a JSON file of the same form")
