@@ -189,6 +189,26 @@ export interface Region {
   readonly height: number;
 }
 
+/** Even sides halved by boxes: both weights are exactly a half, so that both passes are a mean that rounds up. DMCrop's time is here. */
+function halve(image: Image): Image {
+  const result = createImage(image.width / 2, image.height / 2);
+  const { data } = image;
+  const out = result.data;
+  const stride = image.width * 3;
+  let to = 0;
+  for (let y = 0; y < result.height; y++) {
+    let from = 2 * y * stride;
+    for (let x = 0; x < result.width; x++, from += 6) {
+      for (let i = from; i < from + 3; i++, to++) {
+        const above = ((data[i] as number) + (data[i + 3] as number) + 1) >> 1;
+        const below = ((data[i + stride] as number) + (data[i + stride + 3] as number) + 1) >> 1;
+        out[to] = (above + below + 1) >> 1;
+      }
+    }
+  }
+  return result;
+}
+
 /**
  * A rectangle of the resized picture: the bytes of `cropImage(resizeImage(image, width, height, filter), ...)`, of which nothing else
  * is computed.
@@ -212,6 +232,8 @@ export function resizeRegion(
       `resizeRegion: ${region.width}x${region.height} at (${left}, ${top}) isn't inside of a picture of ${width}x${height}`,
     );
   }
+  const isWhole = region.width === width && region.height === height;
+  if (filter === "box" && isWhole && image.width === 2 * width && image.height === 2 * height) return halve(image);
   const down = height === image.height ? undefined : resampleWeights(image.height, height, filter);
   const last = rows.stop - 1;
   const needed =
