@@ -27,6 +27,8 @@ export const BENCH_LATENTS: readonly LatentName[] = [
 export interface StepBench {
   readonly size: SizeName;
   readonly latent: LatentName;
+  /** Official keys that differ from the size's, as a smaller depth. */
+  readonly overrides?: Readonly<Record<string, unknown>> | undefined;
   /** Latents per run. */
   readonly batch: number;
   /** Runs that don't count. */
@@ -100,8 +102,8 @@ export async function benchDiffusion(engine: Engine, options: DiffusionBenchOpti
 
 /** Times one forward pass. @throws ConfigError for unknown names, EngineError when the device can't hold the model */
 export async function benchDenoising(engine: Engine, bench: StepBench): Promise<StepMeasurement> {
-  const { size, latent, batch } = bench;
-  const { config } = denoiserPreset(size, latent);
+  const { size, latent, batch, overrides } = bench;
+  const { config } = denoiserPreset(size, latent, overrides);
   const weights = benchmarkWeights(denoiserParameters(config));
   const loaded = await engine.load(buildDenoiseProgram(config, batch), weights);
   try {

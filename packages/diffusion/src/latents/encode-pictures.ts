@@ -24,8 +24,10 @@ interface PictureEncoding {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The latents of some pictures, and of the mirrored ones. */
-export type EncodePictures = (items: readonly Pick<LatentItem, "picture" | "mirrored">[]) => Promise<EncodedPictures>;
+type PictureItem = Pick<LatentItem, "picture" | "mirrored">;
+
+/** The latents of some pictures, and of the mirrored ones. While they are computed, the pictures of `next` are read. */
+export type EncodePictures = (items: readonly PictureItem[], next?: readonly PictureItem[]) => Promise<EncodedPictures>;
 
 interface EncodedPictures {
   /** [n, C, S, S] of the n items that could be read, not scaled; undefined where none could. */
@@ -44,9 +46,19 @@ export function pictureEncoder(encoding: PictureEncoding): EncodePictures {
   const { isRandom } = familyOf(autoencoder.description).latent;
   const shapeOf = (count: number) => autoencoder.latentShape([count, 3, size, size]);
   const leaveOut = unreadablePictures(encoding);
-  return async (items) => {
-    const names = [...new Set(items.map(({ picture }) => picture))];
-    const loaded = await Promise.all(names.map((name) => loadOrError(pictures, name, size)));
+  /** Those that are being read ahead, by name. */
+  let ahead = new Map<string, Promise<Tensor | DataError>>();
+  const namesOf = (items: readonly PictureItem[]) => [...new Set(items.map(({ picture }) => picture))];
+  const load = (name: string) => {
+    const loading = loadOrError(pictures, name, size);
+    // Who needs the picture sees the error; until then it isn't an unhandled one.
+    loading.catch(() => undefined);
+    return loading;
+  };
+  return async (items, next = []) => {
+    const names = namesOf(items);
+    const loaded = await Promise.all(names.map((name) => ahead.get(name) ?? load(name)));
+    ahead = new Map(namesOf(next).map((name) => [name, load(name)]));
     const skipped = new Map<string, string>();
     const byName = new Map<string, Tensor>();
     for (const [i, name] of names.entries()) {

@@ -115,8 +115,8 @@ async function writePart(options: WriteLatentsOptions): Promise<WrittenLatents> 
   await writeUnits(
     directory,
     manifest,
-    async (items) => {
-      const { latents, skipped } = await encode(items);
+    async (items, next) => {
+      const { latents, skipped } = await encode(items, next);
       done += items.length;
       onProgress?.({ stage: "encode", done, total, picture: items.at(-1)?.picture ?? "" });
       const none = Tensor.zeros([0, ...manifest.shape]);

@@ -45,8 +45,14 @@ export interface EncodedItems {
   readonly skipped: SkippedPictures;
 }
 
-/** Latents of some pictures, [items, C, S, S], already scaled; or those of the readable ones. */
-export type EncodeItems = (items: readonly LatentItem[]) => Promise<Tensor | EncodedItems>;
+/**
+ * Latents of some pictures, [items, C, S, S], already scaled; or those of the readable ones. What comes after them is told, so that it
+ * can be read meanwhile.
+ */
+export type EncodeItems = (
+  items: readonly LatentItem[],
+  next?: readonly LatentItem[],
+) => Promise<Tensor | EncodedItems>;
 
 export interface UnitOptions {
   /** Which share of the units this process writes (default all): units with number mod count = index. */
@@ -281,7 +287,7 @@ async function encodeUnit(
     for (; at < items.length; at += batchSize) {
       signal?.throwIfAborted();
       const batch = items.slice(at, at + batchSize);
-      const encoded = await encode(batch);
+      const encoded = await encode(batch, items.slice(at + batchSize, at + 2 * batchSize));
       const { latents, skipped: left } = "latents" in encoded ? encoded : { latents: encoded, skipped: new Map() };
       for (const [picture, reason] of left) {
         if (!skipErrors) throw new DataError(`writeLatents: ${picture} was left out: ${reason}`);

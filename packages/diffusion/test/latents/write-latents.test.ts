@@ -72,6 +72,21 @@ const bytesOf = (folder: string) =>
     .sort()
     .map((name) => [name, readFileSync(join(folder, name)).toString("base64")]);
 
+it("the next batch's pictures are read while one is encoded, each once", async () => {
+  const log: string[] = [];
+  const watched: PictureSet = {
+    ...pictures,
+    load: (name, size) => {
+      log.push(name);
+      return pictures.load(name, size);
+    },
+  };
+  const { model } = counted(async () => void log.push("encode"));
+  await writeLatents(options({ autoencoder: model, pictures: watched, shardSize: 8, batchSize: 2 }));
+  const [a, b, c, d, e] = pictures.names;
+  expect(log).toEqual([a, b, c, d, "encode", e, "encode", "encode"]);
+});
+
 describe("what is written", () => {
   it("each picture's latent times the factor, with label, description and statistics", async () => {
     const seen: string[] = [];

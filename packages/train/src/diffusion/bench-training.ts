@@ -25,8 +25,8 @@ import { estimateMemory } from "../trainer/estimate-memory.js";
 
 /** Times one update, for `benchDiffusion`. @throws EngineError when the step needs more memory than the machine has */
 export async function benchTraining(engine: Engine, bench: StepBench): Promise<StepMeasurement> {
-  const { size, latent, batch } = bench;
-  const { config, recipe } = denoiserPreset(size, latent);
+  const { size, latent, batch, overrides } = bench;
+  const { config, recipe } = denoiserPreset(size, latent, overrides);
   const objective = objectiveOf(recipe);
   const program = stepProgram(
     gradientStep(trainingLoss(config, objective, batch), () => true, { optimize: true }),
