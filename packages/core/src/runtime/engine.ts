@@ -49,13 +49,19 @@ export interface EngineState {
    *
    * @throws EngineError when a tensor has another shape than the one it replaces
    */
-  write(tensors: NamedTensors): Promise<void>;
+  write(tensors: NamedTensors, options?: WriteOptions): Promise<void>;
   /** The tensor as the last finished run left it. @throws EngineError when it isn't held */
   read(name: string): Promise<Tensor>;
   /** Several tensors (all by default) between the same two runs. @throws EngineError when one isn't held */
   readAll(names?: Iterable<string>): Promise<Map<string, Tensor>>;
   /** Frees the tensors. Programs loaded against them can't run any more. */
   dispose(): Promise<void>;
+}
+
+/** Options of `write`. */
+export interface WriteOptions {
+  /** The caller doesn't need the tensors any more: an engine may take their memory instead of copying it. Default false. */
+  readonly isGiven?: boolean;
 }
 
 /** Options of `load`. */

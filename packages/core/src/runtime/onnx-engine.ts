@@ -387,7 +387,7 @@ function createOnnxState(session: SessionState, engine: string): OnnxState {
   return {
     session,
     specs,
-    async write(tensors: NamedTensors) {
+    async write(tensors, { isGiven = false } = {}) {
       const checked = new Map<string, Tensor>();
       for (const [name, tensor] of Object.entries(tensors)) {
         const known = specs.get(name);
@@ -398,7 +398,7 @@ function createOnnxState(session: SessionState, engine: string): OnnxState {
         }
         checked.set(name, known === undefined ? tensor : tensor.cast(known.dtype));
       }
-      await session.write(checked);
+      await session.write(checked, isGiven);
       for (const [name, { shape, dtype }] of checked) specs.set(name, { shape, dtype });
     },
     async read(name) {

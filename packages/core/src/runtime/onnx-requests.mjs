@@ -46,14 +46,23 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
     return held;
   }
 
-  /** A copy of the tensor's elements that can be transferred. @param {string} name @param {OrtTensor} tensor */
-  async function toWire(name, tensor) {
-    const data = /** @type {any} */ (await tensor.getData()).slice();
-    return { name, dtype: tensor.type, shape: [...tensor.dims], data };
+  /**
+   * The tensor's elements in a form that can be transferred: a copy, unless nobody else needs them and they are a buffer of their own,
+   * as in Node. Elsewhere they may be a part of the memory that the runtime owns.
+   *
+   * @param {string} name @param {OrtTensor} tensor @param {boolean} isLast whether nobody reads it afterwards
+   */
+  async function toWire(name, tensor, isLast = false) {
+    const data = /** @type {any} */ (await tensor.getData());
+    const isWhole = data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength;
+    return { name, dtype: tensor.type, shape: [...tensor.dims], data: isLast && isWhole ? data : data.slice() };
   }
 
   /** @param {WireTensor[]} result */
-  const transferred = (result) => ({ result, transfer: result.map(({ data }) => /** @type {any} */ (data).buffer) });
+  const transferred = (result) => ({
+    result,
+    transfer: [...new Set(result.map(({ data }) => /** @type {any} */ (data).buffer))],
+  });
 
   const handlers = {
     /**
@@ -98,8 +107,7 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
           [held.current, held.spare] = [held.spare ?? tensor, held.current];
           continue;
         }
-        // Outputs may be views of memory that the runtime owns, which can't be transferred: copy once.
-        result.push(await toWire(name, tensor));
+        result.push(await toWire(name, tensor, true));
         tensor.dispose();
       }
       return transferred(result);

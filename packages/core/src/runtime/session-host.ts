@@ -13,7 +13,8 @@ type SessionDType = Exclude<DType, "bfloat16" | "float8_e4m3fn" | "float8_e5m2">
 
 /** Tensors that live where the sessions live. */
 export interface SessionState {
-  write(tensors: ReadonlyMap<string, Tensor>): Promise<void>;
+  /** @param isGiven whether the host may take the tensors' memory */
+  write(tensors: ReadonlyMap<string, Tensor>, isGiven: boolean): Promise<void>;
   read(names: readonly string[]): Promise<Map<string, Tensor>>;
   release(): Promise<void>;
 }

@@ -107,6 +107,12 @@ function connect({ start }: WorkerPlatform): Connection {
   };
 }
 
+/** What can be moved to a worker instead of being copied, once each: tensors may be parts of one buffer. */
+function buffersOf(tensors: readonly WireTensor[]): ArrayBuffer[] {
+  const buffers = new Set(tensors.map(({ data }) => (data as Float32Array).buffer));
+  return [...buffers].filter((buffer) => buffer instanceof ArrayBuffer);
+}
+
 /** Starts a worker at the first session, and another one where it ended; sessions and states of the old one are lost. */
 export function createWorkerHost(platform: WorkerPlatform): SessionHost {
   let connection: Connection | undefined;
@@ -130,11 +136,9 @@ export function createWorkerHost(platform: WorkerPlatform): SessionHost {
     const id = nextState++;
     await home.request("createState", { state: id });
     const state: SessionState = {
-      async write(tensors) {
-        await home.request("writeState", {
-          state: id,
-          tensors: [...tensors].map(([name, tensor]) => toWire(name, tensor)),
-        });
+      async write(tensors, isGiven) {
+        const wire = [...tensors].map(([name, tensor]) => toWire(name, tensor));
+        await home.request("writeState", { state: id, tensors: wire }, isGiven ? buffersOf(wire) : []);
       },
       async read(names) {
         const wire = (await home.request("readState", { state: id, names })) as WireTensor[];

@@ -2,7 +2,8 @@
  * A program with sums over ranks, as the parts that are run before, between and behind them.
  *
  * All sums that can be taken at once are taken at once, between two parts. What a part computes and a later one needs stays with the
- * engine, in its state; only what is summed crosses to the host. A parameter is replaced when no later part reads it any more.
+ * engine, in its state; only what is summed crosses to the host. A parameter is replaced when no later part reads it any more. Behind
+ * the last sums each rank computes what it owns of the updates (share-updates.ts).
  */
 import {
   analyze,
@@ -15,11 +16,30 @@ import {
   type Value,
   ZEROS,
 } from "@dcae/core/graph";
+import { shareUpdates } from "./share-updates.js";
+
+/** A sum over ranks behind a part: the output that is this rank's term, and what takes the sum in later parts. */
+export interface PartSum {
+  readonly output: string;
+  /** An input; of a sum that only its owner needs, a place in the state. */
+  readonly target: string;
+  readonly value: Value;
+}
 
 export interface ProgramPart {
-  readonly program: Program;
-  /** Outputs that aren't the program's own: what is summed behind this part, and the input of later parts that takes the sum. */
-  readonly sums: readonly { readonly output: string; readonly input: string; readonly value: Value }[];
+  /** Undefined where this rank has nothing to compute. */
+  readonly program: Program | undefined;
+  /** Sums that all ranks need. Of those with an owner only the owner has a term. */
+  readonly sums: readonly (PartSum & { readonly owner?: number })[];
+  /** Sums that only their owner needs. */
+  readonly reduced: readonly (PartSum & { readonly owner: number })[];
+}
+
+/** What one rank updates for all. */
+export interface OwnedUpdate {
+  readonly name: string;
+  readonly owner: number;
+  readonly value: Value;
 }
 
 export interface SplitProgram {
@@ -28,6 +48,10 @@ export interface SplitProgram {
   readonly carried: ReadonlyMap<string, Value>;
   /** The program's outputs, in its order. */
   readonly names: readonly string[];
+  /** Updates that their owner gives as an output of that name, and all ranks put into their state. */
+  readonly handed: readonly OwnedUpdate[];
+  /** Updates that stay with their owner: other ranks' states hold older values. */
+  readonly kept: readonly OwnedUpdate[];
 }
 
 /** Names in the state of what goes from part to part. */
@@ -40,46 +64,74 @@ const isLight = ({ op }: Value) => {
   return elementwise || view || half === "layout";
 };
 
-/** @returns undefined for a program without sums over ranks */
-export function splitProgram(program: Program): SplitProgram | undefined {
-  const { order, users } = analyze(program);
-  if (!order.some(({ op }) => op === "sumOverRanks")) return undefined;
+/** Outputs that hand a new value to the other ranks. */
+export const handedOutput = (name: string): string => `handed.${name}`;
+
+/**
+ * @param ranks which one this is; with one rank alone there is nothing to share
+ * @returns undefined for a program without sums over ranks
+ */
+export function splitProgram(
+  original: Program,
+  { rank, size }: { readonly rank: number; readonly size: number },
+): SplitProgram | undefined {
+  if (!analyze(original).order.some(({ op }) => op === "sumOverRanks")) return undefined;
+  const shared = size === 1 ? undefined : shareUpdates(original, size);
+  const program = shared?.program ?? original;
+  const {
+    reduced = new Map<Value, number>(),
+    given = new Map<Value, number>(),
+    updates: owned = new Map(),
+  } = shared ?? {};
+  const { order: all, users } = analyze(program);
+  // Where things are, is the same on all ranks: they exchange between the same parts.
   const place = placesOf(program);
   const at = (value: Value) => place.get(value) as number;
   const updateParts = new Map(
     [...program.updates].map(([name, value]) => {
-      const readers = order.filter(
+      const readers = all.filter(
         ({ op, attributes }) => op === "parameter" && (attributes as { name: string }).name === name,
       );
       const reading = readers.flatMap(users).map(at);
       return [name, Math.max(isLeaf(value) ? 0 : at(value), ...reading)] as const;
     }),
   );
-  /** The last part in which a value is used. */
+  const count = Math.max(...all.filter((value) => !isLeaf(value)).map(at), ...updateParts.values()) + 1;
+
+  const updates = [...program.updates].filter(([name]) => (owned.get(name)?.owner ?? rank) === rank);
+  const isHanded = (name: string) => owned.get(name)?.isHanded === true;
+  const sums = all.filter(({ op }) => op === "sumOverRanks");
+  const hasTerm = (sum: Value) => (given.get(sum) ?? rank) === rank;
+  const results = [...program.outputs.values(), ...updates.map(([, value]) => value)];
+  const order = neededOf(program, results, hasTerm, sums);
+  const sumNames = new Map(sums.map((value, i) => [value, `sum.${i}`]));
+  /** The last part in which a value is used; a sum takes its term from the part before it. */
   const until = new Map<Value, number>();
   const use = (value: Value, part: number) => until.set(value, Math.max(until.get(value) ?? 0, part));
-  for (const value of order) for (const operand of value.inputs) use(operand, at(value));
-  for (const [name, value] of program.updates) use(value, updateParts.get(name) as number);
+  for (const value of order) {
+    if (value.op !== "sumOverRanks") for (const operand of value.inputs) use(operand, at(value));
+  }
+  for (const sum of sums) if (hasTerm(sum)) use(sum.inputs[0] as Value, at(sum) - 1);
+  for (const [name, value] of updates) use(value, updateParts.get(name) as number);
 
-  const sums = order.filter(({ op }) => op === "sumOverRanks");
-  const sumNames = new Map(sums.map((value, i) => [value, `sum.${i}`]));
   const crossing = order.filter(
     (value) => !isLeaf(value) && value.op !== "sumOverRanks" && (until.get(value) ?? 0) > at(value),
   );
-  const carriedNames = new Map(crossing.map((value, i) => [value, `${CARRIED}${program.name}.${i}`]));
+  const received = [...reduced].flatMap(([value, owner]) => (owner === rank ? [value] : []));
+  const carriedNames = new Map([...crossing, ...received].map((value, i) => [value, `${CARRIED}${program.name}.${i}`]));
 
-  const count = Math.max(...order.filter((value) => !isLeaf(value)).map(at), ...updateParts.values()) + 1;
   const parts = Array.from({ length: count }, (_, part): ProgramPart => {
     const summed = sums.filter((value) => at(value) === part + 1);
     const kept = crossing.filter((value) => at(value) === part);
-    const own = {
-      outputs: [...program.outputs].filter(([, value]) => (isLeaf(value) ? count - 1 : at(value)) === part),
-      updates: [...program.updates].filter(([name]) => updateParts.get(name) === part),
-    };
+    const own = updates.filter(([name]) => updateParts.get(name) === part);
+    const outputs = [
+      ...[...program.outputs].filter(([, value]) => (isLeaf(value) ? count - 1 : at(value)) === part),
+      ...summed.filter(hasTerm).map((value) => [`local.${sumNames.get(value)}`, value.inputs[0] as Value] as const),
+      ...own.filter(([name]) => isHanded(name)).map(([name, value]) => [handedOutput(name), value] as const),
+    ];
     const results = [
-      ...own.outputs,
-      ...summed.map((value) => [`local.${sumNames.get(value)}`, value.inputs[0] as Value] as const),
-      ...own.updates,
+      ...outputs,
+      ...own.filter(([name]) => !isHanded(name)),
       ...kept.map((value) => [carriedNames.get(value) as string, value] as const),
     ];
     const mapped = mapGraph(
@@ -87,9 +139,9 @@ export function splitProgram(program: Program): SplitProgram | undefined {
       (_value, _inputs, keep) => keep(),
       (value) => {
         const sum = sumNames.get(value);
-        if (sum !== undefined) return input(sum, value.shape, value.dtype);
+        if (sum !== undefined && !reduced.has(value)) return input(sum, value.shape, value.dtype);
         const carried = carriedNames.get(value);
-        if (carried === undefined || at(value) >= part) return undefined;
+        if (carried === undefined || (sum === undefined && at(value) >= part)) return undefined;
         return parameter({
           name: carried,
           shape: value.shape as number[],
@@ -100,22 +152,61 @@ export function splitProgram(program: Program): SplitProgram | undefined {
       },
     );
     const named = results.map(([name], i) => [name, mapped[i] as Value] as const);
-    const outputs = own.outputs.length + summed.length;
+    const partSum = (value: Value): PartSum => ({
+      output: `local.${sumNames.get(value)}`,
+      target: carriedNames.get(value) ?? (sumNames.get(value) as string),
+      value,
+    });
     return {
-      program: createProgram(
-        `${program.name} (part ${part + 1} of ${count})`,
-        Object.fromEntries(named.slice(0, outputs)),
-        Object.fromEntries(named.slice(outputs)),
-      ),
-      sums: summed.map((value) => ({
-        output: `local.${sumNames.get(value)}`,
-        input: sumNames.get(value) as string,
-        value,
-      })),
+      program:
+        results.length === 0
+          ? undefined
+          : createProgram(
+              `${program.name} (part ${part + 1} of ${count})`,
+              Object.fromEntries(named.slice(0, outputs.length)),
+              Object.fromEntries(named.slice(outputs.length)),
+            ),
+      sums: summed
+        .filter((value) => !reduced.has(value))
+        .map((value) => ({ ...partSum(value), ...(given.has(value) ? { owner: given.get(value) as number } : {}) })),
+      reduced: summed.flatMap((value) => {
+        const owner = reduced.get(value);
+        return owner === undefined ? [] : [{ ...partSum(value), owner }];
+      }),
     };
   });
   const carried = new Map([...carriedNames].map(([value, name]) => [name, value]));
-  return { parts, carried, names: [...program.outputs.keys()] };
+  const ownedUpdates = [...owned].map(
+    ([name, { owner }]): OwnedUpdate => ({
+      name,
+      owner,
+      value: program.updates.get(name) as Value,
+    }),
+  );
+  return {
+    parts,
+    carried,
+    names: [...program.outputs.keys()],
+    handed: ownedUpdates.filter(({ name }) => isHanded(name)),
+    kept: ownedUpdates.filter(({ name }) => !isHanded(name)),
+  };
+}
+
+/** What of a program this rank computes, in order: for its results, and the terms of sums that others need. */
+function neededOf(
+  program: Program,
+  results: readonly Value[],
+  hasTerm: (sum: Value) => boolean,
+  sums: readonly Value[],
+): Value[] {
+  const needed = new Set<Value>();
+  const open = [...results, ...sums.filter(hasTerm).map(({ inputs: [term] }) => term as Value)];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    if (needed.has(value)) continue;
+    needed.add(value);
+    if (value.op !== "sumOverRanks" || hasTerm(value)) open.push(...value.inputs);
+  }
+  return analyze(program).order.filter((value) => needed.has(value));
 }
 
 /**

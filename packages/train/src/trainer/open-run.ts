@@ -4,7 +4,7 @@ import type { Weights } from "@dcae/core/checkpoint";
 import { ConfigError, type Program, topologicalOrder } from "@dcae/core/graph";
 import { isFirst, onFirst, requireSame, together } from "@dcae/core/internal";
 import type { TrainingBatch, TrainingBatches } from "../data/training-batches.js";
-import type { RanksEngine } from "../parallel/ranks-engine.js";
+import { isRanksEngine } from "../parallel/ranks-engine.js";
 import { NO_WEIGHTS, shareWeights } from "../parallel/share-weights.js";
 import { createTrainingState, hashFrozen, restoredWeights, startWeights } from "../step/training-state.js";
 import {
@@ -129,12 +129,17 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     await opened?.lock.check();
   }
 
+  /** The first rank evaluates and writes: it needs what others updated. */
+  async function gatherState(): Promise<void> {
+    if (isRanksEngine(engine)) await engine.gatherState(state);
+  }
+
   /** Where the numbers of an update that aren't finite came from. */
   async function sourceOf(): Promise<string> {
-    if (ranks === undefined || !("takeFirstNonFinite" in engine)) return "";
-    const own = (engine as RanksEngine).takeFirstNonFinite();
-    // JSON has no Infinity.
-    const all = await ranks.gather("looking for its source", Number.isFinite(own) ? own : Number.MAX_SAFE_INTEGER);
+    if (ranks === undefined || !isRanksEngine(engine)) return "";
+    // Of what only one rank summed, it alone knows.
+    const seen = await ranks.gather("looking for its source", engine.takeFirstNonFinite());
+    const all = ranks.names.map((_, rank) => Math.min(...seen.map((firsts) => firsts[rank] as number)));
     const first = Math.min(...all);
     const sources = ranks.names.filter((_, rank) => all[rank] === first);
     return sources.length === ranks.size ? "" : ` on ${sources.join(", ")}`;
@@ -179,11 +184,18 @@ export async function openRun(options: FitOptions, onEnd: (close: () => Promise<
     },
     record: (values) => record(step, values),
     async evaluate() {
+      await gatherState();
       // All ranks know of an evaluation that is to be made again: they do so together.
       pending = await onFirst(ranks, "evaluating", evaluate);
     },
-    save: () => onFirst(ranks, "saving", save),
-    exportModel: (folder) => onFirst(ranks, "writing the model", () => exportModel(folder)),
+    async save() {
+      await gatherState();
+      await onFirst(ranks, "saving", save);
+    },
+    async exportModel(folder) {
+      await gatherState();
+      await onFirst(ranks, "writing the model", () => exportModel(folder));
+    },
   };
 
   /** @returns whether it was interrupted */

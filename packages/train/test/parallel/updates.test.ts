@@ -1,7 +1,18 @@
 /** Programs with sums over ranks, in parts; rows of batches. */
 
 import { norm } from "@dcae/core/blocks";
-import { add, createProgram, input, mul, parameter, reduceSum, sumOverRanks, Tensor, ZEROS } from "@dcae/core/graph";
+import {
+  add,
+  createProgram,
+  input,
+  mul,
+  parameter,
+  reduceSum,
+  sizeOf,
+  sumOverRanks,
+  Tensor,
+  ZEROS,
+} from "@dcae/core/graph";
 import { useEngine } from "@dcae/test-support/engine";
 import { onRanks } from "@dcae/test-support/ranks";
 import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
@@ -22,10 +33,10 @@ test("a program is cut where it sums, keeps what later parts need, and replaces 
   const first = sumOverRanks(mul(square, w), 2);
   const second = sumOverRanks(add(first, square), 2);
   const program = createProgram("twice", { y: add(second, w), z: reduceSum(first) }, { w: first });
-  const { parts } = splitProgram(program)!;
+  const { parts } = splitProgram(program, { rank: 0, size: 2 })!;
   expect(parts.map(({ sums }) => sums.length)).toEqual([1, 1, 0]);
-  expect(parts.map(({ program: { updates } }) => updates.has("w"))).toEqual([false, false, true]);
-  expect(splitProgram(createProgram("plain", { y: square }))).toBeUndefined();
+  expect(parts.map((part) => part.program?.updates.has("w"))).toEqual([false, false, true]);
+  expect(splitProgram(createProgram("plain", { y: square }), { rank: 0, size: 2 })).toBeUndefined();
   const results = await onRanks(2, async (ranks) => {
     const own = createRanksEngine(engine, ranks);
     const state = await own.createState(memoryWeights([["w", Tensor.float32([2, 3])]]));
@@ -70,6 +81,7 @@ test("two ranks update as one does: batch norm, its running statistics, clipping
         { start: ranks.rank * rows, stop: (ranks.rank + 1) * rows },
       ]);
       const { loss } = await loaded.run({ x: batch });
+      await own.gatherState(state);
       return { loss: loss!.at() as number, state: await state.readAll() };
     });
   const [[alone], shared] = [await train(1), await train(2)];
@@ -82,6 +94,58 @@ test("two ranks update as one does: batch norm, its running statistics, clipping
     });
   }
 });
+
+test.each(["adamw", "lion", "came"] as const)(
+  "each rank makes its share of the updates by %s, with the bits of updates that one makes",
+  async (kind) => {
+    const shapes = { large: [16, 6], middle: [10, 9], small: [3], one: [1], slow: [8, 4] };
+    const names = Object.keys(shapes) as (keyof typeof shapes)[];
+    const schedule = { kind: "constant", lr: 0.01 } as const;
+    /** What rank `rank` of three adds to gradients: sums of these are exact. */
+    const terms = (rank: number, name: string, length: number) =>
+      Float32Array.from({ length }, (_, i) => ((i * 7 + rank * 5 + name.length) % 9) / 8 - 0.4375);
+    const train = (count: number) =>
+      onRanks(count, async (ranks) => {
+        const own = createRanksEngine(engine, ranks);
+        const step = gradientStep(
+          (scope) => ({
+            loss: names
+              .map((name) => reduceSum(mul(scope.parameter(name, shapes[name]), input(`${name} x`, shapes[name]))))
+              .reduce((sum, loss) => add(sum, loss)),
+            metrics: {},
+          }),
+          () => true,
+          { ranks: count },
+        );
+        const program = stepProgram(step, {
+          ...{ kind, name: "all", schedule, clipNorm: 0.5, averages: [{ decay: 0.9, warmupSteps: 0 }] },
+          groups: [{ kind: "adamw", name: "slow", parameters: ["slow"], schedule, clipNorm: 1 }],
+        });
+        const weights = completeWeights([program], NO_WEIGHTS, 7);
+        const state = await createTrainingState(own, [program], weights);
+        const loaded = await own.load(program, weights, { state });
+        const inputs = names.map((name) => {
+          const length = sizeOf(shapes[name]);
+          const all = [0, 1, 2].map((rank) => terms(rank, name, length));
+          const mean = all[0]!.map((_, i) => Math.fround(1 / 3) * all.reduce((sum, values) => sum + values[i]!, 0));
+          return [`${name} x`, Tensor.float32(count === 1 ? mean : all[ranks.rank]!, shapes[name])] as const;
+        });
+        for (let update = 0; update < 3; update++) await loaded.run(Object.fromEntries(inputs));
+        const before = await state.readAll();
+        await own.gatherState(state);
+        return { before, after: await state.readAll() };
+      });
+    const [[alone], shared] = [await train(1), await train(3)];
+    const averages = names.map((name) => `ema.0.9.${name}`);
+    for (const [name, { bytes }] of alone!.after) {
+      for (const { after } of shared) expect(after.get(name)?.bytes, name).toEqual(bytes);
+      const upToDate = shared.filter(({ before }) => Buffer.from(before.get(name)!.bytes).equals(bytes)).length;
+      // Weights are handed on at once; a scalar isn't worth it.
+      if (names.includes(name as never) || name.endsWith("one")) expect(upToDate, name).toBe(3);
+      else if (averages.includes(name)) expect(upToDate, name).toBe(1);
+    }
+  },
+);
 
 test("the rows of ranks are the batches of one, also where some can't be read", async () => {
   const scenes = sceneSource({ seed: 1, count: 20 });

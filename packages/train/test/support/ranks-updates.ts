@@ -59,6 +59,7 @@ export async function trainOn(inner: Engine, count: number, phase: TrainingPhase
       }));
       metrics.push(await loaded.update(update + 1, batches));
     }
+    await engine.gatherState(state);
     const tensors = await state.readAll();
     await loaded.dispose();
     await state.dispose();
