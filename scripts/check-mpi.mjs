@@ -6,6 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { requireSameBits, requireSameWeights } from "./compare-runs.mjs";
 import { prepareMpi } from "./slurm.mjs";
 import { TINY_DIFFUSION, TINY_TRAINING } from "./tiny-training.mjs";
@@ -86,6 +87,16 @@ try {
     sameByRanks("finetune", finetune, { name: "finetune", steps: 3 });
   });
   await step("two ranks share the tiles of a picture, and come to what one process makes of the whole", tiled);
+  step("and to the tensors that the whole makes, within 1e-5", () => {
+    const said = run([
+      ...MPIRUN,
+      "-n",
+      "2",
+      process.execPath,
+      fileURLToPath(new URL("tiles-of-ranks.mjs", import.meta.url)),
+    ]);
+    if (!/^\d tiles: .* of the largest value/m.test(said)) throw new Error(said);
+  });
   await step("a rank that is killed ends the others, with its name; the run goes on with the same bits", killed);
   step("what differs between ranks is one line, before anything is written", () => {
     const other = ["--set", "seed=1"];

@@ -1,4 +1,5 @@
 /** `dcae` as a function: arguments in, exit status out. 0: done; 1: failed; 2: the command line makes no sense; 129, 130, 143: interrupted; 75: interrupted by SIGUSR1, to be started again. */
+import { clusterPlaces } from "@dcae/core/internal";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli-io.js";
 import { COMMANDS } from "./commands/index.js";
@@ -19,10 +20,18 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_FAILURE;
     // Whatever an abort broke, it is the interruption that the user wants to hear of.
     const reason = io.signal.aborted && io.signal.reason instanceof Interrupted ? io.signal.reason : error;
-    return reportError(reason, io, program.opts<{ debug?: boolean }>().debug === true);
+    // What makes no sense on one rank makes none on the others; before they know of each other, the first one says it.
+    const isSaid = reason instanceof UsageError && isOtherRank(argv);
+    return reportError(reason, isSaid ? { ...io, note() {} } : io, program.opts<{ debug?: boolean }>().debug === true);
   } finally {
     io.progress.clear();
   }
+}
+
+/** Whether this command runs as one of several ranks, and not as the first. */
+function isOtherRank(argv: readonly string[]): boolean {
+  if (!argv.some((word) => word === "--parallel" || word.startsWith("--parallel="))) return false;
+  return clusterPlaces(process.env).some(({ kind, index }) => kind === "rank" && index > 0);
 }
 
 const AFTER_HELP =

@@ -1,6 +1,6 @@
 /** Carries out a training: says what will train (`--dry-run` stops there), trains, says what came out. */
 import type { Engine } from "@dcae/core";
-import { type Communicator, together } from "@dcae/core/internal";
+import { type Communicator, onFirst, together } from "@dcae/core/internal";
 import { type DcAeConfig, spatialCompression } from "@dcae/core/models";
 import {
   formatPlan,
@@ -26,7 +26,7 @@ import {
 } from "@dcae/train/internal";
 import { type CliIo, formatCount, plural } from "../cli-io.js";
 import { type HubFlags, openOptions } from "../options/model-options.js";
-import { refuseParallel, withRanks } from "../options/parallel-options.js";
+import { withRanks } from "../options/parallel-options.js";
 import type { Chosen, RunFlags } from "./choose-training.js";
 import { missingSetMetrics, setMetricsOpener } from "./set-metrics.js";
 import {
@@ -50,7 +50,6 @@ export interface ChosenPhases extends Chosen<TrainingConfig> {
  */
 export async function runTraining(choose: () => Promise<ChosenPhases>, flags: TrainingFlags, io: CliIo): Promise<void> {
   checkEngineFlags(flags);
-  if (flags.dryRun === true) refuseParallel(flags, "--dry-run");
   return withRanks(flags, io, async (ranks, own) =>
     carryOut(await together(ranks, "the settings", choose), rankFlags(flags, ranks), own, ranks),
   );
@@ -62,8 +61,12 @@ async function carryOut(
   io: CliIo,
   ranks: Communicator | undefined,
 ): Promise<void> {
-  const plans = planTraining(config, phases, takesOptimized(flags));
-  if (flags.dryRun === true) return dryRun({ config, directory }, plans, flags, io);
+  const plans = await together(ranks, "the plan", async () =>
+    planTraining(config, phases, takesOptimized(flags), ranks?.size),
+  );
+  if (flags.dryRun === true) {
+    return onFirst(ranks, "trying", () => dryRun({ config, directory }, plans, flags, io));
+  }
   io.note(`${config.name}, in ${directory}`);
   for (const plan of plans) io.note(formatPlan(plan));
   const results = await withTrainingEngine(flags, io, ranks, async (run) =>
@@ -189,7 +192,11 @@ async function tryPhases(
     const teacher = describeTeacher(config);
     const measured: MeasuredUpdate[] = [];
     const missing = new Set<string>();
-    for (const phase of config.phases.filter(({ name }) => plans.some((plan) => plan.name === name))) {
+    const chosen = config.phases.flatMap((phase) => {
+      const plan = plans.find(({ name }) => name === phase.name);
+      return plan === undefined ? [] : [{ ...phase, batch: phase.batch / plan.ranks }];
+    });
+    for (const phase of chosen) {
       const open = setMetricsOpener(engine, true, flags, io);
       for (const text of await missingSetMetrics(open, config.evaluate, phase.size)) missing.add(text);
       const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;

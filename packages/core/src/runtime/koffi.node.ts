@@ -15,10 +15,13 @@ export function koffiUrl(): string | undefined {
   return undefined;
 }
 
-/** @throws EngineError where it isn't installed or doesn't load */
-export async function loadKoffi<T>(): Promise<T> {
+/**
+ * @param find where it lies; undefined where it isn't installed
+ * @throws EngineError where it isn't installed or doesn't load
+ */
+export async function loadKoffi<T>(find: () => string | undefined = koffiUrl): Promise<T> {
   const hint = "Install it: npm install koffi.";
-  const url = koffiUrl();
+  const url = find();
   try {
     if (url === undefined) throw new Error("it isn't installed");
     const here = await import(url);

@@ -1,7 +1,9 @@
 /** Which MPI is there, and whether it is the launcher's: with libraries that only pretend. */
 import { expect, test } from "vitest";
+import { EngineError } from "../../src/errors.js";
 import { type ForeignFunctions, openMpiLibrary } from "../../src/parallel/mpi-library.node.js";
 import { checkSize } from "../../src/parallel/open-mpi.node.js";
+import { loadKoffi } from "../../src/runtime/koffi.node.js";
 
 interface Pretence {
   readonly version: string;
@@ -43,6 +45,17 @@ function pretend(libraries: Readonly<Record<string, Pretence>>, calls: unknown[]
 
 const OPEN = { version: "Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4\n" };
 const MPICH = { version: "MPICH Version:\t4.0.2\nMPICH Release date:\tThu Apr  7" };
+
+test.each([
+  ["it isn't installed", () => undefined],
+  [".*/nowhere/koffi.js.*", () => "file:///nowhere/koffi.js"],
+])("where koffi doesn't load, one line says why and what to install: %s", async (why, find) => {
+  const error = await loadKoffi(find).catch((problem: unknown) => problem);
+  expect(error).toBeInstanceOf(EngineError);
+  const { message, hint } = error as EngineError;
+  expect(message).toMatch(new RegExp(`^koffi, through which MPI is called, doesn't load: ${why}$`));
+  expect(hint).toBe("Install it: npm install koffi.");
+});
 
 test("Open MPI's handles are addresses, MPICH's integers", async () => {
   const calls: unknown[][] = [];

@@ -1,4 +1,5 @@
 /** What a diffusion training would do: network, updates, arithmetic, memory. Nothing is computed. */
+import { rowsPerRank } from "@dcae/core/internal";
 import { objectiveOf, type ParsedDenoiser } from "@dcae/diffusion";
 import { denoiserCost } from "@dcae/diffusion/internal";
 import { describeRates } from "../configs/run-schedule.js";
@@ -24,6 +25,8 @@ export interface DiffusionPlan {
   readonly gmacs: number;
   readonly steps: number;
   readonly latentsPerUpdate: number;
+  /** Processes that share them. */
+  readonly ranks: number;
   /** Which counts of channels train, in words; null: all channels. */
   readonly channels: string | null;
   /** Passes over the latents; null where they aren't known. */
@@ -32,6 +35,7 @@ export interface DiffusionPlan {
   readonly assumptions: readonly string[];
   /** The course of the learning rate in words. */
   readonly learningRate: string;
+  /** Of one process. */
   readonly memory: MemoryEstimate;
   /** Every parameter, and what becomes of it. */
   readonly parameterTable: readonly ParameterRow[];
@@ -40,10 +44,16 @@ export interface DiffusionPlan {
 /** What is known of the latents: how many there are, or that there are none. */
 type PlannedLatents = { readonly length: number; readonly notes: readonly string[] } | { readonly missing: string };
 
-function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: PlannedLatents): DiffusionPlan {
+function planOf(
+  training: DiffusionConfig,
+  network: ParsedDenoiser,
+  latents: PlannedLatents,
+  ranks: number,
+): DiffusionPlan {
   const { config, recipe } = network;
   const objective = objectiveOf(recipe);
   const latentsPerUpdate = training.batch * training.accumulate;
+  const local = { ...training, batch: rowsPerRank(training.batch, ranks, training.name) };
   return {
     name: training.name,
     arch: config.arch,
@@ -52,11 +62,12 @@ function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: Pla
     ...denoiserCost(config),
     steps: training.steps,
     latentsPerUpdate,
+    ranks,
     channels: training.channels && describeCounts(training.channels, config.inChannels),
     epochs: "missing" in latents ? null : (training.steps * latentsPerUpdate) / latents.length,
     assumptions: "missing" in latents ? [latents.missing] : latents.notes,
     learningRate: describeRates(training.optimizer, training.steps),
-    memory: estimateMemory(stagePrograms(denoiserStages(network, objective, training))),
+    memory: estimateMemory(stagePrograms(denoiserStages(network, objective, local, ranks)), ranks),
     parameterTable: denoiserTable(network, training),
   };
 }
@@ -64,20 +75,21 @@ function planOf(training: DiffusionConfig, network: ParsedDenoiser, latents: Pla
 /**
  * The plan of a training, from its latents where they are there.
  *
+ * @param ranks processes that share each batch
  * @throws DataError when there are none and the training doesn't say what it is for; ConfigError for what doesn't belong together
  */
-export async function planDiffusion(config: DiffusionConfig): Promise<DiffusionPlan> {
+export async function planDiffusion(config: DiffusionConfig, ranks = 1): Promise<DiffusionPlan> {
   const assumed = (await hasTrainingLatents(config)) ? undefined : assumedLatents(config);
   if (assumed !== undefined) {
     const network = describeNetwork(config, assumed.facts);
     checkSamples(network, config, undefined);
-    return planOf(config, network, { missing: `${config.data.path}: ${assumed.words}` });
+    return planOf(config, network, { missing: `${config.data.path}: ${assumed.words}` }, ranks);
   }
   const { latents, notes, close } = await openTrainingLatents(config);
   try {
     const network = describeNetwork(config, latents);
     checkSamples(network, config, latents.classes);
-    return planOf(config, network, { length: latents.length, notes });
+    return planOf(config, network, { length: latents.length, notes }, ranks);
   } finally {
     await close();
   }

@@ -12,6 +12,7 @@ export { l1Loss } from "../phases/reconstruction.js";
 export { gradientForms, optimizeForward } from "../step/optimize-forward.js";
 export { type FormCosts, type FormName, formTerms, winogradForm } from "../step/winograd-training-cost.js";
 export { autoencoderStages, optimizesFor } from "../trainer/autoencoder-stages.js";
+export { describeRanks } from "../trainer/estimate-memory.js";
 export { type MeasuredUpdate, measureOrEstimateUpdate } from "../trainer/measure-update.js";
 export { detectSource } from "../trainer/open-data.js";
 export { type DcAeDescription, describeModel } from "../trainer/phase-start.js";

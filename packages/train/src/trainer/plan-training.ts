@@ -1,13 +1,13 @@
 /** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
 import { sizeOf } from "@dcae/core/graph";
-import { formatBytes, formatCount, formatTable, plural } from "@dcae/core/internal";
+import { formatBytes, formatCount, formatTable, plural, rowsPerRank } from "@dcae/core/internal";
 import { type DcAeConfig, modelParameters } from "@dcae/core/models";
 import { describeRates } from "../configs/run-schedule.js";
 import { type SizeShare, sidesOf, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
 import { describeCounts } from "../data/channel-counts.js";
 import { placeOf, trainingPatterns, trainingRule } from "../phases/phase-parameters.js";
 import { autoencoderStages, optimizerSteps, phaseParameters, trainedHalves } from "./autoencoder-stages.js";
-import { estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
+import { describeRanks, estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
 import type { ParameterRow } from "./parameter-table.js";
 import { describeModel } from "./phase-start.js";
 import { describeTeacher } from "./teacher.js";
@@ -34,9 +34,12 @@ export interface PhasePlan {
   readonly steps: number;
   /** Pictures per update. */
   readonly picturesPerUpdate: number;
+  /** Processes that share them. */
+  readonly ranks: number;
   readonly size: number;
   /** All sides of its pictures, as drawn. */
   readonly sizes: readonly SizeShare[];
+  /** Of one process. */
   readonly memory: MemoryEstimate;
   /** The course of the learning rate in words, by optimizer. */
   readonly learningRates: Readonly<Record<string, string>>;
@@ -48,7 +51,7 @@ export interface PhasePlan {
   readonly channels: string | null;
 }
 
-function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boolean): PhasePlan {
+function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boolean, ranks: number): PhasePlan {
   const model = describeModel(config);
   const learnable = modelParameters(model).filter(({ trainable }) => trainable);
   const trains = trainingRule(phase, model.config);
@@ -61,11 +64,12 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
   const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
   const trained = [...groups.values()];
   const stages = autoencoderStages(
-    phase,
+    { ...phase, batch: rowsPerRank(phase.batch, ranks, phase.name) },
     model.config,
     perceptual,
     phase.optimize && optimize,
     describeTeacher(config),
+    ranks,
   );
   return {
     name: phase.name,
@@ -75,9 +79,10 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     modelValues: learnable.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
     steps: phase.steps,
     picturesPerUpdate: phase.batch * phase.accumulate,
+    ranks,
     size: phase.size,
     sizes: sidesOf(phase),
-    memory: estimateMemory(stagePrograms(stages)),
+    memory: estimateMemory(stagePrograms(stages), ranks),
     learningRates: learningRatesOf(phase),
     parameters: phaseParameters(phase, model.config, stages),
     losses: [
@@ -113,7 +118,8 @@ function learningRatesOf(phase: TrainingPhase): Record<string, string> {
  *
  * @param phases names; all if undefined
  * @param optimize whether the engine will be one that takes programs in their faster form, which needs more memory
- * @throws ConfigError when nothing would train or the model isn't a DC-AE
+ * @param ranks processes that share each batch
+ * @throws ConfigError when nothing would train, the model isn't a DC-AE, or ranks can't divide a batch
  * @example
  * ```ts
  * import { formatPlan, overrideConfig, planTraining, trainingRecipe } from "@dcae/train";
@@ -122,10 +128,15 @@ function learningRatesOf(phase: TrainingPhase): Record<string, string> {
  * console.log(planTraining(config).map(({ name, trainedValues }) => `${name}: ${trainedValues} values train`));
  * ```
  */
-export function planTraining(config: TrainingConfig, phases?: readonly string[], optimize = true): PhasePlan[] {
+export function planTraining(
+  config: TrainingConfig,
+  phases?: readonly string[],
+  optimize = true,
+  ranks = 1,
+): PhasePlan[] {
   return config.phases
     .filter(({ name }) => phases === undefined || phases.includes(name))
-    .map((phase) => planPhase(config, phase, optimize));
+    .map((phase) => planPhase(config, phase, optimize, ranks));
 }
 
 /** "256x256", or all sides with their shares. */
@@ -139,10 +150,10 @@ function describeSides({ size, sizes }: PhasePlan): string {
 /** A plan as lines of text. */
 export function formatPlan(plan: PhasePlan): string {
   const { name, rule, trained, trainedValues, modelValues, steps, picturesPerUpdate, memory, losses } = plan;
-  const { channels } = plan;
+  const { channels, ranks } = plan;
   const rates = new Map(Object.entries(plan.learningRates).map(([optimizer, rate]) => [rate, optimizer]));
   return [
-    `${name}: ${plural(steps, "update")} of ${plural(picturesPerUpdate, "picture")} at ${describeSides(plan)}, ${losses.join(" + ")}`,
+    `${name}: ${plural(steps, "update")} of ${plural(picturesPerUpdate, "picture")}${describeRanks(picturesPerUpdate, ranks)} at ${describeSides(plan)}, ${losses.join(" + ")}`,
     `  trains ${formatCount(trainedValues)} of ${formatCount(modelValues)} parameters (${rule.join(", ")}):`,
     ...formatTable(
       trained.map(({ name, values, tensors }) => [

@@ -189,6 +189,7 @@ describe("files", () => {
     expect(() => tinyTraining([phase, phase])).toThrow(/two phases have the same name/);
     expect(() => tinyTraining([{ ...phase, ema: null, carry: "ema" }])).toThrow(/carry "ema" needs/);
     expect(() => tinyTraining([{ ...TINY_PHASES.three, size: 8 }])).toThrow(/phases\.0\.size: too small for the disc/);
+    expect(() => planTraining(tinyTraining([phase]), undefined, true, 7)).toThrow(/can't be divided among 7 ranks/);
     expect(() => planTraining(tinyTraining([{ ...phase, size: 18 }]))).toThrow(/size 18 isn't a multiple of 4/);
     const nowhere = { kind: "names" as const, names: ["decoder", "decoder.stages.7"] };
     expect(() => planTraining(tinyTraining([{ ...phase, trains: nowhere }]))).toThrow(
@@ -253,4 +254,13 @@ test("patterns stand for places and what lies below them", () => {
   expect(rule("encoder.stages.3.op_list.0.main.conv1.conv.weight")).toBe(true);
   expect(rule("encoder.stages.3.op_list.0.main.conv2.conv.weight")).toBe(false);
   expect(namePatterns(["decoder.stages.1"])("decoder.stages.10.weight")).toBe(false);
+});
+
+test("the plan of ranks is that of one of them: its rows of a batch, and what it exchanges", () => {
+  const config = tinyTraining([{ ...TINY_PHASES.one, size: 64, batch: 16 }]);
+  const [[alone], [shared]] = [planTraining(config), planTraining(config, undefined, true, 4)];
+  expect(shared!.picturesPerUpdate).toBe(16);
+  expect(shared!.memory.activations).toBeLessThan(0.5 * alone!.memory.activations);
+  expect(formatPlan(shared!)).toContain(" of 16 pictures, 4 by each of 4 ranks at 64x64");
+  expect(formatPlan(alone!)).toContain(" of 16 pictures at 64x64");
 });

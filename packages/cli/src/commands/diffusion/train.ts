@@ -1,7 +1,7 @@
 /** `dcae diffusion train`: a class-conditional diffusion model from a folder of latents. */
 import { loadAutoencoder } from "@dcae/core";
 import { rethrowAs } from "@dcae/core/graph";
-import { type Communicator, together } from "@dcae/core/internal";
+import { type Communicator, onFirst, together } from "@dcae/core/internal";
 import { objectiveOf } from "@dcae/diffusion";
 import {
   type DiffusionConfig,
@@ -13,12 +13,18 @@ import {
   planDiffusion,
   trainDiffusion,
 } from "@dcae/train/diffusion";
-import { applySettings, batchesPerUpdate, type MeasuredUpdate, measureOrEstimateUpdate } from "@dcae/train/internal";
+import {
+  applySettings,
+  batchesPerUpdate,
+  describeRanks,
+  type MeasuredUpdate,
+  measureOrEstimateUpdate,
+} from "@dcae/train/internal";
 import { Command } from "commander";
 import { type CliIo, formatBytes, plural } from "../../cli-io.js";
 import { UsageError } from "../../errors.js";
 import { hubOptions } from "../../options/model-options.js";
-import { refuseParallel, withRanks } from "../../options/parallel-options.js";
+import { withRanks } from "../../options/parallel-options.js";
 import { type Chosen, chooseRun, type RunFlags, timeOf } from "../../training/choose-training.js";
 import {
   endStopped,
@@ -111,7 +117,6 @@ export function diffusionTrainCommand(io: CliIo): Command {
     const choose = () =>
       chooseRun(flags, "dcae diffusion train", async (from) => replace(await loadDiffusionConfig(from), flags));
     if (flags.showConfig === true) return io.json((await choose()).config);
-    if (flags.dryRun === true) refuseParallel(flags, "--dry-run");
     return withRanks(flags, io, async (ranks, own) =>
       runDiffusion(await together(ranks, "the settings", choose), rankFlags(flags, ranks), own, ranks),
     );
@@ -154,7 +159,7 @@ function formatDiffusionPlan(plan: DiffusionPlan): string {
   const passes = epochs === null ? "" : `, ${epochs.toPrecision(3)} passes over the data`;
   return [
     `${name}: ${arch} with ${plural(parameters, "parameter")}, ${plural(tokens, "token")}, ${gmacs.toPrecision(4)} GMACs a latent`,
-    `  ${plural(steps, "update")} of ${plural(latentsPerUpdate, "latent")}${passes}; objective: ${objective}`,
+    `  ${plural(steps, "update")} of ${plural(latentsPerUpdate, "latent")}${describeRanks(latentsPerUpdate, plan.ranks)}${passes}; objective: ${objective}`,
     ...(plan.channels === null ? [] : [`  ${plan.channels}`]),
     `  learning rate: ${plan.learningRate}`,
     `  memory of the process, estimated: ${formatBytes(memory.process)} (tensors: state ${formatBytes(memory.state)}, ` +
@@ -195,13 +200,14 @@ async function runDiffusion(
   ranks: Communicator | undefined,
 ): Promise<void> {
   const { json = false } = flags;
-  const plan = await planDiffusion(config);
+  const plan = await together(ranks, "the plan", () => planDiffusion(config, ranks?.size));
   if (flags.dryRun === true) {
-    const { measured, missing } = await tryOut(config, plan, flags, io);
-    if (json) return io.json({ directory, ...plan, measured, missing });
-    io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
-    for (const text of missing) io.out(`missing: ${text}`);
-    return;
+    return onFirst(ranks, "trying", async () => {
+      const { measured, missing } = await tryOut({ ...config, batch: config.batch / plan.ranks }, plan, flags, io);
+      if (json) return io.json({ directory, ...plan, measured, missing });
+      io.out(`${formatDiffusionPlan(plan)}\n  ${formatMeasured(measured, plan.steps)}`);
+      for (const text of missing) io.out(`missing: ${text}`);
+    });
   }
   io.note(`${config.name}, in ${directory}`);
   io.note(formatDiffusionPlan(plan));
