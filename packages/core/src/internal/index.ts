@@ -67,4 +67,5 @@ export { formatTable, printable, printableLine } from "../printable.js";
 export { median, quantile, type RunTimes, summarizeTimes } from "../quantile.js";
 export { unlessAborted } from "../runtime/close-all.js";
 export { ENGINE_OPTIONS } from "../runtime/create-engine.node.js";
+export { inPlaceUpdates } from "../runtime/in-place-updates.js";
 export { createLoadedCache, createProgramCache, type ProgramCache } from "../runtime/loaded-cache.js";

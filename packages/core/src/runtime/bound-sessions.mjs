@@ -200,7 +200,7 @@ export function openBoundSessions(koffi, library, Tensor) {
       if (options.enableMemPattern === false) check(call.disableMemPattern(made));
       if (options.enableCpuMemArena === false) check(call.disableCpuMemArena(made));
       if (options.intraOpNumThreads !== undefined) check(call.setThreads(made, options.intraOpNumThreads));
-      check(call.setLogSeverity(made, options.logSeverityLevel));
+      check(call.setLogSeverity(made, FATAL));
       check(call.setGraphOptimization(made, OPTIMIZATION[options.graphOptimizationLevel]));
       for (const [key, value] of Object.entries(options.extra?.session ?? {})) {
         check(call.addConfigEntry(made, `session.${key}`, value));

@@ -74,7 +74,8 @@ export interface LoadProgramOptions {
 export interface LoadedProgram {
   /**
    * One run. Runs of one program may be started at once; they are executed one after the other. The program's updates
-   * are in the state when the run is done; a run that fails changes nothing.
+   * are in the state when the run is done. A run that is refused changes nothing; one that fails while it computes may leave a
+   * state that can't be used any more, and says so.
    *
    * @param inputs a tensor per program input, of its shape and dtype
    * @returns a tensor per program output

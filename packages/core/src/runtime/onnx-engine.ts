@@ -11,6 +11,7 @@ import type { Program } from "../graph/program.js";
 import type { CpuCosts } from "../graph/rewrite/cpu-costs.js";
 import type { Tensor } from "../graph/tensor.js";
 import { lowerProgram, updateName } from "../onnx/lower-program.js";
+import { onnxForm } from "../onnx/lowerings.js";
 import { encodeModel } from "../onnx/model-proto.js";
 import { bindWeights, type LocateFile } from "./bind-weights.js";
 import { closeAll, failClosed } from "./close-all.js";
@@ -35,6 +36,7 @@ import type {
   LoadProgramOptions,
   NamedTensors,
 } from "./engine.js";
+import { inPlaceUpdates } from "./in-place-updates.js";
 import { probeBlockSize, probeExactInt8 } from "./probes.js";
 import { type ConstantFiles, type Evaluate, prepareConstants } from "./program-constants.js";
 import type { Session, SessionHost, SessionOptions, SessionState, StateBinding } from "./session-host.js";
@@ -308,7 +310,8 @@ export class OnnxEngine implements Engine {
       );
     }
     const outputs = new Map([...program.updates.keys()].map((name) => [updateName(name), name]));
-    return { state: state.session, inputs: inputs.map(({ name }) => name), outputs };
+    const inPlace = inPlaceUpdates(onnxForm(program));
+    return { state: state.session, inputs: inputs.map(({ name }) => name), outputs, inPlace };
   }
 
   async dispose(): Promise<void> {

@@ -19,15 +19,18 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
   const sessions = new Map();
 
   /**
-   * Tensors kept between runs. Each has a second buffer that the next update is written into, so that a step neither allocates
-   * nor copies its parameters, and a run that fails leaves the current ones as they were.
+   * Tensors kept between runs. The next update is written over the old value where the binding allows it, otherwise into a second
+   * buffer, so that a step neither allocates nor copies its parameters.
    * @typedef {{ current: OrtTensor, spare: OrtTensor | undefined }} Held
    * @type {Map<number, Map<string, Held>>}
    */
   const states = new Map();
 
+  /** Why states can't be used any more, by their numbers: a run that failed may have left some tensors new and others old. */
+  const broken = new Map();
+
   /**
-   * @typedef {{ state: number, inputs: string[], outputs: [output: string, name: string][] }} Binding
+   * @typedef {{ state: number, inputs: string[], outputs: [output: string, name: string][], inPlace: string[] }} Binding
    * @type {Map<number, Binding>}
    */
   const bindings = new Map();
@@ -41,6 +44,7 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
   function heldTensor(id, name) {
     const state = states.get(id);
     if (state === undefined) throw new Error("the state was disposed");
+    if (broken.has(id)) throw new Error(`the state was lost when a run failed: ${broken.get(id)}`);
     const held = state.get(name);
     if (held === undefined) throw new Error(`the state holds no "${name}"`);
     return held;
@@ -91,20 +95,24 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
       const fetches = Object.fromEntries(target.outputNames.map((name) => [name, null]));
       /** @type {Map<string, Held>} */
       const updates = new Map();
+      const inPlace = new Set(binding?.inPlace);
       for (const [output, name] of binding?.outputs ?? []) {
         const held = heldTensor(/** @type {Binding} */ (binding).state, name);
         updates.set(output, held);
-        fetches[output] = held.spare ?? null;
+        fetches[output] = inPlace.has(name) ? held.current : (held.spare ?? null);
       }
-      const outputs = await target.run(feeds, fetches);
+      const outputs = await target.run(feeds, fetches).catch((/** @type {unknown} */ error) => {
+        if (inPlace.size > 0) broken.set(binding?.state, error instanceof Error ? error.message : String(error));
+        throw error;
+      });
       /** @type {WireTensor[]} */
       const result = [];
       for (const [name, tensor] of Object.entries(outputs)) {
         const held = updates.get(name);
         if (held !== undefined) {
-          // The run wrote into the spare buffer. onnxruntime-node answers with a copy of it, which is left to be collected; a bound
-          // session answers with the buffer itself.
-          [held.current, held.spare] = [held.spare ?? tensor, held.current];
+          // The run wrote into the buffer that it was given. onnxruntime-node answers with a copy of it, which is left to be
+          // collected; a bound session answers with the buffer itself.
+          if (fetches[name] !== held.current) [held.current, held.spare] = [held.spare ?? tensor, held.current];
           continue;
         }
         result.push(await toWire(name, tensor, true));
@@ -133,6 +141,7 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
     /** @param {{ state: number }} request */
     async releaseState({ state }) {
       states.delete(state);
+      broken.delete(state);
       return { result: undefined, transfer: [] };
     },
     /** @param {{ session: number }} request */

@@ -15,6 +15,7 @@ import type { Program } from "../graph/program.js";
 import { sizeOf } from "../graph/tensor.js";
 import type { Value } from "../graph/value.js";
 import { onnxForm } from "../onnx/lowerings.js";
+import { inPlaceUpdates } from "./in-place-updates.js";
 
 /** How the engine runs programs. */
 type ProgramForm =
@@ -63,8 +64,10 @@ const FACTORS: Readonly<Record<ProgramForm, MemoryFactors>> = {
   stateful: { base: 270e6, loading: 0, constants: 1.3, activations: 1.25, waste: 0 },
 };
 
-/** A state is updated beside what it is computed from, and the runtime's binding answers with a copy. */
-const STATE_COPIES = 3;
+/** What an update takes beside the state: the new values, where they can't be written over the old ones, and the copy that the
+ * runtime's binding answers with, unless koffi is there. */
+const UPDATE_COPIES = 2;
+const IN_PLACE_COPIES = 1;
 
 function bytesOf({ shape, dtype }: Pick<Value, "shape" | "dtype">): number {
   return sizeOf(staticShape(shape, "a prediction of memory")) * byteSize(dtype);
@@ -99,6 +102,7 @@ export function programMemory(originals: Program | readonly Program[], form?: Pr
   // Parameters of one name are one, whichever program they stand in.
   const held = new Map<unknown, number>();
   const changing = new Map<string, number>();
+  const copied = new Map<string, number>();
   let activations = 0;
   for (const program of programs.map(onnxForm)) {
     const { order } = analyze(program);
@@ -108,6 +112,11 @@ export function programMemory(originals: Program | readonly Program[], form?: Pr
       held.set(value.op === "parameter" ? value.attributes.name : value, bytesOf(value));
     }
     for (const spec of program.parameters.values()) if (state.has(spec.name)) changing.set(spec.name, bytesOf(spec));
+    const inPlace = inPlaceUpdates(program);
+    for (const [name, value] of program.updates) {
+      const copies = inPlace.has(name) ? IN_PLACE_COPIES : UPDATE_COPIES;
+      copied.set(name, Math.max(copied.get(name) ?? 0, copies * bytesOf(value)));
+    }
     const steps = order.filter((value) => varying.has(value) && !isState(value));
     activations = Math.max(activations, peakOf(program, steps));
   }
@@ -115,7 +124,7 @@ export function programMemory(originals: Program | readonly Program[], form?: Pr
   const tensors = { constants: sum(held.values()), state: sum(changing.values()), activations };
   const factors = FACTORS[form ?? (state.size > 0 ? "stateful" : "packed")];
   const waste = Math.min(MOST_WASTE_BYTES, factors.waste * activations);
-  const loaded = factors.constants * tensors.constants + STATE_COPIES * tensors.state;
+  const loaded = factors.constants * tensors.constants + tensors.state + sum(copied.values());
   const running = Math.max(factors.loading * tensors.constants, loaded + factors.activations * activations + waste);
   return { ...tensors, running, base: factors.base };
 }

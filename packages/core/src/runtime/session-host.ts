@@ -25,6 +25,8 @@ export interface StateBinding {
   readonly inputs: readonly string[];
   /** Name in the state, by the name of the output. */
   readonly outputs: ReadonlyMap<string, string>;
+  /** Names in the state whose new value may be written over the old one while the session runs. */
+  readonly inPlace: ReadonlySet<string>;
 }
 
 /** How a session is made. */

@@ -167,6 +167,7 @@ export function createWorkerHost(platform: WorkerPlatform): SessionHost {
           state: stateIds.get(binding.state),
           inputs: binding.inputs,
           outputs: [...binding.outputs],
+          inPlace: [...binding.inPlace],
         },
         ...platform.sessionRequest(options),
       };

@@ -119,8 +119,10 @@ describe("memory", () => {
     const sum = add(x, w);
     const twice = createProgram("test", { y: mul(neg(sum), sum) });
     expect(programMemory([program, program, twice])).toMatchObject({ state: bytes, activations: 2 * bytes });
-    // The state, what it becomes, and the copy that comes back.
-    expect(memory.running).toBeGreaterThan(3 * bytes);
+    // The state, what it becomes, and the copy that comes back; the first two are one where the state is written over.
+    const beside = programMemory(createProgram("test", { y: neg(w) }, { w: sub(w, mul(w, 0.5)) }));
+    expect(memory.running).toBeGreaterThan(2 * bytes);
+    expect(beside.running).toBeGreaterThan(memory.running + bytes);
     expect(programMemory(createProgram("test", { y: mul(x, w) })).constants).toBe(bytes);
   });
 });

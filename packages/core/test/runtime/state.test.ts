@@ -3,7 +3,18 @@ import { useEngine } from "@dcae/test-support/engine";
 import { NO_WEIGHTS } from "@dcae/test-support/weights";
 import { expect, test } from "vitest";
 import type { Weights } from "../../src/checkpoint/weights.js";
-import { add, createProgram, div, input, mul, parameter, reduceSum, Tensor, ZEROS } from "../../src/graph/index.js";
+import {
+  add,
+  createProgram,
+  div,
+  gather,
+  input,
+  mul,
+  parameter,
+  reduceSum,
+  Tensor,
+  ZEROS,
+} from "../../src/graph/index.js";
 import type { Engine, EngineState } from "../../src/runtime/index.js";
 
 const engine = useEngine();
@@ -76,6 +87,18 @@ test("a run that fails leaves the state as it was", async () => {
   await expect(step.run({})).rejects.toThrow(/needs an input "x"/);
   await expect(step.run({ x: Tensor.from([1]) })).rejects.toThrow(/needs "x" as \[2\] float32/);
   expect((await state.read("a")).toNested()).toEqual([2, 3]);
+});
+
+test("a run that fails while it computes loses the state, which says so", async () => {
+  const index = input("index", [1], "int32");
+  const program = createProgram("step", { row: gather(held("table"), index) }, { a: mul(held("a"), 2) });
+  const state = await engine.createState(weightsOf({ a: Tensor.from([1, 2]), table: Tensor.from([3, 4]) }));
+  const step = await engine.load(program, NO_WEIGHTS, { state });
+  const at = (i: number) => ({ index: new Tensor("int32", Int32Array.of(i), [1]) });
+  expect((await step.run(at(1))).row?.toNested()).toEqual([4]);
+  await expect(step.run(at(5))).rejects.toThrow(/failed to run "step"/);
+  await expect(state.read("a")).rejects.toThrow(/the state was lost when a run failed: /);
+  await expect(step.run(at(0))).rejects.toThrow(/the state was lost/);
 });
 
 test("a program whose updates have no place is refused", async () => {

@@ -1,5 +1,18 @@
 /** New weights and moments from gradients: each optimizer clips, decays and moves what belongs to it. */
-import { add, ConfigError, div, minimum, mul, reduceSum, scalar, sqrt, sub, type Value } from "@dcae/core/graph";
+import {
+  add,
+  ConfigError,
+  div,
+  equal,
+  minimum,
+  mul,
+  reduceSum,
+  scalar,
+  sqrt,
+  sub,
+  type Value,
+  where,
+} from "@dcae/core/graph";
 import { z } from "zod";
 import { parseConfig } from "../configs/parse-config.js";
 import { flat, type NamedValue, type OptimizerRow } from "../optimizer/optimizer-row.js";
@@ -37,17 +50,20 @@ export function moveWeights(
   );
   const updates = new Map<string, Value>();
   const metrics: Record<string, Value> = {};
-  for (const part of parts) {
+  const owned = parts.map((part) => {
     const own = [...weights.entries()].filter(([, { name }]) => part.names.has(name));
     const ownGradients = own.map(([i]) => gradients[i] as Value);
+    return { part, own, ownGradients, norm: globalNorm(ownGradients) };
+  });
+  const allNorms = owned.map(({ norm }) => norm).reduce(add, scalar(0));
+  for (const { part, own, ownGradients, norm } of owned) {
     const rate = learningRate(part.options.schedule, counter);
-    const norm = globalNorm(ownGradients);
     metrics[`learning_rate${part.suffix}`] = rate;
     metrics[`gradient_norm${part.suffix}`] = norm;
     const moved = movePart(
       part,
       { weights: own.map(([, weight]) => weight), gradients: ownGradients },
-      rate,
+      behind(rate, allNorms),
       norm,
       count,
     );
@@ -76,6 +92,14 @@ function movePart(
 function decayOf(options: CommonOptimizerOptions, rate: Value): (weight: NamedValue) => Value {
   const kept = sub(1, mul(rate, options.weightDecay ?? 0));
   return ({ name, value }) => (weightDecayOf(options, name) === 0 ? flat(value) : mul(flat(value), kept));
+}
+
+/**
+ * `value`, computed behind `other`. Weights that move by a rate that is only known when all gradients are aren't read any more when they
+ * move, so that they may be overwritten (in-place-updates.ts of core).
+ */
+function behind(value: Value, other: Value): Value {
+  return where(equal(other, other), value, value);
 }
 
 /** sqrt of the sum of squares over all tensors, a scalar. */

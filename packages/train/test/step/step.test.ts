@@ -2,6 +2,7 @@
 
 import { conv, norm } from "@dcae/core/blocks";
 import { createRandom, input, reduceMean, type Scope, sizeOf, square, sub, Tensor, type Value } from "@dcae/core/graph";
+import { inPlaceUpdates } from "@dcae/core/internal";
 import type { EngineState, LoadedProgram } from "@dcae/core/runtime";
 import { expectClose } from "@dcae/test-support/compare";
 import { useEngine } from "@dcae/test-support/engine";
@@ -57,6 +58,22 @@ async function start(programs: Parameters<typeof createTrainingState>[1]): Promi
   const loaded = await Promise.all(programs.map((program) => engine.load(program, weights, { state })));
   return { state, loaded };
 }
+
+test.each(["adamw", "lion", "came"] as const)(
+  "a step of %s writes weights, moments and averages over the old ones",
+  (kind) => {
+    const { clipNorm: _, ...rest } = optimizer;
+    for (const optimize of [false, true]) {
+      const step = gradientStep(objective(2), () => true, { optimize });
+      const program = stepProgram(step, { ...rest, kind } as OptimizerOptions);
+      const names = [...program.updates.keys()];
+      expect(names).toContain("ema.0.9.decoder.first.weight");
+      const beside = names.filter((name) => !inPlaceUpdates(program).has(name));
+      // The others' own moments are read by more than what becomes of them.
+      expect(beside.filter((name) => kind === "adamw" || !name.startsWith(`${kind}.`))).toEqual([]);
+    }
+  },
+);
 
 test("two chunks make the same update as one batch", async () => {
   const everything = () => true;
