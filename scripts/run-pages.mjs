@@ -187,7 +187,7 @@ async function withoutExclusion(page) {
   const message = await page.evaluate(() =>
     globalThis.runSmallModel().then(
       () => "it works",
-      (error) => `${error.name}: ${error.message} ${error.hint}`,
+      (error) => `${error.name}: ${error.message}`,
     ),
   );
   const line = `optimizeDeps: { exclude: ${JSON.stringify(EXCLUDE).replaceAll(",", ", ")} }`;

@@ -2,7 +2,7 @@
  * Sessions of onnxruntime-web in a web worker: the page goes on while WebAssembly computes, which takes the thread it is called on.
  * Bundlers know `new Worker(new URL(<text>, import.meta.url), { type: "module" })`, so the two stand here as they are.
  */
-import { bundledAheadHint } from "../bundled-ahead.js";
+import { missingFile } from "../bundled-ahead.js";
 import { EngineError } from "../errors.js";
 import type { SessionHost } from "./session-host.js";
 import { type Answer, createWorkerHost } from "./worker-session-host.js";
@@ -30,12 +30,8 @@ const STARTS: Readonly<Record<WebDevice, () => WebWorker>> = {
 };
 
 /** Why a worker may not have started: its file isn't where this module says. */
-function startHint(): string {
-  return (
-    bundledAheadHint() ??
-    'Is onnxruntime-web installed, and does your bundler know new Worker(new URL(...), { type: "module" }), as Vite and webpack 5 do? Otherwise pass worker: false.'
-  );
-}
+const START_HINT =
+  'Is onnxruntime-web installed, and does your bundler know new Worker(new URL(...), { type: "module" }), as Vite and webpack 5 do? Otherwise pass worker: false.';
 
 export function createWebWorkerHost(device: WebDevice, wasm: WasmSettings): SessionHost {
   return createWorkerHost({
@@ -56,7 +52,7 @@ export function createWebWorkerHost(device: WebDevice, wasm: WasmSettings): Sess
         onEnd(
           hasAnswered
             ? new EngineError(`the worker of ONNX Runtime failed${reason}`, { hint: "Load the model again." })
-            : new EngineError(`the worker of ONNX Runtime doesn't start${reason}`, { hint: startHint() }),
+            : new EngineError(...missingFile(`the worker of ONNX Runtime doesn't start${reason}`, START_HINT)),
         );
       };
       return {

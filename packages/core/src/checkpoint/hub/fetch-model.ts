@@ -2,7 +2,7 @@
  * Loads a checkpoint into memory with `fetch`, for browsers (it needs nothing from Node): from the hub by id, or from any
  * folder on a web server by URL; or from chosen files, which are read where they lie. The browser's own cache applies, and one by name.
  */
-import { bundledAheadHint } from "../../bundled-ahead.js";
+import { missingFile } from "../../bundled-ahead.js";
 import { CheckpointError, ConfigError, DcaeError, errorMessage, rethrowAs } from "../../errors.js";
 import { type ByteSource, blobSource, bytesSource } from "../byte-source.js";
 import {
@@ -90,9 +90,8 @@ async function fetchUrls(urls: ModelUrls, name: string, options: WebFetchOptions
     const url = String(place);
     const bytes = await fetchFile(url, file, options);
     if (bytes !== undefined) return bytesSource(bytes, url.startsWith("data:") ? `${name} ${file}` : url);
-    throw new CheckpointError(`${name}: there is no file at ${url}`, {
-      hint: bundledAheadHint() ?? "Check that the bundler put the model's files there.",
-    });
+    const hint = "Check that the bundler put the model's files there.";
+    throw new CheckpointError(...missingFile(`${name}: there is no file at ${url}`, hint));
   };
   const { config, weights } = urls;
   const text = config instanceof Blob ? blobSource(config, nameOfBlob(config)) : await get(config, CONFIG_FILE);
