@@ -3,6 +3,7 @@
 // "node scripts/run-demo.mjs FOLDER" also leaves screenshots in the folder, light and dark.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { launchChromium, serveSite } from "./chromium.mjs";
 import { fail, root } from "./workspace.mjs";
 
@@ -27,7 +28,7 @@ try {
 }
 
 async function psnrInNode() {
-  const core = await import(join(root, "packages", "core", "dist", "index.js"));
+  const core = await import(pathToFileURL(join(root, "packages", "core", "dist", "index.js")).href);
   const ae = await core.AutoencoderDC.fromPretrained("small-f32", { device: "cpu" });
   const x = await core.loadImage(picture, { size: 256 });
   const value = core.psnr(core.toImage(x), core.toImage(await ae.reconstruct(x)));

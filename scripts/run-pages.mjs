@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, normalize } from "node:path";
+import { pathToFileURL } from "node:url";
 import { build, createServer } from "vite";
 import webpack from "webpack";
 import { launchChromium, serve } from "./chromium.mjs";
@@ -71,7 +72,7 @@ function install() {
 }
 
 async function inNode() {
-  for (const page of pages) await import(join(root, "packages", page));
+  for (const page of pages) await import(pathToFileURL(join(root, "packages", page)).href);
   return { model: await globalThis.runSmallModel(), sample: await globalThis.runSample() };
 }
 

@@ -15,6 +15,7 @@ import { type FileHandle, mkdir, open, readdir, realpath, rm, stat } from "node:
 import { dirname, join, resolve } from "node:path";
 import { DataError } from "../errors.js";
 import { errorCode, fileError } from "./file-source.node.js";
+import { removeFile } from "./remove-file.node.js";
 import { renameFile } from "./rename-file.node.js";
 import type { ByteSink } from "./safetensors/writer.js";
 import { isReplaced, removeLeftovers, replacedName, temporaryName } from "./temporary-name.node.js";
@@ -192,7 +193,7 @@ async function keepOthers(old: string, target: string, isOldContent: (name: stri
   for (const name of await readdir(old)) {
     if (!present.has(name) && !isOldContent(name)) await renameFile(join(old, name), join(target, name));
   }
-  await rm(old, { recursive: true, force: true });
+  await removeFile(old);
 }
 
 /** Brings swaps to their end during which the process was killed. */

@@ -10,12 +10,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { DataError } from "../errors.js";
 import { errorCode, fileError } from "./file-source.node.js";
+import { removeFile } from "./remove-file.node.js";
+import { renameFile } from "./rename-file.node.js";
 import { stateOf, thisProcess } from "./temporary-name.node.js";
 
 export interface LockOwner {
@@ -92,7 +94,7 @@ async function place(path: string, text: string): Promise<boolean> {
     if (code === "EEXIST" || code === "ENOENT") return false;
     if (!NO_LINKS.has(code)) throw error;
   } finally {
-    await rm(temporary, { force: true });
+    await removeFile(temporary);
   }
   // Here the file is empty for a moment; who finds it so looks again.
   return createOnce(path, text);
@@ -119,7 +121,7 @@ async function createOnce(path: string, text: string): Promise<boolean> {
 export async function checkLocking(path: string, create: typeof createOnce = createOnce): Promise<void> {
   const probe = aside(path);
   await create(probe, "");
-  const isAgain = await create(probe, "").finally(() => rm(probe, { force: true }));
+  const isAgain = await create(probe, "").finally(() => removeFile(probe));
   if (!isAgain) return;
   throw new DataError(`${path}: locks don't work on this file system: a file that is there could be made again`, {
     hint: "Write to a file system that POSIX programs share (NFS, Lustre, EFS), not to a mounted object store.",
@@ -130,14 +132,14 @@ export async function checkLocking(path: string, create: typeof createOnce = cre
 async function removeStale(path: string, text: string): Promise<void> {
   const moved = aside(path);
   try {
-    await rename(path, moved);
+    await renameFile(path, moved);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return;
     throw error;
   }
   const now = await readText(moved);
   if (now !== text) await link(moved, path).catch(() => undefined);
-  await rm(moved, { force: true });
+  await removeFile(moved);
 }
 
 /** Seconds since the lock was last written, by the clock of its file system; infinite where it is gone. */
@@ -151,7 +153,7 @@ async function ageOf(path: string): Promise<number> {
     if (errorCode(error) === "ENOENT") return Number.POSITIVE_INFINITY;
     throw error;
   } finally {
-    await rm(probe, { force: true });
+    await removeFile(probe);
   }
 }
 
@@ -200,7 +202,7 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
       if (text !== undefined) await removeStale(path, text);
     }
     for (const name of await readdir(folder)) {
-      if (isAside(name, path)) await rm(join(folder, name), { force: true });
+      if (isAside(name, path)) await removeFile(join(folder, name));
     }
   } catch (error) {
     throw fileError(error, path, "write");
@@ -230,7 +232,7 @@ function holdLock(path: string, mine: string, beat: number): FileLock {
     async release() {
       clearInterval(timer);
       process.off("exit", onExit);
-      if ((await readText(path)) === mine) await rm(path, { force: true });
+      if ((await readText(path)) === mine) await removeFile(path);
     },
   };
 }

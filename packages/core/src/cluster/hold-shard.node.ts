@@ -3,11 +3,12 @@
  * them, so that two processes on one part would do no harm, only the work twice; the lock spares that. A task that an engine started
  * again while the first one still runs waits for it, and then finds everything done.
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { describeOwner, type FileLock, type LockOptions, lockOwner, takeLock } from "../checkpoint/file-lock.node.js";
 import { fileError } from "../checkpoint/file-source.node.js";
+import { removeFile } from "../checkpoint/remove-file.node.js";
 import { ConfigError } from "../errors.js";
 
 /** A part of a job. */
@@ -92,7 +93,7 @@ async function refuseOtherCount(folder: string, part: JobPart): Promise<void> {
       const owner = await lockOwner(path);
       if (owner === undefined) {
         // Of a process that was killed, whose part nobody took again.
-        await rm(path, { force: true });
+        await removeFile(path);
         continue;
       }
       throw new ConfigError(

@@ -41,6 +41,7 @@ export { checkOptions, type OptionNames } from "../check-options.js";
 export { describeOwner, type FileLock, type LockOwner, lockOwner, takeLock } from "../checkpoint/file-lock.node.js";
 export { RESOLVE_OPTIONS } from "../checkpoint/open-model.node.js";
 export { nameOfSource } from "../checkpoint/opened-model.js";
+export { removeFile } from "../checkpoint/remove-file.node.js";
 export { closestName, didYouMean } from "../closest-name.js";
 export {
   type ClusterPlace,

@@ -160,7 +160,11 @@ export function temporaryConstants(): ConstantFiles {
   }
 
   function removeAtExit(): void {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    try {
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // Windows keeps files that the runtime still has mapped; a process can't wait for that at its end.
+    }
   }
 
   async function remove(): Promise<void> {

@@ -1,5 +1,6 @@
-/** Renaming what something else has open for a moment, as on Windows. */
+/** Renaming and removing what something else has open for a moment, as on Windows. */
 import { expect, test } from "vitest";
+import { removeFile } from "../../src/checkpoint/remove-file.node.js";
 import { renameFile } from "../../src/checkpoint/rename-file.node.js";
 
 /** Fails the first times with `code`. */
@@ -36,4 +37,17 @@ test.each([
   const { calls, move } = failing(1, code);
   await expect(renameFile("a", "b", { platform, move })).rejects.toThrow(code);
   expect(calls).toHaveLength(1);
+});
+
+test("removing waits in the same way, and takes folders with it", async () => {
+  const calls: unknown[] = [];
+  const remove = async (...given: unknown[]) => {
+    calls.push(given);
+    if (calls.length < 3) throw Object.assign(new Error("EBUSY"), { code: "EBUSY" });
+  };
+  await removeFile("a", { platform: "win32", remove, pauses: [0, 0] });
+  expect(calls).toEqual(Array(3).fill(["a", { recursive: true, force: true }]));
+  await expect(
+    removeFile("a", { platform: "linux", remove: async () => Promise.reject(new Error("EBUSY")) }),
+  ).rejects.toThrow("EBUSY");
 });

@@ -2,10 +2,11 @@
  * Pictures that couldn't be read and whose latents were left out: `skipped-000003.json` beside shard 3, with the reasons. The
  * description of the folder goes on naming all pictures, so that an unreadable one costs no latent that was there already.
  */
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "@dcae/core";
 import { errorCode, fileError, parseJson, writeFileAtomic } from "@dcae/core/checkpoint";
+import { removeFile } from "@dcae/core/internal";
 import { type LatentManifest, shardCount, unitItems } from "./latent-manifest.js";
 
 /** Why each picture was left out, by `<class>/<name>`. */
@@ -52,7 +53,7 @@ function picturesIn(json: unknown): SkippedPictures | undefined {
 export async function writeSkipped(folder: string, unit: number, pictures: SkippedPictures): Promise<void> {
   const path = join(folder, skippedName(unit));
   if (pictures.size === 0) {
-    await rm(path, { force: true });
+    await removeFile(path);
     return;
   }
   const text = `${JSON.stringify({ pictures: Object.fromEntries(pictures) }, null, 1)}\n`;

@@ -2,7 +2,7 @@
  * Fills folders of latents: in units of one shard, each atomic, so that a run may be killed and started again, and shared
  * among processes by the unit's number. Where the latents come from is a function's business.
  */
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CheckpointError, ConfigError, DataError, ShapeError } from "@dcae/core";
 import {
@@ -16,7 +16,7 @@ import {
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
 import { Tensor } from "@dcae/core/graph";
-import { channelSums, checkPart, type JobPart } from "@dcae/core/internal";
+import { channelSums, checkPart, type JobPart, removeFile } from "@dcae/core/internal";
 import {
   type LatentItem,
   type LatentManifest,
@@ -336,12 +336,12 @@ const BEGUN_NAME = /^\.begun-\d{6,}\.safetensors$/;
 const begunName = (unit: number) => `.begun-${String(unit).padStart(6, "0")}.safetensors`;
 
 function removeBegun(folder: string, unit: number): Promise<void> {
-  return rm(join(folder, begunName(unit)), { force: true });
+  return removeFile(join(folder, begunName(unit)));
 }
 
 /** Those of a folder whose units are all whole: a process that was stopped late may have left one. */
 export async function removeBegunUnits(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) if (BEGUN_NAME.test(name)) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder)) if (BEGUN_NAME.test(name)) await removeFile(join(folder, name));
 }
 
 async function writeBegun(

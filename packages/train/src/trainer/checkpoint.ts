@@ -22,7 +22,7 @@ import {
   writeSafetensorsFile,
 } from "@dcae/core/checkpoint";
 import { CheckpointError, ConfigError, errorMessage, type Tensor } from "@dcae/core/graph";
-import { plural } from "@dcae/core/internal";
+import { plural, removeFile } from "@dcae/core/internal";
 import type { EngineState } from "@dcae/core/runtime";
 import { z } from "zod";
 import { TrainingError } from "./training-run.js";
@@ -135,7 +135,7 @@ export async function pruneCheckpoints(folder: string, keep: number, best?: numb
   const steps = await listCheckpoints(folder);
   for (const step of steps.slice(0, Math.max(steps.length - keep, 0))) {
     if (step === best) continue;
-    await rm(checkpointPath(folder, step), { recursive: true, force: true });
+    await removeFile(checkpointPath(folder, step));
   }
 }
 
