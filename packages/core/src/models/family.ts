@@ -76,7 +76,7 @@ export interface EncodeOptions {
 export interface DecodeCondition<T> {
   /** The picture [N, C, H, W] in [-1, 1]; what the mask covers of it doesn't count. */
   readonly image: T;
-  /** [N, 1, H, W]: 1 where the picture is to be filled in, 0 where it is known. */
+  /** The mask [N, 1, H, W]: 1 where the picture is to be filled in, 0 where it is known. */
   readonly mask: T;
 }
 
