@@ -74,7 +74,10 @@ async function measure(inChannels, outChannels, side) {
   const runs = [];
   for (const [form, program] of Object.entries(forms)) {
     const engine = await createEngine({ device: "cpu", threads: 1, optimize: form !== "direct" });
-    runs.push({ form, engine, loaded: await engine.load(program, weights), times: /** @type {number[]} */ ([]) });
+    const start = process.cpuUsage();
+    const loaded = await engine.load(program, weights);
+    const { user, system } = process.cpuUsage(start);
+    runs.push({ form, engine, loaded, loading: (user + system) * 1000, times: /** @type {number[]} */ ([]) });
   }
   const rounds = Math.max(5, Math.min(25, Math.round(5e9 / (9 * inChannels * outChannels * side * side))));
   for (let round = -1; round < rounds; round++) {
@@ -87,6 +90,8 @@ async function measure(inChannels, outChannels, side) {
   }
   for (const { engine } of runs) await engine.dispose();
   const [d, four, six] = runs.map(({ times }) => median(times) / 2);
+  const [plainly, , rewritten] = runs.map(({ loading }) => loading);
+  const transformedBytes = 2 * 4 * 64 * inChannels * outChannels;
   return {
     inChannels,
     outChannels,
@@ -94,6 +99,8 @@ async function measure(inChannels, outChannels, side) {
     direct: /** @type {number} */ (d),
     four: /** @type {number} */ (four),
     six: /** @type {number} */ (six),
+    transformedBytes,
+    loading: /** @type {number} */ ((rewritten) - /** @type {number} */ (plainly)) / transformedBytes,
   };
 }
 
@@ -160,8 +167,12 @@ const winograd = leastSquares(
     }),
   ),
 );
-const names = ["directMac", "directInput", "productMac", "point", "weight"];
-const costs = Object.fromEntries([...direct, ...winograd].map((value, i) => [names[i], Number(value.toPrecision(3))]));
+// Of small weights, loading takes what it takes for any.
+const loading = median(measured.filter((row) => row.transformedBytes >= 32e6).map((row) => row.loading));
+const names = ["directMac", "directInput", "productMac", "point", "weight", "loading"];
+const costs = Object.fromEntries(
+  [...direct, ...winograd, loading].map((value, i) => [names[i], Number(value.toPrecision(3))]),
+);
 const { set, int8 } = await cpuFacts();
 console.log(`\n${cpus()[0]?.model}${int8.length > 0 ? ` (${int8.join(", ")})` : ""}:\n${set}:`, costs);
 if (args.json) writeFileSync(args.json, `${JSON.stringify({ measured, costs }, undefined, 2)}\n`);

@@ -57,5 +57,6 @@ describe.each(INSTRUCTION_SETS)("rewriting on %s", (set) => {
     expect(rewritingPays(buildDecodeProgram(model, [1, 32, 16, 16]), 1, costs)).toBe(true);
     expect(rewritingPays(encode(64), 1, costs)).toBe(false);
     expect(rewritingPays(encode(256), 0, costs)).toBe(false);
+    expect(rewritingPays(buildDecodeProgram(model, [1, 32, 8, 8]), 1, costs)).toBe(false);
   });
 });

@@ -28,14 +28,23 @@ export interface CpuCosts {
   readonly point: number;
   /** Winograd, per value of the transformed weight, which is read once per run. */
   readonly weight: number;
+  /** To make a program ready, per byte of its transformed weights: computing them, and getting fresh memory and files for them. */
+  readonly loading: number;
 }
 
-const AVX2: CpuCosts = { directMac: 0.026, directInput: 7.68, productMac: 0.0255, point: 3.52, weight: 0.837 };
+const AVX2: CpuCosts = {
+  directMac: 0.026,
+  directInput: 7.68,
+  productMac: 0.0255,
+  point: 3.52,
+  weight: 0.837,
+  loading: 5.5,
+};
 
 /** What forms of a convolution cost, by instruction set. */
 export const CPU_COSTS: Readonly<Record<InstructionSet, CpuCosts>> = {
   avx2: AVX2,
-  avx512: { directMac: 0.00884, directInput: 1.87, productMac: 0.0116, point: 1.39, weight: 0.132 },
+  avx512: { directMac: 0.00884, directInput: 1.87, productMac: 0.0116, point: 1.39, weight: 0.132, loading: 3 },
   // Not measured yet. Its vectors are half as wide as AVX2's, its ratios of products to memory closer to these than to AVX-512's.
   neon: AVX2,
 };
@@ -83,9 +92,7 @@ export function winogradChooser(costs: CpuCosts): (size: ConvSize) => WinogradTi
 /** The same where it isn't known on what a program will run. */
 export const chooseWinograd = winogradChooser(UNKNOWN_CPU);
 
-/** Nanoseconds on one core to transform a weight at loading, per byte of the result: most of it is getting fresh memory. */
-const TRANSFORM_COST = 3;
-/** Beside it, for any number of weights: the models that transform them, and a larger one to load. */
+/** Nanoseconds at loading beside those per byte: for the models that transform weights, and a larger one to load. */
 const LOADING_COST = 200e6;
 /** Times are predicted to within this share of them: a gain that is smaller may be a loss. */
 const LEAST_GAIN = 0.1;
@@ -111,7 +118,7 @@ export function rewritingPays(program: Program, runs: number, costs: CpuCosts = 
     saved += directTime(size, costs) - winogradTime(size, tile, costs);
     const weight = value.inputs[1];
     if (!transformed.has(weight)) {
-      loading += TRANSFORM_COST * 4 * size.inChannels * size.outChannels * (tile + 2) ** 2;
+      loading += costs.loading * 4 * size.inChannels * size.outChannels * (tile + 2) ** 2;
       transformed.add(weight);
     }
   }
