@@ -90,7 +90,7 @@ async function measure(inChannels, outChannels, side) {
   }
   for (const { engine } of runs) await engine.dispose();
   const [d, four, six] = runs.map(({ times }) => median(times) / 2);
-  const [plainly, , rewritten] = runs.map(({ loading }) => loading);
+  const [plain = 0, , rewritten = 0] = runs.map(({ loading }) => loading);
   const transformedBytes = 2 * 4 * 64 * inChannels * outChannels;
   return {
     inChannels,
@@ -100,7 +100,7 @@ async function measure(inChannels, outChannels, side) {
     four: /** @type {number} */ (four),
     six: /** @type {number} */ (six),
     transformedBytes,
-    loading: /** @type {number} */ ((rewritten) - /** @type {number} */ (plainly)) / transformedBytes,
+    loading: (rewritten - plain) / transformedBytes,
   };
 }
 
