@@ -205,7 +205,7 @@ function measuredJobs(tiny, batches) {
     for (const dtype of DTYPES) {
       for (const name of models) {
         for (const part of ["encode", "decode"]) {
-          jobs.push({ task: "half", name, part, dtype, size: tiny ? 64 : 512, batch, ...counts });
+          jobs.push({ task: "half", name, part, dtype, size: tiny ? 32 : 512, batch, ...counts });
         }
       }
     }

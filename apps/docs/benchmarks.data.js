@@ -8,6 +8,7 @@ const folder = join(dirname(fileURLToPath(import.meta.url)), "measurements");
 
 const TABLES = [
   "pytorch",
+  "pytorch-avx2",
   "pytorch-large",
   "int8",
   "memory-cli",
