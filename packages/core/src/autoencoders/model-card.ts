@@ -1,6 +1,6 @@
 /** A model card: the README.md with front matter that the Hugging Face hub shows for a repository. Only what the model itself tells. */
 import { formatCount } from "../format-amount.js";
-import { compressionOf, familyOf } from "../models/families.js";
+import { compressionOf, familyOf, nameOfFamily } from "../models/families.js";
 import type { CheckpointFormat } from "../models/family.js";
 import type { ModelDescription } from "../models/model-description.js";
 import { countParameters, modelParameters } from "../models/model-programs.js";
@@ -11,6 +11,7 @@ export function modelCard(model: ModelDescription, format: CheckpointFormat): st
   const [side, channels] = [compressionOf(model), model.config.latentChannels];
   const { total } = countParameters(modelParameters(model));
   const title = model.preset ?? `${label} f${side}c${channels}`;
+  const named = nameOfFamily(model.kind);
   const scaled =
     model.scalingFactor === null
       ? "No scaling factor is known."
@@ -24,7 +25,7 @@ tags:
 
 # ${title}
 
-A ${label} autoencoder with ${formatCount(total)} parameters, in the ${format} format: each ${side}x${side} square of pixels becomes
+${named.charAt(0).toUpperCase()}${named.slice(1)} autoencoder with ${formatCount(total)} parameters, in the ${format} format: each ${side}x${side} square of pixels becomes
 ${channels} numbers, and back. ${scaled}
 
 \`\`\`ts

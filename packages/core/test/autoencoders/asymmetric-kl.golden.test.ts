@@ -87,6 +87,7 @@ test.each(["diffusers", "ldm"] as const)("files with the names of %s load, and a
   const saved = join(folder, "saved");
   await (model as AsymmetricAutoencoderKL).savePretrained(saved);
   expect(readFileSync(join(saved, "README.md"), "utf8")).toContain("from diffusers import AsymmetricAutoencoderKL");
+  expect(readFileSync(join(saved, "README.md"), "utf8")).toContain("An asymmetric SD-VAE autoencoder with");
   const again = opened(await AsymmetricAutoencoderKL.fromPretrained(saved, options));
   expect(again.config).toEqual(model.config);
   expect((await again.decode(z)).data).toEqual((await model.decode(z)).data);
