@@ -1,14 +1,18 @@
 // @ts-check
 /**
  * What ranks gain: training of small-f32 (its recipe's first phase: 128x128, a batch of 8) and of UViT-S (64 tokens), and decoding of
- * 2048x2048 in tiles by the bundled model; by one process, and by two ranks with one thread each that mpirun starts. They take turns.
- * Prints JSON: medians in seconds, how many times faster two ranks are, and the share of their time that collective calls take, in
- * which one waits for the other, too. Needs two idle cores, and MPI.
+ * 2048x2048 in tiles by the bundled model; by one process, and by two ranks with one thread each that mpirun starts. They take turns, and
+ * each process is bound to a core, as mpirun does by itself.
+ *
+ * Trainings are measured twice: "strong" is the same batch for both, "weak" the same batch for each rank, so twice the pictures in an
+ * update. Prints JSON: medians in seconds, pictures in a second, how many times faster two ranks are, and the share of their time that
+ * collective calls take, in which one waits for the other, too. Needs two idle cores, and MPI.
  *
  *   node bench/scaling.bench.mjs [--cases small-f32,uvit-s,decode] [--turns 2] [--updates 3] [--batch 32] [--json FILE]
  *
- * --updates and --batch are those of UViT-S; small-f32, whose updates are short, makes four times as many. Updates are timed inside a training, from one to the next, without the first one; a decode from the call
- * to the picture, without opening the model. Drawing or reading the data is part of an update.
+ * --updates and --batch are those of UViT-S; small-f32, whose updates are short, makes four times as many. Updates are timed inside a
+ * training, from one to the next, without the first one; a decode from the call to the picture, without opening the model. Reading the
+ * data (pictures of the training's size, latents) is part of an update.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -30,12 +34,14 @@ const SMALL_UPDATES = 4;
 const MAX_MEMORY = 900e6;
 /** Updates that never come: no evaluation and no checkpoint falls into what is timed. */
 const NEVER = 1e6;
-/** More processes may be started than there are cores; what they are bound to is the system's choice. */
-const MPIRUN = ["--oversubscribe", "--bind-to", "none"];
+const MPIRUN = ["--bind-to", "core"];
+/** Side of small-f32's pictures, and its batch. */
+const SMALL_SIZE = 128;
+const SMALL_BATCH = 8;
 
 /**
  * @typedef {import("@dcae/core/internal").Communicator | undefined} Ranks
- * @typedef {{ folder: string, updates: number, batch: number }} Setting
+ * @typedef {{ folder: string, updates: number, batch: number, times: number }} Setting how many times the batch is
  * @typedef {{ seconds: number, shared: number }} Measured seconds of one update or decode, and those of them in collective calls
  */
 
@@ -64,16 +70,24 @@ const trainingEngine = () => createEngine({ device: "cpu", threads: 1, optimize:
 
 /** @type {Record<string, (setting: Setting, ranks: Ranks, out: string) => Promise<Measured>>} */
 const CASES = {
-  async "small-f32"({ updates }, ranks, out) {
+  async "small-f32"({ folder, updates, times }, ranks, out) {
     const recipe = /** @type {any} */ (trainingRecipe("small-f32"));
     const [phase] = recipe.phases;
-    const scenes = { kind: "scenes", count: 64 };
+    const scenes = { kind: "folder", path: join(folder, "pictures") };
     const config = parseTrainingConfig(
       {
         ...recipe,
         data: { ...recipe.data, sources: [scenes], workers: 0 },
         validation: { sources: [scenes], count: 2 },
-        phases: [{ ...phase, steps: WARM_UP + SMALL_UPDATES * updates, evaluateEvery: NEVER, checkpointEvery: NEVER }],
+        phases: [
+          {
+            ...phase,
+            batch: SMALL_BATCH * times,
+            steps: WARM_UP + SMALL_UPDATES * updates,
+            evaluateEvery: NEVER,
+            checkpointEvery: NEVER,
+          },
+        ],
       },
       "the benchmark",
     );
@@ -83,7 +97,7 @@ const CASES = {
     return watch.measured();
   },
 
-  async "uvit-s"({ folder, updates, batch }, ranks, out) {
+  async "uvit-s"({ folder, updates, batch, times }, ranks, out) {
     const config = parseDiffusionConfig(
       {
         name: "scaling",
@@ -91,7 +105,7 @@ const CASES = {
         denoiser: { size: "uvit-s", model: { patch_size: 1 } },
         data: { path: join(folder, "latents") },
         plannedFor: { channels: 32, size: 8, classes: 12 },
-        batch,
+        batch: batch * times,
         steps: WARM_UP + updates,
         optimizer: { schedule: { kind: "constant", lr: 2e-4 } },
         samples: null,
@@ -144,11 +158,11 @@ function run(program, args, env) {
 
 /** @param {string} name @param {boolean} isShared @param {string} out @param {Setting} setting @returns {Promise<Measured>} */
 async function measure(name, isShared, out, setting) {
-  const own = [process.execPath, fileURLToPath(import.meta.url)];
-  const [program, ...args] = isShared ? ["mpirun", ...MPIRUN, "-n", "2", ...own] : own;
+  // One process alone is started by mpirun, too, so that it is bound to a core; it joins nobody.
+  const args = [...MPIRUN, "-n", isShared ? "2" : "1", process.execPath, fileURLToPath(import.meta.url)];
   const isRoot = process.getuid?.() === 0 ? { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" } : {};
   const env = { ...isRoot, DCAE_BENCH: JSON.stringify({ name, isShared, out, setting }) };
-  await run(/** @type {string} */ (program), args, env);
+  await run("mpirun", args, env);
   return JSON.parse(readFileSync(`${out}.json`, "utf8"));
 }
 
@@ -172,33 +186,50 @@ async function main() {
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), "dcae-bench-scaling-"));
-  const setting = /** @type {Setting} */ ({ folder, updates, batch });
   try {
+    const dcae = fileURLToPath(new URL("../dist/bin.js", import.meta.url));
+    if (names.includes("small-f32")) {
+      const pictures = ["--count", "10", "--size", String(SMALL_SIZE), "-o", join(folder, "pictures")];
+      await run(process.execPath, [dcae, "scenes", ...pictures], {});
+    }
     if (names.includes("uvit-s")) {
-      const dcae = fileURLToPath(new URL("../dist/bin.js", import.meta.url));
-      const pictures = ["--data", "synthetic", "--count", String(Math.max(24, batch)), "--size", "256"];
+      const pictures = ["--data", "synthetic", "--count", String(2 * Math.max(24, batch)), "--size", "256"];
       await run(process.execPath, [dcae, "latents", ...pictures, "-m", "small-f32", "-o", join(folder, "latents")], {});
     }
     const results = [];
     for (const name of names) {
-      /** @type {Measured[][]} */
-      const runs = [[], []];
+      const isTraining = name !== "decode";
+      const rows = name === "uvit-s" ? /** @type {number} */ (batch) : name === "decode" ? 1 : SMALL_BATCH;
+      const ways = [
+        { way: "alone", isShared: false, times: 1 },
+        { way: "strong", isShared: true, times: 1 },
+        ...(isTraining ? [{ way: "weak", isShared: true, times: 2 }] : []),
+      ];
+      /** @type {Record<string, Measured[]>} */
+      const runs = {};
       for (let turn = 0; turn < Number(turns); turn++) {
-        for (const [i, isShared] of [false, true].entries()) {
-          runs[i]?.push(await measure(name, isShared, join(folder, `${name}-${turn}-${i}`), setting));
+        for (const { way, isShared, times } of ways) {
+          const setting = /** @type {Setting} */ ({ folder, updates, batch, times });
+          const measured = await measure(name, isShared, join(folder, `${name}-${turn}-${way}`), setting);
+          runs[way] = [...(runs[way] ?? []), measured];
         }
       }
-      const [alone, shared] = /** @type {[Measured[], Measured[]]} */ (runs);
-      const secondsOf = (/** @type {Measured[]} */ all) => median(all.map(({ seconds }) => seconds));
-      results.push({
-        case: name,
-        oneProcess: secondsOf(alone),
-        twoRanks: secondsOf(shared),
-        speedup: secondsOf(alone) / secondsOf(shared),
-        communication: median(shared.map(({ seconds, shared: together }) => together / seconds)),
-        alone: alone.map(({ seconds }) => seconds),
-        shared,
-      });
+      const secondsOf = (/** @type {string} */ way) => median((runs[way] ?? []).map(({ seconds }) => seconds));
+      for (const { way, times } of ways.slice(1)) {
+        const result = {
+          case: name,
+          way,
+          batch: rows,
+          oneProcess: secondsOf("alone"),
+          twoRanks: secondsOf(way),
+          perSecond: [rows / secondsOf("alone"), (times * rows) / secondsOf(way)],
+          speedup: (times * secondsOf("alone")) / secondsOf(way),
+          communication: median((runs[way] ?? []).map(({ seconds, shared }) => shared / seconds)),
+          runs: { alone: runs.alone, [way]: runs[way] },
+        };
+        results.push(result);
+        console.error(`${name}, ${way}: ${result.speedup.toFixed(2)} times as fast`);
+      }
     }
     const machine = { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.version };
     const text = JSON.stringify({ machine, turns, updates, batch, results }, null, 2);

@@ -35,6 +35,16 @@ test("the MPIJob starts as many ranks as it has slots", async () => {
   expect([kind, ...command]).toEqual(["MPIJob", "mpirun"]);
   expect(Number(args[args.indexOf("-n") + 1])).toBe(Worker.replicas * spec.slotsPerWorker);
   expect(args).toEqual(expect.arrayContaining(["dcae", "train", "--parallel=mpi", "--resume"]));
+  const { requests } = Worker.template.spec.containers[0].resources;
+  expect(args).toContain(`--threads=${Number(requests.cpu) / spec.slotsPerWorker}`);
+  expect(await commandOf(lineOf(args.slice(args.indexOf("dcae") + 1)))).toBe("train");
+});
+
+test("the image lets pods of an MPIJob in without anybody to ask", () => {
+  const image = read("Dockerfile");
+  for (const setting of ["StrictHostKeyChecking no", "UserKnownHostsFile /dev/null", "StrictModes no"]) {
+    expect(image).toContain(setting);
+  }
 });
 
 test("the definition of AWS Batch", async () => {

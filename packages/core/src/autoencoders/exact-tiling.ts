@@ -206,8 +206,49 @@ function groupTiles(pass: PlannedPass): TileJob[][] {
   return [...groups.values()];
 }
 
+/** Which rank makes which tile: as much for each, and tiles with one graph by as few as can be. */
+function divideTiles(jobs: readonly TileJob[], ranks: number): number[] {
+  const costs = jobs.map(({ tile: { sourceRegion } }) =>
+    sourceRegion.reduce((size, { start, stop }) => size * (stop - start), 1),
+  );
+  const all = costs.reduce((sum, cost) => sum + cost, 0);
+  let done = 0;
+  return costs.map((cost) => {
+    done += cost;
+    return Math.floor((ranks * (done - cost / 2)) / all);
+  });
+}
+
+/** Every rank gets the tiles that the others made, one of each at a time: more would not keep to the limit of memory. */
+async function shareTiles(
+  picture: Picture,
+  regions: readonly Region[],
+  makers: readonly number[],
+  ranks: Communicator,
+): Promise<void> {
+  const channels = picture.shape[1] as number;
+  const sides = (region: Region) => region.map(({ start, stop }) => stop - start) as [number, number];
+  const lists = ranks.names.map((_, rank) => regions.filter((_region, i) => makers[i] === rank));
+  const count = Math.max(...lists.map((list) => list.length));
+  for (let i = 0; i < count; i++) {
+    const round = lists.map((list) => list[i]);
+    const sizes = round.map((region) => (region === undefined ? 0 : sizeOf([channels, ...sides(region)])));
+    const own = new Float32Array(Math.max(...sizes));
+    const mine = round[ranks.rank];
+    if (mine !== undefined) own.set(cutOut(picture, mine).data);
+    const all = new Float32Array(own.length * ranks.size);
+    await ranks.shareBlocks(own, all);
+    for (const [maker, region] of round.entries()) {
+      if (region === undefined || maker === ranks.rank) continue;
+      const start = maker * own.length;
+      const data = all.subarray(start, start + (sizes[maker] as number));
+      place(picture, Tensor.float32(data, [1, channels, ...sides(region)]), region);
+    }
+  }
+}
+
 /**
- * One pass: `sums` are those known so far, and get those that it makes. Ranks take its tiles in turn, and hand what they made to the
+ * One pass: `sums` are those known so far, and get those that it makes. Ranks divide its tiles, and hand what they made to the
  * others: the next pass needs the borders of all.
  */
 async function runPass(
@@ -218,18 +259,18 @@ async function runPass(
   run: (key: string, build: () => Program, inputs: NamedTensors) => Promise<Record<string, Tensor>>,
   ranks: Communicator | undefined,
 ): Promise<void> {
-  const { rank, size } = ranks ?? { rank: 0, size: 1 };
+  const rank = ranks?.rank ?? 0;
   const totals = new Map([...pass.sums].map(([name, value]) => [name, new SumOfTiles(value)]));
-  // What the others make is added: nothing of an earlier pass may be there.
-  if (ranks !== undefined) result?.data.fill(0);
+  const groups = groupTiles(pass);
+  const makers = divideTiles(groups.flat(), ranks?.size ?? 1);
   let index = 0;
   let number = 0;
-  for (const group of groupTiles(pass)) {
+  for (const group of groups) {
     const program = createProgram("tile", (group[0] as TileJob).tile.outputs);
     const known = [...sums].filter(([name]) => program.inputs.has(name));
     const key = `tile ${index++}`;
     for (const { tile, region } of group) {
-      if (number++ % size !== rank) continue;
+      if (makers[number++] !== rank) continue;
       const inputs = { [SEAM]: cutOut(source, tile.sourceRegion), ...Object.fromEntries(known) };
       const outputs = await run(key, () => program, inputs);
       if (result !== undefined) place(result, outputs[PICTURE] as Tensor, pictureRegion(pass, region));
@@ -237,7 +278,10 @@ async function runPass(
     }
   }
   if (ranks !== undefined) {
-    if (result !== undefined) await ranks.sum(result.data);
+    if (result !== undefined) {
+      const regions = groups.flat().map(({ region }) => pictureRegion(pass, region));
+      await shareTiles(result, regions, makers, ranks);
+    }
     for (const total of totals.values()) await total.join(ranks);
   }
   for (const [name, total] of totals) sums.set(name, total.tensor);
