@@ -15,6 +15,7 @@ const TABLES = [
   "denoising",
   "diffusion-training",
   "denoisers-pytorch",
+  "training-pytorch-avx2",
   "training-step",
 ];
 /** Files of `dcae bench`, with the command that wrote each. */
