@@ -8,7 +8,7 @@
  *
  * The file is written under another name and linked to its own, so that it appears with its content.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { link, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -128,8 +128,28 @@ export async function checkLocking(path: string, create: typeof createOnce = cre
   });
 }
 
-/** Removes the lock `text` of a process that is gone, and not one that another process made since. */
+const REMOVAL_WAIT_MILLISECONDS = 20;
+
+/**
+ * Removes the lock `text` of a process that is gone, and not one that another process made since: of all who found it, one at a time.
+ * Without that, one who is late would take the new lock away for a moment, and a third could take the place.
+ */
 async function removeStale(path: string, text: string): Promise<void> {
+  const turn = `${path}.${createHash("sha256").update(text).digest("hex").slice(0, 12)}.tmp`;
+  if (!(await createOnce(turn, ""))) {
+    if (await isAbandoned(turn)) await removeFile(turn);
+    else await wait(REMOVAL_WAIT_MILLISECONDS);
+    return;
+  }
+  try {
+    if ((await readText(path)) === text) await moveAway(path, text);
+  } finally {
+    await removeFile(turn);
+  }
+}
+
+/** Under a name of its own first: where its turn was taken from it meanwhile, the file may be another one by now. */
+async function moveAway(path: string, text: string): Promise<void> {
   const moved = aside(path);
   try {
     await renameFile(path, moved);
@@ -142,7 +162,7 @@ async function removeStale(path: string, text: string): Promise<void> {
   await removeFile(moved);
 }
 
-/** Seconds since the lock was last written, by the clock of its file system; infinite where it is gone. */
+/** Seconds since a file was last written, by the clock of its file system; infinite where it is gone. */
 async function ageOf(path: string): Promise<number> {
   const probe = aside(path);
   try {
@@ -155,6 +175,15 @@ async function ageOf(path: string): Promise<number> {
   } finally {
     await removeFile(probe);
   }
+}
+
+/** How long a process may take for what it makes files for beside a lock; after that it counts as gone. */
+const ASIDE_SECONDS = 10;
+
+/** Not where the file is gone: one of that name would be another's. */
+async function isAbandoned(path: string): Promise<boolean> {
+  const age = await ageOf(path);
+  return age > ASIDE_SECONDS && age < Number.POSITIVE_INFINITY;
 }
 
 /** How long a lock may be empty, where it can't be linked. */
@@ -201,13 +230,20 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
       if (attempt >= MAX_ATTEMPTS) return "unknown";
       if (text !== undefined) await removeStale(path, text);
     }
-    for (const name of await readdir(folder)) {
-      if (isAside(name, path)) await removeFile(join(folder, name));
-    }
+    await removeLeftovers(path);
   } catch (error) {
     throw fileError(error, path, "write");
   }
   return holdLock(path, mine, beat);
+}
+
+/** Removes what processes left that died in here. Files of those who live stay: a test of the file system needs its own. */
+async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  for (const name of await readdir(folder)) {
+    const file = join(folder, name);
+    if (isAside(name, path) && (await isAbandoned(file))) await removeFile(file);
+  }
 }
 
 const isAside = (name: string, path: string) =>
