@@ -3,6 +3,7 @@ import { useEngine } from "@dcae/test-support/engine";
 import { describe, expect, test } from "vitest";
 import { planExactTiling } from "../../src/autoencoders/exact-tiling-plan.js";
 import { ConfigError } from "../../src/errors.js";
+import { constant, createProgram, groupNorm, input, Tensor, type Value } from "../../src/graph/index.js";
 import { buildDecodeProgram, buildEncodeProgram } from "../../src/internal/index.js";
 import { type DcAeConfig, spatialCompression } from "../../src/models/dc-ae/dc-ae-config.js";
 import type { DcAePreset } from "../../src/models/dc-ae/dc-ae-presets.js";
@@ -46,6 +47,27 @@ describe.each(SOME)("%s", (name) => {
   });
 });
 
+/** As float64 has it: what the whole picture's float32 loses must not hide what tiles lose. */
+function standardized(x: Tensor): Tensor {
+  const values = x.toFloat32();
+  const meanOf = (of: (value: number) => number) => values.reduce((sum, value) => sum + of(value), 0) / values.length;
+  const mean = meanOf((value) => value);
+  const root = Math.sqrt(meanOf((value) => (value - mean) ** 2) + 1e-5);
+  return Tensor.float32(
+    values.map((value) => (value - mean) / root),
+    x.shape,
+  );
+}
+
+test("statistics of a million pixels stay exact in tiles", async () => {
+  const x = input("x", [1, 4, 512, 512]);
+  const [weight, bias] = [1, 0].map((value) => constant(Tensor.full([4], value))) as [Value, Value];
+  const program = createProgram("norm", { y: groupNorm(x, weight, bias, { groups: 1, eps: 1e-5 }) });
+  const errors = await tiledErrors(engine, program, plansOf(program, [256]), 1, standardized);
+  expect(errors.length).toBeGreaterThan(0);
+  for (const error of errors) expect(error).toBeLessThanOrEqual(1e-5);
+});
+
 describe("planning", () => {
   const config = getPreset("dc-ae-f32c32-in-1.0").config as DcAeConfig;
   const program = buildDecodeProgram({ kind: "dc-ae", config }, [1, 32, 32, 32]);
@@ -72,7 +94,7 @@ describe("planning", () => {
   });
 
   test("attention goes through its sums over the pixels: a pass for each block", () => {
-    const [least] = plansOf(program, [4]).slice(-1);
+    const [least] = plansOf(program, [256]).slice(-1);
     // Three stages of two or three blocks with linear attention, and the pass that makes the picture.
     expect(least?.whole).toBeUndefined();
     expect(least?.passes.length).toBe(7);

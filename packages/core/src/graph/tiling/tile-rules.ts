@@ -8,7 +8,7 @@
 import { build } from "../build.js";
 import { compositeRow, maker, rebuild } from "../composites/composite.js";
 import type { CompositeName, CompositeTile } from "../composites/composite-row.js";
-import { mul, reduceSum } from "../ops/elementwise.js";
+import { mul, reduceMean } from "../ops/elementwise.js";
 import { slice } from "../ops/layout.js";
 import { sizeOf } from "../tensor.js";
 import type { OpAttributes, OpName, Padding2d, Value, ValueOf } from "../value.js";
@@ -97,10 +97,13 @@ function reducing<K extends "reduceSum" | "reduceMean" | "reduceMax">(additive: 
     },
     make(value: ValueOf<K>, [x]: readonly Value[], { layout }: TilePlace): Value {
       if (layout.kind !== "sum" || value.op === "reduceSum") return rebuild(value as Value, [x as Value]);
-      // A tile's share of the mean over all pixels.
-      const shape = shapeOf(value.inputs[0]);
-      const count = sizeOf(value.attributes.axes.map((axis) => shape[axis] as number));
-      return mul(reduceSum(x as Value, value.attributes.axes, value.attributes), 1 / count);
+      // A tile's share of the mean over all pixels. As a mean: the runtime adds up squares for a sum less exactly.
+      const counted = (of: Value) => {
+        const shape = shapeOf(of);
+        return sizeOf(value.attributes.axes.map((axis) => shape[axis] as number));
+      };
+      const mean = reduceMean(x as Value, value.attributes.axes, value.attributes);
+      return mul(mean, counted(x as Value) / counted(value.inputs[0]));
     },
   };
 }
