@@ -54,11 +54,15 @@ export interface ExactPlan {
   readonly bytes: number;
   /** Multiply-accumulates of all parts and tiles relative to the whole program. */
   readonly overhead: number;
+  /** Those of the rank that has most to do, in the same unit: what runs whole, each runs for itself. */
+  readonly share: number;
 }
 
 export interface PlanOptions {
   /** Bytes that the process may take at its peak. */
   readonly maxMemory: number;
+  /** Ranks that share the tiles of a picture. Default 1. */
+  readonly ranks?: number;
   /** How many pictures the caller has given; they run one by one. Default 1. */
   readonly batch?: number;
   /** Bytes that the caller takes besides, default 0. */
@@ -162,7 +166,29 @@ function largestTiles(pass: TilePass, held: number, maxMemory: number, sides: re
   return side === undefined ? undefined : model.pass(pass, side);
 }
 
-function join(division: Division, passes: readonly PassCost[], ends: Ends, model: CostModel): ExactPlan {
+/** What the busiest of so many ranks computes of a pass: tiles aren't divided. */
+function shareOf({ macs, rows, columns }: PassCost, ranks: number): number {
+  const count = rows.length * columns.length;
+  return (macs * Math.ceil(count / ranks)) / count;
+}
+
+/** The tiles of a pass that fit and leave the busiest rank least to do, or undefined. */
+function sharedTiles(
+  pass: TilePass,
+  held: number,
+  maxMemory: number,
+  sides: readonly number[],
+  model: CostModel,
+  ranks: number,
+): PassCost | undefined {
+  const fitting = sides.map((side) => model.pass(pass, side)).filter(({ bytes }) => bytes + held <= maxMemory);
+  return fitting.reduce<PassCost | undefined>(
+    (best, cost) => (best === undefined || shareOf(cost, ranks) < shareOf(best, ranks) ? cost : best),
+    undefined,
+  );
+}
+
+function join(division: Division, passes: readonly PassCost[], ends: Ends, model: CostModel, ranks: number): ExactPlan {
   const rest = model.rest(division);
   const held = heldBytes(division, ends);
   const { tiled, whole } = division;
@@ -175,6 +201,7 @@ function join(division: Division, passes: readonly PassCost[], ends: Ends, model
     }),
     bytes: Math.max(rest.bytes, ...passes.map(({ bytes }, i) => bytes + (held[i] as number))),
     overhead: passes.reduce((sum, { macs }) => sum + macs, rest.macs) / countMacs(ends.program),
+    share: passes.reduce((sum, cost) => sum + shareOf(cost, ranks), rest.macs) / countMacs(ends.program),
   };
 }
 
@@ -189,6 +216,7 @@ export function exactPlans(program: Program, sides: readonly number[], options: 
         division.passes.map((pass) => model.pass(pass, side)),
         ends,
         model,
+        options.ranks ?? 1,
       ),
     ),
   );
@@ -199,7 +227,31 @@ export function planWhole(program: Program, options: PlanOptions): ExactPlan | u
   const ends = programEnds(program);
   const { bytes } = costModel(ends, options).whole(program, bytesOf(ends.x), bytesOf(ends.y));
   if (bytes > options.maxMemory / MEMORY_MARGIN) return undefined;
-  return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1 };
+  return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1, share: 1 };
+}
+
+/**
+ * The plan that leaves the busiest of several ranks least to do: more is tiled than memory asks for, since each computes for itself what
+ * runs whole. undefined where nothing fits.
+ */
+function planShared(program: Program, options: PlanOptions, ranks: number): ExactPlan | undefined {
+  const maxMemory = options.maxMemory / MEMORY_MARGIN;
+  const ends = programEnds(program);
+  const model = costModel(ends, options);
+  const sides = tileSides(ends);
+  let best: ExactPlan | undefined;
+  for (const division of divisions(ends)) {
+    if (model.rest(division).bytes > maxMemory) continue;
+    const held = heldBytes(division, ends);
+    const passes = division.passes.map((pass, i) =>
+      sharedTiles(pass, held[i] as number, maxMemory, sides, model, ranks),
+    );
+    const fitting = passes.filter((cost) => cost !== undefined);
+    if (fitting.length < passes.length) continue;
+    const plan = join(division, fitting, ends, model, ranks);
+    if (plan.share < (best?.share ?? Number.POSITIVE_INFINITY)) best = plan;
+  }
+  return best;
 }
 
 /**
@@ -209,7 +261,12 @@ export function planWhole(program: Program, options: PlanOptions): ExactPlan | u
  * @throws ConfigError when nothing fits, with the memory that would do
  */
 export function planExactTiling(program: Program, options: PlanOptions): ExactPlan {
+  const { ranks = 1 } = options;
   const whole = planWhole(program, options);
+  if (ranks > 1) {
+    const shared = planShared(program, options, ranks);
+    if (shared !== undefined && shared.share < (whole?.share ?? Number.POSITIVE_INFINITY)) return shared;
+  }
   if (whole !== undefined) return whole;
 
   const maxMemory = options.maxMemory / MEMORY_MARGIN;
@@ -226,7 +283,8 @@ export function planExactTiling(program: Program, options: PlanOptions): ExactPl
         ? division.passes.map((pass, i) => largestTiles(pass, held[i] as number, maxMemory, sides, model))
         : [];
     const fitting = found.filter((cost) => cost !== undefined);
-    if (rest <= maxMemory && fitting.length === division.passes.length) return join(division, fitting, ends, model);
+    if (rest <= maxMemory && fitting.length === division.passes.length)
+      return join(division, fitting, ends, model, ranks);
     const smallest = division.passes.map(
       (pass, i) => Math.min(...sides.map((side) => model.pass(pass, side).bytes)) + (held[i] as number),
     );

@@ -21,9 +21,10 @@ export interface BoundedRuns {
    * How one picture of a batch is run so that the process stays within its limit.
    *
    * @param shape [N, C, H, W] of the batch
+   * @param ranks that share the tiles (default 1)
    * @throws ConfigError when it can't, with the memory that would do
    */
-  plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit): ExactPlan;
+  plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks?: number): ExactPlan;
   /**
    * Runs a batch picture by picture, in tiles where one doesn't fit.
    *
@@ -48,6 +49,8 @@ export interface ModelPart {
   build(shape: readonly number[]): Program;
 }
 
+/** What the form that an engine chooses without a limit takes at most of the time of tiles, which are plain. */
+const UNBOUND_SHARE = 0.5;
 /** Planning takes a second for large pictures; shapes usually repeat. */
 const MAX_PLANS = 16;
 
@@ -63,18 +66,22 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
   const plans = new Map<string, ExactPlan>();
 
   /** A plan depends on all of this, and so do the programs that it consists of. */
-  const keyOf = (shape: readonly number[], { label }: ModelPart, { maxMemory, reserved = 0 }: MemoryLimit) =>
-    `${label} ${shape.join("x")} ${maxMemory} ${reserved}`;
+  const keyOf = (
+    shape: readonly number[],
+    { label }: ModelPart,
+    { maxMemory, reserved = 0 }: MemoryLimit,
+    ranks: number,
+  ) => `${label} ${shape.join("x")} ${maxMemory} ${reserved} ${ranks}`;
 
-  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit): ExactPlan {
+  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks = 1): ExactPlan {
     const { maxMemory, reserved = 0 } = limit;
     const { build } = part;
     const [count, ...size] = shape as [number, ...number[]];
-    const key = keyOf(shape, part, limit);
+    const key = keyOf(shape, part, limit, ranks);
     const known = plans.get(key);
     if (known !== undefined) return known;
     const within = (by: Engine) => ({
-      ...{ maxMemory, batch: count, reserved },
+      ...{ maxMemory, batch: count, reserved, ranks },
       predictMemory(program: Program): number {
         if (by.predictMemory !== undefined) return by.predictMemory(program);
         throw new ConfigError(`maxMemory: ${by.name} doesn't say how much memory a program takes`);
@@ -82,8 +89,9 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     });
     const program = build([1, ...size]);
     const whole = planWhole(program, within(of));
-    if (whole !== undefined) unbound.add(program);
-    const made = whole ?? planExactTiling(program, within(lean));
+    const tiled = whole === undefined || ranks > 1 ? planExactTiling(program, within(lean)) : undefined;
+    const made = whole !== undefined && (tiled?.share ?? 1) >= UNBOUND_SHARE ? whole : (tiled as ExactPlan);
+    if (made === whole) unbound.add(program);
     if (plans.size >= MAX_PLANS) plans.clear();
     plans.set(key, made);
     return made;
@@ -94,9 +102,10 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     async run(x, part, limit, signal, ranks) {
       await requireSame(ranks, { picture: outlineOf(x) });
       const runProgram: RunProgram = (key, build, inputs) => programs.run(key, build, weights, inputs, signal);
-      const made = plan(x.shape, part, limit);
+      const size = ranks?.size ?? 1;
+      const made = plan(x.shape, part, limit, size);
       const [count] = x.shape as [number, ...number[]];
-      const label = keyOf(x.shape, part, limit);
+      const label = keyOf(x.shape, part, limit, size);
       const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label, ranks);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;

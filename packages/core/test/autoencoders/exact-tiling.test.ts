@@ -93,6 +93,19 @@ describe("planning", () => {
     expect(more.overhead).toBeGreaterThan(some.overhead);
   });
 
+  test("ranks divide the work, also where the picture would fit whole: what runs whole, each would do for itself", () => {
+    const shared = (ranks: number, maxMemory: number) => planExactTiling(program, { maxMemory, predictMemory, ranks });
+    for (const maxMemory of [limit(whole.bytes) * 0.82, 64e9]) {
+      const [two, four] = [shared(2, maxMemory), shared(4, maxMemory)];
+      expect(two.share).toBeGreaterThanOrEqual(0.5);
+      expect(two.share).toBeLessThan(0.7);
+      expect(four.share).toBeLessThan(0.6 * two.share);
+      expect(two.bytes).toBeLessThanOrEqual(maxMemory);
+    }
+    expect(whole.share).toBe(1);
+    expect(plan(limit(whole.bytes) * 0.82).share).toBeGreaterThan(1);
+  });
+
   test("attention goes through its sums over the pixels: a pass for each block", () => {
     const [least] = plansOf(program, [256]).slice(-1);
     // Three stages of two or three blocks with linear attention, and the pass that makes the picture.
