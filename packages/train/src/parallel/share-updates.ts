@@ -86,9 +86,23 @@ function sharableSums(program: Program): Set<Value> {
   return new Set(order.filter((value) => isSum(value) && !isScalar(value) && !leads.has(value)));
 }
 
-/** @returns the sums that belong to no rank alone, where there are some: more than scalars follows from several of them */
+/** What each rank has of its own: that which follows from its part of the batch, other than by sums over ranks. */
+function localValues(order: readonly Value[]): ReadonlySet<Value> {
+  const local = new Set<Value>();
+  for (const value of order) {
+    const isLocal = value.op === "input" || value.inputs.some((operand) => local.has(operand));
+    if (isLocal && value.op !== "sumOverRanks") local.add(value);
+  }
+  return local;
+}
+
+/**
+ * @returns the sums that belong to no rank alone, where there are some: more than scalars follows from several of them, or what follows
+ * is of each rank's own, as gradients behind the statistics of a batch norm
+ */
 function findHomes(program: Program, sums: ReadonlySet<Value>): Homes | Value[] {
   const { order, users } = analyze(program);
+  const local = localValues(order);
   const of = new Map<Value, Value>();
   const given = new Map<Value, Value>();
   const homesOf = (values: readonly Value[]) => [
@@ -103,7 +117,7 @@ function findHomes(program: Program, sums: ReadonlySet<Value>): Homes | Value[] 
     if (sums.has(value)) of.set(value, value);
     if (isLeaf(value) || isScalar(value) || value.op === "sumOverRanks") continue;
     const homes = homesOf(value.inputs.filter((operand) => !isScalar(operand)));
-    if (homes.length > 1) return homes;
+    if (homes.length > 1 || (homes.length > 0 && local.has(value))) return homes;
     if (homes[0] !== undefined) of.set(value, homes[0]);
   }
   /** Where a scalar is needed; null: everywhere. */
@@ -121,7 +135,7 @@ function findHomes(program: Program, sums: ReadonlySet<Value>): Homes | Value[] 
   for (const value of order) {
     if (isLeaf(value) || !isScalar(value) || value.op === "sumOverRanks") continue;
     const homes = homesOf(value.inputs);
-    if (homes.length > 1) return homes;
+    if (homes.length > 1 || (homes.length > 0 && local.has(value))) return homes;
     const [home] = homes;
     if (home === undefined) continue;
     if (needed.get(value) === home) of.set(value, home);

@@ -22,7 +22,7 @@ import { sceneSource } from "../../src/data/picture-source.js";
 import { createRanksEngine } from "../../src/parallel/ranks-engine.js";
 import { splitProgram } from "../../src/parallel/split-program.js";
 import { completeWeights, createTrainingState } from "../../src/step/training-state.js";
-import { gradientStep, stepProgram } from "../../src/step/training-step.js";
+import { accumulationPrograms, gradientStep, stepProgram } from "../../src/step/training-step.js";
 
 const engine = useEngine();
 
@@ -146,6 +146,50 @@ test.each(["adamw", "lion", "came"] as const)(
     }
   },
 );
+
+test("two ranks accumulate as one does behind a batch norm: its gradients are each rank's own until they are summed", async () => {
+  const pixels = Float32Array.from({ length: 4 * 2 * 3 * 3 }, (_, i) => Math.sin(i * i));
+  const train = (count: number) =>
+    onRanks(count, async (ranks) => {
+      const rows = 4 / count;
+      const own = createRanksEngine(engine, ranks);
+      const step = gradientStep(
+        (scope) => {
+          const x = input("x", [rows, 2, 3, 3]);
+          const w = scope.parameter("w", [1, 2, 3, 3], { init: { kind: "constant", value: 0.5 } });
+          const y = norm(scope.at("norm"), mul(x, w), "bn2d");
+          return { loss: mul(reduceSum(mul(y, mul(y, x))), 1 / rows), metrics: {} };
+        },
+        () => true,
+        { ranks: count },
+      );
+      const schedule = { kind: "constant", lr: 0.1 } as const;
+      const { accumulate, apply } = accumulationPrograms(step, { kind: "adamw", name: "all", schedule, eps: 1e-2 }, 2);
+      const weights = completeWeights([accumulate, apply], NO_WEIGHTS, 0);
+      const state = await createTrainingState(own, [accumulate, apply], weights);
+      const [adding, applying] = [
+        await own.load(accumulate, weights, { state }),
+        await own.load(apply, weights, { state }),
+      ];
+      for (const sign of [1, -0.5]) {
+        const batch = Tensor.float32(
+          pixels.map((value) => sign * value),
+          [4, 2, 3, 3],
+        ).slice([{ start: ranks.rank * rows, stop: (ranks.rank + 1) * rows }]);
+        await adding.run({ x: batch });
+      }
+      await applying.run({});
+      await own.gatherState(state);
+      return state.readAll();
+    });
+  const [[alone], shared] = [await train(1), await train(2)];
+  for (const [name, tensor] of alone!) {
+    expect(shared[1]!.get(name)!.bytes, name).toEqual(shared[0]!.get(name)!.bytes);
+    tensor.cast("float64").data.forEach((value, i) => {
+      expect(shared[0]!.get(name)!.cast("float64").data[i], name).toBeCloseTo(value, 5);
+    });
+  }
+});
 
 test("the rows of ranks are the batches of one, also where some can't be read", async () => {
   const scenes = sceneSource({ seed: 1, count: 20 });
