@@ -42,6 +42,7 @@ export const PAGES: readonly PageGroup[] = [
       { text: "small-f32", link: "/small-model" },
       { text: "usit-scenes", link: "/usit-scenes" },
       { text: "Benchmarks", link: "/benchmarks" },
+      { text: "Measured on trained weights", link: "/trained-weights" },
       { text: "The paper in miniature", link: "/paper-in-miniature" },
       { text: "Beside diffusers and the official code", link: "/comparison" },
     ],

@@ -27,8 +27,13 @@ const { values } = parseArgs({
   },
 });
 const { model, data } = values;
-if (model === undefined || data === undefined)
-  throw new Error("--model and --data are needed: a checkpoint, and a folder of pictures");
+if (model === undefined || data === undefined) {
+  console.log("forms: skipped, it needs --model and --data (a folder of pictures)");
+  process.exit(0);
+}
+/** Pictures on which the ranges of int8 are observed. */
+const CALIBRATED = 4;
+const place = model;
 const threads = Number(values.threads);
 const files = readdirSync(data)
   .filter((name) => /\.(png|jpe?g|webp)$/i.test(name))
@@ -43,7 +48,7 @@ if (names.length === 0) throw new Error(`${data}: holds no pictures`);
 
 /** @param {import("../dist/index.js").LoadOptions} load @param {CodecOptions} [codec] @returns {Promise<Form>} */
 async function loaded(load, codec = {}) {
-  const ae = await loadAutoencoder(/** @type {string} */ (model), { device: "cpu", threads, optimize: false, ...load });
+  const ae = await loadAutoencoder(place, { device: "cpu", threads, optimize: false, ...load });
   return {
     encode: (x) => ae.encodeLatent(x, codec),
     decode: (z) => ae.decode(z, codec),
@@ -53,7 +58,7 @@ async function loaded(load, codec = {}) {
 
 /** Half of the memory that the whole picture takes: it must run in tiles. @returns {Promise<Form>} */
 async function exactTiles() {
-  const ae = await loadAutoencoder(/** @type {string} */ (model), { device: "cpu", threads, optimize: false });
+  const ae = await loadAutoencoder(place, { device: "cpu", threads, optimize: false });
   /** @param {"encode" | "decode"} part @param {Tensor} x */
   const limit = (part, x) => {
     const { bytes: whole } = ae.planMemory(part, x.shape, { maxMemory: 1e13 });
@@ -75,7 +80,7 @@ async function exactTiles() {
 /** The exported files, run by onnxruntime-node itself. @param {"float32" | "float16"} dtype @returns {Promise<Form>} */
 async function exported(dtype) {
   const folder = mkdtempSync(join(tmpdir(), "dcae-forms-"));
-  const ae = await loadAutoencoder(/** @type {string} */ (model), { device: "cpu", threads });
+  const ae = await loadAutoencoder(place, { device: "cpu", threads });
   await ae.export(folder, { dtype, overwrite: true });
   await ae.dispose();
   const open = (/** @type {string} */ part) =>
@@ -106,7 +111,8 @@ const FORMS = {
   "exact tiles": exactTiles,
   "blended tiles": () => loaded({}, { tiling: true }),
   float16: () => loaded({ dtype: "float16" }),
-  int8: () => loaded({ dtype: "int8" }),
+  // Ranges as a user would have them, from a few pictures.
+  int8: () => loaded({ dtype: "int8", calibration: { pictures: pictures.slice(0, CALIBRATED) } }),
   "ONNX export": () => exported("float32"),
   "ONNX export, float16": () => exported("float16"),
 };
