@@ -136,11 +136,7 @@ export async function saveCheckpoint(
     async (folder) => {
       const text = `${JSON.stringify(config, undefined, 2)}\n`;
       await writeFileAtomic(join(folder, "config.json"), (file) => file.write(new TextEncoder().encode(text)));
-      // What somebody wrote about the model stays.
-      if (!existsSync(join(directory, "README.md"))) {
-        const card = new TextEncoder().encode(modelCard(model, format));
-        await writeFileAtomic(join(folder, "README.md"), (file) => file.write(card));
-      }
+      await writeCard(directory, folder, modelCard(model, format));
       await writeShardedFiles(folder, entries, {
         stem: format === "official" ? "model" : "diffusion_pytorch_model",
         onProgress: options.onProgress,
@@ -149,4 +145,10 @@ export async function saveCheckpoint(
     },
     { overwrite: options.overwrite },
   );
+}
+
+/** A model card in the folder that will become `directory`; what somebody wrote about the model there stays. */
+export async function writeCard(directory: string, temporary: string, card: string): Promise<void> {
+  if (existsSync(join(directory, "README.md"))) return;
+  await writeFileAtomic(join(temporary, "README.md"), (file) => file.write(new TextEncoder().encode(card)));
 }

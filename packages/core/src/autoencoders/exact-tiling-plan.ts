@@ -157,23 +157,17 @@ function tileSides({ x, y, cells, encodes }: Ends): number[] {
   return [...new Set([...sides, least])];
 }
 
-/**
- * The largest tiles of a pass that fit, or undefined. Each size is tried in turn: smaller tiles take less while they run, but the many
- * arrays that they leave behind take more.
- */
-function largestTiles(pass: TilePass, held: number, maxMemory: number, sides: readonly number[], model: CostModel) {
-  const side = sides.find((tried) => model.pass(pass, tried).bytes + held <= maxMemory);
-  return side === undefined ? undefined : model.pass(pass, side);
-}
-
 /** What the busiest of so many ranks computes of a pass: tiles aren't divided. */
 function shareOf({ macs, rows, columns }: PassCost, ranks: number): number {
   const count = rows.length * columns.length;
   return (macs * Math.ceil(count / ranks)) / count;
 }
 
-/** The tiles of a pass that fit and leave the busiest rank least to do, or undefined. */
-function sharedTiles(
+/**
+ * The tiles of a pass that fit and leave the busiest rank least to do, or undefined: for one alone the largest, which compute fewest
+ * borders twice. Each size is tried in turn: smaller tiles take less while they run, but the many arrays that they leave behind take more.
+ */
+function bestTiles(
   pass: TilePass,
   held: number,
   maxMemory: number,
@@ -181,11 +175,14 @@ function sharedTiles(
   model: CostModel,
   ranks: number,
 ): PassCost | undefined {
-  const fitting = sides.map((side) => model.pass(pass, side)).filter(({ bytes }) => bytes + held <= maxMemory);
-  return fitting.reduce<PassCost | undefined>(
-    (best, cost) => (best === undefined || shareOf(cost, ranks) < shareOf(best, ranks) ? cost : best),
-    undefined,
-  );
+  let best: PassCost | undefined;
+  for (const side of sides) {
+    const cost = model.pass(pass, side);
+    if (cost.bytes + held > maxMemory) continue;
+    if (ranks === 1) return cost;
+    if (best === undefined || shareOf(cost, ranks) < shareOf(best, ranks)) best = cost;
+  }
+  return best;
 }
 
 function join(division: Division, passes: readonly PassCost[], ends: Ends, model: CostModel, ranks: number): ExactPlan {
@@ -225,76 +222,64 @@ export function exactPlans(program: Program, sides: readonly number[], options: 
 /** The plan that runs a picture whole, or undefined where it doesn't fit. @see planExactTiling */
 export function planWhole(program: Program, options: PlanOptions): ExactPlan | undefined {
   const ends = programEnds(program);
-  const { bytes } = costModel(ends, options).whole(program, bytesOf(ends.x), bytesOf(ends.y));
-  if (bytes > options.maxMemory / MEMORY_MARGIN) return undefined;
+  return wholePlan(program, ends, options, costModel(ends, options));
+}
+
+function wholePlan(
+  program: Program,
+  { x, y }: Ends,
+  { maxMemory }: PlanOptions,
+  model: CostModel,
+): ExactPlan | undefined {
+  const { bytes } = model.whole(program, bytesOf(x), bytesOf(y));
+  if (bytes > maxMemory / MEMORY_MARGIN) return undefined;
   return { tiled: "whole", whole: program, passes: [], bytes, overhead: 1, share: 1 };
 }
 
 /**
- * The plan that leaves the busiest of several ranks least to do: more is tiled than memory asks for, since each computes for itself what
- * runs whole. undefined where nothing fits.
- */
-function planShared(program: Program, options: PlanOptions, ranks: number): ExactPlan | undefined {
-  const maxMemory = options.maxMemory / MEMORY_MARGIN;
-  const ends = programEnds(program);
-  const model = costModel(ends, options);
-  const sides = tileSides(ends);
-  let best: ExactPlan | undefined;
-  for (const division of divisions(ends)) {
-    if (model.rest(division).bytes > maxMemory) continue;
-    const held = heldBytes(division, ends);
-    const passes = division.passes.map((pass, i) =>
-      sharedTiles(pass, held[i] as number, maxMemory, sides, model, ranks),
-    );
-    const fitting = passes.filter((cost) => cost !== undefined);
-    if (fitting.length < passes.length) continue;
-    const plan = join(division, fitting, ends, model, ranks);
-    if (plan.share < (best?.share ?? Number.POSITIVE_INFINITY)) best = plan;
-  }
-  return best;
-}
-
-/**
- * Plans one picture.
+ * Plans one picture. Of several ranks each computes for itself what runs whole, so that the plan is the one that leaves the busiest least to
+ * do, and more is tiled than memory asks for.
  *
  * @param program one input and one output, both [1, C, h, w] of static shape; batches are run picture by picture
  * @throws ConfigError when nothing fits, with the memory that would do
  */
 export function planExactTiling(program: Program, options: PlanOptions): ExactPlan {
   const { ranks = 1 } = options;
-  const whole = planWhole(program, options);
-  if (ranks > 1) {
-    const shared = planShared(program, options, ranks);
-    if (shared !== undefined && shared.share < (whole?.share ?? Number.POSITIVE_INFINITY)) return shared;
-  }
-  if (whole !== undefined) return whole;
-
-  const maxMemory = options.maxMemory / MEMORY_MARGIN;
   const ends = programEnds(program);
-  const { x, y } = ends;
   const model = costModel(ends, options);
   const sides = tileSides(ends);
-  let least = model.whole(program, bytesOf(x), bytesOf(y)).bytes;
+  const maxMemory = options.maxMemory / MEMORY_MARGIN;
+  let best = wholePlan(program, ends, options, model);
+  if (best !== undefined && ranks === 1) return best;
   for (const division of divisions(ends)) {
-    const rest = model.rest(division).bytes;
+    if (model.rest(division).bytes > maxMemory) continue;
     const held = heldBytes(division, ends);
-    const found =
-      rest <= maxMemory
-        ? division.passes.map((pass, i) => largestTiles(pass, held[i] as number, maxMemory, sides, model))
-        : [];
-    const fitting = found.filter((cost) => cost !== undefined);
-    if (rest <= maxMemory && fitting.length === division.passes.length)
-      return join(division, fitting, ends, model, ranks);
-    const smallest = division.passes.map(
-      (pass, i) => Math.min(...sides.map((side) => model.pass(pass, side).bytes)) + (held[i] as number),
-    );
-    least = Math.min(least, Math.max(rest, ...smallest));
+    const tiles = division.passes.map((pass, i) => bestTiles(pass, held[i] as number, maxMemory, sides, model, ranks));
+    const fitting = tiles.filter((cost) => cost !== undefined);
+    if (fitting.length < tiles.length) continue;
+    const plan = join(division, fitting, ends, model, ranks);
+    if (ranks === 1) return plan;
+    if (plan.share < (best?.share ?? Number.POSITIVE_INFINITY)) best = plan;
   }
+  if (best !== undefined) return best;
   const megabytes = (count: number) => `${Math.ceil(count / 1e6)} MB`;
-  const [height, width] = (ends.encodes ? x : y).shape.slice(2) as [number, number];
+  const [height, width] = (ends.encodes ? ends.x : ends.y).shape.slice(2) as [number, number];
   throw new ConfigError(
-    `maxMemory: ${program.name} of ${width}x${height} pixels needs at least ${megabytes(least * MEMORY_MARGIN)}, ` +
+    `maxMemory: ${program.name} of ${width}x${height} pixels needs at least ${megabytes(leastBytes(program, ends, sides, model) * MEMORY_MARGIN)}, ` +
       `the limit is ${megabytes(options.maxMemory)}`,
     { hint: "Raise maxMemory, make the picture smaller, or use blended tiling, which changes the result." },
   );
+}
+
+/** The least that any plan takes. */
+function leastBytes(program: Program, ends: Ends, sides: readonly number[], model: CostModel): number {
+  let least = model.whole(program, bytesOf(ends.x), bytesOf(ends.y)).bytes;
+  for (const division of divisions(ends)) {
+    const held = heldBytes(division, ends);
+    const smallest = division.passes.map(
+      (pass, i) => Math.min(...sides.map((side) => model.pass(pass, side).bytes)) + (held[i] as number),
+    );
+    least = Math.min(least, Math.max(model.rest(division).bytes, ...smallest));
+  }
+  return least;
 }

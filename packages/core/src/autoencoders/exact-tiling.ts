@@ -10,6 +10,7 @@ import type { Region } from "../graph/tiling/pixel-layout.js";
 import type { Tile } from "../graph/tiling/tile-program.js";
 import type { Value } from "../graph/value.js";
 import type { Communicator } from "../parallel/communicator.js";
+import { shareInRounds } from "../parallel/share-in-rounds.js";
 import { requireSame } from "../parallel/work-together.js";
 import type { Engine, NamedTensors } from "../runtime/engine.js";
 import { createProgramCache } from "../runtime/loaded-cache.js";
@@ -228,32 +229,25 @@ function divideTiles(jobs: readonly TileJob[], ranks: number): number[] {
   });
 }
 
-/** Every rank gets the tiles that the others made, one of each at a time: more would not keep to the limit of memory. */
-async function shareTiles(
+/** Every rank gets the tiles that the others made. */
+function shareTiles(
   picture: Picture,
   regions: readonly Region[],
   makers: readonly number[],
   ranks: Communicator,
 ): Promise<void> {
-  const channels = picture.shape[1] as number;
-  const sides = (region: Region) => region.map(({ start, stop }) => stop - start) as [number, number];
-  const lists = ranks.names.map((_, rank) => regions.filter((_region, i) => makers[i] === rank));
-  const count = Math.max(...lists.map((list) => list.length));
-  for (let i = 0; i < count; i++) {
-    const round = lists.map((list) => list[i]);
-    const sizes = round.map((region) => (region === undefined ? 0 : sizeOf([channels, ...sides(region)])));
-    const own = new Float32Array(Math.max(...sizes));
-    const mine = round[ranks.rank];
-    if (mine !== undefined) own.set(cutOut(picture, mine).data);
-    const all = new Float32Array(own.length * ranks.size);
-    await ranks.shareBlocks(own, all);
-    for (const [maker, region] of round.entries()) {
-      if (region === undefined || maker === ranks.rank) continue;
-      const start = maker * own.length;
-      const data = all.subarray(start, start + (sizes[maker] as number));
-      place(picture, Tensor.float32(data, [1, channels, ...sides(region)]), region);
-    }
-  }
+  const shapeOfTile = (region: Region) => [
+    1,
+    picture.shape[1] as number,
+    ...region.map(({ start, stop }) => stop - start),
+  ];
+  return shareInRounds(ranks, {
+    items: regions,
+    ownerOf: (_region, i) => makers[i] as number,
+    sizeOf: (region) => sizeOf(shapeOfTile(region)),
+    read: (region) => cutOut(picture, region).data,
+    write: (region, data) => place(picture, Tensor.float32(data, shapeOfTile(region)), region),
+  });
 }
 
 /**

@@ -11,6 +11,7 @@ export {
   STORAGE_DTYPES,
   type StorageDType,
   saveCheckpoint,
+  writeCard,
 } from "../autoencoders/checkpoint.node.js";
 export {
   EXPORT_LAYOUTS,

@@ -45,6 +45,23 @@ export function zodIssues(error: z.ZodError, input: unknown): ConfigIssue[] {
   });
 }
 
+/**
+ * What a schema makes of `input`.
+ *
+ * @param nameOf names fields as the source does; default: as the schema does
+ * @throws ConfigError naming each wrong field, its value and what is allowed
+ */
+export function parseBySchema<T>(
+  schema: z.ZodType<T>,
+  input: unknown,
+  source: string,
+  nameOf: FieldNamer = (path) => path,
+): T {
+  const result = schema.safeParse(input);
+  if (!result.success) throwConfigIssues(source, zodIssues(result.error, input), nameOf);
+  return result.data;
+}
+
 function formatPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, key) => {
     if (typeof key === "number") return `${text}[${key}]`;

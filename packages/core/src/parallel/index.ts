@@ -6,4 +6,5 @@ export {
   RankError,
   type Transport,
 } from "./communicator.js";
+export { shareInRounds } from "./share-in-rounds.js";
 export { isFirst, onFirst, requireSame, rowsPerRank, together } from "./work-together.js";

@@ -162,7 +162,7 @@ export function openBoundSessions(koffi, library, Tensor) {
 
   /** @param {Pointer} session @param {"inputCount" | "outputCount"} count @param {"inputName" | "outputName"} name */
   function namesOf(session, count, name) {
-    const { length } = { length: Number(result((place) => call[count](session, place))) };
+    const length = Number(result((place) => call[count](session, place)));
     return Array.from({ length }, (_, i) => {
       const text = result((place) => call[name](session, i, allocator, place));
       try {

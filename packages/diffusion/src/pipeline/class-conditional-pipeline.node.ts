@@ -2,7 +2,14 @@
 import { join } from "node:path";
 import { ConfigError, createEngine, type EngineOptions, loadAutoencoder } from "@dcae/core";
 import { type ModelSource, writeDirectoryAtomic, writeFileAtomic } from "@dcae/core/checkpoint";
-import { checkOptions, ENGINE_OPTIONS, nameOfSource, type OptionNames, saveCheckpoint } from "@dcae/core/internal";
+import {
+  checkOptions,
+  ENGINE_OPTIONS,
+  nameOfSource,
+  type OptionNames,
+  saveCheckpoint,
+  writeCard,
+} from "@dcae/core/internal";
 import { checkpointFormats, FAMILIES } from "@dcae/core/models";
 import { chooseForm, dtypeOfForm } from "@dcae/core/runtime";
 import { type Decoder, LabelPipeline, loadPipelineParts, type PipelineScale } from "./label-pipeline.js";
@@ -16,7 +23,6 @@ import {
   PIPELINE_CLASS,
   type SaveDenoiserOptions,
   saveDenoiser,
-  writeCard,
 } from "./open-denoiser.node.js";
 
 /** Options of `ClassConditionalPipeline.fromPretrained`. */

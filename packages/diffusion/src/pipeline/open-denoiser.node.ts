@@ -17,7 +17,7 @@ import {
   writeFileAtomic,
   writeShardedFiles,
 } from "@dcae/core/checkpoint";
-import { didYouMean, nameOfSource, type OptionNames, RESOLVE_OPTIONS } from "@dcae/core/internal";
+import { didYouMean, nameOfSource, type OptionNames, RESOLVE_OPTIONS, writeCard } from "@dcae/core/internal";
 import { failClosed } from "@dcae/core/runtime";
 import { checkDenoiserWeights, type DenoiserDescription, toDenoiserConfig } from "./denoiser-checkpoint.js";
 import { denoiserCard } from "./model-card.js";
@@ -180,10 +180,4 @@ export async function saveDenoiser(
     },
     options,
   );
-}
-
-/** A model card in the folder that will become `folder`; what somebody wrote there stays. */
-export async function writeCard(folder: string, temporary: string, card: string): Promise<void> {
-  if (existsSync(join(folder, "README.md"))) return;
-  await writeFileAtomic(join(temporary, "README.md"), (file) => file.write(new TextEncoder().encode(card)));
 }

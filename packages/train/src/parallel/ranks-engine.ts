@@ -7,7 +7,7 @@
  */
 import type { Weights } from "@dcae/core/checkpoint";
 import { EngineError, type Program, sizeOf, Tensor, type Value } from "@dcae/core/graph";
-import type { Communicator } from "@dcae/core/internal";
+import { type Communicator, shareInRounds } from "@dcae/core/internal";
 import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
 import {
   CARRIED,
@@ -133,23 +133,14 @@ export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEng
   }
 
   async function gatherKept({ inner, kept }: RanksState): Promise<void> {
-    const own = ranks.names.map((_, owner) => [...kept.values()].filter((update) => update.owner === owner));
-    const count = Math.max(...own.map((list) => list.length));
-    for (let i = 0; i < count; i++) {
-      const round = own.map((list) => list[i]);
-      const length = Math.max(...round.map((update) => (update === undefined ? 0 : sizeOfValue(update.value))));
-      const block = new Float32Array(length);
-      const mine = round[rank];
-      if (mine !== undefined) block.set((await inner.read(mine.name)).toFloat32());
-      const all = new Float32Array(length * size);
-      await ranks.shareBlocks(block, all);
-      for (const update of round) {
-        if (update === undefined || update.owner === rank) continue;
-        const { name, owner, value } = update;
-        const data = all.slice(owner * length, owner * length + sizeOfValue(value));
-        await inner.write({ [name]: Tensor.float32(data, value.shape as number[]) }, { isGiven: true });
-      }
-    }
+    await shareInRounds(ranks, {
+      items: [...kept.values()],
+      ownerOf: ({ owner }) => owner,
+      sizeOf: ({ value }) => sizeOfValue(value),
+      read: async ({ name }) => (await inner.read(name)).toFloat32(),
+      write: ({ name, value }, data) =>
+        inner.write({ [name]: Tensor.float32(data.slice(), value.shape as number[]) }, { isGiven: true }),
+    });
     kept.clear();
   }
 

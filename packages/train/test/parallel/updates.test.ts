@@ -13,6 +13,7 @@ import {
   Tensor,
   ZEROS,
 } from "@dcae/core/graph";
+import type { Communicator } from "@dcae/core/internal";
 import { useEngine } from "@dcae/test-support/engine";
 import { onRanks } from "@dcae/test-support/ranks";
 import { memoryWeights, NO_WEIGHTS } from "@dcae/test-support/weights";
@@ -49,26 +50,44 @@ test("a program is cut where it sums, keeps what later parts need, and replaces 
   expect(results).toEqual(Array(2).fill({ y: [27, 17], z: 16, w: [10, 6] }));
 });
 
+const PIXELS = Float32Array.from({ length: 4 * 2 * 3 * 3 }, (_, i) => Math.sin(i * i));
+
+/** Gradients of a loss behind a batch norm, of a weight and what the norm has, by so many ranks. */
+const batchNormStep = (count: number) =>
+  gradientStep(
+    (scope) => {
+      const x = input("x", [4 / count, 2, 3, 3]);
+      const w = scope.parameter("w", [1, 2, 3, 3], { init: { kind: "constant", value: 0.5 } });
+      const y = norm(scope.at("norm"), mul(x, w), "bn2d");
+      return { loss: mul(reduceSum(mul(y, mul(y, x))), count / 4), metrics: {} };
+    },
+    () => true,
+    { ranks: count },
+  );
+
+/** A rank's rows of `PIXELS` times `factor`. */
+const rowsOf = ({ rank, size }: Communicator, factor = 1) =>
+  Tensor.float32(
+    PIXELS.map((value) => factor * value),
+    [4, 2, 3, 3],
+  ).slice([{ start: (rank * 4) / size, stop: ((rank + 1) * 4) / size }]);
+
+/** All ranks have the same state, which is that of one process up to rounding. */
+function expectSameStates(alone: ReadonlyMap<string, Tensor>, shared: readonly ReadonlyMap<string, Tensor>[]): void {
+  for (const [name, tensor] of alone) {
+    const theirs = shared.map((state) => state.get(name)!);
+    expect(theirs[1]!.bytes, name).toEqual(theirs[0]!.bytes);
+    tensor.cast("float64").data.forEach((value, i) => {
+      expect(theirs[0]!.cast("float64").data[i], name).toBeCloseTo(value, 5);
+    });
+  }
+}
+
 test("two ranks update as one does: batch norm, its running statistics, clipping", async () => {
-  const pixels = Float32Array.from({ length: 4 * 2 * 3 * 3 }, (_, i) => Math.sin(i * i));
   const train = (count: number) =>
     onRanks(count, async (ranks) => {
-      const rows = 4 / count;
       const own = createRanksEngine(engine, ranks);
-      const step = gradientStep(
-        (scope) => {
-          const x = input("x", [rows, 2, 3, 3]);
-          const y = norm(
-            scope.at("norm"),
-            mul(x, scope.parameter("w", [1, 2, 3, 3], { init: { kind: "constant", value: 0.5 } })),
-            "bn2d",
-          );
-          return { loss: mul(reduceSum(mul(y, mul(y, x))), 1 / rows), metrics: {} };
-        },
-        () => true,
-        { ranks: count },
-      );
-      const program = stepProgram(step, {
+      const program = stepProgram(batchNormStep(count), {
         kind: "adamw",
         name: "all",
         schedule: { kind: "constant", lr: 0.1 },
@@ -77,22 +96,16 @@ test("two ranks update as one does: batch norm, its running statistics, clipping
       const weights = completeWeights([program], NO_WEIGHTS, 0);
       const state = await createTrainingState(own, [program], weights);
       const loaded = await own.load(program, weights, { state });
-      const batch = Tensor.float32(pixels, [4, 2, 3, 3]).slice([
-        { start: ranks.rank * rows, stop: (ranks.rank + 1) * rows },
-      ]);
-      const { loss } = await loaded.run({ x: batch });
+      const { loss } = await loaded.run({ x: rowsOf(ranks) });
       await own.gatherState(state);
       return { loss: loss!.at() as number, state: await state.readAll() };
     });
   const [[alone], shared] = [await train(1), await train(2)];
   expect(shared[0]!.loss).toBeCloseTo(alone!.loss, 5);
-  for (const [name, tensor] of alone!.state) {
-    const theirs = shared.map(({ state }) => state.get(name)!);
-    expect(theirs[1]!.bytes).toEqual(theirs[0]!.bytes);
-    tensor.cast("float64").data.forEach((value, i) => {
-      expect(theirs[0]!.cast("float64").data[i], name).toBeCloseTo(value, 5);
-    });
-  }
+  expectSameStates(
+    alone!.state,
+    shared.map(({ state }) => state),
+  );
 });
 
 test.each(["adamw", "lion", "came"] as const)(
@@ -148,47 +161,27 @@ test.each(["adamw", "lion", "came"] as const)(
 );
 
 test("two ranks accumulate as one does behind a batch norm: its gradients are each rank's own until they are summed", async () => {
-  const pixels = Float32Array.from({ length: 4 * 2 * 3 * 3 }, (_, i) => Math.sin(i * i));
   const train = (count: number) =>
     onRanks(count, async (ranks) => {
-      const rows = 4 / count;
       const own = createRanksEngine(engine, ranks);
-      const step = gradientStep(
-        (scope) => {
-          const x = input("x", [rows, 2, 3, 3]);
-          const w = scope.parameter("w", [1, 2, 3, 3], { init: { kind: "constant", value: 0.5 } });
-          const y = norm(scope.at("norm"), mul(x, w), "bn2d");
-          return { loss: mul(reduceSum(mul(y, mul(y, x))), 1 / rows), metrics: {} };
-        },
-        () => true,
-        { ranks: count },
+      const { accumulate, apply } = accumulationPrograms(
+        batchNormStep(count),
+        { kind: "adamw", name: "all", schedule: { kind: "constant", lr: 0.1 }, eps: 1e-2 },
+        2,
       );
-      const schedule = { kind: "constant", lr: 0.1 } as const;
-      const { accumulate, apply } = accumulationPrograms(step, { kind: "adamw", name: "all", schedule, eps: 1e-2 }, 2);
       const weights = completeWeights([accumulate, apply], NO_WEIGHTS, 0);
       const state = await createTrainingState(own, [accumulate, apply], weights);
       const [adding, applying] = [
         await own.load(accumulate, weights, { state }),
         await own.load(apply, weights, { state }),
       ];
-      for (const sign of [1, -0.5]) {
-        const batch = Tensor.float32(
-          pixels.map((value) => sign * value),
-          [4, 2, 3, 3],
-        ).slice([{ start: ranks.rank * rows, stop: (ranks.rank + 1) * rows }]);
-        await adding.run({ x: batch });
-      }
+      for (const sign of [1, -0.5]) await adding.run({ x: rowsOf(ranks, sign) });
       await applying.run({});
       await own.gatherState(state);
       return state.readAll();
     });
   const [[alone], shared] = [await train(1), await train(2)];
-  for (const [name, tensor] of alone!) {
-    expect(shared[1]!.get(name)!.bytes, name).toEqual(shared[0]!.get(name)!.bytes);
-    tensor.cast("float64").data.forEach((value, i) => {
-      expect(shared[0]!.get(name)!.cast("float64").data[i], name).toBeCloseTo(value, 5);
-    });
-  }
+  expectSameStates(alone!, shared);
 });
 
 test("the rows of ranks are the batches of one, also where some can't be read", async () => {

@@ -7,14 +7,7 @@
 import { z } from "zod";
 import type { ActName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
-import {
-  diffusersActName,
-  modelKeys,
-  parseDiffusersAct,
-  quote,
-  throwConfigIssues,
-  zodIssues,
-} from "../config-issues.js";
+import { diffusersActName, modelKeys, parseBySchema, parseDiffusersAct, quote } from "../config-issues.js";
 import type { LatentScaling, ModelPartName } from "../family.js";
 import {
   attendingLevels,
@@ -23,6 +16,7 @@ import {
   DOWN_BLOCKS,
   levelTypes,
   type SdVaeConfig,
+  scalingFactorKey,
   UP_BLOCKS,
 } from "../sd-vae/sd-vae-config.js";
 
@@ -111,10 +105,7 @@ const schema = z.strictObject({
   norm_num_groups: z.unknown().default(32),
   act_fn: z.string({ error: "must be a string" }).default("silu"),
   sample_size: z.unknown().default(32),
-  scaling_factor: z
-    .number({ error: "must be a positive number" })
-    .positive("must be a positive number")
-    .default(0.18215),
+  scaling_factor: scalingFactorKey,
   // The class adds these to what it was given: the decoder's widths again, and what concerns half precision on GPUs.
   block_out_channels: z.unknown().optional(),
   force_upcast: z.boolean({ error: "must be true or false" }).optional(),
@@ -146,9 +137,7 @@ export function parseAsymmetricKlConfig(
   source = "AsymmetricAutoencoderKL config",
 ): { readonly config: AsymmetricKlConfig } & LatentScaling {
   const keys = modelKeys(json, "AsymmetricAutoencoderKL", source);
-  const result = schema.safeParse(keys);
-  if (!result.success) throwConfigIssues(source, zodIssues(result.error, keys), (path) => path);
-  const file = result.data;
+  const file = parseBySchema(schema, keys, source);
   const act = parseDiffusersAct(file.act_fn, "act_fn", source);
   const half = (part: ModelPartName, blockOutChannels: unknown, layersPerBlock: unknown) => {
     const input = {

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { ACT_NAMES, BLOCK_TYPE_FORMS, type BlockSpec, NORM_NAMES, parseBlockType } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
-import { type FieldNamer, quote, throwConfigIssues, zodIssues } from "../config-issues.js";
+import { type FieldNamer, parseBySchema, quote } from "../config-issues.js";
 import type { DcAeConfig, PerStage } from "./dc-ae-config.js";
 
 const LIMITS = { channels: 65_536, stages: 16, depth: 1024 } as const;
@@ -163,9 +163,7 @@ const configSchema = z.strictObject({
  * @throws ConfigError with every field that is wrong
  */
 export function readConfigInput(input: unknown, subject: string, nameOf: FieldNamer): DcAeConfig {
-  const result = configSchema.safeParse(input);
-  if (!result.success) throwConfigIssues(subject, zodIssues(result.error, input), nameOf);
-  const { encoder, decoder, ...rest } = result.data;
+  const { encoder, decoder, ...rest } = parseBySchema(configSchema, input, subject, nameOf);
   return { ...rest, encoder: spread(encoder), decoder: spread(decoder) };
 }
 

@@ -14,10 +14,10 @@ import {
   type ConfigIssue,
   diffusersActName,
   modelKeys,
+  parseBySchema,
   parseDiffusersAct,
   quote,
   throwConfigIssues,
-  zodIssues,
 } from "../config-issues.js";
 import type { ModelPartName } from "../family.js";
 import { buildDcAeConfig, type DcAeConfig, type DcAeDecoderConfig, type DcAeEncoderConfig } from "./dc-ae-config.js";
@@ -103,9 +103,7 @@ interface DiffusersDcAe {
  */
 export function parseDiffusersConfig(json: unknown, source = "AutoencoderDC config"): DiffusersDcAe {
   const keys = modelKeys(json, "AutoencoderDC", source);
-  const result = schema.safeParse(keys);
-  if (!result.success) throwConfigIssues(source, zodIssues(result.error, keys), (path) => path);
-  const file = result.data;
+  const file = parseBySchema(schema, keys, source);
 
   const stages = countOf(file.decoder_block_out_channels);
   const blockType = readBlocks("decoder", file, source);

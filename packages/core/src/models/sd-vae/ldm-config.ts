@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { ConfigError } from "../../errors.js";
-import { quote, throwConfigIssues, zodIssues } from "../config-issues.js";
+import { parseBySchema, quote } from "../config-issues.js";
 import { resolveSdVaeConfig, type SdVaeConfig } from "./sd-vae-config.js";
 
 const count = z.int({ error: "must be a positive integer" }).min(1, { error: "must be a positive integer" });
@@ -52,9 +52,7 @@ const SHARED = ["ch", "ch_mult", "num_res_blocks", "resolution"] as const;
  * @throws ConfigError naming each wrong field, its value and what is allowed
  */
 export function parseLdmConfig(json: unknown, source = "SDVAE config"): SdVaeConfig {
-  const result = schema.safeParse(json);
-  if (!result.success) throwConfigIssues(source, zodIssues(result.error, json), (path) => path);
-  const { encoder, decoder, ...file } = result.data;
+  const { encoder, decoder, ...file } = parseBySchema(schema, json, source);
   const different = SHARED.find((key) => JSON.stringify(encoder[key]) !== JSON.stringify(decoder[key]));
   if (different !== undefined) {
     const values = `${quote(encoder[different])} in the encoder and ${quote(decoder[different])} in the decoder`;

@@ -14,10 +14,10 @@ import {
   diffusersActName,
   type FieldNamer,
   modelKeys,
+  parseBySchema,
   parseDiffusersAct,
   quote,
   throwConfigIssues,
-  zodIssues,
 } from "../config-issues.js";
 
 /** The architecture of an SD-VAE and its relatives (`AutoencoderKL`). */
@@ -98,9 +98,7 @@ export function resolveSdVaeConfig(input: SdVaeConfigInput): SdVaeConfig {
 
 /** `resolveSdVaeConfig` for input of unknown form, which may come from a file with its own names. */
 export function buildSdVaeConfig(input: unknown, subject: string, nameOf: FieldNamer): SdVaeConfig {
-  const result = schema.safeParse(input);
-  if (!result.success) throwConfigIssues(subject, zodIssues(result.error, input), nameOf);
-  const config = result.data;
+  const config = parseBySchema(schema, input, subject, nameOf);
   const issues: ConfigIssue[] = config.blockOutChannels.flatMap((channels, level) =>
     channels % config.normNumGroups === 0
       ? []
@@ -163,6 +161,11 @@ export const levelTypes = (types: readonly [string, string]) => {
     })
     .default([types[0]]);
 };
+/** Schema of `scaling_factor`, with the default of the classes. */
+export const scalingFactorKey = z
+  .number({ error: "must be a positive number" })
+  .positive("must be a positive number")
+  .default(0.18215);
 const noStatistics = z.null({ error: "must be null: statistics per channel are not supported" }).default(null);
 
 /** Keys with the class's defaults. Most values are checked with the configuration that results. */
@@ -180,10 +183,7 @@ const diffusersSchema = z.strictObject({
   use_quant_conv: z.unknown().default(true),
   use_post_quant_conv: z.unknown().default(true),
   mid_block_add_attention: z.unknown().default(true),
-  scaling_factor: z
-    .number({ error: "must be a positive number" })
-    .positive("must be a positive number")
-    .default(0.18215),
+  scaling_factor: scalingFactorKey,
   shift_factor: z.number({ error: "must be a number or null" }).nullable().default(null),
   // Only about half precision on GPUs.
   force_upcast: z.boolean({ error: "must be true or false" }).default(true),
@@ -206,9 +206,7 @@ interface DiffusersKl {
  */
 export function parseKlConfig(json: unknown, source = "AutoencoderKL config"): DiffusersKl {
   const keys = modelKeys(json, "AutoencoderKL", source);
-  const result = diffusersSchema.safeParse(keys);
-  if (!result.success) throwConfigIssues(source, zodIssues(result.error, keys), (path) => path);
-  const file = result.data;
+  const file = parseBySchema(diffusersSchema, keys, source);
   const input = {
     inChannels: file.in_channels,
     outChannels: file.out_channels,

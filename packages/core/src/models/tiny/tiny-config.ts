@@ -9,14 +9,7 @@ import { ACT_NAMES, type ActName } from "../../blocks/block-spec.js";
 import { ConfigError } from "../../errors.js";
 import { plural } from "../../format-amount.js";
 import type { Tensor } from "../../graph/tensor.js";
-import {
-  diffusersActName,
-  modelKeys,
-  parseDiffusersAct,
-  quote,
-  throwConfigIssues,
-  zodIssues,
-} from "../config-issues.js";
+import { diffusersActName, modelKeys, parseBySchema, parseDiffusersAct, quote } from "../config-issues.js";
 import type { LatentScaling, ModelPartName } from "../family.js";
 
 /** Blocks that follow each other at one resolution. */
@@ -101,9 +94,7 @@ const configSchema = z.strictObject({
  * @throws ConfigError naming each wrong field, its value and what is allowed; where encoder and decoder disagree, or both lack
  */
 export function readTinyConfig(json: unknown, source = "TAESD config"): TinyConfig {
-  const result = configSchema.safeParse(json);
-  if (!result.success) throwConfigIssues(source, zodIssues(result.error, json), (path) => path);
-  const config = result.data;
+  const config = parseBySchema(configSchema, json, source);
   if (config.encoder === null && config.decoder === null) {
     throw new ConfigError(`${source}: encoder and decoder are both null`);
   }
@@ -164,9 +155,7 @@ export function parseTinyConfig(
   source = "AutoencoderTiny config",
 ): { readonly config: TinyConfig } & LatentScaling {
   const keys = modelKeys(json, "AutoencoderTiny", source);
-  const result = schema.safeParse(keys);
-  if (!result.success) throwConfigIssues(source, zodIssues(result.error, keys), (path) => path);
-  const file = result.data;
+  const file = parseBySchema(schema, keys, source);
   const levelsOf = (part: ModelPartName): TinyLevel[] => {
     const [channels, blocks] = [file[`${part}_block_out_channels`], file[`num_${part}_blocks`]];
     if (channels.length !== blocks.length) {
