@@ -30,16 +30,23 @@ function thisHost(): string {
   return createHash("sha256").update(`${hostname()} ${namespace}`).digest("hex").slice(0, 8);
 }
 
-/** When process `pid` started; "0" where that isn't known. */
-function startOf(pid: number): string {
+/** State of process `pid` and when it started; undefined where the system doesn't tell. */
+function statOf(pid: number): { readonly state: string; readonly started: string } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field is the program's name in parentheses and may hold anything.
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "0";
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0] ?? "", started: fields[19] ?? "0" };
   } catch {
-    return "0";
+    return undefined;
   }
 }
+
+/** When process `pid` started; "0" where that isn't known. */
+const startOf = (pid: number): string => statOf(pid)?.started ?? "0";
+
+/** States of processes that have ended, and whose parent hasn't asked how: in containers it may never do so. */
+const ENDED_STATES = ["Z", "X"];
 
 let me: ProcessOwner | undefined;
 
@@ -49,16 +56,16 @@ export function thisProcess(): ProcessOwner {
   return me;
 }
 
-/** Whether a process of this machine has the number `pid`. */
+/** Whether a process of this machine has the number `pid`, and hasn't ended. */
 export function isRunning(pid: number): boolean {
   // 0 and negative numbers mean groups of processes.
   if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return errorCode(error) === "EPERM";
+    if (errorCode(error) !== "EPERM") return false;
   }
+  return !ENDED_STATES.includes(statOf(pid)?.state ?? "");
 }
 
 /** "unknown" for processes of other machines and containers. */

@@ -1,4 +1,6 @@
 /** Locks among processes and machines: who gets them, when one that is gone loses them, and where they don't work. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -47,6 +49,29 @@ describe("a lock", () => {
     expect(await readFile(path, "utf8")).toContain(`"pid":${process.pid}`);
     await lock.release();
   });
+
+  test.runIf(process.platform === "linux")(
+    "of a process that has ended holds no longer, though its parent never asks how",
+    async () => {
+      const path = at("z.lock");
+      // The shell's child ends at once; what the shell becomes doesn't know that it has one.
+      const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+      try {
+        const pid = Number(String((await once(parent.stdout, "data"))[0]));
+        const statOf = () => readFile(`/proc/${pid}/stat`, "utf8");
+        while (!(await statOf()).includes(") Z ")) await wait(5);
+        const own = await taken(path);
+        const text = await readFile(path, "utf8");
+        await own.release();
+        const started = (await statOf()).split(") ")[1]!.split(" ")[19]!;
+        await writeFile(path, JSON.stringify({ ...JSON.parse(text), pid, started }));
+        expect(await lockOwner(path)).toBeUndefined();
+        await (await taken(path)).release();
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   test("of an earlier version on another machine, which gave no signs, holds for ever", async () => {
     const path = at("c.lock");
