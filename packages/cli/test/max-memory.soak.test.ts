@@ -1,8 +1,6 @@
-/** `--max-memory` with large pictures: the same results, and peak resident memory of the built program below the limit. */
-import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+/** `--max-memory` with large pictures: the same results. What the process really takes is measured by core's bench/memory.bench.mjs. */
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { Tensor } from "@dcae/core";
 import { readNpyFile, writeNpyFile } from "@dcae/core/checkpoint";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
@@ -69,37 +67,4 @@ test("of a folder, only pictures that don't fit are refused, before any work on 
   expect(stderr).toMatch(/wall\.png.*2048x2048 pixels needs at least \d+ MB/);
   expect(existsSync(join(out, "small-reconstruction.png"))).toBe(true);
   expect(existsSync(join(out, "wall-reconstruction.png"))).toBe(false);
-});
-
-describe.runIf(process.platform === "linux")("peak resident memory of the command", () => {
-  let picture: string;
-  let script: string;
-  beforeAll(async () => {
-    picture = await makePicture(folder, "wall.png", 3072, 2048);
-    const bin = new URL("../dist/bin.js", import.meta.url).pathname;
-    // The command prints nothing about itself: a script around it does.
-    script = at("peak.mjs");
-    writeFileSync(
-      script,
-      `process.on("exit", () => process.stderr.write(String(process.resourceUsage().maxRSS * 1024)));
-       await import(${JSON.stringify(bin)});`,
-    );
-  });
-
-  async function peak(command: string, input: string, output: string, ...flags: string[]): Promise<number> {
-    const argv = [command, input, "-m", m, "-o", at(output), "--threads", "1", ...flags];
-    const { stderr } = await promisify(execFile)(process.execPath, [script, ...argv]);
-    return Number(stderr);
-  }
-
-  test("stays below the limit where it doesn't without", async () => {
-    for (const [command, input, output] of [
-      ["encode", picture, "z.npy"],
-      ["decode", at("z.npy"), "picture.npy"],
-    ] as const) {
-      const whole = await peak(command, input, output);
-      const limit = Math.round((0.85 * whole) / 1e6);
-      expect(await peak(command, input, output, "--max-memory", `${limit}MB`)).toBeLessThanOrEqual(limit * 1e6);
-    }
-  });
 });

@@ -4,7 +4,7 @@
  *
  * The runtime executes in the order of the graph and frees a value after its last use. Reshapes share their input's memory,
  * ops that work in place (op-traits.ts) write over an operand that nobody needs any more. What the runtime makes of the tensors was
- * measured: of inference on dc-ae-f32c32-in-1.0 at several sizes (test/autoencoders/max-memory.soak.test.ts holds limits to it), of
+ * measured: of inference on dc-ae-f32c32-in-1.0 at several sizes (bench/memory.bench.mjs repeats it), of
  * training on small models. What runtimes reorder, and scratch memory of convolutions, isn't known here.
  */
 import { analyze, dependents } from "../graph/analyze.js";
