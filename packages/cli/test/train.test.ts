@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { saveImage } from "@dcae/core";
+import { writeKerasModel } from "@dcae/test-support/keras-model";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { type TrainingConfig, trainingRecipe } from "@dcae/train";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -93,6 +94,20 @@ describe("before anything is trained", () => {
     mkdirSync(at("bare"));
     const empty = await cli(["train", ...dry, "--validation", at("bare")]);
     expect([empty.status, empty.stderr]).toEqual([1, expect.stringContaining("there are no pictures in it")]);
+  });
+
+  test("--perceptual PATH: pictures are compared in the features of a network, and the plan says in which", async () => {
+    const network = await writeKerasModel(at("network"));
+    expect((await shownConfig("--perceptual", network)).perceptual).toEqual({ network });
+    const dry = ["--config", tiny, "--phase", "1", "--dry-run", ...ONE_THREAD, "--set", "phases.phase1.lpipsWeight=1"];
+    const { stdout } = await train(...dry, 'perceptual.layers=["joined"]', "--perceptual", network);
+    expect(stdout).toMatch(/L1 \+ features of .*model\.json \(joined\)/);
+    expect(stdout).toMatch(/\ncompared by features of .*model\.json \(joined\)\n/);
+    const useless = await failWith(2, "train", "--config", tiny, "--perceptual", network, "--vgg16", "x.pth");
+    expect(useless).toContain("--vgg16 has no effect on the perceptual loss of another network");
+    expect(await failWith(1, "train", ...dry, "--perceptual", at("no-network"))).toMatch(
+      /^dcae: perceptual: .*no-network: can't read: no such file or folder/,
+    );
   });
 
   test("--evaluate: distances stand in the training, in its log and its outcome; what is missing is said before", async () => {

@@ -13,6 +13,7 @@ export {
 export type { TrainingBatch, TrainingBatches } from "./data/training-batches.js";
 export { type MetricsRow, readMetrics } from "./logging/metrics-log.js";
 export type { ProgressState, TrainingProgress } from "./logging/progress.js";
+export type { Perceptual } from "./phases/perceptual.js";
 export { stateWeights } from "./step/averages.js";
 export type { MemoryEstimate } from "./trainer/estimate-memory.js";
 export {
@@ -25,6 +26,7 @@ export {
 } from "./trainer/fit.js";
 export { inspectTraining, type TrainingNeeds } from "./trainer/inspect-training.js";
 export { type LpipsFiles, openLpipsWeights } from "./trainer/open-lpips-weights.js";
+export { describePerceptual } from "./trainer/open-perceptual.js";
 export type { ParameterRow } from "./trainer/parameter-table.js";
 export { formatPlan, type PhasePlan, planTraining, type TrainedGroup } from "./trainer/plan-training.js";
 export type { OpenSetMetrics } from "./trainer/set-metrics.js";

@@ -86,6 +86,8 @@ function needsOf(recipe: Pick<TrainingConfig, "data" | "init" | "perceptual" | "
   return [
     ...[...data.sources, ...(validation.sources ?? [])].flatMap(placeOf),
     ...(init === null ? [] : [`the model ${init}`]),
-    ...(perceptual === "none" ? [] : ["the weights of LPIPS"]),
+    ...(perceptual === "none"
+      ? []
+      : ["network" in perceptual ? `the network ${perceptual.network}` : "the weights of LPIPS"]),
   ];
 }

@@ -82,16 +82,27 @@ export async function applyFlags(config: TrainingConfig, flags: TrainingFlags): 
   return rethrowAs(UsageError, "--set: ", () => overrideConfig(changed, set));
 }
 
-function perceptualOf(config: TrainingConfig, flags: TrainingFlags): TrainingConfig["perceptual"] {
+type PerceptualConfig = TrainingConfig["perceptual"];
+
+/** The network of a perceptual loss that isn't LPIPS. */
+const networkOf = (perceptual: PerceptualConfig) =>
+  perceptual !== "none" && "network" in perceptual ? perceptual : undefined;
+
+function perceptualOf(config: TrainingConfig, flags: TrainingFlags): PerceptualConfig {
   const { perceptual, vgg16: trunk, lpips: linear } = flags;
   const given = { ...(trunk === undefined ? {} : { trunk }), ...(linear === undefined ? {} : { linear }) };
   const useless = trunk !== undefined ? "--vgg16" : linear !== undefined ? "--lpips" : undefined;
   const off = perceptual === "none" || (perceptual === undefined && config.perceptual === "none");
-  if (off && useless !== undefined) {
-    throw new UsageError(`${useless} has no effect without the perceptual loss`, { hint: "Add --perceptual lpips." });
+  const before = networkOf(config.perceptual);
+  const path = perceptual === "none" || perceptual === "lpips" ? undefined : (perceptual ?? before?.network);
+  if ((off || path !== undefined) && useless !== undefined) {
+    const without = off ? "without the perceptual loss" : "on the perceptual loss of another network";
+    throw new UsageError(`${useless} has no effect ${without}`, { hint: "Add --perceptual lpips." });
   }
   if (off) return "none";
-  return { ...(config.perceptual === "none" ? {} : config.perceptual), ...given };
+  // The layers of one network mean nothing in another.
+  if (path !== undefined) return path === before?.network ? before : { network: path };
+  return { ...(config.perceptual === "none" || before !== undefined ? {} : config.perceptual), ...given };
 }
 
 /** Sources from options: "synthetic", a path, or either with "=" and its share. */

@@ -3,6 +3,7 @@ import type { Engine } from "@dcae/core";
 import { type Communicator, onFirst, together } from "@dcae/core/internal";
 import { type DcAeConfig, spatialCompression } from "@dcae/core/models";
 import {
+  describePerceptual,
   formatPlan,
   inspectTraining,
   type PhasePlan,
@@ -62,7 +63,7 @@ async function carryOut(
   ranks: Communicator | undefined,
 ): Promise<void> {
   const plans = await together(ranks, "the plan", async () =>
-    planTraining(config, phases, takesOptimized(flags), ranks?.size),
+    planTraining(config, phases, takesOptimized(flags), ranks?.size, await describePerceptual(config)),
   );
   if (flags.dryRun === true) {
     return onFirst(ranks, "trying", () => dryRun({ config, directory }, plans, flags, io));
@@ -190,6 +191,7 @@ async function tryPhases(
   try {
     const model = describeModel(config).config;
     const teacher = describeTeacher(config);
+    const described = await describePerceptual(config);
     const measured: MeasuredUpdate[] = [];
     const missing = new Set<string>();
     const chosen = config.phases.flatMap((phase) => {
@@ -199,7 +201,7 @@ async function tryPhases(
     for (const phase of chosen) {
       const open = setMetricsOpener(engine, true, flags, io);
       for (const text of await missingSetMetrics(open, config.evaluate, phase.size)) missing.add(text);
-      const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
+      const perceptual = phase.lpipsWeight === 0 ? null : described;
       const stages = autoencoderStages(phase, model, perceptual, optimizesFor(engine, phase), teacher);
       const smaller = () =>
         autoencoderStages(smallerPhase(phase, model), model, perceptual, optimizesFor(engine, phase), teacher);

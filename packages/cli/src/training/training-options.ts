@@ -30,7 +30,8 @@ export interface TrainingFlags extends TrainingEngineFlags, SetMetricFlags {
   readonly validation?: readonly string[];
   readonly out?: string;
   readonly resume?: boolean;
-  readonly perceptual?: "none" | "lpips";
+  /** "none", "lpips", or the path of a network. */
+  readonly perceptual?: string;
   readonly vgg16?: string;
   readonly lpips?: string;
   readonly set?: readonly string[];
@@ -72,8 +73,10 @@ export function addTrainingOptions(command: Command): Command {
     .option("--resume", "go on with what the folder holds");
   addSetMetricOptions(command, true);
   return addTrainingEngineOptions(command)
-    .addOption(
-      new Option("--perceptual <loss>", "perceptual loss (default: what the training says)").choices(["none", "lpips"]),
+    .option(
+      "--perceptual <loss>",
+      "perceptual loss: none, lpips, or a network in whose features pictures are compared, the folder or model.json of a Keras model " +
+        "for TensorFlow.js (default: what the training says)",
     )
     .option("--vgg16 <file>", "weights of LPIPS: torchvision's VGG16 (or the environment variable DCAE_VGG16)")
     .option("--lpips <file>", "weights of LPIPS: its linear layers (or the environment variable DCAE_LPIPS_VGG)")

@@ -37,6 +37,7 @@ export {
   type WriteProgress,
 } from "./safetensors/writer.js";
 export { encodeTarMember, readTarDirectory, TAR_END, type TarMember } from "./tar-directory.js";
+export { type KerasLayer, type LayersModel, readLayersModel, shardPaths } from "./tfjs/layers-model.js";
 export { openTorch } from "./torch/torch-file.js";
 export {
   bytesOfTensor,

@@ -27,4 +27,5 @@ export {
   writeShardedFiles,
 } from "./safetensors/file.node.js";
 export { type ProcessOwner, stateOf, temporaryStem, thisProcess } from "./temporary-name.node.js";
+export { openLayersModel } from "./tfjs/layers-model.node.js";
 export { weightsFingerprint } from "./weights-fingerprint.node.js";

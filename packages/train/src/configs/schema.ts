@@ -222,7 +222,7 @@ const phase = z
     /** Adaptive models: train the first channels of latents, drawn numbers of them; null trains with all. */
     channels: channelsSchema.nullable().default(null),
     l1Weight: rate.default(1),
-    /** Has an effect where `perceptual` gives LPIPS. */
+    /** Of LPIPS, or of the distance that `perceptual` names in its place. */
     lpipsWeight: rate.default(1),
     gan: gan.nullable().default(null),
     optimizer: optimizerSchema,
@@ -287,6 +287,20 @@ const teacher = z.strictObject({
   scalingFactor: z.number().positive().optional(),
 });
 
+const lpipsFiles = z.strictObject({ trunk: z.string().optional(), linear: z.string().optional() });
+
+const perceptualError = 'must be "none", the files of LPIPS { trunk, linear }, or a network { network, layers, range }';
+
+/** See `featureDistance` of core. */
+const featureNetwork = z.strictObject({
+  /** A Keras model of TensorFlow.js: the folder with its model.json, or that file. */
+  network: z.string().min(1),
+  /** Default: the last of each resolution. */
+  layers: z.array(z.string().min(1)).min(1).optional(),
+  /** The values that the network takes for black and white. Default: 0 and 1. */
+  range: z.tuple([z.number(), z.number()]).optional(),
+});
+
 const trainingConfigSchema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
@@ -311,16 +325,24 @@ const trainingConfigSchema = z
      * "fid=REFERENCE", "rfd:NETWORK", "fd:NETWORK=REFERENCE".
      */
     evaluate: z.array(z.string().min(1)).default([]),
-    /** LPIPS: "none", or its files ({} looks at the environment; see `openLpipsWeights`). */
-    perceptual: z
-      .union([z.literal("none"), z.strictObject({ trunk: z.string().optional(), linear: z.string().optional() })])
-      .default({}),
+    /**
+     * The perceptual loss: "none"; LPIPS, by its files ({} looks at the environment; see `openLpipsWeights`); or the distance in the
+     * features of another network.
+     */
+    perceptual: z.union([z.literal("none"), lpipsFiles, featureNetwork], { error: perceptualError }).default({}),
     phases: z.array(phase).min(1),
   })
   .refine(({ phases }) => new Set(phases.map(({ name }) => name)).size === phases.length, {
     message: "two phases have the same name",
     path: ["phases"],
-  });
+  })
+  .refine(
+    ({ perceptual }) => {
+      const [black, white] = (perceptual !== "none" && "network" in perceptual && perceptual.range) || [0, 1];
+      return black < white;
+    },
+    { message: "must be the value of black and a larger one, of white", path: ["perceptual", "range"] },
+  );
 
 /** A checked training with all defaults filled in. */
 export type TrainingConfig = z.output<typeof trainingConfigSchema>;

@@ -138,16 +138,15 @@ function gateOf(counter: Value, { every, turn }: Turns, { start = 0, factor = 1 
 
 /** The reconstruction loss on y, which stays the value that gradients are taken at. */
 function reconstructionForm(root: RootScope, x: Value, y: Value, options: AdversarialOptions): ReconstructionLoss {
-  const { l1, lpips, terms, total } = reconstructionLoss(overlayScope(root, { training: () => false }), x, y, options);
-  const parts = [l1, lpips, total, ...Object.values(terms)];
-  const [l1Form, lpipsForm, totalForm, ...termForms] = forwardForm(parts, options.trains, options.optimize) as [
-    Value,
+  const { l1, terms, total } = reconstructionLoss(overlayScope(root, { training: () => false }), x, y, options);
+  const parts = [l1, total, ...Object.values(terms)];
+  const [l1Form, totalForm, ...termForms] = forwardForm(parts, options.trains, options.optimize) as [
     Value,
     Value,
     ...Value[],
   ];
   const forms = Object.keys(terms).map((name, i) => [name, termForms[i] as Value] as const);
-  return { l1: l1Form, lpips: lpipsForm, terms: Object.fromEntries(forms), total: totalForm };
+  return { l1: l1Form, terms: Object.fromEntries(forms), total: totalForm };
 }
 
 function generatorStep(graph: Graph, turns: Turns, options: AdversarialOptions): GeneratorStep {
@@ -191,7 +190,6 @@ function generatorStep(graph: Graph, turns: Turns, options: AdversarialOptions):
         {
           loss: add(reconstruction.total, mul(adversarial, lambda)),
           l1: reconstruction.l1,
-          lpips: reconstruction.lpips,
           ...reconstruction.terms,
           g_loss: adversarial,
         },

@@ -13,8 +13,15 @@ export {
 } from "../phases/adversarial.js";
 export type { Augmentation } from "../phases/diff-augment.js";
 export type { DiscriminatorLoss, PatchGanOptions } from "../phases/gan.js";
+export {
+  FEATURES_SCOPE,
+  featurePerceptual,
+  LPIPS_SCOPE,
+  lpipsPerceptual,
+  type Perceptual,
+} from "../phases/perceptual.js";
 export { lastLayerName, type Phase, type PhaseParameterOptions, phasePrefixes } from "../phases/phase-parameters.js";
-export { LPIPS_SCOPE, type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
+export { type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
 export type { EmaOptions } from "./averages.js";
 export type { OptimizeForwardOptions } from "./optimize-forward.js";
 export { namePatterns, startsWithAny, type TrainingRule } from "./training-rule.js";

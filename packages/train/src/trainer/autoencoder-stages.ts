@@ -20,6 +20,7 @@ import {
   DISCRIMINATOR_SCOPE,
 } from "../phases/adversarial.js";
 import { distillation, TEACHER_SCOPE, type Teacher } from "../phases/distillation.js";
+import type { Perceptual } from "../phases/perceptual.js";
 import { lastLayerName, trainingRule } from "../phases/phase-parameters.js";
 import { type ReconstructionLossOptions, reconstructionObjective } from "../phases/reconstruction.js";
 import type { TrainingRule } from "../step/training-rule.js";
@@ -61,13 +62,13 @@ export function trainsEncoderLater(phases: readonly TrainingPhase[], index: numb
 }
 
 /**
- * @param perceptual whether LPIPS is a part of the loss (its weights are there)
+ * @param perceptual what compares pictures where that is a part of the loss
  * @param teacher of a distillation; an evaluation has none where it sees what the model does on its own
  */
 export function reconstructionOptions(
   phase: TrainingPhase,
   model: DcAeConfig,
-  perceptual: boolean,
+  perceptual: Perceptual | null,
   teacher: Teacher | null = null,
 ): ReconstructionLossOptions {
   return {
@@ -75,14 +76,8 @@ export function reconstructionOptions(
     ...(teacher && distillation({ teacher, student: model, trains: trainedHalves(phase, model) })),
     images: [phase.batch, model.inChannels, phase.size, phase.size],
     l1Weight: phase.l1Weight,
-    lpipsWeight: perceptual ? phase.lpipsWeight : 0,
+    ...(perceptual === null ? { lpipsWeight: 0 } : { lpipsWeight: phase.lpipsWeight, perceptual }),
   };
-}
-
-/** Metrics without that of a loss that takes no part: a curve of zeros would look like a perfect one. */
-function reported<T extends { readonly metrics: Readonly<Record<string, Value>> }>(step: T, perceptual: boolean): T {
-  const { lpips, ...others } = step.metrics;
-  return perceptual || lpips === undefined ? step : { ...step, metrics: others };
 }
 
 /** Whether programs of the phase take the forms that are faster on a CPU: not where something else runs them. */
@@ -155,7 +150,7 @@ export function phaseParameters(
 export function autoencoderStages(
   phase: TrainingPhase,
   model: DcAeConfig,
-  perceptual: boolean,
+  perceptual: Perceptual | null,
   optimize: boolean = phase.optimize,
   teacher: Teacher | null = null,
   ranks = 1,
@@ -173,7 +168,7 @@ export function autoencoderStages(
 function stagesAt(
   phase: TrainingPhase,
   model: DcAeConfig,
-  perceptual: boolean,
+  perceptual: Perceptual | null,
   {
     optimize,
     ranks,
@@ -193,17 +188,13 @@ function stagesAt(
   const trains: TrainingRule = (name) => !name.startsWith(`${TEACHER_SCOPE}.`) && rule(name);
   if (teacher !== null) checkDistillation(phase, model);
   const options = reconstructionOptions(phase, model, perceptual, teacher);
-  const usesLpips = options.lpipsWeight !== 0;
   const every = gan?.schedule === "alternate" ? 2 : 1;
   const steps = optimizerSteps(phase);
   const optimizer = namedOptimizer("autoencoder", phase.optimizer, steps.autoencoder, phase.ema);
   const update = (step: GradientStep, by: OptimizerOptions) =>
     batches === 1 ? stepProgram(step, by) : accumulationPrograms(step, by, batches);
   if (gan === null) {
-    const step = reported(
-      gradientStep(reconstructionObjective(options), trains, { recompute, optimize, ranks }),
-      usesLpips,
-    );
+    const step = gradientStep(reconstructionObjective(options), trains, { recompute, optimize, ranks });
     return [{ run: update(step, optimizer) }];
   }
   const adversarial: AdversarialOptions = {
@@ -223,12 +214,11 @@ function stagesAt(
     ranks,
   };
   if (gan.schedule === "both" && batches === 1) {
-    const step = reported(adversarialStep(adversarial), usesLpips);
-    return [{ run: stateProgram(`${phase.name} step`, step) }];
+    return [{ run: stateProgram(`${phase.name} step`, adversarialStep(adversarial)) }];
   }
   const { generator, discriminator } = adversarialGradients(adversarial, gan.schedule);
   return [
-    { run: update(reported(generator, usesLpips), adversarial.generatorOptimizer), every, turn: 0 },
+    { run: update(generator, adversarial.generatorOptimizer), every, turn: 0 },
     { run: update(discriminator, adversarial.discriminatorOptimizer), every, turn: every - 1 },
   ];
 }

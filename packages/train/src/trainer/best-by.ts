@@ -7,6 +7,7 @@ const DIRECTIONS: Readonly<Record<string, Better>> = {
   loss: "lower",
   l1: "lower",
   lpips: "lower",
+  features: "lower",
   psnr: "higher",
 };
 

@@ -1,5 +1,5 @@
 /**
- * How well the model reconstructs pictures that are the same at every evaluation: L1, LPIPS, PSNR, and a sheet to look at. Each picture
+ * How well the model reconstructs pictures that are the same at every evaluation: L1, the perceptual distance, PSNR, and a sheet to look at. Each picture
  * counts once, however many there are to a batch.
  *
  * Where averages are kept, they are what is evaluated: the parameters of the program are named as the averages are, so that it reads
@@ -19,11 +19,11 @@ import {
   type Value,
 } from "@dcae/core/graph";
 import { type Image, makeGrid, psnr, tensorToImages } from "@dcae/core/image";
-import { lpips } from "@dcae/core/nets";
 import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
 import { CHANNEL_MASK } from "../data/channel-counts.js";
 import { createPictureLoader, type WeightedSource } from "../data/picture-loader.js";
-import { LPIPS_SCOPE, type ReconstructionLossOptions } from "../phases/reconstruction.js";
+import { lpipsPerceptual } from "../phases/perceptual.js";
+import type { ReconstructionLossOptions } from "../phases/reconstruction.js";
 import { averagedScope, type EmaOptions, withAverageNames } from "../step/averages.js";
 import type { Evaluation } from "./fit.js";
 import type { PictureSet, SetMetrics } from "./set-metrics.js";
@@ -48,14 +48,15 @@ export interface ReconstructionEvaluation {
 /** Pictures on the sheet, each with its reconstruction below it. */
 const SHOWN = 8;
 
-/** `y` [N, 3, H, W], and per picture `l1` [N] and, where LPIPS takes part, `lpips` [N]. */
+/** `y` [N, 3, H, W], and per picture `l1` [N] and, where a perceptual distance takes part, `distance` [N]. */
 function evaluationProgram({ reconstruction, ema }: ReconstructionEvaluation): Program {
   const root = createScope();
   const x = input("x", reconstruction.images);
   const y = reconstruction.reconstruct(averagedScope(root, ema), x);
   const outputs: Record<string, Value> = { y, l1: reduceMean(abs(sub(x, y)), [1, 2, 3]) };
   if (reconstruction.lpipsWeight !== 0) {
-    outputs.lpips = reshape(lpips(root.at(LPIPS_SCOPE), y, x, reconstruction.lpips).distance, [-1]);
+    const { perceptual = lpipsPerceptual() } = reconstruction;
+    outputs.distance = reshape(perceptual.distance(root, y, x), [-1]);
   }
   return createProgram("evaluate", outputs);
 }
@@ -179,23 +180,23 @@ async function evaluateLoaded(
   originalSet: PictureSet | undefined,
   more: NamedTensors,
 ): Promise<Evaluation> {
-  const { l1Weight = 1, lpipsWeight = 1, images } = reconstruction;
+  const { l1Weight = 1, lpipsWeight = 1, perceptual = lpipsPerceptual(), images } = reconstruction;
   const made = setMetrics?.collect();
   const [batch] = images;
-  const sums = { l1: 0, lpips: 0, psnr: 0 };
+  const sums = { l1: 0, distance: 0, psnr: 0 };
   const shown: [original: Image, result: Image][] = [];
   for (let start = 0; start < all.length; start += batch) {
     const part = all.slice(start, start + batch);
     const x = toBatch(part, images);
-    const { y, ...losses } = (await loaded.run({ x, ...more })) as { y: Tensor; l1: Tensor; lpips?: Tensor };
+    const { y, ...losses } = (await loaded.run({ x, ...more })) as { y: Tensor; l1: Tensor; distance?: Tensor };
     if (y.toFloat32().some(Number.isNaN)) return { metrics: { l1: Number.NaN } };
-    const [l1, distances] = [losses.l1.toFloat32(), losses.lpips?.toFloat32()];
+    const [l1, distances] = [losses.l1.toFloat32(), losses.distance?.toFloat32()];
     const [originals, results] = [tensorToImages(x), tensorToImages(y)];
     await made?.add(results.slice(0, part.length));
     for (let i = 0; i < part.length; i++) {
       const [original, result] = [originals[i] as Image, results[i] as Image];
       sums.l1 += (l1[i] as number) / all.length;
-      sums.lpips += (distances?.[i] ?? 0) / all.length;
+      sums.distance += (distances?.[i] ?? 0) / all.length;
       sums.psnr += Math.min(psnr(original, result), 100) / all.length;
       if (shown.length < SHOWN) shown.push([original, result]);
     }
@@ -203,9 +204,13 @@ async function evaluateLoaded(
   const sheet = makeGrid([...shown.map(([original]) => original), ...shown.map(([, result]) => result)], {
     columns: shown.length,
   });
-  const { lpips: distance, ...rest } = sums;
+  const { distance, ...rest } = sums;
   return {
-    metrics: { ...(lpipsWeight === 0 ? rest : sums), ...(made && (await setMetrics?.compare(made, originalSet))) },
+    metrics: {
+      ...rest,
+      ...(lpipsWeight === 0 ? {} : { [perceptual.name]: distance }),
+      ...(made && (await setMetrics?.compare(made, originalSet))),
+    },
     pictures: { reconstructions: sheet },
     score: l1Weight * sums.l1 + lpipsWeight * distance,
   };

@@ -5,7 +5,7 @@ import { BUNDLED_MODEL, plural } from "@dcae/core/internal";
 import { placeOfCheckpoint, type TrainingConfig } from "../configs/schema.js";
 import { createPictureLoader } from "../data/picture-loader.js";
 import { describeUnreadable, minSideOf, openSources, validationSources } from "./open-data.js";
-import { openLpipsWeights } from "./open-lpips-weights.js";
+import { openPerceptual, wantsPerceptual } from "./open-perceptual.js";
 import { describeModel, exists, openStart } from "./phase-start.js";
 import { openTeacher } from "./teacher.js";
 
@@ -28,7 +28,7 @@ function countOf(count: number, areScenes: boolean): string {
 }
 
 /**
- * Opens the pictures and reads the first ones, the weights of LPIPS, and a checkpoint to start from that is on disk.
+ * Opens the pictures and reads the first ones, the weights of the perceptual loss, and a checkpoint to start from that is on disk.
  *
  * @throws DataError, CheckpointError, ConfigError for what is there and can't be used
  */
@@ -72,10 +72,10 @@ export async function inspectTraining(config: TrainingConfig): Promise<TrainingN
     }
   }
 
-  if (config.perceptual !== "none" && config.phases.some(({ lpipsWeight }) => lpipsWeight !== 0)) {
+  if (config.perceptual !== "none" && wantsPerceptual(config)) {
     try {
-      const weights = await openLpipsWeights(config.perceptual);
-      found.push(`LPIPS: ${weights.source}`);
+      const { weights, perceptual } = await openPerceptual(config.perceptual);
+      found.push(perceptual.name === "lpips" ? `LPIPS: ${weights.source}` : `compared by ${perceptual.label}`);
       await weights.close();
     } catch (error) {
       if (!(error instanceof DcaeError)) throw error;

@@ -30,8 +30,8 @@ export async function openLpipsWeights(files: LpipsFiles = {}): Promise<Weights>
     throw new CheckpointError(`LPIPS: no file is given for ${missing.join(" and ")}`, {
       hint:
         `Download ${FILES.trunk.url} and ${FILES.linear.url}, and name the files with the environment variables ` +
-        `${FILES.trunk.variable} and ${FILES.linear.variable} (\`dcae train --vgg16 FILE --lpips FILE\`); or do without the ` +
-        "perceptual loss (`--perceptual none`).",
+        `${FILES.trunk.variable} and ${FILES.linear.variable} (\`dcae train --vgg16 FILE --lpips FILE\`); or compare pictures in ` +
+        "another network (`--perceptual PATH`), or do without the perceptual loss (`--perceptual none`).",
     });
   }
   const opened: Weights[] = [];

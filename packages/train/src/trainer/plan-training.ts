@@ -1,10 +1,11 @@
 /** What a training would do, before it does it: which parameters train, how many, for how long, in how much memory. */
-import { sizeOf } from "@dcae/core/graph";
+import { ConfigError, sizeOf } from "@dcae/core/graph";
 import { formatBytes, formatCount, formatTable, plural, rowsPerRank } from "@dcae/core/internal";
 import { type DcAeConfig, modelParameters } from "@dcae/core/models";
 import { describeRates } from "../configs/run-schedule.js";
 import { type SizeShare, sidesOf, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
 import { describeCounts } from "../data/channel-counts.js";
+import { lpipsPerceptual, type Perceptual } from "../phases/perceptual.js";
 import { placeOf, trainingPatterns, trainingRule } from "../phases/phase-parameters.js";
 import { autoencoderStages, optimizerSteps, phaseParameters, trainedHalves } from "./autoencoder-stages.js";
 import { describeRanks, estimateMemory, type MemoryEstimate } from "./estimate-memory.js";
@@ -51,7 +52,13 @@ export interface PhasePlan {
   readonly channels: string | null;
 }
 
-function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boolean, ranks: number): PhasePlan {
+function planPhase(
+  config: TrainingConfig,
+  phase: TrainingPhase,
+  optimize: boolean,
+  ranks: number,
+  described: Perceptual | null | undefined,
+): PhasePlan {
   const model = describeModel(config);
   const learnable = modelParameters(model).filter(({ trainable }) => trainable);
   const trains = trainingRule(phase, model.config);
@@ -61,7 +68,7 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     const { tensors, values } = groups.get(place) ?? { tensors: 0, values: 0 };
     groups.set(place, { name: place, tensors: tensors + 1, values: values + sizeOf(shape) });
   }
-  const perceptual = config.perceptual !== "none" && phase.lpipsWeight !== 0;
+  const perceptual = perceptualOf(config, phase, described);
   const trained = [...groups.values()];
   const stages = autoencoderStages(
     { ...phase, batch: rowsPerRank(phase.batch, ranks, phase.name) },
@@ -87,7 +94,7 @@ function planPhase(config: TrainingConfig, phase: TrainingPhase, optimize: boole
     parameters: phaseParameters(phase, model.config, stages),
     losses: [
       "L1",
-      ...(perceptual ? ["LPIPS"] : []),
+      ...(perceptual === null ? [] : [perceptual.label]),
       ...distilled(config, phase, model.config),
       ...(phase.gan === null ? [] : [`GAN (${phase.gan.loss})`]),
     ],
@@ -102,6 +109,20 @@ function distilled({ teacher }: TrainingConfig, phase: TrainingPhase, model: DcA
     ...(trainedHalves(phase, model).encoder ? ["latents of the teacher"] : []),
     ...(teacher.decodesWeight > 0 ? ["decodes of the teacher"] : []),
   ];
+}
+
+/** @throws ConfigError where it is that of a network that wasn't looked at */
+function perceptualOf(
+  { perceptual }: TrainingConfig,
+  { lpipsWeight }: TrainingPhase,
+  described: Perceptual | null | undefined,
+): Perceptual | null {
+  if (perceptual === "none" || lpipsWeight === 0) return null;
+  if (described) return described;
+  if (!("network" in perceptual)) return lpipsPerceptual();
+  throw new ConfigError("perceptual: a plan needs to know what the network is", {
+    hint: "Pass what `describePerceptual` says of the training.",
+  });
 }
 
 function learningRatesOf(phase: TrainingPhase): Record<string, string> {
@@ -119,6 +140,7 @@ function learningRatesOf(phase: TrainingPhase): Record<string, string> {
  * @param phases names; all if undefined
  * @param optimize whether the engine will be one that takes programs in their faster form, which needs more memory
  * @param ranks processes that share each batch
+ * @param perceptual by `describePerceptual`, where the training's perceptual loss is that of a network
  * @throws ConfigError when nothing would train, the model isn't a DC-AE, or ranks can't divide a batch
  * @example
  * ```ts
@@ -133,10 +155,11 @@ export function planTraining(
   phases?: readonly string[],
   optimize = true,
   ranks = 1,
+  perceptual?: Perceptual | null,
 ): PhasePlan[] {
   return config.phases
     .filter(({ name }) => phases === undefined || phases.includes(name))
-    .map((phase) => planPhase(config, phase, optimize, ranks));
+    .map((phase) => planPhase(config, phase, optimize, ranks, perceptual));
 }
 
 /** "256x256", or all sides with their shares. */

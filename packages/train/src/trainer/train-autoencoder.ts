@@ -26,6 +26,7 @@ import type { TrainingBatches } from "../data/training-batches.js";
 import type { TrainingProgress } from "../logging/progress.js";
 import { createRanksEngine } from "../parallel/ranks-engine.js";
 import { NO_WEIGHTS } from "../parallel/share-weights.js";
+import { lpipsPerceptual } from "../phases/perceptual.js";
 import { type EmaOptions, stateWeights } from "../step/averages.js";
 import {
   autoencoderStages,
@@ -39,7 +40,7 @@ import { listCheckpoints } from "./checkpoint.js";
 import { reconstructionEvaluation } from "./evaluate-reconstruction.js";
 import { type FitResult, fit } from "./fit.js";
 import { describeUnreadable, minSideOf, openBatches, openSources, validationSources } from "./open-data.js";
-import { openLpipsWeights } from "./open-lpips-weights.js";
+import { type OpenPerceptual, openPerceptual, wantsPerceptual } from "./open-perceptual.js";
 import { writeParameterTable } from "./parameter-table.js";
 import {
   carried,
@@ -91,7 +92,7 @@ async function trainPhase(
   options: TrainAutoencoderOptions,
   index: number,
   model: DcAeDescription,
-  lpips: Weights | undefined,
+  compared: OpenPerceptual | undefined,
   teacher: OpenTeacher | null,
 ): Promise<PhaseResult> {
   const { config, resume, signal, ranks, onMessage } = options;
@@ -99,7 +100,7 @@ async function trainPhase(
   const phase = config.phases[index] as TrainingPhase;
   const directory = join(options.directory, phase.name);
   const architecture: DcAeConfig = model.config;
-  const perceptual = lpips !== undefined && phase.lpipsWeight !== 0;
+  const perceptual = compared === undefined || phase.lpipsWeight === 0 ? null : compared.perceptual;
   const size = ranks?.size ?? 1;
   const rows = await together(ranks, "dividing batches", async () => rowsPerRank(phase.batch, size, phase.name));
   const local = { ...phase, batch: rows };
@@ -127,7 +128,7 @@ async function trainPhase(
       ...start.weights,
       entries: new Map([
         ...start.weights.entries,
-        ...(perceptual ? lpips.entries : []),
+        ...(perceptual === null ? [] : (compared?.weights.entries ?? [])),
         ...(teacher?.weights.entries ?? []),
       ]),
     };
@@ -144,7 +145,7 @@ async function trainPhase(
       seed: config.seed,
       batches: (position) => openPhaseBatches(config, phase, architecture, position, sayOnce, ranks),
       steps: phase.steps,
-      identity: identityOf(config, phase, perceptual),
+      identity: identityOf(config, phase, perceptual !== null),
       config,
       computedBy: options.computedBy,
       checkpointEvery: phase.checkpointEvery,
@@ -188,7 +189,7 @@ async function trainPhase(
       },
       signal,
       progress: options.progress?.(phase),
-      shown: ["loss", "l1", "lpips", "latent", "g_loss", "d_loss"],
+      shown: ["loss", "l1", "lpips", "features", "latent", "g_loss", "d_loss"],
       onMessage: (text) => onMessage?.(`${phase.name}: ${text}`),
     });
     const finished = done.status === "finished";
@@ -221,8 +222,12 @@ function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: bo
   const { workers, prefetch, maxCorrupt, sources, decode, ...others } = config.data;
   const data = decode === "fast" ? { ...others, decode } : others;
   const { init, ...teacher } = config.teacher ?? {};
+  // The path of a network may change: its weights are known by their hash, as all that don't train.
+  const { network, ...features } =
+    config.perceptual !== "none" && "network" in config.perceptual ? config.perceptual : {};
   return {
     ...{ model: config.model, seed: config.seed, perceptual, data, ...numbers },
+    ...(perceptual && network !== undefined ? { features } : {}),
     // Its weights are known by their hash, as all that don't train.
     ...(config.teacher === null ? {} : { teacher }),
   };
@@ -253,11 +258,8 @@ export async function trainAutoencoder(options: TrainAutoencoderOptions): Promis
     });
   }
   const model = describeModel(config);
-  const wantsLpips = config.perceptual !== "none" && config.phases.some(({ lpipsWeight }) => lpipsWeight !== 0);
-  if (!wantsLpips) onMessage?.("training without the perceptual loss");
-  const lpips = await together(ranks, "the weights of LPIPS", async () =>
-    wantsLpips ? (options.lpips ?? openLpipsWeights(config.perceptual as object)) : undefined,
-  );
+  if (!wantsPerceptual(config)) onMessage?.("training without the perceptual loss");
+  const compared = await together(ranks, "the perceptual loss", () => openCompared(options));
   const results: PhaseResult[] = [];
   let teacher: OpenTeacher | null = null;
   try {
@@ -269,15 +271,23 @@ export async function trainAutoencoder(options: TrainAutoencoderOptions): Promis
         onMessage?.(`${phase.name}: has finished already, ${join(directory, phase.name)}`);
         continue;
       }
-      const result = await trainPhase(options, index, model, lpips, teacher);
+      const result = await trainPhase(options, index, model, compared, teacher);
       results.push(result);
       if (result.status === "stopped") break;
     }
     return results;
   } finally {
     await teacher?.weights.close();
-    if (lpips !== options.lpips) await lpips?.close();
+    if (compared?.weights !== options.lpips) await compared?.weights.close();
   }
+}
+
+/** What the perceptual loss compares with; undefined where no phase has one. */
+async function openCompared({ config, lpips }: TrainAutoencoderOptions): Promise<OpenPerceptual | undefined> {
+  if (config.perceptual === "none" || !wantsPerceptual(config)) return undefined;
+  if (lpips !== undefined && !("network" in config.perceptual))
+    return { perceptual: lpipsPerceptual(), weights: lpips };
+  return openPerceptual(config.perceptual);
 }
 
 /** Writes `config.json` and `model.safetensors`, which core loads; replaces what an earlier moment of the run wrote there. */

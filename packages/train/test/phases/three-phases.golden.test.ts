@@ -7,6 +7,7 @@ import type { RawConfig } from "@dcae/test-support/golden";
 import { memoryWeights } from "@dcae/test-support/weights";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { adversarialStep } from "../../src/phases/adversarial.js";
+import { lpipsPerceptual } from "../../src/phases/perceptual.js";
 import { lastLayerName, type Phase, phasePrefixes } from "../../src/phases/phase-parameters.js";
 import { type ReconstructionLossOptions, reconstructionObjective } from "../../src/phases/reconstruction.js";
 import { startsWithAny } from "../../src/step/training-rule.js";
@@ -41,7 +42,7 @@ function phaseProgram(phase: Phase, images: readonly number[]): Program {
     images: images as [number, number, number, number],
     l1Weight: l1_weight,
     lpipsWeight: lpips_weight,
-    lpips: { widths: [...lpips_widths, lpips_widths.at(-1)] },
+    perceptual: lpipsPerceptual({ widths: [...lpips_widths, lpips_widths.at(-1)] }),
   };
   if (!settings.gan) {
     return stepProgram(

@@ -37,7 +37,7 @@ export async function ganUpdates(
   const input = { ...three, trains: { kind: "phase" as const, phase }, size: 16, batch: 1, accumulate };
   const config = tinyTraining([{ ...input, steps: UPDATES, optimize: false, gan: adversarial }], { model: MODEL });
   const model = describeModel(config).config;
-  const stages = autoencoderStages(config.phases[0]!, model, false);
+  const stages = autoencoderStages(config.phases[0]!, model, null);
   const programs = stagePrograms(stages);
   const weights = completeWeights(programs, NO_WEIGHTS, 5);
   const state = await createTrainingState(engine, programs, weights);

@@ -46,7 +46,7 @@ export async function trainOn(inner: Engine, count: number, phase: TrainingPhase
     const engine = createRanksEngine(inner, ranks);
     const rows = BATCH / count;
     const part = { start: ranks.rank * rows, stop: (ranks.rank + 1) * rows };
-    const stages = autoencoderStages({ ...phase, batch: rows }, model, false, true, null, count);
+    const stages = autoencoderStages({ ...phase, batch: rows }, model, null, true, null, count);
     const programs = stagePrograms(stages);
     const weights = completeWeights(programs, NO_WEIGHTS, 1);
     const state = await createTrainingState(engine, programs, weights);

@@ -111,7 +111,7 @@ function expectMoments(
 }
 
 test("an update is that of the mean of the losses of models that compute fewer channels", async () => {
-  const [stage] = autoencoderStages(phase, model, false);
+  const [stage] = autoencoderStages(phase, model, null);
   const direct = new Map<number, { readonly gradients: Map<string, Tensor>; readonly loss: number }>();
   for (const count of CHANNELS.counts) {
     const step = gradientStep(reconstructionObjective({ ...losses, reconstruct: sliced(count) }), () => true);
@@ -146,7 +146,7 @@ test("the adversarial update: gradients of both networks are means over the coun
   const three = phaseOf({ ...TINY_PHASES.three, size: 16, gan: { width: 4, layers: 1, optimizer: PLAIN } });
   const channels = { ...CHANNELS, draw: 2 };
   const adversarial = { ...three.phase, batch: 1, optimize: false, channels };
-  const stages = autoencoderStages({ ...adversarial, optimizer: phase.optimizer }, model, false);
+  const stages = autoencoderStages({ ...adversarial, optimizer: phase.optimizer }, model, null);
   expect(stages).toHaveLength(2);
   const steps = [1, 4].map((count) =>
     adversarialGradients(
@@ -172,7 +172,7 @@ test("the adversarial update: gradients of both networks are means over the coun
 });
 
 test("evaluations and their pictures are by count, and the score is their mean", async () => {
-  const weights = completeWeights(stagePrograms(autoencoderStages(phase, model, false)), NO_WEIGHTS, 5);
+  const weights = completeWeights(stagePrograms(autoencoderStages(phase, model, null)), NO_WEIGHTS, 5);
   const state = await createTrainingState(engine, [], weights);
   const of = (reconstruct: ReturnType<typeof sliced>, masks?: ReturnType<typeof channelMasks>) =>
     reconstructionEvaluation({

@@ -21,7 +21,7 @@ const folder = temporaryFolder();
 const config = tinyTraining([TINY_PHASES.one]);
 const phase = config.phases[0]!;
 const model = describeModel(config);
-const stages = autoencoderStages(phase, model.config, false);
+const stages = autoencoderStages(phase, model.config, null);
 const weights = initialWeights(modelParameters(model), 0);
 const batches = (position: unknown) => openBatches(config.data, phase, 0, position, () => undefined);
 const run = async (name: string, steps: number, interrupted: readonly number[], ranks?: Communicator) => {

@@ -33,7 +33,7 @@ const run = (name: string, more: Partial<FitOptions> = {}) =>
   fit({
     directory: at(name),
     engine,
-    stages: autoencoderStages(phase, model.config, false),
+    stages: autoencoderStages(phase, model.config, null),
     weights: initialWeights(modelParameters(model), 0),
     seed: 0,
     batches: (position) => openBatches(config.data, phase, 0, position, () => undefined),

@@ -35,7 +35,7 @@ const three: Phase = {
 async function after(phase: Phase, sides: readonly number[]) {
   const config = tinyTraining([phase], { model: MODEL });
   const { accumulate, batch } = config.phases[0]!;
-  const stages = autoencoderStages(config.phases[0]!, describeModel(config).config, false);
+  const stages = autoencoderStages(config.phases[0]!, describeModel(config).config, null);
   const programs = stagePrograms(stages);
   const weights = completeWeights(programs, NO_WEIGHTS, 5);
   const state = await createTrainingState(engine, programs, weights);
