@@ -31,7 +31,7 @@ export function addSetMetricOptions(command: Command, originals: boolean): Comma
     command.option(
       "--evaluate <metric...>",
       `distances to compute at each evaluation: ${originals ? ofOriginals : ""}fid=REFERENCE and fd:NETWORK=REFERENCE; a reference is a ` +
-        "folder of pictures or an .npz of `dcae eval stats`, a network is clip or an autoencoder, whose latents are the features; " +
+        "folder of pictures or an .npz of `dcae eval stats`, a network is clip, a Keras model for TensorFlow.js (PATH or PATH#LAYER), or an autoencoder, whose latents are the features; " +
         "the best model can go by one, as in --set best=fid",
       parseMetrics,
     ),

@@ -2,10 +2,13 @@
  * Distances of sets of pictures while a model trains: collected picture by picture, compared at each evaluation.
  *
  * `rfid` and `fid` are distances in the features of the FID network, to the originals and to a reference. `rfd:NETWORK` and
- * `fd:NETWORK` are the same in the features of another network. Those numbers are no FID and compare with nothing but themselves, so
- * they have another name.
+ * `fd:NETWORK` are the same in the features of another network: CLIP, a Keras model, an autoencoder. Those numbers are no FID and compare
+ * with nothing but themselves, so they have another name.
  */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import {
+  CheckpointError,
   ConfigError,
   type Image,
   imagesToTensor,
@@ -13,8 +16,10 @@ import {
   type PretrainedAutoencoder,
   Tensor,
 } from "@dcae/core";
-import type { Weights } from "@dcae/core/checkpoint";
+import { openLayersModel, type Weights } from "@dcae/core/checkpoint";
+import { createProgram, createScope, errorAs, input, reduceMean, type Value } from "@dcae/core/graph";
 import { createProgramCache, type ProgramCache, plural } from "@dcae/core/internal";
+import { layersNetwork, pictureFeatures } from "@dcae/core/nets";
 import { closeAll, type Engine, failClosed } from "@dcae/core/runtime";
 import { frechetDistance } from "../metrics/frechet-distance.js";
 import { type FindNetworkOptions, findNetwork, type UsedFile, unverified } from "../networks/find-network.node.js";
@@ -32,7 +37,7 @@ import { openReference, planReference, type Reference } from "./open-reference.n
 export interface SetMetric {
   /** In a log: "rfid", "fid", "rfd_clip", "fd_small-f32". */
   readonly name: string;
-  /** "inception", "clip", or the autoencoder whose latents are the features. */
+  /** "inception", "clip", the path of a Keras model (and "#" with a layer), or the autoencoder whose latents are the features. */
   readonly network: string;
   /** Pictures or statistics; undefined: the originals of what was made. */
   readonly reference: string | undefined;
@@ -166,6 +171,57 @@ export function latentFeatures(latents: Tensor): Tensor {
   return Tensor.float32(rows, [count, 2 * channels]);
 }
 
+/** A Keras model and the layer that is looked at. */
+interface KerasPlace {
+  readonly path: string;
+  readonly layer: string | undefined;
+}
+
+/** Where the Keras model is that a network's name means; undefined where it means something else. */
+async function kerasPlace(network: string): Promise<KerasPlace | undefined> {
+  const [, path = network, layer] = /^(.+?)#([^#]+)$/.exec(network) ?? [];
+  if (layer !== undefined) return { path, layer };
+  const stats = await stat(path).catch(() => undefined);
+  const described = stats?.isDirectory() === true ? await stat(join(path, "model.json")).catch(() => undefined) : stats;
+  return described?.isFile() === true && (stats !== described || path.endsWith(".json")) ? { path, layer } : undefined;
+}
+
+/** The means of a layer's channels over its positions: pictures enter at their own size, as values from 0 to 1. */
+async function openKeras({ path, layer }: KerasPlace, { engine, size }: SetMetricsOptions): Promise<FeatureNetwork> {
+  const model = await openLayersModel(path).catch((error) => {
+    throw errorAs(error, CheckpointError, "evaluate: ");
+  });
+  let programs: ProgramCache | undefined;
+  const rest = async () => {
+    const loaded = programs;
+    programs = undefined;
+    await loaded?.dispose();
+  };
+  try {
+    const network = layersNetwork(model);
+    const layers = [layer ?? (network.lastLayers().at(-1) as string)];
+    const program = (shape: readonly number[]) => {
+      const [features] = pictureFeatures(createScope(), network, input("pictures", shape), { layers }) as [Value];
+      return createProgram(`features of ${network.source}`, { features: reduceMean(features, [2, 3]) });
+    };
+    // Says early that there is no such layer, or that the pictures are too small for it.
+    program([1, 3, size, size]);
+    return {
+      async features(pictures) {
+        const x = imagesToTensor(pictures);
+        programs ??= createProgramCache(engine, "the metrics", MAX_PROGRAMS);
+        const found = await programs.run(x.shape.join("x"), () => program(x.shape), network.weights, { pictures: x });
+        return found.features as Tensor;
+      },
+      rest,
+      files: [],
+      close: () => closeAll([rest, () => network.weights.close()]),
+    };
+  } catch (error) {
+    return failClosed(error, [() => model.weights.close()]);
+  }
+}
+
 /** Features are a small part of a training. */
 const encodeOnCpu = (source: string) => loadAutoencoder(source, { device: "cpu" });
 
@@ -186,6 +242,12 @@ async function openEncoder(
     files: [],
     close: () => model.dispose(),
   };
+}
+
+/** Neither the FID network nor CLIP. */
+async function openNetwork(network: string, options: SetMetricsOptions): Promise<FeatureNetwork> {
+  const keras = await kerasPlace(network);
+  return keras === undefined ? openEncoder(network, options) : openKeras(keras, options);
 }
 
 /** Adds pictures in order, in batches of one size. */
@@ -305,7 +367,7 @@ export async function openSetMetrics(names: readonly string[], options: SetMetri
         networks.get(network) ??
         (network === "inception" || network === "clip"
           ? await openMetricNetwork(network, protocol, options)
-          : await openEncoder(network, options));
+          : await openNetwork(network, options));
       networks.set(network, opened);
       for (const { path, published } of opened.files) if (!published) say(unverified(path));
       if (reference === undefined) continue;

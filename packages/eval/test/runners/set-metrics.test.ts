@@ -1,8 +1,14 @@
 /** Distances that a training asks for: how they are written, and that they are those of the evaluations. */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { imagesToTensor, loadAutoencoder, Tensor } from "@dcae/core";
+import { openLayersModel } from "@dcae/core/checkpoint";
+import { createScope, input } from "@dcae/core/graph";
+import { layersNetwork, pictureFeatures } from "@dcae/core/nets";
 import { useEngine } from "@dcae/test-support/engine";
 import { formulaImage } from "@dcae/test-support/hash-fill";
+import { writeKerasModel } from "@dcae/test-support/keras-model";
+import { runValues } from "@dcae/test-support/run-graph";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { beforeAll, describe, expect, it } from "vitest";
 import { frechetDistance } from "../../src/metrics/frechet-distance.js";
@@ -112,4 +118,59 @@ it("says what can't be computed before a training begins", async () => {
   expect(String(await fail(`fd:${encoder}=${join(folder, "nowhere")}`))).toMatch(/nowhere/);
   const twice = openSetMetrics([`rfd:${encoder}`, `rfd:./a/../${"encoder"}`], options);
   await expect(twice).rejects.toThrow(/two distances that are called rfd_encoder/);
+});
+
+describe("a Keras model", () => {
+  const distances = async (name: string) => {
+    const metrics = await openSetMetrics([name], options);
+    const [made, originals] = [metrics.collect(), metrics.collect()];
+    for (let start = 0; start < 40; start += 16) await made.add(photos.slice(start, start + 16));
+    await originals.add(others);
+    const found = await metrics.compare(made, originals);
+    await metrics.close();
+    return found;
+  };
+
+  it("gives the means of a layer's channels as features, of its last one or of that which is named", async () => {
+    const network = await writeKerasModel(join(folder, "keras"));
+    const model = layersNetwork(await openLayersModel(network));
+    for (const [layer, key] of [
+      ["leaky", "rfd_keras"],
+      ["joined", "rfd_keras_joined"],
+    ] as const) {
+      const pictures = input("pictures", [40, 3, 32, 32]);
+      const statistics = async (images: typeof photos) => {
+        const [features] = pictureFeatures(createScope(), model, pictures, { layers: [layer] });
+        const { value } = await runValues(
+          engine,
+          { value: features! },
+          { pictures: imagesToTensor(images) },
+          model.weights,
+        );
+        const [count, channels, height, width] = value!.shape as [number, number, number, number];
+        const sums = createFeatureAccumulator(channels);
+        const values = value!.toFloat32();
+        const rows = new Float32Array(count * channels);
+        const positions = height * width;
+        for (const [i, number] of values.entries()) rows[Math.floor(i / positions)]! += number / positions;
+        sums.add(rows);
+        return sums.statistics("set");
+      };
+      const expected = frechetDistance(await statistics(others), await statistics(photos)).distance;
+      const found = await distances(`rfd:${network}${layer === "leaky" ? "" : `#${layer}`}`);
+      expect(Object.keys(found)).toEqual([key]);
+      expect(Math.abs(found[key]! - expected) / expected).toBeLessThan(1e-3);
+    }
+    await model.weights.close();
+  });
+
+  it("is refused in one line where it can't be read, has no such layer, or takes larger pictures", async () => {
+    const network = await writeKerasModel(join(folder, "refused"));
+    const open = (name: string, size = 32) => openSetMetrics([name], { ...options, size });
+    await expect(open(`rfd:${network}#mixed7`)).rejects.toThrow('there is no layer "mixed7"');
+    await expect(open(`rfd:${network}`, 4)).rejects.toThrow('the layer "halved" needs 3 rows and columns');
+    await expect(open(`rfd:${join(folder, "nowhere")}#a`)).rejects.toThrow(/^evaluate: .*nowhere: can't read/);
+    await writeFile(join(network, "model.json"), "{}");
+    await expect(open(`rfd:${network}`)).rejects.toThrow("isn't a model of TensorFlow.js");
+  });
 });
