@@ -86,7 +86,7 @@ const { config: architecture } = describePreset(findPreset("small-f32"));
 const config = finetuneConfig({
   ...{ name: "text", init: "small-f32", model: "small-f32", architecture, perceptual: "none" },
   data: { sources: [{ kind: "folder", path: pages }], crop: "random", workers: 1 },
-  ...{ size: 128, batch: 8, accumulate: 1, steps, lr: 3e-4 },
+  ...{ size: 128, batch: 4, accumulate: 1, steps, lr: 3e-4 },
 });
 const started = performance.now();
 const [result] = await trainAutoencoder({ config, directory: join(out, "run"), engine });
