@@ -30,17 +30,31 @@ test("a table on stdout, and the result as a file", async () => {
     [dcAe, 30],
     [dcAe, 30],
   ]);
-  expect(text).toMatch(/^batch 1, device cpu, dtype float32, threads 1, graph plain$/m);
+  expect(text).toMatch(/^batch 1, device cpu, dtype float32, threads 1, graph auto$/m);
   expect(text.match(/^\S+dc-ae +encode +32 +[\d.]+ +[\d.]+ +\d+ % +[\d.]+ +\d+ +\d+ % +\d+$/gm)).toHaveLength(1);
   expect(text.match(/failed: /g)).toHaveLength(2);
 });
 
-test("--json, with plain and optimized graphs in one run", async () => {
-  const argv = ["bench", "autoencoder", dcAe, "--size", "32", "--parts", "decode", "--optimize", "off,on", ...quick];
+test("--json, with every form of the graph in one run", async () => {
+  const argv = [
+    "bench",
+    "autoencoder",
+    dcAe,
+    "--size",
+    "32",
+    "--parts",
+    "decode",
+    "--optimize",
+    "off,on,auto",
+    ...quick,
+  ];
   const result = JSON.parse(await succeed(...argv, "--json"));
-  expect(result.entries.map(({ part, optimize }: { part: string; optimize: boolean }) => [part, optimize])).toEqual([
+  expect(
+    result.entries.map(({ part, optimize }: { part: string; optimize: boolean | string }) => [part, optimize]),
+  ).toEqual([
     ["decode", false],
+    ["decode", "auto"],
     ["decode", true],
   ]);
-  expect(result.entries[1].speedup).toBeGreaterThan(0);
+  for (const { speedup } of result.entries.slice(1)) expect(speedup).toBeGreaterThan(0);
 });

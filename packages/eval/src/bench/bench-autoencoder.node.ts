@@ -19,6 +19,7 @@ import type {
   BenchQuality,
   BenchResult,
 } from "./bench-result.js";
+import { graphOf } from "./format-bench.js";
 import { type Int8Measurement, type Int8Pictures, measureInt8, prepareCheckpoint } from "./prepare-models.node.js";
 import { type BenchTask, runBenchCase, runIsolated } from "./run-bench-case.node.js";
 
@@ -122,10 +123,10 @@ function withShare(entry: BenchEntry, peak: BenchPeak | undefined): BenchEntry {
   return gflops === undefined || peak === undefined ? entry : { ...entry, shareOfPeak: gflops / peak.gflops };
 }
 
-/** Adds what an optimized or quantized case gained over the plain one in float32, if that ran before it. */
+/** Adds what a case that may be rewritten, or is quantized, gained over the plain one in float32, if that ran before it. */
 function withSpeedup(entry: BenchEntry, before: readonly BenchEntry[]): BenchEntry {
   const own = entry.measurement?.times.median;
-  if (own === undefined || !(entry.optimize || entry.dtype === "int8")) return entry;
+  if (own === undefined || (entry.optimize === false && entry.dtype !== "int8")) return entry;
   // float16 is compared with itself: where a device computes in it, that is the question.
   const dtype = entry.dtype === "int8" ? "float32" : entry.dtype;
   const plainLabel = labelOf({ ...entry, dtype, optimize: false });
@@ -207,8 +208,11 @@ export interface BenchOptions {
   readonly parts?: readonly BenchPart[];
   /** With int8 among the dtypes: pictures for its ranges, and others that tell what it costs. Without it they are refused. */
   readonly int8Pictures?: Int8Pictures | undefined;
-  /** Graphs as they are, rewritten into faster ones, or both: then the ratio is given too. Default [false]. */
-  readonly optimize?: readonly boolean[];
+  /**
+   * Graphs as they are, rewritten into faster ones, or what the engine thinks best ("auto"). Beside false the ratio to it is given
+   * too. Default ["auto"], the engines' own.
+   */
+  readonly optimize?: readonly BenchCase["optimize"][];
   /** Default 3, with another device than cpu 20. */
   readonly warmup?: number | undefined;
   /** Default 10, with another device than cpu 100. */
@@ -224,7 +228,7 @@ export interface BenchOptions {
 /** Every combination, cheap ones first within a model. */
 export function benchCases(options: BenchOptions): BenchCase[] {
   const { models, sizes = [256], batches = [1], devices = ["cpu"], dtypes = ["float32"] } = options;
-  const { threads = [availableParallelism()], parts = ["encode", "decode"], optimize = [false] } = options;
+  const { threads = [availableParallelism()], parts = ["encode", "decode"], optimize = ["auto"] } = options;
   for (const [name, list] of Object.entries({ models, sizes, batches, devices, dtypes, threads, parts, optimize })) {
     if (list.length === 0) throw new ConfigError(`${name}: the list is empty`);
     if (new Set<unknown>(list).size < list.length) throw new ConfigError(`${name}: an entry stands there twice`);
@@ -255,12 +259,13 @@ export function benchCases(options: BenchOptions): BenchCase[] {
   vary("batch", batches);
   vary("part", parts);
   // Innermost, and plain first: the two that are compared run one after the other.
-  vary(
-    "optimize",
-    [...optimize].sort((a, b) => Number(a) - Number(b)),
-  );
+  const forms = ([false, "auto", true] as const).filter((form) => optimize.includes(form));
+  vary("optimize", forms);
   // Other types than float32 have forms of their own: beside these there is nothing to optimize.
-  return optimize.includes(false) ? cases.filter((entry) => !(entry.dtype !== "float32" && entry.optimize)) : cases;
+  const withOwnForm = forms.find((form) => form !== true);
+  return cases.filter(
+    ({ dtype, optimize }) => dtype === "float32" || withOwnForm === undefined || optimize === withOwnForm,
+  );
 }
 
 /** What a peak belongs to, as in "cpu, 2 threads". */
@@ -270,6 +275,6 @@ function settingOf({ device, threads }: Pick<BenchCase, "device" | "threads">): 
 
 /** A case in words. */
 export function labelOf({ model, part, size, batch, device, dtype, threads, optimize }: BenchCase): string {
-  const graph = optimize ? ", optimized" : "";
+  const graph = optimize === false ? "" : `, ${graphOf(optimize)}`;
   return `${model} ${part} ${batch} x ${size}x${size} on ${device} ${dtype}, ${threads} threads${graph}`;
 }

@@ -19,8 +19,8 @@ export interface BenchCase {
   readonly dtype: ComputeDType;
   /** CPU threads per operator. */
   readonly threads: number;
-  /** Whether the engine rewrote the graph into a faster one (`optimize` of core's engines). */
-  readonly optimize: boolean;
+  /** Whether the engine rewrote the graph into a faster one (`optimize` of core's engines): "auto" left it to the engine. */
+  readonly optimize: "auto" | boolean;
 }
 
 export interface BenchMeasurement {
@@ -47,7 +47,7 @@ export interface BenchEntry extends BenchCase {
   readonly gflops?: number;
   /** `gflops` as a share of the machine's rate in float32 matrix products; rewrites or float16 can bring it above 1. */
   readonly shareOfPeak?: number;
-  /** Where `optimize` or int8, and the same case ran plain in this run: the median of the plain graph (in float32) over this one. */
+  /** Where `optimize` isn't false or int8, and the same case ran plain in this run: the median of the plain graph (in float32) over this one. */
   readonly speedup?: number;
 }
 

@@ -1,6 +1,12 @@
 /** A throughput result as lines for a terminal. */
 import { formatTable, plural } from "@dcae/core/internal";
-import type { BenchEntry, BenchQuality, BenchResult } from "./bench-result.js";
+import type { BenchCase, BenchEntry, BenchQuality, BenchResult } from "./bench-result.js";
+
+/** The form of a case's graph, in a word. */
+export function graphOf(optimize: BenchCase["optimize"]): string {
+  if (optimize === "auto") return "auto";
+  return optimize ? "optimized" : "plain";
+}
 
 interface Column {
   readonly title: string;
@@ -18,7 +24,7 @@ const SETTINGS: readonly Column[] = [
   { title: "device", cell: ({ device }) => device },
   { title: "dtype", cell: ({ dtype }) => dtype },
   { title: "threads", cell: ({ threads }) => String(threads), isNumber: true },
-  { title: "graph", cell: ({ optimize }) => (optimize ? "optimized" : "plain") },
+  { title: "graph", cell: ({ optimize }) => graphOf(optimize) },
 ];
 
 /** Four digits that mean something, never an exponent. */

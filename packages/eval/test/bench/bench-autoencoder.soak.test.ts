@@ -42,7 +42,7 @@ describe("benchAutoencoder", () => {
     // Before the first case and behind the last one.
     expect(labels.filter((label) => label === "matrix products on cpu, 1 threads")).toHaveLength(2);
     const text = formatBench(result);
-    expect(text).toMatch(/^batch 1, device cpu, dtype float32, threads 1, graph plain$/m);
+    expect(text).toMatch(/^batch 1, device cpu, dtype float32, threads 1, graph auto$/m);
     expect(text).toMatch(/tiny {2}encode {4}16 {2}/);
     expect(text).toMatch(/failed: /);
     expect(text).not.toContain("plain/opt.");

@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { Tensor } from "@dcae/core/graph";
 import { temporaryFolder } from "@dcae/test-support/temporary-folder";
 import { describe, expect, it } from "vitest";
-import { benchAutoencoder, benchCases } from "../../src/bench/bench-autoencoder.node.js";
+import { type BenchOptions, benchAutoencoder, benchCases } from "../../src/bench/bench-autoencoder.node.js";
 import type { BenchEntry, BenchResult } from "../../src/bench/bench-result.js";
 import { formatBench } from "../../src/bench/format-bench.js";
 import { type BenchTask, runIsolated } from "../../src/bench/run-bench-case.node.js";
@@ -30,6 +30,24 @@ describe("benchCases", () => {
     });
     // The optimized case stands right behind its plain one.
     expect(cases[1]).toEqual({ ...cases[0], optimize: true });
+  });
+
+  it("leaves the form to the engine by default, and measures other types than float32 once", () => {
+    const formsOf = (options: Partial<BenchOptions>) =>
+      benchCases({ models: ["a"], parts: ["encode"], ...options }).map(({ dtype, optimize }) => [dtype, optimize]);
+    expect(formsOf({})).toEqual([["float32", "auto"]]);
+    const dtypes = ["float32", "float16"] as const;
+    expect(formsOf({ dtypes, optimize: [true, "auto", false] })).toEqual([
+      ["float32", false],
+      ["float32", "auto"],
+      ["float32", true],
+      ["float16", false],
+    ]);
+    expect(formsOf({ dtypes, optimize: ["auto", true] })).toEqual([
+      ["float32", "auto"],
+      ["float32", true],
+      ["float16", "auto"],
+    ]);
   });
 
   it("refuses what makes no sense", () => {

@@ -19,7 +19,7 @@ interface BenchAutoencoderFlags {
   readonly dtype?: ComputeDType[];
   readonly threads?: number[];
   readonly parts?: BenchPart[];
-  readonly optimize?: ("off" | "on")[];
+  readonly optimize?: (keyof typeof GRAPHS)[];
   readonly warmup?: number;
   readonly iterations?: number;
   readonly inProcess?: boolean;
@@ -27,6 +27,10 @@ interface BenchAutoencoderFlags {
   readonly out?: string;
   readonly json?: boolean;
 }
+
+/** What `--optimize` takes. */
+const GRAPHS = { off: false, on: true, auto: "auto" } as const;
+const GRAPH_NAMES = ["off", "on", "auto"] as const satisfies readonly (keyof typeof GRAPHS)[];
 
 /** DC-AE at its mildest compression, and what it is compared with. */
 const DEFAULT_MODELS = ["dc-ae-f32c32-in-1.0", "sd-vae-ft-ema"];
@@ -61,8 +65,9 @@ export function benchAutoencoderCommand(io: CliIo): Command {
     .option("--parts <list>", "encode, decode or both (default: encode,decode)", parseListOf(["encode", "decode"]))
     .option(
       "--optimize <list>",
-      "graphs as they are (off), rewritten for speed (on), or both with their ratio (default: off)",
-      parseListOf(["off", "on"]),
+      "graphs as they are (off), rewritten for speed (on), or what pays on this machine (auto), as other commands do; beside off the " +
+        "ratio to it is given (default: auto)",
+      parseListOf(GRAPH_NAMES),
     )
     .option("--warmup <n>", "runs that don't count (default: 3, with another device than cpu 20)", parseCount)
     .option("--iterations <n>", "timed runs (default: 10, with another device than cpu 100)", parseCount)
@@ -101,7 +106,7 @@ async function bench(models: readonly string[], flags: BenchAutoencoderFlags, io
     ...(dtype?.includes("int8") && {
       int8Pictures: { calibration: calibrationScenes(), test: testScenes(), source: "drawn scenes" },
     }),
-    ...(optimize && { optimize: optimize.map((value) => value === "on") }),
+    ...(optimize && { optimize: optimize.map((value) => GRAPHS[value]) }),
   } satisfies Partial<BenchOptions>;
   const result = await benchAutoencoder({
     models: models.length === 0 ? DEFAULT_MODELS : models,
