@@ -8,8 +8,9 @@
  */
 import { EngineError } from "../errors.js";
 import { dependents, topologicalOrder } from "../graph/analyze.js";
-import { type Dim, dimEqual, isStaticShape, symbolsOf } from "../graph/dim.js";
+import { type Dim, dimEqual, isStaticShape, shapeEqual, symbol, symbolsOf } from "../graph/dim.js";
 import type { DType } from "../graph/dtype.js";
+import { opTraits } from "../graph/op-traits.js";
 import type { Program } from "../graph/program.js";
 import { Tensor } from "../graph/tensor.js";
 import type { OpName, ParameterSpec, Value, ValueOf } from "../graph/value.js";
@@ -50,6 +51,12 @@ interface LowerOptions {
    * Default: the model keeps to ONNX's own operators.
    */
   readonly block?: number | undefined;
+  /**
+   * Whether memory is given back as soon as a value is dead. The runtime keeps it for the next value of the same shape, however long
+   * it takes until there is one: the widest intermediate values of a stage stay through all of its blocks. So the first sizes get
+   * names, and values that mustn't share memory differ in theirs. Default false: shapes are written as they are.
+   */
+  readonly freeEarly?: boolean | undefined;
 }
 
 /**
@@ -70,7 +77,7 @@ interface LowerOptions {
 export function lowerProgram(
   original: Program,
   bind: (spec: ParameterSpec) => ParameterBinding,
-  { block }: LowerOptions = {},
+  { block, freeEarly = false }: LowerOptions = {},
 ): OnnxModel {
   const program = onnxForm(original);
   const nodes: OnnxNode[] = [];
@@ -141,6 +148,7 @@ export function lowerProgram(
   const reshape: LoweringContext["reshape"] = (x, dims, from = []) => {
     // For Reshape alone, 0 is the input's size of the same axis, unless it is to be a size, and -1 what is left.
     if (dims.includes(0)) return emit("Reshape", [x, shape(dims)], { allowzero: 1 });
+    if (freeEarly && isStaticShape(dims) && dims.length > 0) return emit("Reshape", [x, ints([-1, ...dims.slice(1)])]);
     const copied = dims.map((dim, axis) => {
       const source = from[axis];
       return typeof dim !== "number" && source !== undefined && dimEqual(dim, source) ? 0 : dim;
@@ -195,7 +203,7 @@ export function lowerProgram(
     switch (value.op) {
       case "input": {
         const { name, dtype } = value.attributes;
-        inputs.push({ name, dtype, shape: value.shape });
+        inputs.push({ name, dtype, shape: freeEarly ? named(value.shape, `size of ${name}`) : value.shape });
         return name;
       }
       case "parameter": {
@@ -230,6 +238,8 @@ export function lowerProgram(
   }
 
   for (const value of order) names.set(value, lower(value));
+  const steps = freeEarly ? order.filter((value) => varying.has(value) && value.inputs.length > 0) : [];
+  const sizes = memoryNames(steps);
   prefix = "";
   const renamed = new Map<string, string>();
   const outputs = [...results].map(([name, value]): OnnxValueInfo => {
@@ -245,13 +255,39 @@ export function lowerProgram(
   const rename = (list: readonly string[]) => list.map((name) => renamed.get(name) ?? name);
   const all = nodes.map((node) => ({ ...node, inputs: rename(node.inputs), outputs: rename(node.outputs) }));
   const { used, kept } = usedNodes(all, outputs);
+  const values = steps
+    .map((value) => ({ value, name: nameOf(value) }))
+    .filter(({ name }) => used.has(name) && !renamed.has(name));
   return {
     graphName: program.name,
     nodes: kept,
     initializers: initializers.filter(({ name }) => used.has(name)),
+    values: values.map(({ value, name }) => {
+      return { name, dtype: value.dtype, shape: named(value.shape, sizes.get(value) as string) };
+    }),
     inputs,
     outputs,
   };
+}
+
+/** A shape whose first size has a name instead. */
+function named(shape: readonly Dim[], name: string): readonly Dim[] {
+  return shape.length > 0 && typeof shape[0] === "number" ? [symbol(name), ...shape.slice(1)] : shape;
+}
+
+/** A name for the first size of each value: the same for those that are written over an operand that nobody needs any more. */
+function memoryNames(steps: readonly Value[]): Map<Value, string> {
+  const lastUse = new Map<Value, Value>();
+  for (const value of steps) for (const operand of value.inputs) lastUse.set(operand, value);
+  const sizes = new Map<Value, string>();
+  for (const value of steps) {
+    const over = value.inputs.find((operand) => {
+      return lastUse.get(operand) === value && shapeEqual(operand.shape, value.shape) && sizes.has(operand);
+    });
+    const inPlace = opTraits[value.op].inPlace === true && over !== undefined ? sizes.get(over) : undefined;
+    sizes.set(value, inPlace ?? `size ${sizes.size}`);
+  }
+  return sizes;
 }
 
 /** Nodes that outputs depend on, in their order, and the names that are read. A lowering may do without what it stands on. */

@@ -159,6 +159,8 @@ export interface OnnxModel {
   readonly initializers: readonly OnnxInitializer[];
   readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
+  /** Values between inputs and outputs whose shapes say more than what can be inferred: names of sizes. */
+  readonly values?: readonly OnnxValueInfo[];
   /** Key-value pairs that viewers and loaders show. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -223,6 +225,7 @@ export function encodeModel(model: OnnxModel): Uint8Array {
     ...model.initializers.map((initializer) => messageField(5, encodeInitializer(initializer))),
     ...model.inputs.map((info) => messageField(11, encodeValueInfo(info))),
     ...model.outputs.map((info) => messageField(12, encodeValueInfo(info))),
+    ...(model.values ?? []).map((info) => messageField(13, encodeValueInfo(info))),
   );
   return toBytes(
     message(

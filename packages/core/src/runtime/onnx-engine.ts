@@ -232,7 +232,11 @@ export class OnnxEngine implements Engine {
     const locate = this.#host.readsFiles ? this.#options.locate : undefined;
     const { bindings, folder, buffers } = await bindWeights(program, weights, locate, given);
     const block = blocked ? await this.#blockSize() : undefined;
-    const lowered = lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", { block });
+    const lowered = lowerProgram(program, (spec) => bindings.get(spec.name) ?? "input", {
+      block,
+      // Of other devices it isn't known whether it helps.
+      freeEarly: this.device === "cpu" && use.binding === undefined && program.inputs.size > 0,
+    });
     const hasInt8 = lowered.nodes.some(({ opType }) => opType === "QLinearConv");
     try {
       return await this.#host.createSession(encodeModel(lowered), {
