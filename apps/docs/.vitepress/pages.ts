@@ -29,6 +29,7 @@ export const PAGES: readonly PageGroup[] = [
       { text: "Which file goes where", link: "/other-tools" },
       { text: "Diffusion models", link: "/diffusion" },
       { text: "Training", link: "/training" },
+      { text: "Fine-tuning", link: "/fine-tuning" },
       { text: "More about training", link: "/training-options" },
       { text: "Evaluation", link: "/evaluation" },
       { text: "In a browser", link: "/browser" },

@@ -4,12 +4,11 @@
 //
 //   node experiments/text-finetuning.mjs [--out runs/text] [--threads 2] [--steps 400]
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadAutoencoder } from "@dcae/core";
+import { AutoencoderDC, loadAutoencoder } from "@dcae/core";
 import { decodeImage, imageToTensor, psnr, resizeImage, saveImage, tensorToImage } from "@dcae/core/image";
-import { describePreset, findPreset } from "@dcae/core/models";
 import { createEngine } from "@dcae/core/runtime";
 import { finetuneConfig, trainAutoencoder } from "../dist/index.js";
 import { parseOptions, resultFile } from "./options.mjs";
@@ -20,7 +19,7 @@ const SIDE = 256;
 const HELD = 4;
 const { out, threads, steps } = parseOptions(400);
 const pages = join(out, "pages");
-await writePages(pages, { count: 400, size: SIDE });
+if (!existsSync(pages)) await writePages(pages, { count: 400, size: SIDE });
 /** Pages that training doesn't see, of each size of letters; larger ones on larger pages, so that there is something to read. */
 const held = [];
 for (const em of [...SIZES, 96]) {
@@ -82,9 +81,11 @@ const of = (rows, em, key) => rounded(mean(rows.filter((row) => row.em === em).m
 const before = await measure("small-f32", "before");
 
 const engine = await createEngine({ device: "cpu", threads, optimize: false });
-const { config: architecture } = describePreset(findPreset("small-f32"));
+const start = await AutoencoderDC.fromPretrained("small-f32");
+const architecture = start.config;
+await start.dispose();
 const config = finetuneConfig({
-  ...{ name: "text", init: "small-f32", model: "small-f32", architecture, perceptual: "none" },
+  ...{ name: "text", init: "small-f32", model: architecture, architecture, perceptual: "none" },
   data: { sources: [{ kind: "folder", path: pages }], crop: "random", workers: 1 },
   ...{ size: 128, batch: 4, accumulate: 1, steps, lr: 3e-4 },
 });
@@ -109,7 +110,7 @@ const settings = {
   pages: 400,
   held: HELD,
   size: 128,
-  batch: 8,
+  batch: 4,
   updates: steps,
   seconds,
   latents: "bit for bit the same",
