@@ -143,7 +143,7 @@ function locateAutoencoder(description: DenoiserDescription, files: ModelFiles |
     throw new ConfigError(
       `${files.configPath}: autoencoder is the path "${autoencoder}", which leaves the repository`,
       {
-        hint: "Pass autoencoder: a repository, a folder or a file.",
+        hint: "Download the whole repository and give this folder in it, or pass autoencoder (--autoencoder): a repository, a folder or a file.",
       },
     );
   }
