@@ -1,10 +1,18 @@
 /** Ranks of a parallel run as tasks of one process: a communicator for each, without MPI. */
 import { type Communicator, createCommunicator, RankError, type Transport } from "@dcae/core/internal";
 
+interface Blocks {
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+  readonly count: number;
+}
+
 interface Arrival {
   readonly kind: string;
   readonly send: Uint8Array;
   readonly receive: Uint8Array;
+  /** Of an exchange: where blocks begin, and their length. */
+  readonly blocks?: Blocks;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -12,10 +20,11 @@ interface Arrival {
 /** What a collective call does once all ranks have come to it. */
 const deliver: Readonly<Record<string, (all: readonly Arrival[]) => void>> = {
   exchange(all) {
-    for (const [to, { receive }] of all.entries()) {
-      const block = receive.length / all.length;
-      for (const [from, { send }] of all.entries()) {
-        receive.set(send.subarray(to * block, (to + 1) * block), from * block);
+    for (const [to, { receive, blocks: own }] of all.entries()) {
+      for (const [from, { send, blocks: theirs }] of all.entries()) {
+        if (from === to) continue;
+        const start = theirs?.from[to] as number;
+        receive.set(send.subarray(start, start + (theirs?.count as number)), own?.to[from]);
       }
     }
   },
@@ -36,10 +45,10 @@ export function createRanks(size: number): Communicator[] {
   let ended: RankError | undefined;
   const names = Array.from({ length: size }, (_, rank) => `rank ${rank}`);
 
-  function call(rank: number, kind: string, send = NOTHING, receive = NOTHING): Promise<void> {
+  function call(rank: number, kind: string, send = NOTHING, receive = NOTHING, blocks?: Blocks): Promise<void> {
     return new Promise((resolve, reject) => {
       if (ended !== undefined) return reject(ended);
-      arrived[rank] = { kind, send, receive, resolve, reject };
+      arrived[rank] = { kind, send, receive, ...(blocks === undefined ? {} : { blocks }), resolve, reject };
       const all = Array.from({ length: size }, (_, i) => arrived[i]);
       if (!all.every((arrival) => arrival !== undefined)) return;
       arrived = [];
@@ -56,7 +65,7 @@ export function createRanks(size: number): Communicator[] {
     const transport: Transport = {
       rank,
       size,
-      exchange: (send, receive) => call(rank, "exchange", send, receive),
+      exchange: (send, from, receive, to, count) => call(rank, "exchange", send, receive, { from, to, count }),
       allGather: (send, receive) => call(rank, "allGather", send, receive),
       broadcast: (bytes) => call(rank, "broadcast", bytes, bytes),
       wait: () => call(rank, "wait"),

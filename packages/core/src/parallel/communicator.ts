@@ -11,8 +11,17 @@ import { DcaeError, type DcaeErrorOptions, errorMessage } from "../errors.js";
 export interface Transport {
   readonly rank: number;
   readonly size: number;
-  /** Equal blocks: block r of `send` goes to rank r; block r of `receive` comes from it. */
-  exchange(send: Uint8Array, receive: Uint8Array): Promise<void>;
+  /**
+   * Blocks of `count` bytes between all pairs of ranks: the one that rank r gets begins at `from[r]`, and the one that comes from it goes
+   * to `to[r]`. Nothing is moved from a rank to itself. All numbers are multiples of 4.
+   */
+  exchange(
+    send: Uint8Array,
+    from: readonly number[],
+    receive: Uint8Array,
+    to: readonly number[],
+    count: number,
+  ): Promise<void>;
   /** What every rank sends, in the order of ranks. */
   allGather(send: Uint8Array, receive: Uint8Array): Promise<void>;
   /** Bytes of the first rank to all. */
@@ -51,14 +60,14 @@ export interface Communicator {
    */
   sum(data: Float32Array | Float64Array): Promise<number>;
   /**
-   * Sums of which each rank needs a part: `own` gets the sum of all ranks' blocks number `rank`, where `data` is a block for each rank,
-   * all as long as `own`. Half the bytes of `sum`, and the same bits.
+   * Sums of which each rank needs a part: `data` is a block for each rank, all of one length, and block number `rank` becomes the sum of
+   * all ranks' blocks of that number. Half the bytes of `sum`, and the same bits. It doesn't copy what it is given.
    *
    * @returns the ranks whose block for this one holds a number that isn't finite
    */
-  sumBlocks(data: Float32Array, own: Float32Array): Promise<number[]>;
-  /** The other half: every rank's block goes to all, in the order of ranks. */
-  shareBlocks(own: Float32Array, all: Float32Array): Promise<void>;
+  sumBlocks(data: Float32Array): Promise<number[]>;
+  /** The other half: block number `rank` goes to all, into the same place. */
+  shareBlocks(data: Float32Array): Promise<void>;
   /**
    * A value of every rank, as JSON, in the order of ranks.
    *
@@ -88,6 +97,37 @@ const CARD_BYTES = 512;
 type Numbers = Float32Array | Float64Array;
 
 const bytesOf = (data: Numbers) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/**
+ * Adds two blocks up, in half the time of `addBlocks`: four elements at a time, whose chains of additions don't wait for each other.
+ *
+ * @returns whether all sums are finite
+ */
+function addTwo(one: Numbers, other: Numbers, target: Numbers): boolean {
+  const { length } = target;
+  const even = length - (length % 4);
+  let [a, b, c, d] = [0, 0, 0, 0];
+  for (let i = 0; i < even; i += 4) {
+    const first = (one[i] as number) + (other[i] as number);
+    const second = (one[i + 1] as number) + (other[i + 1] as number);
+    const third = (one[i + 2] as number) + (other[i + 2] as number);
+    const fourth = (one[i + 3] as number) + (other[i + 3] as number);
+    target[i] = first;
+    target[i + 1] = second;
+    target[i + 2] = third;
+    target[i + 3] = fourth;
+    a += first * 0;
+    b += second * 0;
+    c += third * 0;
+    d += fourth * 0;
+  }
+  for (let i = even; i < length; i++) {
+    const sum = (one[i] as number) + (other[i] as number);
+    target[i] = sum;
+    a += sum * 0;
+  }
+  return a + b + c + d === 0;
+}
 
 /**
  * Adds `size` blocks of `count` elements up, in their order.
@@ -169,50 +209,64 @@ export function createCommunicator(
       return;
     }
     const count = Math.ceil(data.length / size);
-    const padded = borrow("sent", data, size * count);
+    const padded = borrow("padded", data, size * count);
     padded.set(data as never);
     padded.fill(0, data.length);
-    const received = borrow("received", data, size * count);
-    await transport.exchange(bytesOf(padded), bytesOf(received));
-    const block = borrow("block", data, count);
-    addBlocks(received, size, count, block);
-    await transport.allGather(bytesOf(block), bytesOf(padded));
+    await sumBlocks(padded);
+    await shareBlocks(padded);
     data.set(padded.subarray(0, data.length) as never);
   }
 
-  /** Blocks of `length` elements in parts. */
-  async function eachPart(length: number, work: (start: number, stop: number) => Promise<void>): Promise<void> {
-    const step = Math.max(1, Math.floor(PART_BYTES / Float32Array.BYTES_PER_ELEMENT / size));
-    for (let start = 0; start < length; start += step) await work(start, Math.min(start + step, length));
+  /** Blocks of `data` in parts: where in them each begins, in elements, and its length. */
+  async function eachPart(
+    data: Numbers,
+    work: (length: number, start: number, count: number) => Promise<void>,
+  ): Promise<void> {
+    const length = data.length / size;
+    const step = Math.max(1, Math.floor(PART_BYTES / data.BYTES_PER_ELEMENT / size));
+    for (let start = 0; start < length; start += step) await work(length, start, Math.min(step, length - start));
   }
 
-  async function sumBlocks(data: Float32Array, own: Float32Array): Promise<number[]> {
-    const { length } = own;
+  const everyRank = Array.from({ length: size }, (_, i) => i);
+
+  async function sumBlocks(data: Numbers): Promise<number[]> {
     const wrong = new Set<number>();
-    await eachPart(length, async (start, stop) => {
-      const count = stop - start;
-      const sent = borrow("sent", data, size * count);
-      for (let to = 0; to < size; to++) sent.set(data.subarray(to * length + start, to * length + stop), to * count);
+    const unit = data.BYTES_PER_ELEMENT;
+    await eachPart(data, async (length, start, count) => {
       const received = borrow("received", data, size * count);
-      await transport.exchange(bytesOf(sent), bytesOf(received));
-      if (addBlocks(received, size, count, own.subarray(start, stop))) return;
-      for (let from = 0; from < size; from++) {
-        if (firstNonFinite(received.subarray(from * count, (from + 1) * count)) !== -1) wrong.add(from);
+      const own = data.subarray(rank * length + start, rank * length + start + count);
+      const blockOf = (from: number) => (from === rank ? own : received.subarray(from * count, (from + 1) * count));
+      await transport.exchange(
+        bytesOf(data),
+        everyRank.map((to) => unit * (to * length + start)),
+        bytesOf(received),
+        everyRank.map((from) => unit * from * count),
+        unit * count,
+      );
+      const sums = borrow("sums", data, count);
+      let areFinite: boolean;
+      if (size === 2) areFinite = addTwo(own, blockOf(1 - rank), sums);
+      else {
+        received.set(own as never, rank * count);
+        areFinite = addBlocks(received, size, count, sums);
       }
+      if (!areFinite) for (const from of everyRank) if (firstNonFinite(blockOf(from)) !== -1) wrong.add(from);
+      own.set(sums as never);
     });
     return [...wrong];
   }
 
-  async function shareBlocks(own: Float32Array, all: Float32Array): Promise<void> {
-    const { length } = own;
-    await eachPart(length, async (start, stop) => {
-      const count = stop - start;
-      const received = borrow("received", all, size * count);
-      await transport.allGather(bytesOf(own.subarray(start, stop)), bytesOf(received));
-      for (let from = 0; from < size; from++) {
-        all.set(received.subarray(from * count, (from + 1) * count), from * length + start);
-      }
-    });
+  async function shareBlocks(data: Numbers): Promise<void> {
+    const unit = data.BYTES_PER_ELEMENT;
+    await eachPart(data, (length, start, count) =>
+      transport.exchange(
+        bytesOf(data),
+        everyRank.map(() => unit * (rank * length + start)),
+        bytesOf(data),
+        everyRank.map((from) => unit * (from * length + start)),
+        unit * count,
+      ),
+    );
   }
 
   async function gatherCards(card: Card): Promise<Card[]> {
@@ -265,8 +319,8 @@ export function createCommunicator(
         for (let at = 0; at < data.length; at += step) await sumPart(data.subarray(at, at + step));
         return wrong;
       }),
-    sumBlocks: (data, own) => inTurn(data.byteLength, () => sumBlocks(data, own)),
-    shareBlocks: (own, all) => inTurn(all.byteLength, () => shareBlocks(own, all)),
+    sumBlocks: (data) => inTurn(data.byteLength, () => sumBlocks(data)),
+    shareBlocks: (data) => inTurn(data.byteLength, () => shareBlocks(data)),
     gather: <T>(topic: string, value: T) =>
       inTurn(0, async () => {
         const cards = await gatherCards({ topic, value });

@@ -1,7 +1,8 @@
 /**
  * The system's MPI library, called through koffi. Neither is a dependency: who has no cluster needs none.
  *
- * Only bytes cross, so that little has to be known of a library: its communicator of all ranks, and its type of a byte. Open MPI's handles
+ * Only bytes cross, so that little has to be known of a library: its communicator of all ranks, and its types of one byte and of 4, in
+ * which places in large memory can be counted by its 32 bits. Open MPI's handles
  * are addresses of global variables, those of MPICH and what descends from it are integers; which one a library is, it says itself.
  */
 import { EngineError, errorMessage } from "../errors.js";
@@ -32,6 +33,8 @@ interface Flavor {
   readonly handle: string;
   readonly world: (library: ForeignLibrary) => unknown;
   readonly byte: (library: ForeignLibrary) => unknown;
+  /** 4 bytes. */
+  readonly word: (library: ForeignLibrary) => unknown;
 }
 
 /** The integers are those of the common ABI of MPICH, Intel MPI, MVAPICH and Cray MPICH (mpi.h of MPICH). */
@@ -42,6 +45,7 @@ export const FLAVORS: readonly Flavor[] = [
     handle: "void *",
     world: (library) => library.symbol("ompi_mpi_comm_world", "char"),
     byte: (library) => library.symbol("ompi_mpi_byte", "char"),
+    word: (library) => library.symbol("ompi_mpi_int", "char"),
   },
   {
     name: "MPICH",
@@ -49,6 +53,7 @@ export const FLAVORS: readonly Flavor[] = [
     handle: "int",
     world: () => 0x44000000,
     byte: () => 0x4c00010d,
+    word: () => 0x4c000405,
   },
 ];
 
@@ -153,7 +158,7 @@ function bind(library: ForeignLibrary, name: string): MpiLibrary {
   };
 
   function transportOf(bound: ForeignLibrary, known: Flavor): Transport {
-    const [world, byte] = [known.world(bound), known.byte(bound)];
+    const [world, byte, word] = [known.world(bound), known.byte(bound), known.word(bound)];
     const one = (prototype: string) => {
       const result = [0];
       bound.func(prototype)(world, result);
@@ -161,7 +166,7 @@ function bind(library: ForeignLibrary, name: string): MpiLibrary {
     };
     const functions = {
       exchange: bound.func(
-        `int MPI_Alltoall(void *send, int count, ${handle} type, void *receive, int each, ${handle} its, ${handle} comm)`,
+        `int MPI_Alltoallv(void *send, void *counts, void *from, ${handle} type, void *receive, void *each, void *to, ${handle} its, ${handle} comm)`,
       ),
       allGather: bound.func(
         `int MPI_Allgather(void *send, int count, ${handle} type, void *receive, int each, ${handle} its, ${handle} comm)`,
@@ -171,11 +176,19 @@ function bind(library: ForeignLibrary, name: string): MpiLibrary {
       test: bound.func("int MPI_Test(void *request, _Out_ int *flag, void *status)"),
     };
     const size = one(`int MPI_Comm_size(${handle} comm, _Out_ int *size)`);
+    const rank = one(`int MPI_Comm_rank(${handle} comm, _Out_ int *rank)`);
+    // Held here while a call reads them.
+    const [counts, starts, ends] = [new Int32Array(size), new Int32Array(size), new Int32Array(size)];
     return {
-      rank: one(`int MPI_Comm_rank(${handle} comm, _Out_ int *rank)`),
+      rank,
       size,
-      exchange: (send, receive) =>
-        onThread(functions.exchange, [send, send.length / size, byte, receive, send.length / size, byte, world]),
+      exchange(send, from, receive, to, count) {
+        counts.fill(count / WORD_BYTES);
+        counts[rank] = 0;
+        starts.set(from.map((start) => start / WORD_BYTES));
+        ends.set(to.map((start) => start / WORD_BYTES));
+        return onThread(functions.exchange, [send, counts, starts, word, receive, counts, ends, word, world]);
+      },
       allGather: (send, receive) =>
         onThread(functions.allGather, [send, send.length, byte, receive, send.length, byte, world]),
       broadcast: (bytes) => onThread(functions.broadcast, [bytes, bytes.length, byte, 0, world]),
@@ -193,6 +206,8 @@ function bind(library: ForeignLibrary, name: string): MpiLibrary {
     };
   }
 }
+
+const WORD_BYTES = 4;
 
 /** Milliseconds between looks whether all have come. */
 const LONGEST_PAUSE = 20;

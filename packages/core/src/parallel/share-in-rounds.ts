@@ -22,14 +22,14 @@ export async function shareInRounds<T>(ranks: Communicator, shared: SharedItems<
   for (let i = 0; i < count; i++) {
     const round = lists.map((list) => list[i]);
     const sizes = round.map((item) => (item === undefined ? 0 : shared.sizeOf(item)));
-    const own = new Float32Array(Math.max(...sizes));
+    const length = Math.max(...sizes);
+    const all = new Float32Array(length * ranks.size);
     const mine = round[ranks.rank];
-    if (mine !== undefined) own.set(await shared.read(mine));
-    const all = new Float32Array(own.length * ranks.size);
-    await ranks.shareBlocks(own, all);
+    if (mine !== undefined) all.set(await shared.read(mine), ranks.rank * length);
+    await ranks.shareBlocks(all);
     for (const [owner, item] of round.entries()) {
       if (item === undefined || owner === ranks.rank) continue;
-      const start = owner * own.length;
+      const start = owner * length;
       await shared.write(item, all.subarray(start, start + (sizes[owner] as number)));
     }
   }

@@ -263,6 +263,8 @@ export function openBoundSessions(koffi, library, Tensor) {
 
     return {
       outputNames,
+      /** Memory that threads share is taken, too. */
+      readsShared: true,
       /**
        * Outputs are those given, written in place, and new ones for the others.
        *

@@ -54,8 +54,24 @@ export interface EngineState {
   read(name: string): Promise<Tensor>;
   /** Several tensors (all by default) between the same two runs. @throws EngineError when one isn't held */
   readAll(names?: Iterable<string>): Promise<Map<string, Tensor>>;
+  /**
+   * Lays float32 tensors into memory that the caller sees as well: their values are there from then on, whatever writes them. Who changes
+   * them there does so between runs. Absent where an engine's tensors lie elsewhere.
+   *
+   * @param places of tensors that are held, or start at 0
+   * @param length elements in all
+   * @returns the memory
+   */
+  place?(places: ReadonlyMap<string, TensorPlace>, length: number): Promise<Float32Array>;
   /** Frees the tensors. Programs loaded against them can't run any more. */
   dispose(): Promise<void>;
+}
+
+/** Where a tensor lies in memory that an engine and its caller share. */
+export interface TensorPlace {
+  /** Its first element. */
+  readonly offset: number;
+  readonly shape: readonly number[];
 }
 
 /** Options of `write`. */

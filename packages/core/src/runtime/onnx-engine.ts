@@ -412,6 +412,19 @@ function createOnnxState(session: SessionState, engine: string): OnnxState {
       return (await readAll([name])).get(name) as Tensor;
     },
     readAll,
+    async place(places, length) {
+      for (const [name, { shape }] of places) {
+        const { dtype = "float32", shape: known = shape } = specs.get(name) ?? {};
+        if (dtype === "float32" && known.join() === shape.join()) continue;
+        throw new EngineError(
+          `${engine}: the state holds "${name}" as [${known.join(", ")}] ${dtype}, not [${shape.join(", ")}] float32`,
+        );
+      }
+      const memory = new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
+      await session.place(places, memory);
+      for (const [name, { shape }] of places) specs.set(name, { shape, dtype: "float32" });
+      return memory;
+    },
     dispose: () => session.release(),
   };
 }

@@ -20,8 +20,8 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
 
   /**
    * Tensors kept between runs. The next update is written over the old value where the binding allows it, otherwise into a second
-   * buffer, so that a step neither allocates nor copies its parameters.
-   * @typedef {{ current: OrtTensor, spare: OrtTensor | undefined }} Held
+   * buffer, so that a step neither allocates nor copies its parameters. What lies in memory that the caller sees stays there.
+   * @typedef {{ current: OrtTensor, spare: OrtTensor | undefined, isPlaced?: boolean }} Held
    * @type {Map<number, Map<string, Held>>}
    */
   const states = new Map();
@@ -62,6 +62,9 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
     return { name, dtype: tensor.type, shape: [...tensor.dims], data: isLast && isWhole ? data : data.slice() };
   }
 
+  /** @param {OrtTensor} target @param {OrtTensor} source */
+  const copyTo = (target, source) => void (/** @type {any} */ (target.data).set(source.data));
+
   /** @param {WireTensor[]} result */
   const transferred = (result) => ({
     result,
@@ -88,18 +91,26 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
       const target = sessions.get(session);
       if (target === undefined) throw new Error("the session was released");
       const binding = bindings.get(session);
+      const { readsShared = false } = /** @type {{ readsShared?: boolean }} */ (target);
+      /** @param {Held} held */
+      const forSession = ({ current, isPlaced }) =>
+        isPlaced && !readsShared
+          ? new ort.Tensor(current.type, /** @type {any} */ (current.data).slice(), current.dims)
+          : current;
       const feeds = Object.fromEntries(inputs.map((wire) => [wire.name, toTensor(wire)]));
       for (const name of binding?.inputs ?? [])
-        feeds[name] = heldTensor(/** @type {Binding} */ (binding).state, name).current;
+        feeds[name] = forSession(heldTensor(/** @type {Binding} */ (binding).state, name));
       /** @type {Record<string, OrtTensor | null>} */
       const fetches = Object.fromEntries(target.outputNames.map((name) => [name, null]));
       /** @type {Map<string, Held>} */
       const updates = new Map();
       const inPlace = new Set(binding?.inPlace);
+      /** @param {string} name @param {Held} held */
+      const isWrittenOver = (name, held) => inPlace.has(name) && (!held.isPlaced || readsShared);
       for (const [output, name] of binding?.outputs ?? []) {
         const held = heldTensor(/** @type {Binding} */ (binding).state, name);
         updates.set(output, held);
-        fetches[output] = inPlace.has(name) ? held.current : (held.spare ?? null);
+        fetches[output] = isWrittenOver(name, held) ? held.current : (held.spare ?? null);
       }
       const outputs = await target.run(feeds, fetches).catch((/** @type {unknown} */ error) => {
         if (inPlace.size > 0) broken.set(binding?.state, error instanceof Error ? error.message : String(error));
@@ -112,7 +123,10 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
         if (held !== undefined) {
           // The run wrote into the buffer that it was given. onnxruntime-node answers with a copy of it, which is left to be
           // collected; a bound session answers with the buffer itself.
-          if (fetches[name] !== held.current) [held.current, held.spare] = [held.spare ?? tensor, held.current];
+          const made = fetches[name] ?? tensor;
+          if (made === held.current) continue;
+          if (held.isPlaced) copyTo(held.current, made);
+          [held.current, held.spare] = held.isPlaced ? [held.current, made] : [made, held.current];
           continue;
         }
         result.push(await toWire(name, tensor, true));
@@ -129,7 +143,23 @@ export function answerRequests(ort, post, ofSession = {}, createBound = ort.Infe
     async writeState({ state, tensors }) {
       const target = states.get(state);
       if (target === undefined) throw new Error("the state was disposed");
-      for (const wire of tensors) target.set(wire.name, { current: toTensor(wire), spare: undefined });
+      for (const wire of tensors) {
+        const held = target.get(wire.name);
+        if (held?.isPlaced) copyTo(held.current, toTensor(wire));
+        else target.set(wire.name, { current: toTensor(wire), spare: undefined });
+      }
+      return { result: undefined, transfer: [] };
+    },
+    /** @param {{ state: number, places: [name: string, place: { offset: number, shape: number[] }][], memory: Float32Array }} request */
+    async placeState({ state, places, memory }) {
+      const target = states.get(state);
+      if (target === undefined) throw new Error("the state was disposed");
+      for (const [name, { offset, shape }] of places) {
+        const size = shape.reduce((a, b) => a * b, 1);
+        const current = new ort.Tensor("float32", memory.subarray(offset, offset + size), shape);
+        if (target.has(name)) copyTo(current, heldTensor(state, name).current);
+        target.set(name, { current, spare: undefined, isPlaced: true });
+      }
       return { result: undefined, transfer: [] };
     },
     /** @param {{ state: number, names: string[] }} request */

@@ -6,7 +6,7 @@ import type { FileLocation } from "../checkpoint/weights.js";
 import { EngineError } from "../errors.js";
 import type { DType, StorageOf } from "../graph/dtype.js";
 import { Tensor } from "../graph/tensor.js";
-import type { Device } from "./engine.js";
+import type { Device, TensorPlace } from "./engine.js";
 
 /** Dtypes that cross the JavaScript boundary of ONNX Runtime. */
 type SessionDType = Exclude<DType, "bfloat16" | "float8_e4m3fn" | "float8_e5m2">;
@@ -16,6 +16,8 @@ export interface SessionState {
   /** @param isGiven whether the host may take the tensors' memory */
   write(tensors: ReadonlyMap<string, Tensor>, isGiven: boolean): Promise<void>;
   read(names: readonly string[]): Promise<Map<string, Tensor>>;
+  /** Lays float32 tensors into shared memory; those that it doesn't hold are what is there. */
+  place(places: ReadonlyMap<string, TensorPlace>, memory: Float32Array): Promise<void>;
   release(): Promise<void>;
 }
 

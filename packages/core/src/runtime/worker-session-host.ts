@@ -29,6 +29,7 @@ type Request =
   | "createState"
   | "writeState"
   | "readState"
+  | "placeState"
   | "releaseState";
 
 interface Pending {
@@ -143,6 +144,9 @@ export function createWorkerHost(platform: WorkerPlatform): SessionHost {
       async read(names) {
         const wire = (await home.request("readState", { state: id, names })) as WireTensor[];
         return new Map(wire.map((tensor) => [tensor.name, fromWire(tensor)]));
+      },
+      async place(places, memory) {
+        await home.request("placeState", { state: id, places: [...places], memory });
       },
       async release() {
         if (home.ended === undefined) await home.request("releaseState", { state: id });

@@ -63,15 +63,20 @@ test("Open MPI's handles are addresses, MPICH's integers", async () => {
   expect(open.description).toBe("Open MPI v4.1.4 (libmpi.so.40)");
   const transport = open.start();
   expect([transport.rank, transport.size]).toEqual([1, 4]);
-  const [send, receive] = [new Uint8Array(8), new Uint8Array(8)];
-  await transport.exchange(send, receive);
-  const [byte, world] = ["address of ompi_mpi_byte", "address of ompi_mpi_comm_world"];
-  expect(calls.at(-1)).toEqual(["MPI_Alltoall", send, 2, byte, receive, 2, byte, world]);
+  const [send, receive] = [new Uint8Array(16), new Uint8Array(16)];
+  await transport.exchange(send, [0, 4, 8, 12], receive, [12, 8, 4, 0], 4);
+  const [word, world] = ["address of ompi_mpi_int", "address of ompi_mpi_comm_world"];
+  const [counts, from, to] = [
+    [1, 0, 1, 1],
+    [0, 1, 2, 3],
+    [3, 2, 1, 0],
+  ].map((values) => Int32Array.from(values));
+  expect(calls.at(-1)).toEqual(["MPI_Alltoallv", send, counts, from, word, receive, counts, to, word, world]);
 
   const mpich = openMpiLibrary(pretend({ "libmpich.so.12": MPICH }, calls), {}, "linux");
   expect(mpich.description).toBe("MPICH Version: 4.0.2 (libmpich.so.12)");
   await mpich.start().broadcast(send);
-  expect(calls.at(-1)).toEqual(["MPI_Bcast", send, 8, 0x4c00010d, 0, 0x44000000]);
+  expect(calls.at(-1)).toEqual(["MPI_Bcast", send, 16, 0x4c00010d, 0, 0x44000000]);
 });
 
 test("with both installed, the launcher decides", () => {

@@ -149,17 +149,25 @@ describe("a state", () => {
   afterEach(() => engine?.dispose());
 
   /** What three runs make of the state. */
-  async function states(koffi: string | undefined) {
+  async function states(koffi: string | undefined, isPlaced = false) {
     engine = new OnnxEngine(createWorkerSessionHost(undefined, koffi), { device: "cpu", threads: 1 });
     const count = new Tensor("int32", Int32Array.of(0), []);
     const initial = { w: numbers("w"), m: numbers("m"), count };
     const state = await engine.createState(memoryWeights(Object.entries(initial)));
     const weights = memoryWeights([["frozen", numbers("frozen")]]);
+    const places = [
+      ["m", { offset: 16, shape: numbers("m").shape }] as const,
+      ["w", { offset: 16 + SIZE * SIZE, shape: numbers("w").shape }] as const,
+    ];
+    const seen = isPlaced ? await state.place!(new Map(places), 16 + 2 * SIZE * SIZE) : undefined;
     const step = await engine.load(program(), weights, { state });
     for (let i = 0; i < 3; i++) await step.run({ x: numbers(`x${i}`) });
     const twice = await engine.load(createProgram("twice", { w2: mul(held("w"), 2) }), NO_WEIGHTS, { state });
     const { w2 } = await twice.run({});
     const all = await state.readAll();
+    for (const [name, { offset }] of seen === undefined ? [] : places) {
+      expect(seen?.slice(offset, offset + SIZE * SIZE), name).toEqual(all.get(name)?.toFloat32());
+    }
     await engine.dispose();
     return [...["w", "m", "count"].map((name) => all.get(name)), w2].map((tensor) => Buffer.from(tensor?.bytes ?? []));
   }
@@ -170,5 +178,7 @@ describe("a state", () => {
     expect(expected[0]?.length).toBe(4 * SIZE * SIZE);
     expect(await states("")).toEqual(expected);
     expect(await states("data:text/javascript,throw new Error('no build for this system')")).toEqual(expected);
+    // In memory that the caller shares, too.
+    for (const koffi of [koffiUrl(), ""]) expect(await states(koffi, true)).toEqual(expected);
   });
 });

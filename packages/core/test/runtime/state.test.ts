@@ -51,6 +51,28 @@ test("updates stay in the engine and are read on demand", async () => {
   expect(all.get("b")?.toNested()).toEqual([8, -8]);
 });
 
+test("tensors lie in memory of the caller, who reads and writes them there; new ones start at 0", async () => {
+  const { state, step } = await counter();
+  const places = { b: { offset: 1, shape: [2] }, fresh: { offset: 3, shape: [1] } };
+  const memory = await state.place!(new Map(Object.entries(places)), 4);
+  expect([...memory]).toEqual([0, 1, -1, 0]);
+  await step.run({ x: Tensor.from([1, 1]) });
+  expect([...memory]).toEqual([0, 2, -2, 0]);
+  memory.set([5, 6, 7], 1);
+  await state.write({ fresh: Tensor.from([8]) });
+  expect(memory[3]).toBe(8);
+  await step.run({ x: Tensor.from([1, 1]) });
+  const all = await state.readAll();
+  expect([all.get("a"), all.get("b"), all.get("fresh")].map((tensor) => tensor?.toNested())).toEqual([
+    [3, 4],
+    [10, 12],
+    [8],
+  ]);
+  await expect(state.place!(new Map([["a", { offset: 0, shape: [3] }]]), 3)).rejects.toThrow(
+    'the state holds "a" as [2] float32, not [3] float32',
+  );
+});
+
 test("programs share a state", async () => {
   const { state, step } = await counter();
   const read = await engine.load(createProgram("eval", { twice: mul(held("a"), 2) }), NO_WEIGHTS, { state });

@@ -3,20 +3,14 @@
  * ranks exchange between its parts.
  *
  * The state is that of the engine below, with what goes from part to part beside it; who reads the state sees only its own. What one
- * rank alone updates and needs (moments, averages) is in its state alone, until `gatherState`.
+ * rank alone updates and needs (moments, averages) is in its state alone, until `gatherState`. Gradients, and weights that one rank
+ * updates for all, lie in memory that the ranks exchange as it is: a block for each rank, with all that belongs to it.
  */
 import type { Weights } from "@dcae/core/checkpoint";
 import { EngineError, type Program, sizeOf, Tensor, type Value } from "@dcae/core/graph";
 import { type Communicator, shareInRounds } from "@dcae/core/internal";
 import type { Engine, EngineState, LoadedProgram, NamedTensors } from "@dcae/core/runtime";
-import {
-  CARRIED,
-  handedOutput,
-  type OwnedUpdate,
-  type ProgramPart,
-  type SplitProgram,
-  splitProgram,
-} from "./split-program.js";
+import { CARRIED, type Owned, type ProgramPart, type SplitProgram, splitProgram } from "./split-program.js";
 
 export interface RanksEngine extends Engine {
   /**
@@ -33,24 +27,31 @@ export const isRanksEngine = (engine: Engine): engine is RanksEngine => "gatherS
 /** JSON has no Infinity. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
 
-/** Where tensors that belong to ranks lie in blocks of one length, a block for each rank; in elements. */
+/** Tensors that belong to ranks, in blocks of one length, a block for each rank. */
 interface Blocks {
-  readonly length: number;
-  readonly offsets: readonly number[];
+  readonly memory: Float32Array;
+  /** Where each begins, in elements. */
+  readonly offsets: ReadonlyMap<string, number>;
 }
 
 /** Elements between starts of tensors: those of a line of the cache. */
 const ALIGNMENT = 16;
 
-function layOut(items: readonly { readonly owner: number; readonly value: Value }[], size: number): Blocks {
+/** The same for the same tensors, in whatever order. */
+function layOut(
+  items: readonly Owned[],
+  size: number,
+): { readonly offsets: Map<string, number>; readonly total: number } {
   const filled = Array.from({ length: size }, () => 0);
-  const within = items.map(({ owner, value }) => {
+  const sorted = [...items].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const within = sorted.map(({ owner, value }) => {
     const offset = filled[owner] as number;
     filled[owner] = offset + ALIGNMENT * Math.ceil(sizeOfValue(value) / ALIGNMENT);
     return offset;
   });
   const length = Math.max(0, ...filled);
-  return { length, offsets: items.map(({ owner }, i) => owner * length + (within[i] as number)) };
+  const offsets = sorted.map(({ name, owner }, i) => [name, owner * length + (within[i] as number)] as const);
+  return { offsets: new Map(offsets), total: length * size };
 }
 
 const sizeOfValue = ({ shape }: Value) => sizeOf(shape as readonly number[]);
@@ -59,7 +60,11 @@ const sizeOfValue = ({ shape }: Value) => sizeOf(shape as readonly number[]);
 interface RanksState {
   readonly inner: EngineState;
   /** Updates that other ranks' states don't have, by name. */
-  readonly kept: Map<string, OwnedUpdate>;
+  readonly kept: Map<string, Owned>;
+  /** Where weights that one rank updates for all lie. */
+  readonly placed: Map<string, Blocks>;
+  /** Programs that were loaded against it. */
+  programs: number;
 }
 
 export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEngine {
@@ -92,44 +97,50 @@ export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEng
     );
   }
 
-  /** Each rank gets the sums that it needs into its state. */
-  async function reduce(
-    reduced: ProgramPart["reduced"],
-    outputs: Readonly<Record<string, Tensor>>,
-    room: Float32Array,
-    { length, offsets }: Blocks,
-    state: EngineState,
-  ): Promise<void> {
-    for (const [i, { output }] of reduced.entries()) room.set((outputs[output] as Tensor).toFloat32(), offsets[i]);
-    const own = new Float32Array(length);
-    for (const who of await ranks.sumBlocks(room, own)) noteNonFinite(who);
-    const tensors = reduced.flatMap(({ target, owner, value }, i) => {
-      if (owner !== rank) return [];
-      const start = (offsets[i] as number) - rank * length;
-      return [[target, Tensor.float32(own.subarray(start, start + sizeOfValue(value)), value.shape as number[])]];
+  /** Lays tensors into memory that this rank exchanges. */
+  async function placeBlocks({ inner }: RanksState, items: readonly Owned[]): Promise<Blocks> {
+    const { offsets, total } = layOut(items, size);
+    const places = items.map(({ name, value }) => {
+      return [name, { offset: offsets.get(name) as number, shape: value.shape as readonly number[] }] as const;
     });
-    await state.write(Object.fromEntries(tensors), { isGiven: true });
+    if (inner.place === undefined)
+      throw new EngineError(`${engine.name}: ranks can't exchange what lies in its states`);
+    return { memory: await inner.place(new Map(places), total), offsets };
+  }
+
+  /** Weights lie where the first program that updates them has put them. */
+  async function placeHanded(state: RanksState, handed: readonly Owned[]): Promise<Blocks> {
+    const known = handed.map(({ name }) => state.placed.get(name));
+    if (known.every((blocks) => blocks === undefined)) {
+      const blocks = await placeBlocks(state, handed);
+      for (const { name } of handed) state.placed.set(name, blocks);
+      return blocks;
+    }
+    const { offsets, total } = layOut(handed, size);
+    const [first] = known;
+    const isSame =
+      first?.memory.length === total &&
+      known.every((blocks, i) => {
+        const { name } = handed[i] as Owned;
+        return blocks === first && first.offsets.get(name) === offsets.get(name);
+      });
+    return isSame ? first : { memory: new Float32Array(total), offsets };
   }
 
   /** Each rank's new values into all ranks' states. */
-  async function hand(
-    handed: readonly OwnedUpdate[],
-    outputs: Readonly<Record<string, Tensor>>,
-    { length, offsets }: Blocks,
-    state: EngineState,
-  ): Promise<void> {
-    const own = new Float32Array(length);
-    for (const [i, { name, owner }] of handed.entries()) {
-      if (owner !== rank) continue;
-      own.set((outputs[handedOutput(name)] as Tensor).toFloat32(), (offsets[i] as number) - rank * length);
+  async function hand(handed: readonly Owned[], { memory, offsets }: Blocks, state: RanksState): Promise<void> {
+    const elsewhere = handed.filter(({ name }) => state.placed.get(name)?.memory !== memory);
+    const partOf = ({ name, value }: Owned) => {
+      const start = offsets.get(name) as number;
+      return memory.subarray(start, start + sizeOfValue(value));
+    };
+    const isOwn = ({ owner }: Owned) => owner === rank;
+    for (const update of elsewhere.filter(isOwn)) partOf(update).set((await state.inner.read(update.name)).toFloat32());
+    await ranks.shareBlocks(memory);
+    for (const update of elsewhere.filter((other) => !isOwn(other))) {
+      const { name, value } = update;
+      await state.inner.write({ [name]: Tensor.float32(partOf(update), value.shape as number[]) });
     }
-    const all = new Float32Array(length * size);
-    await ranks.shareBlocks(own, all);
-    const tensors = handed.map(({ name, value }, i) => {
-      const start = offsets[i] as number;
-      return [name, Tensor.float32(all.subarray(start, start + sizeOfValue(value)), value.shape as number[])];
-    });
-    await state.write(Object.fromEntries(tensors), { isGiven: true });
   }
 
   async function gatherKept({ inner, kept }: RanksState): Promise<void> {
@@ -154,14 +165,15 @@ export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEng
     for (const [name, { shape, dtype }] of carried) {
       await inner.write({ [name]: Tensor.zeros(shape as number[], dtype) });
     }
+    const terms: (Blocks | undefined)[] = [];
+    for (const { reduced } of parts) {
+      terms.push(reduced.length === 0 ? undefined : await placeBlocks(state, reduced));
+    }
+    const handedBlocks = handed.length === 0 ? undefined : await placeHanded(state, handed);
     const loaded: (LoadedProgram | undefined)[] = [];
     for (const part of parts) {
       loaded.push(part.program && (await engine.load(part.program, weights, { state: inner })));
     }
-    const blocks = parts.map(({ reduced }) => layOut(reduced, size));
-    // New memory at every update would take longer than the exchange.
-    const rooms = blocks.map(({ length }) => new Float32Array(length * size));
-    const handedBlocks = layOut(handed, size);
     const owners = new Map(kept.map(({ name, owner }) => [name, owner]));
     let last: Promise<unknown> = Promise.resolve();
 
@@ -174,7 +186,7 @@ export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEng
 
     async function runParts(inputs: NamedTensors): Promise<Record<string, Tensor>> {
       // Another program may have left values of this one's with other ranks.
-      const isElsewhere = ({ name, owner }: OwnedUpdate) => program.parameters.has(name) && owners.get(name) !== owner;
+      const isElsewhere = ({ name, owner }: Owned) => program.parameters.has(name) && owners.get(name) !== owner;
       if ([...state.kept.values()].some(isElsewhere)) await gatherKept(state);
       const known: Record<string, Tensor> = { ...inputs };
       const results: Record<string, Tensor> = {};
@@ -182,13 +194,12 @@ export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEng
         Object.assign(results, await runPart(i, known));
         if (sums.length === 0 && reduced.length === 0) continue;
         Object.assign(known, await sum(sums, results));
-        if (reduced.length > 0) {
-          await reduce(reduced, results, rooms[i] as Float32Array, blocks[i] as Blocks, inner);
-        }
-        for (const { output } of [...sums, ...reduced]) delete results[output];
+        const blocks = terms[i];
+        if (blocks !== undefined) for (const who of await ranks.sumBlocks(blocks.memory)) noteNonFinite(who);
+        for (const { output } of sums) delete results[output];
         exchanges++;
       }
-      if (handed.length > 0) await hand(handed, results, handedBlocks, inner);
+      if (handedBlocks !== undefined) await hand(handed, handedBlocks, state);
       for (const update of kept) state.kept.set(update.name, update);
       return Object.fromEntries(names.map((name) => [name, results[name] as Tensor]));
     }
@@ -229,15 +240,16 @@ export function createRanksEngine(engine: Engine, ranks: Communicator): RanksEng
         readAll: (names) => inner.readAll(names ?? outer.specs.keys()),
         dispose: () => inner.dispose(),
       };
-      states.set(outer, { inner, kept: new Map() });
+      states.set(outer, { inner, kept: new Map(), placed: new Map(), programs: 0 });
       return outer;
     },
     async load(program, weights, options = {}) {
       const { state } = options;
       const own = state === undefined ? undefined : states.get(state);
-      const split = splitProgram(program, ranks);
+      const split = splitProgram(program, ranks, `${own?.programs ?? 0}`);
       if (split === undefined) return engine.load(program, weights, { state: own?.inner ?? state });
       if (own === undefined) throw new EngineError(`"${program.name}": a sum over ranks needs a state`);
+      own.programs++;
       return loadSplit(program, split, weights, own);
     },
     takeFirstNonFinite() {

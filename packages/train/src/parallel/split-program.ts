@@ -2,7 +2,7 @@
  * A program with sums over ranks, as the parts that are run before, between and behind them.
  *
  * All sums that can be taken at once are taken at once, between two parts. What a part computes and a later one needs stays with the
- * engine, in its state; only what is summed crosses to the host. A parameter is replaced when no later part reads it any more. Behind
+ * engine, in its state, and so do sums that one rank alone needs; only the other sums cross to the host. A parameter is replaced when no later part reads it any more. Behind
  * the last sums each rank computes what it owns of the updates (share-updates.ts).
  */
 import {
@@ -18,40 +18,43 @@ import {
 } from "@dcae/core/graph";
 import { shareUpdates } from "./share-updates.js";
 
-/** A sum over ranks behind a part: the output that is this rank's term, and what takes the sum in later parts. */
+/** A sum over ranks behind a part that all of them need. */
 export interface PartSum {
+  /** The part's output that is this rank's term. */
   readonly output: string;
-  /** An input; of a sum that only its owner needs, a place in the state. */
+  /** The input that takes the sum in later parts. */
   readonly target: string;
+  readonly value: Value;
+  /** The one that has a term, where it is one alone. */
+  readonly owner?: number;
+}
+
+/** What of the state belongs to one rank. */
+export interface Owned {
+  /** In the state. */
+  readonly name: string;
+  readonly owner: number;
   readonly value: Value;
 }
 
 export interface ProgramPart {
   /** Undefined where this rank has nothing to compute. */
   readonly program: Program | undefined;
-  /** Sums that all ranks need. Of those with an owner only the owner has a term. */
-  readonly sums: readonly (PartSum & { readonly owner?: number })[];
-  /** Sums that only their owner needs. */
-  readonly reduced: readonly (PartSum & { readonly owner: number })[];
-}
-
-/** What one rank updates for all. */
-export interface OwnedUpdate {
-  readonly name: string;
-  readonly owner: number;
-  readonly value: Value;
+  readonly sums: readonly PartSum[];
+  /** Sums that only their owner needs: the part leaves this rank's term in the state, the owner's is replaced by the sum. */
+  readonly reduced: readonly Owned[];
 }
 
 export interface SplitProgram {
   readonly parts: readonly ProgramPart[];
-  /** What the state has to hold beside the program's own parameters, by name. */
+  /** What the state has to hold beside the program's own parameters and the terms of sums, by name. */
   readonly carried: ReadonlyMap<string, Value>;
   /** The program's outputs, in its order. */
   readonly names: readonly string[];
-  /** Updates that their owner gives as an output of that name, and all ranks put into their state. */
-  readonly handed: readonly OwnedUpdate[];
+  /** Updates that all ranks need from their owner. */
+  readonly handed: readonly Owned[];
   /** Updates that stay with their owner: other ranks' states hold older values. */
-  readonly kept: readonly OwnedUpdate[];
+  readonly kept: readonly Owned[];
 }
 
 /** Names in the state of what goes from part to part. */
@@ -64,16 +67,15 @@ const isLight = ({ op }: Value) => {
   return elementwise || view || half === "layout";
 };
 
-/** Outputs that hand a new value to the other ranks. */
-export const handedOutput = (name: string): string => `handed.${name}`;
-
 /**
  * @param ranks which one this is; with one rank alone there is nothing to share
+ * @param own tells names in the state apart from those of other programs
  * @returns undefined for a program without sums over ranks
  */
 export function splitProgram(
   original: Program,
   { rank, size }: { readonly rank: number; readonly size: number },
+  own = original.name,
 ): SplitProgram | undefined {
   if (!analyze(original).order.some(({ op }) => op === "sumOverRanks")) return undefined;
   const shared = size === 1 ? undefined : shareUpdates(original, size);
@@ -117,22 +119,26 @@ export function splitProgram(
   const crossing = order.filter(
     (value) => !isLeaf(value) && value.op !== "sumOverRanks" && (until.get(value) ?? 0) > at(value),
   );
-  const received = [...reduced].flatMap(([value, owner]) => (owner === rank ? [value] : []));
-  const carriedNames = new Map([...crossing, ...received].map((value, i) => [value, `${CARRIED}${program.name}.${i}`]));
+  // Terms of sums have the same names on all ranks.
+  const carriedNames = new Map([
+    ...crossing.map((value, i) => [value, `${CARRIED}${own}.${i}`] as const),
+    ...[...reduced.keys()].map((value, i) => [value, `${CARRIED}${own}.term.${i}`] as const),
+  ]);
 
   const parts = Array.from({ length: count }, (_, part): ProgramPart => {
     const summed = sums.filter((value) => at(value) === part + 1);
     const kept = crossing.filter((value) => at(value) === part);
-    const own = updates.filter(([name]) => updateParts.get(name) === part);
+    const forAll = summed.filter((value) => !reduced.has(value));
+    const forOwners = summed.filter((value) => reduced.has(value));
     const outputs = [
       ...[...program.outputs].filter(([, value]) => (isLeaf(value) ? count - 1 : at(value)) === part),
-      ...summed.filter(hasTerm).map((value) => [`local.${sumNames.get(value)}`, value.inputs[0] as Value] as const),
-      ...own.filter(([name]) => isHanded(name)).map(([name, value]) => [handedOutput(name), value] as const),
+      ...forAll.filter(hasTerm).map((value) => [`local.${sumNames.get(value)}`, value.inputs[0] as Value] as const),
     ];
     const results = [
       ...outputs,
-      ...own.filter(([name]) => !isHanded(name)),
+      ...updates.filter(([name]) => updateParts.get(name) === part),
       ...kept.map((value) => [carriedNames.get(value) as string, value] as const),
+      ...forOwners.map((value) => [carriedNames.get(value) as string, value.inputs[0] as Value] as const),
     ];
     const mapped = mapGraph(
       results.map(([, value]) => value),
@@ -152,11 +158,6 @@ export function splitProgram(
       },
     );
     const named = results.map(([name], i) => [name, mapped[i] as Value] as const);
-    const partSum = (value: Value): PartSum => ({
-      output: `local.${sumNames.get(value)}`,
-      target: carriedNames.get(value) ?? (sumNames.get(value) as string),
-      value,
-    });
     return {
       program:
         results.length === 0
@@ -166,18 +167,19 @@ export function splitProgram(
               Object.fromEntries(named.slice(0, outputs.length)),
               Object.fromEntries(named.slice(outputs.length)),
             ),
-      sums: summed
-        .filter((value) => !reduced.has(value))
-        .map((value) => ({ ...partSum(value), ...(given.has(value) ? { owner: given.get(value) as number } : {}) })),
-      reduced: summed.flatMap((value) => {
-        const owner = reduced.get(value);
-        return owner === undefined ? [] : [{ ...partSum(value), owner }];
+      sums: forAll.map((value) => {
+        const target = sumNames.get(value) as string;
+        const owner = given.get(value);
+        return { output: `local.${target}`, target, value, ...(owner === undefined ? {} : { owner }) };
+      }),
+      reduced: forOwners.map((value) => {
+        return { name: carriedNames.get(value) as string, owner: reduced.get(value) as number, value };
       }),
     };
   });
-  const carried = new Map([...carriedNames].map(([value, name]) => [name, value]));
+  const carried = new Map(crossing.map((value) => [carriedNames.get(value) as string, value]));
   const ownedUpdates = [...owned].map(
-    ([name, { owner }]): OwnedUpdate => ({
+    ([name, { owner }]): Owned => ({
       name,
       owner,
       value: program.updates.get(name) as Value,
