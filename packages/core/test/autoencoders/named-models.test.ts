@@ -57,7 +57,7 @@ describe("in Node", () => {
     await ae.dispose();
     const { model, weights } = await openCheckpoint("small-f32");
     await weights.close();
-    expect(model.scalingFactor).toBe(0.02662);
+    expect(model.scalingFactor).toBe(0.01079);
   });
 
   test("what has that name on the disk comes first", async () => {
@@ -123,7 +123,7 @@ describe("in a browser", () => {
     const seen: string[] = [];
     const onProgress = ({ file }: { file: string }) => seen.push(file);
     const ae = await WebAutoencoderDC.fromPretrained(urls, { device: "wasm", fetch: server, onProgress });
-    expect([ae.name, ae.latentChannels, ae.scalingFactor]).toEqual(["small-f32", 32, 0.02662]);
+    expect([ae.name, ae.latentChannels, ae.scalingFactor]).toEqual(["small-f32", 32, 0.01079]);
     await ae.dispose();
     expect([...new Set(seen)]).toEqual(["config.json", "model.safetensors"]);
   });
