@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 const folder = join(dirname(fileURLToPath(import.meta.url)), "measurements");
 
 const TABLES = [
+  "pytorch-default",
+  "memory-pytorch",
   "pytorch",
   "pytorch-avx2",
   "pytorch-large",
