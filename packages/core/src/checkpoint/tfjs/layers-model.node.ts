@@ -11,6 +11,8 @@ import { type LayersModel, readLayersModel, shardPaths } from "./layers-model.js
 const MAX_JSON_BYTES = 64 * 2 ** 20;
 
 /**
+ * Opens a Keras model of TensorFlow.js; its weights are read when they are asked for.
+ *
  * @param path the folder, or its `model.json` (by whatever name)
  * @throws CheckpointError when a file is missing, damaged, or describes something else
  */

@@ -43,6 +43,8 @@ export function shardPaths(json: unknown, source: string): string[] {
 }
 
 /**
+ * Reads a Keras model of TensorFlow.js from the parsed `model.json` and the bytes of its shards.
+ *
  * @param json what `model.json` holds
  * @param shards the bytes of `shardPaths`, in their order; closed with the model's weights
  * @throws CheckpointError naming what is wrong
