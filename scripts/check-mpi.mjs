@@ -95,7 +95,7 @@ try {
       process.execPath,
       fileURLToPath(new URL("tiles-of-ranks.mjs", import.meta.url)),
     ]);
-    if (!/^\d tiles: .* of the largest value/m.test(said)) throw new Error(said);
+    if (!/^\d+ tiles: .* of the largest value/m.test(said)) throw new Error(said);
   });
   await step("a rank that is killed ends the others, with its name; the run goes on with the same bits", killed);
   step("what differs between ranks is one line, before anything is written", () => {
