@@ -304,7 +304,12 @@ describe("a run", () => {
 
 test("a terminal shows a bar with speed, time left and losses", async () => {
   let shown = "";
-  const argv = ["train", "--config", tiny, "--phase", "1", "--out", at("runs", "shown"), ...ONE_THREAD];
+  // Small files, which are read faster than scenes are drawn: nothing is said of waiting for data.
+  const pictures = at("shown-pictures");
+  mkdirSync(pictures, { recursive: true });
+  for (let i = 0; i < 4; i++) await makePicture(pictures, `${i}.png`, 16);
+  const argv = ["train", "--config", tiny, "--phase", "1", "--data", pictures, "--set", "phases.phase1.batch=8"];
+  argv.push("--out", at("runs", "shown"), ...ONE_THREAD);
   await cli(argv, {
     onTerminal: (text) => {
       shown += text;
