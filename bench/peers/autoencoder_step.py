@@ -8,16 +8,12 @@ the discriminator. What is frozen is computed once and without gradients. "fused
 torch.compile. Each case runs in a process of its own, so that its peak memory is its own.
 """
 import argparse
-import json
-import multiprocessing
-import os
-import resource
-import statistics
-import time
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from step_cases import add_arguments, run_cases, time_steps
 
 FORMS = ("eager", "fused", "compile")
 LATENT, HEAD = 32, 32
@@ -247,45 +243,19 @@ def measure(phase, form, arguments, answer):
     step = adversarial_step(model, form) if phase == 3 else reconstruction_step(model, phase, form)
     batch, side = PHASES[phase][:2]
     x = 2 * torch.rand(batch, 3, side, side) - 1
-    seconds = []
-    for _ in range(arguments.warmup + arguments.iterations):
-        start = time.perf_counter()
-        step(x).item()
-        seconds.append(time.perf_counter() - start)
-    measured = seconds[arguments.warmup :]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    answer.put({"phase": phase, "form": form, "medianSeconds": statistics.median(measured), "seconds": measured, "images": batch, "peakBytes": peak})
+    answer.put({"phase": phase, "form": form, "images": batch, **time_steps(lambda: step(x).item(), arguments)})
 
 
 def main():
     parser = argparse.ArgumentParser(description="Training steps of small-f32 by PyTorch, as packages/train/bench/train-step.bench.mjs.")
     parser.add_argument("--phases", default="1,2,3")
-    parser.add_argument("--forms", default="eager,fused,compile")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--warmup", type=int, default=2)
-    parser.add_argument("--iterations", type=int, default=8)
-    parser.add_argument("--json", help="also write the result to this file")
+    add_arguments(parser, warmup=2, iterations=8)
     arguments = parser.parse_args()
     phases, forms = [int(phase) for phase in arguments.phases.split(",")], arguments.forms.split(",")
     if not set(phases) <= set(PHASES) or not set(forms) <= set(FORMS):
         parser.error(f"--phases takes {', '.join(map(str, PHASES))}, --forms {', '.join(FORMS)}")
-    context = multiprocessing.get_context("spawn")
-    results = []
-    for phase in phases:
-        for form in forms:
-            answer = context.SimpleQueue()
-            process = context.Process(target=measure, args=(phase, form, arguments, answer))
-            process.start()
-            process.join()
-            if process.exitcode != 0:
-                raise SystemExit(f"phase {phase}, {form}: the process ended with {process.exitcode}")
-            results.append(answer.get())
-            result = results[-1]
-            per_image = 1000 * result["medianSeconds"] / result["images"]
-            print(f"phase {phase}, {form}: {result['medianSeconds']:.3f} s, {per_image:.1f} ms per image, {result['peakBytes'] / 1e9:.2f} GB", flush=True)
-    if arguments.json is not None:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=2)
+    per_image = lambda result: f"{1000 * result['medianSeconds'] / result['images']:.1f} ms per image, "
+    run_cases(phases, measure, arguments, lambda phase: f"phase {phase}", per_image)
 
 
 if __name__ == "__main__":

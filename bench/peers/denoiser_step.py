@@ -8,13 +8,9 @@ f32c32, and SD-VAE f8, all of 512 pixels. A step is forward, mean squared error,
 AdamW in one pass, "compile" the same with torch.compile. Each case runs in a process of its own, so that its peak memory is its own.
 """
 import argparse
-import json
 import math
-import multiprocessing
-import os
-import resource
-import statistics
-import time
+
+from step_cases import add_arguments, run_cases, time_steps
 
 # Channels, side and patch size of the latents, by the number of tokens.
 LATENTS = {64: (128, 8, 1), 256: (32, 16, 1), 1024: (4, 64, 2)}
@@ -87,47 +83,26 @@ def measure(tokens, form, arguments, answer):
     forward = torch.compile(model) if form == "compile" else model
     x, noise = torch.randn(2, arguments.batch_size, *shape)
     t, labels = 1000 * torch.rand(arguments.batch_size), torch.arange(arguments.batch_size)
-    seconds = []
-    for _ in range(arguments.warmup + arguments.iterations):
-        start = time.perf_counter()
+
+    def step():
         loss = F.mse_loss(forward(x, t, labels), noise)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        seconds.append(time.perf_counter() - start)
-    measured = seconds[arguments.warmup :]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    answer.put({"tokens": tokens, "form": form, "medianSeconds": statistics.median(measured), "seconds": measured, "peakBytes": peak})
+
+    answer.put({"tokens": tokens, "form": form, **time_steps(step, arguments)})
 
 
 def main():
     parser = argparse.ArgumentParser(description="Training steps of UViT-S by PyTorch, as dcae bench diffusion --parts train.")
     parser.add_argument("--tokens", default="64,256,1024", help="of 64, 256 and 1024")
-    parser.add_argument("--forms", default="eager,fused,compile")
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--warmup", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=3)
-    parser.add_argument("--json", help="also write the result to this file")
+    add_arguments(parser, warmup=1, iterations=3)
     arguments = parser.parse_args()
     counts, forms = [int(count) for count in arguments.tokens.split(",")], arguments.forms.split(",")
     if not set(counts) <= set(LATENTS) or not set(forms) <= set(FORMS):
         parser.error(f"--tokens takes {', '.join(map(str, LATENTS))}, --forms {', '.join(FORMS)}")
-    context = multiprocessing.get_context("spawn")
-    results = []
-    for tokens in counts:
-        for form in forms:
-            answer = context.SimpleQueue()
-            process = context.Process(target=measure, args=(tokens, form, arguments, answer))
-            process.start()
-            process.join()
-            if process.exitcode != 0:
-                raise SystemExit(f"{tokens} tokens, {form}: the process ended with {process.exitcode}")
-            results.append(answer.get())
-            print(f"{tokens} tokens, {form}: {results[-1]['medianSeconds']:.3f} s, {results[-1]['peakBytes'] / 1e9:.2f} GB", flush=True)
-    if arguments.json is not None:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=2)
+    run_cases(counts, measure, arguments, lambda tokens: f"{tokens} tokens")
 
 
 if __name__ == "__main__":

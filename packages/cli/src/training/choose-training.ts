@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { rethrowAs } from "@dcae/core/graph";
 import { loadTrainingConfig, overrideConfig, type TrainingConfig } from "@dcae/train";
-import { type DataSourceConfig, detectSource, trainingFile } from "@dcae/train/internal";
+import { type DataSourceConfig, detectSource, networkOf, trainingFile } from "@dcae/train/internal";
 import { UsageError } from "../errors.js";
 import type { TrainingFlags } from "./training-options.js";
 
@@ -82,13 +82,7 @@ export async function applyFlags(config: TrainingConfig, flags: TrainingFlags): 
   return rethrowAs(UsageError, "--set: ", () => overrideConfig(changed, set));
 }
 
-type PerceptualConfig = TrainingConfig["perceptual"];
-
-/** The network of a perceptual loss that isn't LPIPS. */
-const networkOf = (perceptual: PerceptualConfig) =>
-  perceptual !== "none" && "network" in perceptual ? perceptual : undefined;
-
-function perceptualOf(config: TrainingConfig, flags: TrainingFlags): PerceptualConfig {
+function perceptualOf(config: TrainingConfig, flags: TrainingFlags): TrainingConfig["perceptual"] {
   const { perceptual, vgg16: trunk, lpips: linear } = flags;
   const given = { ...(trunk === undefined ? {} : { trunk }), ...(linear === undefined ? {} : { linear }) };
   const useless = trunk !== undefined ? "--vgg16" : linear !== undefined ? "--lpips" : undefined;

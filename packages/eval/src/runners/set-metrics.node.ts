@@ -125,6 +125,22 @@ interface FeatureNetwork {
   close(): Promise<void>;
 }
 
+/** Programs that are loaded when they are asked for, and freed between evaluations. */
+function restingPrograms(engine: Engine): { programs(): ProgramCache; rest(): Promise<void> } {
+  let programs: ProgramCache | undefined;
+  return {
+    programs() {
+      programs ??= createProgramCache(engine, "the metrics", MAX_PROGRAMS);
+      return programs;
+    },
+    async rest() {
+      const loaded = programs;
+      programs = undefined;
+      await loaded?.dispose();
+    },
+  };
+}
+
 async function openMetricNetwork(
   network: "inception" | "clip",
   protocol: Protocol,
@@ -134,16 +150,10 @@ async function openMetricNetwork(
   const opened = new Map<typeof network, Weights>([[network, found.weights]]);
   const feature = network === "clip" ? "clip" : "pool";
   const passes = planFeatures([feature], protocol);
-  let programs: ProgramCache | undefined;
-  const rest = async () => {
-    const loaded = programs;
-    programs = undefined;
-    await loaded?.dispose();
-  };
+  const { programs, rest } = restingPrograms(engine);
   return {
     async features(pictures) {
-      programs ??= createProgramCache(engine, "the metrics", MAX_PROGRAMS);
-      return (await computeFeatures(passes, pictures, BATCH, programs, opened))[feature] as Tensor;
+      return (await computeFeatures(passes, pictures, BATCH, programs(), opened))[feature] as Tensor;
     },
     rest,
     files: found.files,
@@ -191,12 +201,7 @@ async function openKeras({ path, layer }: KerasPlace, { engine, size }: SetMetri
   const model = await openLayersModel(path).catch((error) => {
     throw errorAs(error, CheckpointError, "evaluate: ");
   });
-  let programs: ProgramCache | undefined;
-  const rest = async () => {
-    const loaded = programs;
-    programs = undefined;
-    await loaded?.dispose();
-  };
+  const { programs, rest } = restingPrograms(engine);
   try {
     const network = layersNetwork(model);
     const layers = [layer ?? (network.lastLayers().at(-1) as string)];
@@ -209,8 +214,7 @@ async function openKeras({ path, layer }: KerasPlace, { engine, size }: SetMetri
     return {
       async features(pictures) {
         const x = imagesToTensor(pictures);
-        programs ??= createProgramCache(engine, "the metrics", MAX_PROGRAMS);
-        const found = await programs.run(x.shape.join("x"), () => program(x.shape), network.weights, { pictures: x });
+        const found = await programs().run(x.shape.join("x"), () => program(x.shape), network.weights, { pictures: x });
         return found.features as Tensor;
       },
       rest,

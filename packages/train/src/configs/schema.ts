@@ -289,8 +289,6 @@ const teacher = z.strictObject({
 
 const lpipsFiles = z.strictObject({ trunk: z.string().optional(), linear: z.string().optional() });
 
-const perceptualError = 'must be "none", the files of LPIPS { trunk, linear }, or a network { network, layers, range }';
-
 /** See `featureDistance` of core. */
 const featureNetwork = z.strictObject({
   /** A Keras model of TensorFlow.js: the folder with its model.json, or that file. */
@@ -300,6 +298,15 @@ const featureNetwork = z.strictObject({
   /** The values that the network takes for black and white. Default: 0 and 1. */
   range: z.tuple([z.number(), z.number()]).optional(),
 });
+
+const perceptualSchema = z.union([z.literal("none"), lpipsFiles, featureNetwork], {
+  error: 'must be "none", the files of LPIPS { trunk, linear }, or a network { network, layers, range }',
+});
+
+/** The network of a perceptual loss that isn't LPIPS. */
+export function networkOf(perceptual: z.output<typeof perceptualSchema>): z.output<typeof featureNetwork> | undefined {
+  return perceptual !== "none" && "network" in perceptual ? perceptual : undefined;
+}
 
 const trainingConfigSchema = z
   .strictObject({
@@ -329,7 +336,7 @@ const trainingConfigSchema = z
      * The perceptual loss: "none"; LPIPS, by its files ({} looks at the environment; see `openLpipsWeights`); or the distance in the
      * features of another network.
      */
-    perceptual: z.union([z.literal("none"), lpipsFiles, featureNetwork], { error: perceptualError }).default({}),
+    perceptual: perceptualSchema.default({}),
     phases: z.array(phase).min(1),
   })
   .refine(({ phases }) => new Set(phases.map(({ name }) => name)).size === phases.length, {
@@ -338,7 +345,7 @@ const trainingConfigSchema = z
   })
   .refine(
     ({ perceptual }) => {
-      const [black, white] = (perceptual !== "none" && "network" in perceptual && perceptual.range) || [0, 1];
+      const [black, white] = networkOf(perceptual)?.range ?? [0, 1];
       return black < white;
     },
     { message: "must be the value of black and a larger one, of white", path: ["perceptual", "range"] },

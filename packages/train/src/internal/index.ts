@@ -4,7 +4,7 @@
  */
 
 export { applySettings } from "../configs/override.js";
-export type { DataSourceConfig } from "../configs/schema.js";
+export { type DataSourceConfig, networkOf } from "../configs/schema.js";
 export { batchesPerUpdate } from "../data/channel-counts.js";
 export { fileSource } from "../data/picture-source.js";
 export { formatDuration, formatProgress } from "../logging/progress.js";

@@ -20,7 +20,7 @@ import {
 import { type DcAeConfig, type ModelDescription, modelParameters } from "@dcae/core/models";
 import { closeAll, type EngineState } from "@dcae/core/runtime";
 import { keptAverages } from "../configs/run-schedule.js";
-import type { TrainingConfig, TrainingPhase } from "../configs/schema.js";
+import { networkOf, type TrainingConfig, type TrainingPhase } from "../configs/schema.js";
 import { batchesPerUpdate, batchesWithCounts, channelMasks } from "../data/channel-counts.js";
 import type { TrainingBatches } from "../data/training-batches.js";
 import type { TrainingProgress } from "../logging/progress.js";
@@ -223,8 +223,7 @@ function identityOf(config: TrainingConfig, phase: TrainingPhase, perceptual: bo
   const data = decode === "fast" ? { ...others, decode } : others;
   const { init, ...teacher } = config.teacher ?? {};
   // The path of a network may change: its weights are known by their hash, as all that don't train.
-  const { network, ...features } =
-    config.perceptual !== "none" && "network" in config.perceptual ? config.perceptual : {};
+  const { network, ...features } = networkOf(config.perceptual) ?? {};
   return {
     ...{ model: config.model, seed: config.seed, perceptual, data, ...numbers },
     ...(perceptual && network !== undefined ? { features } : {}),
@@ -285,7 +284,7 @@ export async function trainAutoencoder(options: TrainAutoencoderOptions): Promis
 /** What the perceptual loss compares with; undefined where no phase has one. */
 async function openCompared({ config, lpips }: TrainAutoencoderOptions): Promise<OpenPerceptual | undefined> {
   if (config.perceptual === "none" || !wantsPerceptual(config)) return undefined;
-  if (lpips !== undefined && !("network" in config.perceptual))
+  if (lpips !== undefined && networkOf(config.perceptual) === undefined)
     return { perceptual: lpipsPerceptual(), weights: lpips };
   return openPerceptual(config.perceptual);
 }

@@ -7,7 +7,7 @@
  */
 import { CheckpointError } from "../../errors.js";
 import { plural } from "../../format-amount.js";
-import { decodeFloats } from "../../graph/dtype.js";
+import { byteSize } from "../../graph/dtype.js";
 import { sizeOf, Tensor } from "../../graph/tensor.js";
 import type { ByteSource } from "../byte-source.js";
 import { isJsonObject, quoted, shownValue } from "../json-text.js";
@@ -154,7 +154,10 @@ function readSpec(weight: unknown, index: number, refuse: Refuse): WeightSpec {
     return { ...own, byteLength: 4 * size, decode: (bytes) => tensorFromBytes("float32", own.shape, bytes) };
   }
   const { dtype: stored, scale, min } = isJsonObject(quantization) ? quantization : {};
-  if (stored === "float16") return { ...own, byteLength: 2 * size, decode: (bytes) => halves(bytes, own.shape) };
+  if (stored === "float16") {
+    const decode = (bytes: Uint8Array) => tensorFromBytes(stored, own.shape, bytes).cast("float32");
+    return { ...own, byteLength: 2 * size, decode };
+  }
   if (stored !== "uint8" && stored !== "uint16") {
     throw refuse(
       `the weight ${quoted(name)} is quantized to ${shownValue(stored)}: uint8, uint16 and float16 are read`,
@@ -164,21 +167,17 @@ function readSpec(weight: unknown, index: number, refuse: Refuse): WeightSpec {
     throw refuse(`the weight ${quoted(name)} is quantized without a finite scale and min`);
   }
   const [step, lowest] = [scale as number, min as number];
-  const elementBytes = stored === "uint8" ? 1 : 2;
   return {
     ...own,
-    byteLength: elementBytes * size,
+    byteLength: byteSize(stored) * size,
     decode(bytes) {
-      const steps = stored === "uint8" ? bytes : new Uint16Array(bytes.slice().buffer);
+      const steps = tensorFromBytes(stored, own.shape, bytes).data;
       const values = new Float32Array(size);
       for (let i = 0; i < size; i++) values[i] = (steps[i] as number) * step + lowest;
       return Tensor.float32(values, own.shape);
     },
   };
 }
-
-const halves = (bytes: Uint8Array, shape: readonly number[]) =>
-  Tensor.float32(decodeFloats("float16", new Uint16Array(bytes.slice().buffer)), shape);
 
 // Layers.
 
