@@ -1,14 +1,15 @@
 // @ts-check
 /**
  * What ranks gain: training of small-f32 (its recipe's first phase: 128x128, a batch of 8) and of UViT-S (64 tokens), and decoding of
- * 2048x2048 in tiles by the bundled model; by one process, and by two ranks with one thread each that mpirun starts. They take turns, and
+ * 2048x2048 in tiles by the bundled model, the first picture ("decode", which is planned, too) and another; by one process, and by two ranks with one thread each that mpirun starts. They take turns, and
  * each process is bound to a core, as mpirun does by itself.
  *
  * Trainings are measured twice: "strong" is the same batch for both, "weak" the same batch for each rank, so twice the pictures in an
- * update. Prints JSON: medians in seconds, pictures in a second, how many times faster two ranks are, and the share of their time that
+ * update. "apart" is what the machine allows: two processes at the same time that know nothing of each other, each with the whole work.
+ * Cores share caches and memory, so even these are less than twice as fast as one. Prints JSON: medians in seconds, pictures in a second, how many times faster two ranks are, and the share of their time that
  * collective calls take, in which one waits for the other, too. Needs two idle cores, and MPI.
  *
- *   node bench/scaling.bench.mjs [--cases small-f32,uvit-s,decode] [--turns 2] [--updates 3] [--batch 32] [--json FILE]
+ *   node bench/scaling.bench.mjs [--cases small-f32,uvit-s,decode,decode-next] [--turns 2] [--updates 3] [--batch 32] [--json FILE]
  *
  * --updates and --batch are those of UViT-S; small-f32, whose updates are short, makes four times as many. Updates are timed inside a
  * training, from one to the next, without the first one; a decode from the call to the picture, without opening the model. Reading the
@@ -121,20 +122,32 @@ const CASES = {
     return watch.measured();
   },
 
-  async decode(_, ranks) {
-    const model = await AutoencoderDC.fromPretrained("small-f32", { device: "cpu", threads: 1 });
-    const values = createRandom(1, "latent").uniform(new Float32Array(32 * 64 * 64), -1, 1);
-    const [start, spent] = [performance.now(), ranks?.spent.seconds ?? 0];
-    await model.decode(Tensor.float32(values, [1, 32, 64, 64]), { maxMemory: MAX_MEMORY, ranks });
-    const seconds = (performance.now() - start) / 1000;
-    return { seconds, shared: (ranks?.spent.seconds ?? 0) - spent };
-  },
+  decode: (_, ranks) => decode(ranks, 1),
+
+  "decode-next": (_, ranks) => decode(ranks, 2),
 };
 
-/** A process that measures; the first rank says what it found. */
+/** The last of so many pictures. @param {Ranks} ranks @param {number} pictures @returns {Promise<Measured>} */
+async function decode(ranks, pictures) {
+  const model = await AutoencoderDC.fromPretrained("small-f32", { device: "cpu", threads: 1 });
+  const values = createRandom(1, "latent").uniform(new Float32Array(32 * 64 * 64), -1, 1);
+  let measured = { seconds: 0, shared: 0 };
+  for (let i = 0; i < pictures; i++) {
+    const [start, spent] = [performance.now(), ranks?.spent.seconds ?? 0];
+    await model.decode(Tensor.float32(values, [1, 32, 64, 64]), { maxMemory: MAX_MEMORY, ranks });
+    measured = { seconds: (performance.now() - start) / 1000, shared: (ranks?.spent.seconds ?? 0) - spent };
+  }
+  return measured;
+}
+
+/** What a process of those that mpirun started writes, if they aren't joined. @param {string} out @param {number} rank */
+const ownOut = (out, rank) => `${out}-${rank}`;
+
+/** A process that measures; the first rank says what it found, or each of those apart. */
 async function child() {
-  const { name, isShared, out, setting } = JSON.parse(process.env.DCAE_BENCH ?? "");
-  const ranks = isShared ? await openMpi({ onEnd: (message) => message && console.error(message) }) : undefined;
+  const { name, isJoined, out: place, setting } = JSON.parse(process.env.DCAE_BENCH ?? "");
+  const ranks = isJoined ? await openMpi({ onEnd: (message) => message && console.error(message) }) : undefined;
+  const out = isJoined ? place : ownOut(place, Number(process.env.OMPI_COMM_WORLD_RANK));
   const measured = await /** @type {typeof CASES[string]} */ (CASES[name])?.(setting, ranks, out);
   if (isFirst(ranks)) writeFileSync(`${out}.json`, JSON.stringify(measured));
   await ranks?.close();
@@ -156,14 +169,23 @@ function run(program, args, env) {
   });
 }
 
-/** @param {string} name @param {boolean} isShared @param {string} out @param {Setting} setting @returns {Promise<Measured>} */
-async function measure(name, isShared, out, setting) {
+/**
+ * @typedef {{ way: string, processes: number, isJoined: boolean, times: number }} Way
+ * @param {string} name @param {Way} way @param {string} out @param {Setting} setting @returns {Promise<Measured>}
+ */
+async function measure(name, { processes, isJoined }, out, setting) {
   // One process alone is started by mpirun, too, so that it is bound to a core; it joins nobody.
-  const args = [...MPIRUN, "-n", isShared ? "2" : "1", process.execPath, fileURLToPath(import.meta.url)];
+  const args = [...MPIRUN, "-n", String(processes), process.execPath, fileURLToPath(import.meta.url)];
   const isRoot = process.getuid?.() === 0 ? { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" } : {};
-  const env = { ...isRoot, DCAE_BENCH: JSON.stringify({ name, isShared, out, setting }) };
+  const env = { ...isRoot, DCAE_BENCH: JSON.stringify({ name, isJoined, out, setting }) };
   await run("mpirun", args, env);
-  return JSON.parse(readFileSync(`${out}.json`, "utf8"));
+  const places = isJoined ? [out] : Array.from({ length: processes }, (_, rank) => ownOut(out, rank));
+  /** @type {Measured[]} */
+  const all = places.map((place) => JSON.parse(readFileSync(`${place}.json`, "utf8")));
+  // Of two apart, the mean: a slower one isn't waited for.
+  const meanOf = (/** @type {keyof Measured} */ key) =>
+    all.reduce((sum, measured) => sum + measured[key], 0) / all.length;
+  return { seconds: meanOf("seconds"), shared: meanOf("shared") };
 }
 
 async function main() {
@@ -198,32 +220,36 @@ async function main() {
     }
     const results = [];
     for (const name of names) {
-      const isTraining = name !== "decode";
-      const rows = name === "uvit-s" ? /** @type {number} */ (batch) : name === "decode" ? 1 : SMALL_BATCH;
+      const isTraining = !name.startsWith("decode");
+      const rows = name === "uvit-s" ? /** @type {number} */ (batch) : !isTraining ? 1 : SMALL_BATCH;
+      /** @type {Way[]} */
       const ways = [
-        { way: "alone", isShared: false, times: 1 },
-        { way: "strong", isShared: true, times: 1 },
-        ...(isTraining ? [{ way: "weak", isShared: true, times: 2 }] : []),
+        { way: "alone", processes: 1, isJoined: false, times: 1 },
+        { way: "apart", processes: 2, isJoined: false, times: 1 },
+        { way: "strong", processes: 2, isJoined: true, times: 1 },
+        ...(isTraining ? [{ way: "weak", processes: 2, isJoined: true, times: 2 }] : []),
       ];
       /** @type {Record<string, Measured[]>} */
       const runs = {};
       for (let turn = 0; turn < Number(turns); turn++) {
-        for (const { way, isShared, times } of ways) {
-          const setting = /** @type {Setting} */ ({ folder, updates, batch, times });
-          const measured = await measure(name, isShared, join(folder, `${name}-${turn}-${way}`), setting);
-          runs[way] = [...(runs[way] ?? []), measured];
+        for (const way of ways) {
+          const setting = /** @type {Setting} */ ({ folder, updates, batch, times: way.times });
+          const measured = await measure(name, way, join(folder, `${name}-${turn}-${way.way}`), setting);
+          runs[way.way] = [...(runs[way.way] ?? []), measured];
         }
       }
       const secondsOf = (/** @type {string} */ way) => median((runs[way] ?? []).map(({ seconds }) => seconds));
-      for (const { way, times } of ways.slice(1)) {
+      for (const { way, processes, isJoined, times } of ways.slice(1)) {
+        // How many times the work of one process was done in that time.
+        const works = isJoined ? times : processes;
         const result = {
           case: name,
           way,
           batch: rows,
           oneProcess: secondsOf("alone"),
-          twoRanks: secondsOf(way),
-          perSecond: [rows / secondsOf("alone"), (times * rows) / secondsOf(way)],
-          speedup: (times * secondsOf("alone")) / secondsOf(way),
+          twoProcesses: secondsOf(way),
+          perSecond: [rows / secondsOf("alone"), (works * rows) / secondsOf(way)],
+          speedup: (works * secondsOf("alone")) / secondsOf(way),
           communication: median((runs[way] ?? []).map(({ seconds, shared }) => shared / seconds)),
           runs: { alone: runs.alone, [way]: runs[way] },
         };

@@ -7,7 +7,7 @@
 import { ConfigError } from "../errors.js";
 import { countMacs } from "../graph/analyze.js";
 import { createProgram, type Program } from "../graph/program.js";
-import type { Range, Region } from "../graph/tiling/pixel-layout.js";
+import type { Grid, Range, Region } from "../graph/tiling/pixel-layout.js";
 import type { Value } from "../graph/value.js";
 import { BASE_BYTES, MEMORY_MARGIN } from "../runtime/program-memory.js";
 import {
@@ -35,6 +35,12 @@ const HEAP_WASTE_BYTES = 128e6;
 
 /** Into how many parts the longer side is divided, at first try. */
 const PART_COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
+
+/** What ranks compute in all, relative to the program, when no better plan is looked for: that takes a second for large pictures. */
+const GOOD_ENOUGH = 1.2;
+
+/** What smaller tiles, or squares instead of bands, must leave of a rank's work at most: they take more programs, which take time to load. */
+const NOTICEABLE = 0.95;
 
 /** Smaller tiles would consist of halos. */
 const LEAST_TILE_PIXELS = 32;
@@ -106,9 +112,9 @@ function costModel(ends: Ends, { predictMemory, batch = 1, reserved = 0 }: PlanO
   }
 
   /** A tile in the middle, which has the widest halo, stands for all; without what the host holds. */
-  function tile(pass: TilePass, side: number): PassCost {
-    const rows = parts(ends.cells[0], side);
-    const columns = parts(ends.cells[1], side);
+  function tile(pass: TilePass, [height, width]: Grid): PassCost {
+    const rows = parts(ends.cells[0], height);
+    const columns = parts(ends.cells[1], width);
     const count = rows.length * columns.length;
     const middle: Region = [rows[rows.length >> 1] as Range, columns[columns.length >> 1] as Range];
     const { outputs } = passTile(pass, middle);
@@ -136,10 +142,11 @@ function costModel(ends: Ends, { predictMemory, batch = 1, reserved = 0 }: PlanO
         : whole(program, bytesOf(ends.x), bytesOf(seam));
       return { ...cost, bytes: cost.bytes + waiting };
     },
-    pass(pass: TilePass, side: number): PassCost {
+    pass(pass: TilePass, size: Grid): PassCost {
       const targets = [pass.flow.source, pass.picture, ...pass.sums.values()];
-      const key = `${targets.map(numberOf).join()} ${Math.min(side, Math.max(...ends.cells))}`;
-      const known = tiles.get(key) ?? tile(pass, side);
+      const [height, width] = size.map((side, i) => Math.min(side, ends.cells[i] as number)) as [number, number];
+      const key = `${targets.map(numberOf).join()} ${height}x${width}`;
+      const known = tiles.get(key) ?? tile(pass, [height, width]);
       tiles.set(key, known);
       return known;
     },
@@ -148,13 +155,22 @@ function costModel(ends: Ends, { predictMemory, batch = 1, reserved = 0 }: PlanO
 
 type CostModel = ReturnType<typeof costModel>;
 
-/** Sides of tiles to try, in cells, the largest first. */
-function tileSides({ x, y, cells, encodes }: Ends): number[] {
-  const pixels = ((encodes ? x : y).shape[2] as number) / cells[0];
-  const longer = Math.max(...cells);
-  const least = Math.min(longer, Math.ceil(LEAST_TILE_PIXELS / pixels));
-  const sides = PART_COUNTS.map((count) => Math.ceil(longer / count)).filter((side) => side >= least);
-  return [...new Set([...sides, least])];
+const square = (side: number): Grid => [side, side];
+
+/**
+ * Sizes of tiles to try, in cells, by their form, the largest first. Ranks take bands, too: two of them have one border between them where
+ * four squares have two, and each rank loads one program where it would load two.
+ */
+function tileSizes({ x, y, cells, encodes }: Ends, ranks: number): Grid[][] {
+  const [height, width] = cells;
+  const pixels = ((encodes ? x : y).shape[2] as number) / height;
+  const least = Math.ceil(LEAST_TILE_PIXELS / pixels);
+  const sidesOf = (side: number) => {
+    const sides = PART_COUNTS.map((count) => Math.ceil(side / count)).filter((part) => part >= Math.min(side, least));
+    return [...new Set([...sides, Math.min(side, least)])];
+  };
+  const squares = sidesOf(Math.max(height, width)).map(square);
+  return ranks === 1 ? [squares] : [sidesOf(height).map((rows): Grid => [rows, width]), squares];
 }
 
 /** What the busiest of so many ranks computes of a pass: tiles aren't divided. */
@@ -171,16 +187,19 @@ function bestTiles(
   pass: TilePass,
   held: number,
   maxMemory: number,
-  sides: readonly number[],
+  sizes: readonly Grid[][],
   model: CostModel,
   ranks: number,
 ): PassCost | undefined {
   let best: PassCost | undefined;
-  for (const side of sides) {
-    const cost = model.pass(pass, side);
-    if (cost.bytes + held > maxMemory) continue;
-    if (ranks === 1) return cost;
-    if (best === undefined || shareOf(cost, ranks) < shareOf(best, ranks)) best = cost;
+  for (const sizesOfForm of sizes) {
+    for (const size of sizesOfForm) {
+      const cost = model.pass(pass, size);
+      if (cost.bytes + held > maxMemory) continue;
+      if (best === undefined || shareOf(cost, ranks) < NOTICEABLE * shareOf(best, ranks)) best = cost;
+      // Smaller ones of this form wouldn't be divided better, and compute more twice.
+      if ((cost.rows.length * cost.columns.length) % ranks === 0) break;
+    }
   }
   return best;
 }
@@ -210,7 +229,7 @@ export function exactPlans(program: Program, sides: readonly number[], options: 
     sides.map((side) =>
       join(
         division,
-        division.passes.map((pass) => model.pass(pass, side)),
+        division.passes.map((pass) => model.pass(pass, square(side))),
         ends,
         model,
         options.ranks ?? 1,
@@ -247,37 +266,43 @@ export function planExactTiling(program: Program, options: PlanOptions): ExactPl
   const { ranks = 1 } = options;
   const ends = programEnds(program);
   const model = costModel(ends, options);
-  const sides = tileSides(ends);
+  const sizes = tileSizes(ends, ranks);
   const maxMemory = options.maxMemory / MEMORY_MARGIN;
   let best = wholePlan(program, ends, options, model);
   if (best !== undefined && ranks === 1) return best;
-  for (const division of divisions(ends)) {
-    if (model.rest(division).bytes > maxMemory) continue;
+  const all = countMacs(program);
+  // Of one alone, the first that fits is taken. Of several, those that tile most leave least to do, and others needn't be looked at.
+  const candidates = ranks === 1 ? divisions(ends) : [...divisions(ends)].reverse();
+  for (const division of candidates) {
+    const rest = model.rest(division);
+    const leastShare = (rest.macs + (all - rest.macs) / ranks) / all;
+    if (rest.bytes > maxMemory || (best !== undefined && leastShare >= best.share)) continue;
     const held = heldBytes(division, ends);
-    const tiles = division.passes.map((pass, i) => bestTiles(pass, held[i] as number, maxMemory, sides, model, ranks));
+    const tiles = division.passes.map((pass, i) => bestTiles(pass, held[i] as number, maxMemory, sizes, model, ranks));
     const fitting = tiles.filter((cost) => cost !== undefined);
     if (fitting.length < tiles.length) continue;
     const plan = join(division, fitting, ends, model, ranks);
     if (ranks === 1) return plan;
     if (plan.share < (best?.share ?? Number.POSITIVE_INFINITY)) best = plan;
+    if (plan.share * ranks <= GOOD_ENOUGH) break;
   }
   if (best !== undefined) return best;
   const megabytes = (count: number) => `${Math.ceil(count / 1e6)} MB`;
   const [height, width] = (ends.encodes ? ends.x : ends.y).shape.slice(2) as [number, number];
   throw new ConfigError(
-    `maxMemory: ${program.name} of ${width}x${height} pixels needs at least ${megabytes(leastBytes(program, ends, sides, model) * MEMORY_MARGIN)}, ` +
+    `maxMemory: ${program.name} of ${width}x${height} pixels needs at least ${megabytes(leastBytes(program, ends, sizes, model) * MEMORY_MARGIN)}, ` +
       `the limit is ${megabytes(options.maxMemory)}`,
     { hint: "Raise maxMemory, make the picture smaller, or use blended tiling, which changes the result." },
   );
 }
 
 /** The least that any plan takes. */
-function leastBytes(program: Program, ends: Ends, sides: readonly number[], model: CostModel): number {
+function leastBytes(program: Program, ends: Ends, sizes: readonly Grid[][], model: CostModel): number {
   let least = model.whole(program, bytesOf(ends.x), bytesOf(ends.y)).bytes;
   for (const division of divisions(ends)) {
     const held = heldBytes(division, ends);
     const smallest = division.passes.map(
-      (pass, i) => Math.min(...sides.map((side) => model.pass(pass, side).bytes)) + (held[i] as number),
+      (pass, i) => Math.min(...sizes.flat().map((size) => model.pass(pass, size).bytes)) + (held[i] as number),
     );
     least = Math.min(least, Math.max(model.rest(division).bytes, ...smallest));
   }

@@ -15,7 +15,7 @@ import { requireSame } from "../parallel/work-together.js";
 import type { Engine, NamedTensors } from "../runtime/engine.js";
 import { createProgramCache } from "../runtime/loaded-cache.js";
 import { PICTURE, passTile, pictureRegion, SEAM, seamBuffers } from "./exact-tiling-passes.js";
-import { type ExactPlan, type PlannedPass, planExactTiling, planWhole } from "./exact-tiling-plan.js";
+import { type ExactPlan, type PlannedPass, type PlanOptions, planExactTiling, planWhole } from "./exact-tiling-plan.js";
 
 export interface BoundedRuns {
   /**
@@ -25,7 +25,7 @@ export interface BoundedRuns {
    * @param ranks that share the tiles (default 1)
    * @throws ConfigError when it can't, with the memory that would do
    */
-  plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks?: number): ExactPlan;
+  plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks?: number): BoundedPlan;
   /**
    * Runs a batch picture by picture, in tiles where one doesn't fit.
    *
@@ -33,6 +33,15 @@ export interface BoundedRuns {
    */
   run(x: Tensor, part: ModelPart, limit: MemoryLimit, signal?: AbortSignal, ranks?: Communicator): Promise<Tensor>;
   dispose(): Promise<void>;
+}
+
+export interface BoundedPlan extends ExactPlan {
+  /** Loads its programs: the lean engine, or the one that decides as without a limit. */
+  readonly engine: Engine;
+}
+
+interface PlanOptionsBy extends PlanOptions {
+  readonly engine: Engine;
 }
 
 export interface MemoryLimit {
@@ -50,21 +59,20 @@ export interface ModelPart {
   build(shape: readonly number[]): Program;
 }
 
-/** What the form that an engine chooses without a limit takes at most of the time of tiles, which are plain. */
+/** What the form that an engine chooses without a limit takes at most of the time of the lean one. */
 const UNBOUND_SHARE = 0.5;
 /** Planning takes a second for large pictures; shapes usually repeat. */
 const MAX_PLANS = 16;
 
 export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
   const lean = of.lean ?? of;
-  /** What fits whole in the form that the engine would choose without a limit. */
-  const unbound = new WeakSet<Program>();
+  const engines = new WeakMap<Program, Engine>();
   const engine: Pick<Engine, "load"> = {
-    load: (program, from) => (unbound.has(program) ? of : lean).load(program, from),
+    load: (program, from) => (engines.get(program) ?? lean).load(program, from),
   };
   // One program at a time: a second may not fit beside the first.
   const programs = createProgramCache(engine, "the model", 1);
-  const plans = new Map<string, ExactPlan>();
+  const plans = new Map<string, BoundedPlan>();
 
   /** A plan depends on all of this, and so do the programs that it consists of. */
   const keyOf = (
@@ -74,7 +82,7 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     ranks: number,
   ) => `${label} ${shape.join("x")} ${maxMemory} ${reserved} ${ranks}`;
 
-  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks = 1): ExactPlan {
+  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks = 1): BoundedPlan {
     const { maxMemory, reserved = 0 } = limit;
     const { build } = part;
     const [count, ...size] = shape as [number, ...number[]];
@@ -82,17 +90,14 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     const known = plans.get(key);
     if (known !== undefined) return known;
     const within = (by: Engine) => ({
-      ...{ maxMemory, batch: count, reserved, ranks },
+      ...{ engine: by, maxMemory, batch: count, reserved, ranks },
       predictMemory(program: Program): number {
         if (by.predictMemory !== undefined) return by.predictMemory(program);
         throw new ConfigError(`maxMemory: ${by.name} doesn't say how much memory a program takes`);
       },
     });
     const program = build([1, ...size]);
-    const whole = planWhole(program, within(of));
-    const tiled = whole === undefined || ranks > 1 ? planExactTiling(program, within(lean)) : undefined;
-    const made = whole !== undefined && (tiled?.share ?? 1) >= UNBOUND_SHARE ? whole : (tiled as ExactPlan);
-    if (made === whole) unbound.add(program);
+    const made = fastestPlan(program, within(of.forPartsOf?.(program) ?? of), within(lean));
     if (plans.size >= MAX_PLANS) plans.clear();
     plans.set(key, made);
     return made;
@@ -102,9 +107,16 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     plan,
     async run(x, part, limit, signal, ranks) {
       await requireSame(ranks, { picture: outlineOf(x) });
-      const runProgram: RunProgram = (key, build, inputs) => programs.run(key, build, weights, inputs, signal);
       const size = ranks?.size ?? 1;
       const made = plan(x.shape, part, limit, size);
+      const runProgram: RunProgram = (key, build, inputs) => {
+        const builtFor = () => {
+          const program = build();
+          engines.set(program, made.engine);
+          return program;
+        };
+        return programs.run(key, builtFor, weights, inputs, signal);
+      };
       const [count] = x.shape as [number, ...number[]];
       const label = keyOf(x.shape, part, limit, size);
       const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label, ranks);
@@ -119,6 +131,24 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     },
     dispose: programs.dispose,
   };
+}
+
+/**
+ * Whole where the form that is chosen without a limit fits, tiles in the lean form otherwise: there, one program is loaded for each kind of
+ * tile, and the other form takes long to load. Ranks take tiles even of what fits whole, in whichever form leaves the busiest less to wait for.
+ *
+ * @throws ConfigError when nothing fits, with the memory that would do
+ */
+function fastestPlan(program: Program, unbound: PlanOptionsBy, lean: PlanOptionsBy): BoundedPlan {
+  const { ranks = 1 } = unbound;
+  const by = (options: PlanOptionsBy, plan: ExactPlan): BoundedPlan => ({ ...plan, engine: options.engine });
+  const whole = planWhole(program, unbound);
+  if (whole !== undefined && ranks === 1) return by(unbound, whole);
+  // Where that form has no room for the whole, it has little for tiles.
+  const fast = whole && planExactTiling(program, unbound);
+  if (fast !== undefined && fast.share * UNBOUND_SHARE <= 1 / ranks) return by(unbound, fast);
+  const tiled = planExactTiling(program, lean);
+  return fast !== undefined && fast.share * UNBOUND_SHARE <= tiled.share ? by(unbound, fast) : by(lean, tiled);
 }
 
 /** Shape and content of a batch in a few words, for comparing. */

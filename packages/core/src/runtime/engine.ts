@@ -125,6 +125,8 @@ export interface Engine {
   fits?(program: Program): boolean;
   /** The same engine for programs that must take little memory: what its form leaves open is decided for memory. Absent: no other. */
   readonly lean?: Engine;
+  /** This engine for parts of a program: they take the form that the whole would, where the engine chooses one by itself. */
+  forPartsOf?(whole: Program): Engine;
   /**
    * Prepares a program. Parameters are constants from `weights`, except those that `options.state` holds.
    *

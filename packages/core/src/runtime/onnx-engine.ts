@@ -134,7 +134,15 @@ export class OnnxEngine implements Engine {
   }
 
   get lean(): Engine {
-    const form = leanForm(this.#form);
+    return this.#inForm(leanForm(this.#form));
+  }
+
+  forPartsOf(whole: Program): Engine {
+    const { kind } = this.#compile(whole, this.#form);
+    return this.#form.kind === "auto" && kind === "fast" ? this.#inForm({ kind }) : this.#inForm(this.#form);
+  }
+
+  #inForm(form: Form): Engine {
     return {
       name: this.name,
       device: this.device,
