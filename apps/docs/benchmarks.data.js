@@ -11,6 +11,7 @@ const TABLES = [
   "memory-pytorch",
   "pytorch",
   "pytorch-avx2",
+  "memory-pytorch-avx2",
   "pytorch-large",
   "int8",
   "memory-cli",

@@ -45,7 +45,7 @@ function residualBlocks(scope) {
 function recipeStep(recipe, phase, optimize) {
   const config = trainingRecipe(recipe);
   const model = resolveDcAeConfig(/** @type {Record<string, unknown>} */ (config.model));
-  const [stage] = autoencoderStages(/** @type {any} */ (config.phases[phase]), model, false, optimize);
+  const [stage] = autoencoderStages(/** @type {any} */ (config.phases[phase]), model, null, optimize);
   return /** @type {import("@dcae/core/graph").Program} */ (stage?.run);
 }
 

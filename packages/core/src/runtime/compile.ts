@@ -132,6 +132,11 @@ export function leanForm(form: Form): Form {
   return form.kind === "auto" ? { kind: "plain", packWeights: false } : form;
 }
 
+/** The form of programs that are parts of a larger one: what a form leaves open is decided as for the whole, `compiled`. */
+export function partsForm(form: Form, { kind }: Pick<Compiled, "kind">): Form {
+  return form.kind === "auto" && kind === "fast" ? { kind } : form;
+}
+
 /** @throws ConfigError for a form that the device doesn't have */
 export function checkDevice({ kind }: Pick<Form, "kind">, device: Device | "auto"): void {
   if (kind !== "int8" || device === "auto" || device === "cpu") return;

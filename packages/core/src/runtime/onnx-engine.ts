@@ -25,6 +25,7 @@ import {
   type Machine,
   memoryUnknown,
   PLAIN,
+  partsForm,
   STATEFUL,
 } from "./compile.js";
 import type {
@@ -138,8 +139,7 @@ export class OnnxEngine implements Engine {
   }
 
   forPartsOf(whole: Program): Engine {
-    const { kind } = this.#compile(whole, this.#form);
-    return this.#form.kind === "auto" && kind === "fast" ? this.#inForm({ kind }) : this.#inForm(this.#form);
+    return this.#inForm(partsForm(this.#form, this.#compile(whole, this.#form)));
   }
 
   #inForm(form: Form): Engine {

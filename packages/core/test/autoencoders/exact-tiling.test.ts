@@ -106,6 +106,23 @@ describe("planning", () => {
     expect(plan(limit(whole.bytes) * 0.82).share).toBeGreaterThan(1);
   });
 
+  test("two ranks take a band each, where it fits", () => {
+    const { passes } = planExactTiling(program, { maxMemory: 64e9, predictMemory, ranks: 2 });
+    for (const { regions, cells } of passes) {
+      const [height, width] = cells;
+      expect(regions).toEqual([
+        [
+          { start: 0, stop: height / 2 },
+          { start: 0, stop: width },
+        ],
+        [
+          { start: height / 2, stop: height },
+          { start: 0, stop: width },
+        ],
+      ]);
+    }
+  });
+
   test("attention goes through its sums over the pixels: a pass for each block", () => {
     const [least] = plansOf(program, [256]).slice(-1);
     // Three stages of two or three blocks with linear attention, and the pass that makes the picture.

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, EngineError } from "../../src/errors.js";
 import * as g from "../../src/graph/index.js";
-import { chooseForm, compile, type Form, type FormOptions, leanForm } from "../../src/runtime/compile.js";
+import { chooseForm, compile, type Form, type FormOptions, leanForm, partsForm } from "../../src/runtime/compile.js";
 import { errorOf } from "../support/error-of.js";
 
 function program(side = 32): g.Program {
@@ -59,6 +59,19 @@ describe("what a form makes of a program", () => {
 
   describe("auto: what pays", () => {
     const auto = (runs: number): Form => ({ kind: "auto", packWeights: false, runs });
+
+    test("parts of what pays are rewritten, too, however small", () => {
+      const kindOf = (form: Form, side: number) => compile(program(side), form, "cpu").kind;
+      const [few, many] = [4, 256];
+      expect(kindOf(auto(20), few)).toBe("plain");
+      expect(kindOf(auto(20), many)).toBe("fast");
+      for (const side of [few, many]) {
+        const parts = partsForm(auto(20), compile(program(side), auto(20), "cpu"));
+        expect(kindOf(parts, few)).toBe(kindOf(auto(20), side));
+      }
+      const half: Form = { kind: "half", packWeights: false };
+      expect(partsForm(half, compile(program(), half, "cpu"))).toBe(half);
+    });
 
     test.each(g.INSTRUCTION_SETS)("the fast form where a program runs often, on %s", (set) => {
       const costs = g.CPU_COSTS[set];
