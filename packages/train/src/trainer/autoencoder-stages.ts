@@ -55,10 +55,10 @@ export function trainedHalves(phase: Pick<TrainingPhase, "trains">, model: DcAeC
   return { encoder: some("encoder"), decoder: some("decoder") };
 }
 
-/** Whether the phase trains the decoder alone, and a later one the encoder. */
-export function trainsEncoderLater(phases: readonly TrainingPhase[], index: number, model: DcAeConfig): boolean {
-  const [now, ...later] = phases.slice(index).map((phase) => trainedHalves(phase, model));
-  return now?.encoder === false && now.decoder && later.some(({ encoder }) => encoder);
+/** Whether the phase trains the decoder alone, and none has trained the encoder yet. */
+export function trainsDecoderFirst(phases: readonly TrainingPhase[], index: number, model: DcAeConfig): boolean {
+  const halves = phases.slice(0, index + 1).map((phase) => trainedHalves(phase, model));
+  return halves.at(-1)?.decoder === true && halves.every(({ encoder }) => !encoder);
 }
 
 /**

@@ -33,7 +33,7 @@ import {
   optimizesFor,
   phaseParameters,
   reconstructionOptions,
-  trainsEncoderLater,
+  trainsDecoderFirst,
 } from "./autoencoder-stages.js";
 import { bestBy } from "./best-by.js";
 import { listCheckpoints } from "./checkpoint.js";
@@ -53,7 +53,7 @@ import {
 } from "./phase-start.js";
 import { runFiles } from "./run-record.js";
 import { type OpenSetMetrics, type SetMetrics, setMetricsOf } from "./set-metrics.js";
-import { type OpenTeacher, openTeacher, studentScaling } from "./teacher.js";
+import { type OpenTeacher, openTeacher, sharedHalves, studentScaling } from "./teacher.js";
 import { type TrainingRunOptions, writeTrainingFile } from "./training-run.js";
 
 /** Options of `trainAutoencoder`. */
@@ -110,9 +110,11 @@ async function trainPhase(
   );
   const result = describeResult(model, phase, start, teacher ? studentScaling(teacher.teacher) : undefined);
   const validation = validationSources(config);
-  // What an encoder that has yet to learn makes of pictures would say nothing of the decoder.
-  const decodesTeacher = teacher !== null && trainsEncoderLater(config.phases, index, architecture);
-  const onLatents = decodesTeacher ? ", by the teacher's latents: a later phase trains the encoder" : "";
+  // What an encoder that hasn't learned the teacher's latents makes of pictures would say nothing of the decoder.
+  const hasEncoder =
+    teacher !== null && config.init === null && sharedHalves(teacher.teacher, model).includes("encoder");
+  const decodesTeacher = teacher !== null && !hasEncoder && trainsDecoderFirst(config.phases, index, architecture);
+  const onLatents = decodesTeacher ? ", by the teacher's latents: the encoder hasn't learned to make them" : "";
   onMessage?.(`${phase.name}: evaluated on ${validation.what}${onLatents}`);
   const said = new Set<string>();
   const sayOnce = (text: string) => {
