@@ -124,9 +124,17 @@ export async function prepareConstants(
 
 const outputName = (_root: Value, i: number) => `constant/${i}`;
 
-/** The program of a group. */
+/** A value of the same bytes: the runtime copies what it reshapes for an output. */
+function withoutReshapes(root: Value): Value {
+  let value = root;
+  while (value.op === "reshape") value = value.inputs[0] as Value;
+  return value.op === "parameter" || value.op === "constant" ? root : value;
+}
+
+/** The program of a group. Outputs have the bytes of the roots, and maybe another shape. */
 function programOf({ roots }: ConstantGroup): Program {
-  return createProgram("constants", Object.fromEntries(roots.map((root, i) => [outputName(root, i), root])));
+  const outputs = roots.map((root, i) => [outputName(root, i), withoutReshapes(root)]);
+  return createProgram("constants", Object.fromEntries(outputs));
 }
 
 async function toTensors(group: ConstantGroup, weights: Weights, evaluate: Evaluate): Promise<Tensor[]> {
