@@ -474,7 +474,7 @@ describe("one clear line and the next step for", () => {
   });
 
   it.each([
-    "../x",
+    "../no-such-folder",
     "a/b/c",
     "./missing",
     "missing/",
