@@ -11,7 +11,7 @@ import type { Tile } from "../graph/tiling/tile-program.js";
 import type { Value } from "../graph/value.js";
 import type { Communicator } from "../parallel/communicator.js";
 import { shareInRounds } from "../parallel/share-in-rounds.js";
-import { requireSame } from "../parallel/work-together.js";
+import { requireSame, together } from "../parallel/work-together.js";
 import type { Engine, NamedTensors } from "../runtime/engine.js";
 import { createProgramCache } from "../runtime/loaded-cache.js";
 import { PICTURE, passTile, pictureRegion, SEAM, seamBuffers } from "./exact-tiling-passes.js";
@@ -80,13 +80,14 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     { label }: ModelPart,
     { maxMemory, reserved = 0 }: MemoryLimit,
     ranks: number,
-  ) => `${label} ${shape.join("x")} ${maxMemory} ${reserved} ${ranks}`;
+    isLean: boolean,
+  ) => `${label} ${shape.join("x")} ${maxMemory} ${reserved} ${ranks}${isLean ? " lean" : ""}`;
 
-  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks = 1): BoundedPlan {
+  function plan(shape: readonly number[], part: ModelPart, limit: MemoryLimit, ranks = 1, isLean = false): BoundedPlan {
     const { maxMemory, reserved = 0 } = limit;
     const { build } = part;
     const [count, ...size] = shape as [number, ...number[]];
-    const key = keyOf(shape, part, limit, ranks);
+    const key = keyOf(shape, part, limit, ranks, isLean);
     const known = plans.get(key);
     if (known !== undefined) return known;
     const within = (by: Engine) => ({
@@ -97,18 +98,37 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
       },
     });
     const program = build([1, ...size]);
-    const made = fastestPlan(program, within(of.forPartsOf?.(program) ?? of), within(lean));
+    const made = isLean
+      ? { ...planExactTiling(program, within(lean)), engine: lean }
+      : fastestPlan(program, within(of.forPartsOf?.(program) ?? of), within(lean));
     if (plans.size >= MAX_PLANS) plans.clear();
     plans.set(key, made);
     return made;
+  }
+
+  /** The plan that all ranks follow. Their machines may differ in what is free and what is fast, but not in what the lean engine does. */
+  async function planTogether(
+    shape: readonly number[],
+    part: ModelPart,
+    limit: MemoryLimit,
+    ranks: Communicator | undefined,
+  ): Promise<{ made: BoundedPlan; label: string }> {
+    const size = ranks?.size ?? 1;
+    const planned = async (isLean: boolean) => ({
+      made: plan(shape, part, limit, size, isLean),
+      label: keyOf(shape, part, limit, size, isLean),
+    });
+    const own = await together(ranks, "planning", () => planned(false));
+    const outlines = (await ranks?.gather("comparing plans", outlineOfPlan(own.made))) ?? [];
+    const isCommon = outlines.every((outline) => outline === outlines[0]);
+    return isCommon ? own : together(ranks, "planning for all", () => planned(true));
   }
 
   return {
     plan,
     async run(x, part, limit, signal, ranks) {
       await requireSame(ranks, { picture: outlineOf(x) });
-      const size = ranks?.size ?? 1;
-      const made = plan(x.shape, part, limit, size);
+      const { made, label } = await planTogether(x.shape, part, limit, ranks);
       const runProgram: RunProgram = (key, build, inputs) => {
         const builtFor = () => {
           const program = build();
@@ -118,7 +138,6 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
         return programs.run(key, builtFor, weights, inputs, signal);
       };
       const [count] = x.shape as [number, ...number[]];
-      const label = keyOf(x.shape, part, limit, size);
       const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label, ranks);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;
@@ -150,6 +169,10 @@ function fastestPlan(program: Program, unbound: PlanOptionsBy, lean: PlanOptions
   const tiled = planExactTiling(program, lean);
   return fast !== undefined && fast.share * UNBOUND_SHARE <= tiled.share ? by(unbound, fast) : by(lean, tiled);
 }
+
+/** What a plan divides, for comparing. */
+const outlineOfPlan = ({ tiled, overhead, passes }: ExactPlan): string =>
+  JSON.stringify([tiled, overhead, passes.map(({ regions }) => regions)]);
 
 /** Shape and content of a batch in a few words, for comparing. */
 function outlineOf(x: Tensor): string {

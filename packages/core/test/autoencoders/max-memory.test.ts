@@ -1,5 +1,6 @@
 /** The option maxMemory of the model: batches, equality, refusal. */
 import { relativeError } from "@dcae/test-support/compare";
+import { onRanks } from "@dcae/test-support/ranks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createBoundedRuns, type ModelPart } from "../../src/autoencoders/exact-tiling.js";
 import { ConfigError } from "../../src/errors.js";
@@ -132,6 +133,26 @@ test("a picture that fits whole runs in the form that is fastest, one that doesn
   for (const maxMemory of [4e9, 2e9]) await runs.run(x, part, { maxMemory });
   expect(loaded).toEqual(["fast encode", "plain encode"]);
   await runs.dispose();
+});
+
+test("ranks whose machines differ in what fits come to one plan", async () => {
+  const part: ModelPart = {
+    ...{ label: "decode", input: "z" },
+    build: (shape) => buildDecodeProgram({ kind: "dc-ae", config }, shape),
+  };
+  const z = random([1, 2, 4, 3]);
+  const whole = await model.decode(z);
+  const maxMemory = tightLimit("decode", z.shape);
+  // For one, the whole fits as it would run without a limit; for the other, nothing does but small tiles of its lean engine.
+  const lean = greedy(plain);
+  const engines = [1e6, 64e9].map((bytes): Engine => ({ ...lean, predictMemory: () => bytes, lean }));
+  const decoded = await onRanks(2, async (ranks) => {
+    const runs = createBoundedRuns(engines[ranks.rank] as Engine, model.weights);
+    const result = await runs.run(z, part, { maxMemory }, undefined, ranks);
+    await runs.dispose();
+    return result;
+  });
+  for (const result of decoded) expect(relativeError(result, whole)).toBeLessThanOrEqual(1e-5);
 });
 
 test("refuses what can't fit, and options that contradict", async () => {
