@@ -1,12 +1,14 @@
 // @ts-check
 /**
  * What ranks gain: training of small-f32 (its recipe's first phase: 128x128, a batch of 8) and of UViT-S (64 tokens), and decoding of
- * 2048x2048 in tiles by the bundled model, the first picture ("decode", which is planned, too) and another; by one process, and by two ranks with one thread each that mpirun starts. They take turns, and
- * each process is bound to a core, as mpirun does by itself.
+ * 2048x2048 in tiles by the bundled model, the first picture ("decode", which is planned, too) and another; by one process, and by two
+ * ranks with one thread each that mpirun starts. They take turns, and each process is bound to a core, as mpirun does by itself.
  *
  * Trainings are measured twice: "strong" is the same batch for both, "weak" the same batch for each rank, so twice the pictures in an
  * update. "apart" is what the machine allows: two processes at the same time that know nothing of each other, each with the whole work.
- * Cores share caches and memory, so even these are less than twice as fast as one. Prints JSON: medians in seconds, pictures in a second, how many times faster two ranks are, and the share of their time that
+ * Cores share caches and memory, so even these are less than twice as fast as one.
+ *
+ * Prints JSON: medians in seconds, pictures in a second, how many times faster two processes are, and the share of their time that
  * collective calls take, in which one waits for the other, too. Needs two idle cores, and MPI.
  *
  *   node bench/scaling.bench.mjs [--cases small-f32,uvit-s,decode,decode-next] [--turns 2] [--updates 3] [--batch 32] [--json FILE]

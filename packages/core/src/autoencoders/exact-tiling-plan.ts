@@ -131,6 +131,8 @@ function costModel(ends: Ends, { predictMemory, batch = 1, reserved = 0 }: PlanO
   }
 
   return {
+    /** Multiply-accumulates of the whole program. */
+    macs: countMacs(ends.program),
     whole,
     /** The part of a division that runs whole. */
     rest({ whole: program, seam }: Division): Cost {
@@ -216,8 +218,8 @@ function join(division: Division, passes: readonly PassCost[], ends: Ends, model
       return { ...pass, regions: rows.flatMap((row) => columns.map((column): Region => [row, column])) };
     }),
     bytes: Math.max(rest.bytes, ...passes.map(({ bytes }, i) => bytes + (held[i] as number))),
-    overhead: passes.reduce((sum, { macs }) => sum + macs, rest.macs) / countMacs(ends.program),
-    share: passes.reduce((sum, cost) => sum + shareOf(cost, ranks), rest.macs) / countMacs(ends.program),
+    overhead: passes.reduce((sum, { macs }) => sum + macs, rest.macs) / model.macs,
+    share: passes.reduce((sum, cost) => sum + shareOf(cost, ranks), rest.macs) / model.macs,
   };
 }
 
@@ -270,12 +272,11 @@ export function planExactTiling(program: Program, options: PlanOptions): ExactPl
   const maxMemory = options.maxMemory / MEMORY_MARGIN;
   let best = wholePlan(program, ends, options, model);
   if (best !== undefined && ranks === 1) return best;
-  const all = countMacs(program);
   // Of one alone, the first that fits is taken. Of several, those that tile most leave least to do, and others needn't be looked at.
   const candidates = ranks === 1 ? divisions(ends) : [...divisions(ends)].reverse();
   for (const division of candidates) {
     const rest = model.rest(division);
-    const leastShare = (rest.macs + (all - rest.macs) / ranks) / all;
+    const leastShare = (rest.macs + (model.macs - rest.macs) / ranks) / model.macs;
     if (rest.bytes > maxMemory || (best !== undefined && leastShare >= best.share)) continue;
     const held = heldBytes(division, ends);
     const tiles = division.passes.map((pass, i) => bestTiles(pass, held[i] as number, maxMemory, sizes, model, ranks));

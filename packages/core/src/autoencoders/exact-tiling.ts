@@ -35,8 +35,16 @@ export interface BoundedRuns {
   dispose(): Promise<void>;
 }
 
+/** A plan, and what loads its programs: the lean engine, or the one that decides as without a limit. */
+interface PlanBy {
+  readonly exact: ExactPlan;
+  readonly engine: Engine;
+}
+
 export interface BoundedPlan extends ExactPlan {
-  /** Loads its programs: the lean engine, or the one that decides as without a limit. */
+  /** Tells its programs from those of other plans. */
+  readonly label: string;
+  /** Loads its programs. */
   readonly engine: Engine;
 }
 
@@ -87,8 +95,8 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     const { maxMemory, reserved = 0 } = limit;
     const { build } = part;
     const [count, ...size] = shape as [number, ...number[]];
-    const key = keyOf(shape, part, limit, ranks, isLean);
-    const known = plans.get(key);
+    const label = keyOf(shape, part, limit, ranks, isLean);
+    const known = plans.get(label);
     if (known !== undefined) return known;
     const within = (by: Engine) => ({
       ...{ engine: by, maxMemory, batch: count, reserved, ranks },
@@ -98,11 +106,12 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
       },
     });
     const program = build([1, ...size]);
-    const made = isLean
-      ? { ...planExactTiling(program, within(lean)), engine: lean }
+    const { exact, engine: by } = isLean
+      ? planLean(program, within(lean))
       : fastestPlan(program, within(of.forPartsOf?.(program) ?? of), within(lean));
+    const made = { ...exact, engine: by, label };
     if (plans.size >= MAX_PLANS) plans.clear();
-    plans.set(key, made);
+    plans.set(label, made);
     return made;
   }
 
@@ -112,14 +121,10 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     part: ModelPart,
     limit: MemoryLimit,
     ranks: Communicator | undefined,
-  ): Promise<{ made: BoundedPlan; label: string }> {
-    const size = ranks?.size ?? 1;
-    const planned = async (isLean: boolean) => ({
-      made: plan(shape, part, limit, size, isLean),
-      label: keyOf(shape, part, limit, size, isLean),
-    });
+  ): Promise<BoundedPlan> {
+    const planned = async (isLean: boolean) => plan(shape, part, limit, ranks?.size, isLean);
     const own = await together(ranks, "planning", () => planned(false));
-    const outlines = (await ranks?.gather("comparing plans", outlineOfPlan(own.made))) ?? [];
+    const outlines = (await ranks?.gather("comparing plans", outlineOfPlan(own))) ?? [];
     const isCommon = outlines.every((outline) => outline === outlines[0]);
     return isCommon ? own : together(ranks, "planning for all", () => planned(true));
   }
@@ -128,7 +133,7 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
     plan,
     async run(x, part, limit, signal, ranks) {
       await requireSame(ranks, { picture: outlineOf(x) });
-      const { made, label } = await planTogether(x.shape, part, limit, ranks);
+      const made = await planTogether(x.shape, part, limit, ranks);
       const runProgram: RunProgram = (key, build, inputs) => {
         const builtFor = () => {
           const program = build();
@@ -138,7 +143,7 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
         return programs.run(key, builtFor, weights, inputs, signal);
       };
       const [count] = x.shape as [number, ...number[]];
-      const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, label, ranks);
+      const runOne = (i: number) => runExact(made, x.slice([{ start: i, stop: i + 1 }]), runProgram, made.label, ranks);
       if (count === 1) return runOne(0);
       let joined: Tensor<"float32"> | undefined;
       for (let i = 0; i < count; i++) {
@@ -158,16 +163,25 @@ export function createBoundedRuns(of: Engine, weights: Weights): BoundedRuns {
  *
  * @throws ConfigError when nothing fits, with the memory that would do
  */
-function fastestPlan(program: Program, unbound: PlanOptionsBy, lean: PlanOptionsBy): BoundedPlan {
-  const { ranks = 1 } = unbound;
-  const by = (options: PlanOptionsBy, plan: ExactPlan): BoundedPlan => ({ ...plan, engine: options.engine });
+function fastestPlan(program: Program, unbound: PlanOptionsBy, lean: PlanOptionsBy): PlanBy {
+  const { ranks = 1, engine } = unbound;
   const whole = planWhole(program, unbound);
-  if (whole !== undefined && ranks === 1) return by(unbound, whole);
-  // Where that form has no room for the whole, it has little for tiles.
-  const fast = whole && planExactTiling(program, unbound);
-  if (fast !== undefined && fast.share * UNBOUND_SHARE <= 1 / ranks) return by(unbound, fast);
-  const tiled = planExactTiling(program, lean);
-  return fast !== undefined && fast.share * UNBOUND_SHARE <= tiled.share ? by(unbound, fast) : by(lean, tiled);
+  if (whole === undefined) {
+    // Where that form has no room for the whole, it has little for tiles.
+    return planLean(program, lean);
+  }
+  if (ranks === 1) return { exact: whole, engine };
+  const fast = planExactTiling(program, unbound);
+  const share = fast.share * UNBOUND_SHARE;
+  // No tiles leave a rank less than its part: the lean ones needn't be planned.
+  if (share <= 1 / ranks) return { exact: fast, engine };
+  const tiled = planLean(program, lean);
+  return share <= tiled.exact.share ? { exact: fast, engine } : tiled;
+}
+
+/** @throws ConfigError when nothing fits, with the memory that would do */
+function planLean(program: Program, lean: PlanOptionsBy): PlanBy {
+  return { exact: planExactTiling(program, lean), engine: lean.engine };
 }
 
 /** What a plan divides, for comparing. */
