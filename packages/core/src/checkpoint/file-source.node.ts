@@ -31,9 +31,17 @@ export async function openFileSource(path: string): Promise<ByteSource> {
   }
 }
 
+/**
+ * Files of sources that nobody closed before they were collected, as those of a model without `dispose`: Node warns where it has to close
+ * a file then, and will throw one day.
+ */
+const forgotten = new FinalizationRegistry<FileHandle>((handle) => {
+  handle.close().catch(() => undefined);
+});
+
 function fileSource(handle: FileHandle, name: string, path: string, size: number): ByteSource {
   let closed = false;
-  return {
+  const source: ByteSource = {
     name,
     size,
     path,
@@ -42,7 +50,7 @@ function fileSource(handle: FileHandle, name: string, path: string, size: number
       checkRange(this, offset, length);
       const bytes = allocateBytes(name, length);
       try {
-        await readFully(handle, name, bytes, offset);
+        await readFully(source, handle, bytes, offset);
       } catch (error) {
         throw fileError(error, name, "read", CheckpointError);
       }
@@ -51,18 +59,22 @@ function fileSource(handle: FileHandle, name: string, path: string, size: number
     async close() {
       if (closed) return;
       closed = true;
+      forgotten.unregister(source);
       await handle.close();
     },
   };
+  forgotten.register(source, handle, source);
+  return source;
 }
 
-async function readFully(handle: FileHandle, name: string, bytes: Uint8Array, offset: number): Promise<void> {
+/** @param source whose file `handle` is: as long as this reads, it isn't forgotten */
+async function readFully(source: ByteSource, handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     const wanted = Math.min(bytes.length - done, MAX_READ_BYTES);
     const { bytesRead } = await handle.read(bytes, done, wanted, offset + done);
     if (bytesRead === 0) {
-      throw new CheckpointError(`${name}: the file ended at byte ${offset + done} while it was read`, {
+      throw new CheckpointError(`${source.name}: the file ended at byte ${offset + done} while it was read`, {
         hint: "Another process has changed the file; load it again when it is complete.",
       });
     }
