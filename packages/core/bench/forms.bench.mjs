@@ -11,10 +11,13 @@
  */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 import { parseArgs } from "node:util";
+import { build } from "esbuild";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { launchChromium, serve } from "../../../scripts/chromium.mjs";
 import { loadAutoencoder, loadImage, psnr, Tensor, tensorToImage } from "../dist/index.js";
+import { openCheckpoint, saveCheckpoint } from "../dist/internal/index.js";
 
 const { values } = parseArgs({
   options: {
@@ -104,6 +107,51 @@ async function exported(dtype) {
   };
 }
 
+/** In Chromium, with the defaults that a page gets: WebAssembly, one thread, the model by its URL. @returns {Promise<Form>} */
+async function inBrowser() {
+  const folder = mkdtempSync(join(tmpdir(), "dcae-forms-"));
+  const opened = await openCheckpoint(place);
+  await saveCheckpoint(opened.model, opened.weights, join(folder, "model"), { dtype: "float32" });
+  await opened.weights.close();
+  const core = join(import.meta.dirname, "..");
+  const { outputFiles } = await build({
+    entryPoints: [join(core, "test", "browser", "form-page.mjs")],
+    ...{ bundle: true, write: false, format: "esm", platform: "browser", tsconfigRaw: {}, logLevel: "error" },
+  });
+  /** @type {Record<string, string>} */
+  const areas = { ort: join(core, "node_modules", "onnxruntime-web", "dist"), model: join(folder, "model") };
+  const { url, close } = await serve((/** @type {string} */ pathname) => {
+    if (pathname === "/") return { type: "text/html", text: '<script type="module" src="/page.js"></script>' };
+    if (pathname === "/page.js") return { type: "text/javascript", text: outputFiles[0]?.contents };
+    const [, area = "", ...rest] = normalize(pathname).split("/");
+    const at = areas[area];
+    return at === undefined ? undefined : { file: join(at, ...rest) };
+  });
+  const browser = await launchChromium();
+  const page = await browser.newPage();
+  page.on("pageerror", (/** @type {Error} */ error) => console.error(`page: ${error.message}`));
+  await page.goto(url);
+  await page.waitForFunction("globalThis.runForm !== undefined");
+  /** @param {"encode" | "decode"} part @param {Tensor} x */
+  const run = async (part, x) => {
+    const bytes = Buffer.from(x.toFloat32().buffer).toString("base64");
+    // In the page, where `runForm` is.
+    const call = (/** @type {unknown[]} */ given) => /** @type {any} */ (globalThis).runForm(...given);
+    const made = await page.evaluate(call, [part, bytes, x.shape]);
+    const data = new Uint8Array(Buffer.from(made.bytes, "base64"));
+    return Tensor.float32(new Float32Array(data.buffer), made.shape);
+  };
+  return {
+    encode: (x) => run("encode", x),
+    decode: (z) => run("decode", z),
+    async close() {
+      await browser.close();
+      close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
 /** @type {Record<string, () => Promise<Form>>} */
 const FORMS = {
   plain: () => loaded({}),
@@ -114,7 +162,8 @@ const FORMS = {
   // Ranges as a user would have them, from a few pictures.
   int8: () => loaded({ dtype: "int8", calibration: { pictures: pictures.slice(0, CALIBRATED) } }),
   "ONNX export": () => exported("float32"),
-  "ONNX export, float16": () => exported("float16"),
+  "ONNX export in float16": () => exported("float16"),
+  browser: inBrowser,
 };
 
 /** Mean squared error of values in [-1, 1] that stand for [0, 1]. @param {Float32Array} a @param {Float32Array} b */

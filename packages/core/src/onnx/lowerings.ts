@@ -64,15 +64,78 @@ const direct =
   (_value: unknown, inputs: readonly string[], { emit }: LoweringContext): string =>
     emit(opType, inputs);
 
+type Reduction = Pick<ValueOf<"reduceSum" | "reduceMean" | "reduceMax">, "inputs" | "attributes">;
+
+/** @param x name of what is reduced */
+function reduceOver(
+  opType: string,
+  x: string,
+  { axes, keepDims }: ReduceAttributes,
+  { emit, ints }: LoweringContext,
+): string {
+  // Without axes ONNX reduces everything; an empty list means "nothing" here.
+  return emit(opType, [x, ints(axes)], { keepdims: keepDims ? 1 : 0, noop_with_empty_axes: 1 });
+}
+
 const reduce =
-  (opType: string) =>
-  (
-    { attributes: { axes, keepDims } }: { readonly attributes: ReduceAttributes },
-    [x]: readonly string[],
-    { emit, ints }: LoweringContext,
-  ): string =>
-    // Without axes ONNX reduces everything; an empty list means "nothing" here.
-    emit(opType, [x as string, ints(axes)], { keepdims: keepDims ? 1 : 0, noop_with_empty_axes: 1 });
+  (opType: string): Lowering<"reduceMax"> =>
+  ({ attributes }, [x], context) =>
+    reduceOver(opType, x as string, attributes, context);
+
+/** Fewer numbers than these are added up in one go: the error is within a few units in the last place. */
+const FEW_ADDENDS = 2 ** 14;
+/** What an unknown dimension is taken for, where only the order of magnitude matters. */
+const USUAL_DIM = 256;
+
+/**
+ * The last axes, of which partial sums are made first, where a sum has many addends: none where it has few, or where they don't lie
+ * side by side. Of several choices the one for which both sums are about as long.
+ *
+ * The runtime adds up one after the other in float32, in a few lanes: the mean of 4 million values is wrong by 1.4e-4 with AVX-512, by
+ * 3e-3 in WebAssembly, and by less than 1e-6 in two stages, which take no longer. A group norm needs such means.
+ */
+function firstStage({ inputs: [{ shape }], attributes: { axes } }: Reduction): number[] {
+  const sizeOfAxis = (axis: number) => {
+    const dim = shape[axis];
+    return typeof dim === "number" ? dim : USUAL_DIM;
+  };
+  const addends = axes.reduce((product, axis) => product * sizeOfAxis(axis), 1);
+  if (addends < FEW_ADDENDS) return [];
+  const distance = (length: number) => Math.abs(Math.log(length) - Math.log(addends) / 2);
+  let [best, length]: [number[], number] = [[], 1];
+  const suffix: number[] = [];
+  for (let axis = shape.length - 1; axes.includes(axis) && suffix.length < axes.length - 1; axis--) {
+    suffix.unshift(axis);
+    length *= sizeOfAxis(axis);
+    const bestLength = best.reduce((product, other) => product * sizeOfAxis(other), 1);
+    if (length > 1 && (best.length === 0 || distance(length) < distance(bestLength))) best = [...suffix];
+  }
+  return best;
+}
+
+/**
+ * A sum or mean, where it is a long one in two stages (see `firstStage`).
+ *
+ * @param partial what the first stage does
+ * @param whole what the second does, or the only one
+ */
+function reduceInStages(
+  [partial, whole]: readonly [string, string],
+  x: string,
+  value: Reduction,
+  context: LoweringContext,
+): string {
+  const { axes, keepDims } = value.attributes;
+  const first = firstStage(value);
+  if (first.length === 0) return reduceOver(partial, x, value.attributes, context);
+  const rest = axes.filter((axis) => !first.includes(axis));
+  return reduceOver(
+    whole,
+    reduceOver(partial, x, { axes: first, keepDims }, context),
+    { axes: rest, keepDims },
+    context,
+  );
+}
 
 /** ONNX lists the begins of all axes, then the ends. */
 const pads = ({ top, left, bottom, right }: Padding2d) => [top, left, bottom, right];
@@ -162,10 +225,11 @@ export const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } =
   // A sum of squares doesn't need the squares.
   reduceSum: (value, inputs, context) => {
     const [x] = value.inputs;
-    if (x.op !== "mul" || x.inputs[0] !== x.inputs[1]) return reduce("ReduceSum")(value, inputs, context);
-    return reduce("ReduceSumSquare")(value, [context.nameOf(x.inputs[0])], context);
+    if (x.op !== "mul" || x.inputs[0] !== x.inputs[1])
+      return reduceInStages(["ReduceSum", "ReduceSum"], inputs[0] as string, value, context);
+    return reduceInStages(["ReduceSumSquare", "ReduceSum"], context.nameOf(x.inputs[0]), value, context);
   },
-  reduceMean: reduce("ReduceMean"),
+  reduceMean: (value, [x], context) => reduceInStages(["ReduceMean", "ReduceMean"], x as string, value, context),
   reduceMax: reduce("ReduceMax"),
   softmax: ({ attributes }, inputs, { emit }) => emit("Softmax", inputs, { axis: attributes.axis }),
 
