@@ -14,7 +14,7 @@ test("demo: every class, encoded and decoded by the bundled model, on one sheet;
   const text = await succeed("demo", "-o", out, "--size", "64x32", "--seed", "3");
   expect(readdirSync(out).sort()).toEqual(["reconstructions.png", "samples.png"]);
   const samples = await decodeImage(join(out, "samples.png"));
-  expect([samples.width, samples.height]).toEqual([6 * 130 + 2, 12 * 130 + 2]);
+  expect([samples.width, samples.height]).toEqual([4 * 258 + 2, 12 * 258 + 2]);
   const sheet = await decodeImage(join(out, "reconstructions.png"));
   // Twelve classes in rows of six, each row of originals above that of reconstructions, two pixels between pictures.
   expect([sheet.width, sheet.height]).toEqual([6 * 66 + 2, 4 * 34 + 2]);

@@ -46,7 +46,7 @@ export {
   type SaveDenoiserOptions,
   saveDenoiser,
 } from "./pipeline/open-denoiser.node.js";
-export type { OpenedDenoiser } from "./pipeline/opened-denoiser.js";
+export type { BundledDenoiser, OpenedDenoiser } from "./pipeline/opened-denoiser.js";
 export type { SampleOptions } from "./pipeline/sample-latents.js";
 export { guidedModel } from "./pipeline/sample-latents.js";
 export { SAMPLERS, type SamplerName } from "./pipeline/sampler-choice.js";

@@ -16,8 +16,7 @@ import {
 } from "@dcae/core";
 import { makeGrid } from "@dcae/core/image";
 import { BUNDLED_MODEL, unlessAborted } from "@dcae/core/internal";
-import { bundledDenoiserPath, ClassConditionalPipeline } from "@dcae/diffusion";
-import { BUNDLED_DENOISER } from "@dcae/diffusion/internal";
+import { ClassConditionalPipeline } from "@dcae/diffusion";
 import { drawScene, SCENE_CLASSES, type SceneClass } from "@dcae/train/scenes";
 import { Command, Option } from "commander";
 import { type CliIo, formatBytes, formatPsnr } from "../cli-io.js";
@@ -40,8 +39,9 @@ interface DemoFlags {
 const FIRST_SEED = 1n << 40n;
 /** Pictures per row of the sheet. */
 const COLUMNS = 6;
-/** Samples per class, and how they are drawn. */
-const [SAMPLES, GUIDANCE, STEPS] = [6, 2, 15];
+/** What samples, how many pictures of each class, and how. */
+const DENOISER = "usit-scenes-256";
+const [SAMPLES, GUIDANCE, STEPS] = [4, 2, 15];
 
 export function demoCommand(io: CliIo): Command {
   const command = new Command("demo")
@@ -114,7 +114,7 @@ async function demo({ out, seed, size, scene }: DemoFlags, io: CliIo): Promise<v
 
 /** A row of new pictures per class. */
 async function sampleScenes(sheet: string, classes: readonly SceneClass[], seed: bigint, io: CliIo): Promise<void> {
-  const pipeline = await ClassConditionalPipeline.fromPretrained(bundledDenoiserPath(), { device: "cpu" });
+  const pipeline = await ClassConditionalPipeline.fromPretrained(DENOISER, { device: "cpu" });
   try {
     const names = pipeline.description.classes ?? [];
     const labels = classes.flatMap((kind) => Array.from({ length: SAMPLES }, () => names.indexOf(kind)));
@@ -130,7 +130,7 @@ async function sampleScenes(sheet: string, classes: readonly SceneClass[], seed:
     const { images } = await unlessAborted(sampling, io.signal);
     await saveImage(makeGrid(images, { columns: SAMPLES }), sheet);
     const what = classes.length === 1 ? "one class" : `${classes.length} classes; a row per class`;
-    io.out(`Look at ${sheet}: new pictures, sampled by ${BUNDLED_DENOISER} in ${STEPS} steps, of ${what}.`);
+    io.out(`Look at ${sheet}: new pictures, sampled by ${DENOISER} in ${STEPS} steps, of ${what}.`);
   } finally {
     await pipeline.dispose();
   }

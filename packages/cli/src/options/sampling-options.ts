@@ -12,7 +12,7 @@ import {
   type SampleOptions,
   type SamplerName,
 } from "@dcae/diffusion";
-import { BUNDLED_DENOISER, type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel } from "@dcae/diffusion/internal";
+import { BUNDLED_DENOISERS, type ChosenLabel, chooseLabels, NULL_CLASS, nullLabel } from "@dcae/diffusion/internal";
 import { type Command, Option } from "commander";
 import type { CliIo } from "../cli-io.js";
 import { UsageError } from "../errors.js";
@@ -40,7 +40,7 @@ export function addDenoiserOptions(command: Command): Command {
     command.addOption(
       new Option(
         "-m, --model <model>",
-        `repository of the Hugging Face hub, folder, weight file (also of torch.save), name of a published diffusion model, or "${BUNDLED_DENOISER}", which comes with dcae`,
+        `repository of the Hugging Face hub, folder, weight file (also of torch.save), name of a published diffusion model, or ${BUNDLED_DENOISERS.map((name) => `"${name}"`).join(" or ")}, which come with dcae`,
       ).makeOptionMandatory(),
     ),
   );

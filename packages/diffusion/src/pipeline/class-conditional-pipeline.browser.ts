@@ -17,7 +17,13 @@ import {
 } from "@dcae/core/internal-browser";
 import type { DenoiserDescription } from "./denoiser-checkpoint.js";
 import { LabelPipeline, loadPipelineParts, type PipelineScale } from "./label-pipeline.js";
-import { BUNDLED_DENOISER, type DenoiserConfigOption, denoiserRepository, readDenoiser } from "./opened-denoiser.js";
+import {
+  type BundledDenoiser,
+  type DenoiserConfigOption,
+  denoiserRepository,
+  isBundledDenoiser,
+  readDenoiser,
+} from "./opened-denoiser.js";
 
 /** Options of `ClassConditionalPipeline.fromPretrained` in a browser. */
 export interface WebPipelineOptions extends WebFetchOptions, WebEngineOptions, DenoiserConfigOption, PipelineScale {
@@ -37,11 +43,18 @@ const PIPELINE_OPTIONS: OptionNames<WebPipelineOptions> = {
   shiftFactor: true,
 };
 
-/** The bundled model's files have the addresses that the page's bundler gives them. */
+/** The URLs of the bundled models, by what their entries export. */
+const URLS_OF: Readonly<Record<BundledDenoiser, string>> = {
+  "usit-scenes": "usitScenes",
+  "usit-scenes-256": "usitScenes256",
+};
+
+/** The bundled models' files have the addresses that the page's bundler gives them. */
 function namedDenoiser(word: string): string {
-  if (word !== BUNDLED_DENOISER) return denoiserRepository(word);
+  if (!isBundledDenoiser(word)) return denoiserRepository(word);
+  const urls = URLS_OF[word];
   throw new ConfigError("in browsers its files are found by their URLs", {
-    hint: `Pass usitScenes instead of the name: import { usitScenes } from "@dcae/diffusion/${BUNDLED_DENOISER}".`,
+    hint: `Pass ${urls} instead of the name: import { ${urls} } from "@dcae/diffusion/${word}".`,
   });
 }
 

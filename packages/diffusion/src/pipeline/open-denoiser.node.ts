@@ -22,21 +22,28 @@ import { failClosed } from "@dcae/core/runtime";
 import { checkDenoiserWeights, type DenoiserDescription, toDenoiserConfig } from "./denoiser-checkpoint.js";
 import { denoiserCard } from "./model-card.js";
 import {
-  BUNDLED_DENOISER,
+  type BundledDenoiser,
   type DenoiserConfigOption,
   denoiserRepository,
+  isBundledDenoiser,
   type OpenedDenoiser,
   readDenoiser,
 } from "./opened-denoiser.js";
 
-/** Its folder, in float16, as `openDenoiser` and `ClassConditionalPipeline.fromPretrained` take it. */
-export function bundledDenoiserPath(): string {
+/**
+ * The folder of a diffusion model that the package carries, in float16, as `openDenoiser` and `ClassConditionalPipeline.fromPretrained`
+ * take it.
+ *
+ * @param name "usit-scenes" (128x128, the default) or "usit-scenes-256"
+ */
+export function bundledDenoiserPath(name: BundledDenoiser = "usit-scenes"): string {
   const manifest = createRequire(import.meta.url).resolve("@dcae/diffusion/package.json");
-  return join(dirname(manifest), "assets", BUNDLED_DENOISER);
+  return join(dirname(manifest), "assets", name);
 }
 
-/** Diffusion models that have names of one word: the one that the package carries, and published ones. */
-const namedDenoiser = (word: string) => (word === BUNDLED_DENOISER ? bundledDenoiserPath() : denoiserRepository(word));
+/** Diffusion models that have names of one word: those that the package carries, and published ones. */
+const namedDenoiser = (word: string) =>
+  isBundledDenoiser(word) ? bundledDenoiserPath(word) : denoiserRepository(word);
 
 /** Options of `openDenoiser`. */
 export interface OpenDenoiserOptions extends ResolveModelOptions, DenoiserConfigOption {
@@ -55,7 +62,7 @@ const TORCH_EXTENSIONS = [".pt", ".pth", ".ckpt", ".bin"];
 /**
  * Opens a denoiser; its arrays are read later, one by one.
  *
- * @param idOrPath "usit-scenes", which the package carries; a published repository
+ * @param idOrPath "usit-scenes" or "usit-scenes-256", which the package carries; a published repository
  *   ("mit-han-lab/dc-ae-f64c128-in-1.0-uvit-h-in-512px") or its last name alone; a folder, that of a pipeline too; a .safetensors file,
  *   or a file of torch.save (original DiT and U-ViT, training checkpoints), which is read without executing anything; or the URLs of
  *   a model's files, as `usitScenes` of `@dcae/diffusion/usit-scenes`

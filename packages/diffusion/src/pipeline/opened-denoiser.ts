@@ -14,11 +14,20 @@ import {
   weightsBelow,
 } from "./denoiser-checkpoint.js";
 
-// The small diffusion model that the package carries: a USiT (UViT with the flow objective) on latents of `small-f32` from
-// @dcae/core, twelve classes of procedural scenes at 128x128, trained by this project (recipe "usit-scenes").
+/**
+ * The small diffusion models that the package carries, by what they are called wherever a diffusion model can be named: USiT (UViT with
+ * the flow objective) on latents of `small-f32` of @dcae/core, twelve classes of drawn scenes at 128x128 and at 256x256, trained by
+ * this project (recipes of the same names).
+ */
+export const BUNDLED_DENOISERS = ["usit-scenes", "usit-scenes-256"] as const;
 
-/** What the bundled model is called wherever a diffusion model can be named. */
-export const BUNDLED_DENOISER = "usit-scenes";
+/** One of them. */
+export type BundledDenoiser = (typeof BUNDLED_DENOISERS)[number];
+
+/** Whether a name is that of a model that the package carries. */
+export function isBundledDenoiser(name: string): name is BundledDenoiser {
+  return BUNDLED_DENOISERS.some((bundled) => bundled === name);
+}
 
 /**
  * The repository of a published diffusion model that has a name of one word.
@@ -30,9 +39,9 @@ export function denoiserRepository(word: string): string {
   if (published !== undefined) return published.hubId;
   const names = PUBLISHED_DENOISERS.map(({ name }) => name);
   throw new ConfigError(
-    `not the name of a published diffusion model${didYouMean(word, [BUNDLED_DENOISER, ...names])}`,
+    `not the name of a published diffusion model${didYouMean(word, [...BUNDLED_DENOISERS, ...names])}`,
     {
-      hint: `Published: ${names.join(", ")}. "${BUNDLED_DENOISER}" comes with dcae.`,
+      hint: `Published: ${names.join(", ")}. With dcae come ${BUNDLED_DENOISERS.map((name) => `"${name}"`).join(" and ")}.`,
     },
   );
 }

@@ -1,5 +1,5 @@
 /**
- * The diffusion model that the package carries, by the URLs of its files: in Node they lie in the package, in a browser where the
+ * The smaller of the diffusion models that the package carries, by the URLs of its files: in Node they lie in the package, in a browser where the
  * bundler puts them. Bundlers know `new URL(<text>, import.meta.url)` and copy the file, so it has to stand here as it is.
  */
 import type { ModelUrls } from "@dcae/core/checkpoint";
