@@ -27,5 +27,6 @@ export { dropLabels, stepRandom } from "../objectives/objective.js";
 export { checkDenoiserWeights } from "../pipeline/denoiser-checkpoint.js";
 export { checkDecodes, type Decoder } from "../pipeline/label-pipeline.js";
 export { BUNDLED_DENOISERS, type BundledDenoiser } from "../pipeline/opened-denoiser.js";
+export { weightsAtSize } from "../pipeline/resize-positions.js";
 export { createDenoiser, loadDenoiser, sampleLatents } from "../pipeline/sample-latents.js";
 export { chooseSampler } from "../pipeline/sampler-choice.js";

@@ -20,7 +20,7 @@ import {
   type ParsedDenoiser,
   saveDenoiser,
 } from "@dcae/diffusion";
-import { checkDecodes, checkDenoiserWeights } from "@dcae/diffusion/internal";
+import { checkDecodes, checkDenoiserWeights, weightsAtSize } from "@dcae/diffusion/internal";
 import { keptAverages } from "../configs/run-schedule.js";
 import { batchesPerUpdate } from "../data/channel-counts.js";
 import type { TrainingProgress } from "../logging/progress.js";
@@ -83,7 +83,7 @@ export async function trainDiffusion(options: TrainDiffusionOptions): Promise<Di
       if (opened !== undefined) onEnd(() => opened.dispose());
       const distances = await openDistances(options, latents, opened);
       if (distances !== undefined) onEnd(() => distances.close());
-      const found = await startWeights(training, network, channelScale);
+      const found = await startWeights(options, network, channelScale);
       onEnd(() => found.close());
       return { decoder: opened, setMetrics: distances, weights: found };
     });
@@ -204,9 +204,9 @@ function identityOf(
   };
 }
 
-/** Fresh weights, or those of a checkpoint of the same network. */
+/** Fresh weights, or those of a checkpoint of the same network, be it for latents of another size. */
 async function startWeights(
-  { init, seed }: DiffusionConfig,
+  { config: { init, seed }, onMessage }: TrainDiffusionOptions,
   network: ParsedDenoiser,
   channelScale: ChannelScale | undefined,
 ): Promise<Weights> {
@@ -219,7 +219,14 @@ async function startWeights(
         hint: `Set it to ${String(channelScale === undefined)}.`,
       });
     }
-    return checkDenoiserWeights(weights, network);
+    const sized = weightsAtSize(weights, description.config, network.config);
+    if (sized !== weights) {
+      const [there, here] = [description.config.inputSize, network.config.inputSize];
+      onMessage?.(
+        `init ${init} is for latents of ${there}x${there}: its position embedding becomes one of ${here}x${here}`,
+      );
+    }
+    return checkDenoiserWeights(sized, network);
   } catch (error) {
     return failClosed(error, [() => weights.close()]);
   }
