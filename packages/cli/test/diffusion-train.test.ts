@@ -585,7 +585,7 @@ describe("recipes", () => {
     ]);
   });
 
-  test.each(["usit-scenes", "dit-scenes", "uvit-scenes", "usit-folders", "usit-h-f32-imagenet"])(
+  test.each(["usit-scenes", "usit-scenes-256", "dit-scenes", "uvit-scenes", "usit-folders", "usit-h-f32-imagenet"])(
     "%s takes channels, size and classes from whatever latents it is given",
     async (name) => {
       const plan = await planDiffusion({

@@ -1,17 +1,21 @@
-/** The bundled diffusion model by its name, and what is close to a name. */
+/** The bundled diffusion models by their names, and what is close to a name. */
 import { expect, test } from "vitest";
 import { ClassConditionalPipeline } from "../src/pipeline/class-conditional-pipeline.node.js";
-import { openDenoiser } from "../src/pipeline/open-denoiser.node.js";
+import { bundledDenoiserPath, openDenoiser } from "../src/pipeline/open-denoiser.node.js";
 
 const noNetwork = (async () => {
   throw new Error("no request should be made");
 }) as typeof fetch;
 
-test("the README's first lines, without a network", async () => {
-  const pipeline = await ClassConditionalPipeline.fromPretrained("usit-scenes", { device: "cpu", fetch: noNetwork });
+test.each([
+  ["usit-scenes", 128],
+  ["usit-scenes-256", 256],
+] as const)("the README's first lines with %s, without a network", async (name, side) => {
+  const pipeline = await ClassConditionalPipeline.fromPretrained(name, { device: "cpu", fetch: noNetwork });
   const { images } = await pipeline.generate({ labels: ["city"], guidance: 2, steps: 1, seed: 0 });
   await pipeline.dispose();
-  expect(images.map(({ width, height }) => [width, height])).toEqual([[128, 128]]);
+  expect(images.map(({ width, height }) => [width, height])).toEqual([[side, side]]);
+  expect(bundledDenoiserPath(name)).toContain(name);
 });
 
 test("what is close to its name, and options that aren't known", async () => {

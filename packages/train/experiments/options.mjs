@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 /** @param otherwise updates where none are given */
 export function parseOptions(otherwise = 400) {
   const { values } = parseArgs({
-    options: { out: { type: "string" }, threads: { type: "string" }, steps: { type: "string" } },
+    options: { out: { type: "string" }, threads: { type: "string" }, steps: { type: "string" }, network: { type: "string" } },
   });
   const count = (text, none) => {
     const value = text === undefined ? none : Number(text);
@@ -18,6 +18,8 @@ export function parseOptions(otherwise = 400) {
     out: values.out ?? "runs/miniature",
     threads: count(values.threads, availableParallelism()),
     steps: count(values.steps, otherwise),
+    /** Path of a network, for experiments with a perceptual loss. */
+    network: values.network,
   };
 }
 

@@ -2,7 +2,9 @@
 // bit as before, PSNR by size of the letters, and how much of the text tesseract reads back: 1 less the edit distance over the length.
 // Needs tesseract and the fonts that text-pages.mjs names. Writes results/text-finetuning.json and pages before and after.
 //
-//   node experiments/text-finetuning.mjs [--out runs/text] [--threads 2] [--steps 400]
+//   node experiments/text-finetuning.mjs [--out runs/text] [--threads 2] [--steps 400] [--network mobilenet_v2]
+//
+// `--network` is a Keras model for TensorFlow.js: pictures are compared in its features, too.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -17,7 +19,7 @@ import { mean, rounded } from "./train-and-evaluate.mjs";
 
 const SIDE = 256;
 const HELD = 4;
-const { out, threads, steps } = parseOptions(400);
+const { out, threads, steps, network } = parseOptions(400);
 const pages = join(out, "pages");
 if (!existsSync(pages)) await writePages(pages, { count: 400, size: SIDE });
 /** Pages that training doesn't see, of each size of letters; larger ones on larger pages, so that there is something to read. */
@@ -85,7 +87,8 @@ const start = await AutoencoderDC.fromPretrained("small-f32");
 const architecture = start.config;
 await start.dispose();
 const config = finetuneConfig({
-  ...{ name: "text", init: "small-f32", model: architecture, architecture, perceptual: "none" },
+  ...{ name: "text", init: "small-f32", model: architecture, architecture },
+  perceptual: network === undefined ? "none" : { network, shifts: 4 },
   data: { sources: [{ kind: "folder", path: pages }], crop: "random", workers: 1 },
   ...{ size: 128, batch: 4, accumulate: 1, steps, lr: 3e-4 },
 });
@@ -112,6 +115,7 @@ const settings = {
   size: 128,
   batch: 4,
   updates: steps,
+  perceptual: network !== undefined,
   seconds,
   latents: "bit for bit the same",
 };

@@ -2,7 +2,7 @@
 import { AutoencoderDC } from "@dcae/core";
 import { smallF32 } from "@dcae/core/small-f32";
 import { ClassConditionalPipeline } from "@dcae/diffusion";
-import { usitScenes } from "@dcae/diffusion/usit-scenes";
+import { usitScenes256 } from "@dcae/diffusion/usit-scenes-256";
 import { PICTURE_STRIDE, wavePicture } from "./wave-picture.js";
 
 export { imageToTensor, loadImage, psnr, Tensor, toCanvas, toImage } from "@dcae/core";
@@ -50,7 +50,7 @@ function difference(values, expected) {
   return expected.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]) || 0), 0) / largest;
 }
 
-/** The denoiser alone: the autoencoder is there. Its 16 tokens are too few for a graphics card to be faster. */
+/** The denoiser alone: the autoencoder is there. Its 64 tokens are too few for a graphics card to be faster. */
 export function loadSampler() {
-  return ClassConditionalPipeline.fromPretrained(usitScenes, { device: "wasm", autoencoder: null });
+  return ClassConditionalPipeline.fromPretrained(usitScenes256, { device: "wasm", autoencoder: null });
 }
