@@ -88,7 +88,7 @@ const architecture = start.config;
 await start.dispose();
 const config = finetuneConfig({
   ...{ name: "text", init: "small-f32", model: architecture, architecture },
-  perceptual: network === undefined ? "none" : { network, shifts: 4 },
+  perceptual: network === undefined ? "none" : { network },
   data: { sources: [{ kind: "folder", path: pages }], crop: "random", workers: 1 },
   ...{ size: 128, batch: 4, accumulate: 1, steps, lr: 3e-4 },
 });
