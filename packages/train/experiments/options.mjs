@@ -7,7 +7,12 @@ import { parseArgs } from "node:util";
 /** @param otherwise updates where none are given */
 export function parseOptions(otherwise = 400) {
   const { values } = parseArgs({
-    options: { out: { type: "string" }, threads: { type: "string" }, steps: { type: "string" }, network: { type: "string" } },
+    options: {
+      out: { type: "string" },
+      threads: { type: "string" },
+      steps: { type: "string" },
+      network: { type: "string" },
+    },
   });
   const count = (text, none) => {
     const value = text === undefined ? none : Number(text);
