@@ -585,16 +585,21 @@ describe("recipes", () => {
     ]);
   });
 
-  test.each(["usit-scenes", "usit-scenes-256", "dit-scenes", "uvit-scenes", "usit-folders", "usit-h-f32-imagenet"])(
-    "%s takes channels, size and classes from whatever latents it is given",
-    async (name) => {
-      const plan = await planDiffusion({
-        ...(await loadDiffusionConfig(name)),
-        data: { path: few, validation: null, normalizeChannels: false },
-      });
-      expect(plan).toMatchObject({ tokens: 16, assumptions: [] });
-    },
-  );
+  test.each([
+    "usit-scenes",
+    "usit-scenes-long",
+    "usit-scenes-256",
+    "dit-scenes",
+    "uvit-scenes",
+    "usit-folders",
+    "usit-h-f32-imagenet",
+  ])("%s takes channels, size and classes from whatever latents it is given", async (name) => {
+    const plan = await planDiffusion({
+      ...(await loadDiffusionConfig(name)),
+      data: { path: few, validation: null, normalizeChannels: false },
+    });
+    expect(plan).toMatchObject({ tokens: 16, assumptions: [] });
+  });
 
   test("are listed", async () => {
     const listed = await succeed("diffusion", "train", "--list");
