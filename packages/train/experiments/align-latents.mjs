@@ -1,6 +1,6 @@
-// A start for distilling a decoder into another autoencoder's latents: the decoder of small-f32 behind the linear map, by least squares, from
-// the teacher's latents of some pictures to those of small-f32 at the same places. The map is folded into the decoder's first
-// convolution and its shortcut, so that the model is of the usual form. Its encoder stays that of small-f32, and is of no use with these latents.
+// A start for distilling a decoder, or an encoder, of another autoencoder's latents: that of small-f32 behind, or in front of, the linear map
+// by least squares between the two latents of some pictures at the same places. The map is folded into the decoder's first convolution
+// and the encoder's last one, and their shortcuts, so that the model is of the usual form.
 //
 //   node experiments/align-latents.mjs --teacher taesana_encoder.pth --scaling-factor 0.41407 --data photographs/ --out runs/start
 import { readdirSync } from "node:fs";
@@ -13,6 +13,7 @@ import { bundledModelPath, openCheckpoint, saveCheckpoint } from "@dcae/core/int
 
 const SIZE = 256;
 const FIRST = "decoder.project_in.main.conv";
+const LAST = "encoder.project_out.main.op_list.0.conv";
 
 const { values: given } = parseArgs({
   options: {
@@ -47,64 +48,114 @@ function vectorsOf(latent) {
   );
 }
 
-const factor = Number(given["scaling-factor"]);
-const small = await loadAutoencoder("small-f32", { device: "cpu" });
-const teacher = await loadAutoencoder(given.teacher, { device: "cpu" });
-const channels = small.latentChannels;
-const square = (n, m) => Array.from({ length: n }, () => new Array(m).fill(0));
-const [gram, right] = [square(channels + 1, channels + 1), square(channels + 1, channels)];
-for (const name of readdirSync(given.data)) {
-  const picture = await loadImage(join(given.data, name), { size: SIZE });
-  const targets = vectorsOf(await small.encode(picture));
-  for (const [i, vector] of vectorsOf(await teacher.encode(picture)).entries()) {
-    const row = [...vector.map((value) => value / factor), 1];
+/**
+ * The affine map from some vectors to others, by least squares.
+ *
+ * @returns `map[k][l]`: what channel k of the one adds to channel l of the other; `constant[l]`
+ */
+function affineMap(from, to) {
+  const square = (n, m) => Array.from({ length: n }, () => new Array(m).fill(0));
+  const [gram, right] = [square(from[0].length + 1, from[0].length + 1), square(from[0].length + 1, to[0].length)];
+  for (const [i, vector] of from.entries()) {
+    const row = [...vector, 1];
     row.forEach((value, k) => {
       row.forEach((other, l) => {
         gram[k][l] += value * other;
       });
-      targets[i].forEach((target, l) => {
+      to[i].forEach((target, l) => {
         right[k][l] += value * target;
       });
     });
   }
+  const map = solve(gram, right);
+  const constant = map.pop();
+  return { map, constant };
+}
+
+const factor = Number(given["scaling-factor"]);
+const small = await loadAutoencoder("small-f32", { device: "cpu" });
+const teacher = await loadAutoencoder(given.teacher, { device: "cpu" });
+const channels = small.latentChannels;
+const [own, wanted] = [[], []];
+for (const name of readdirSync(given.data)) {
+  const picture = await loadImage(join(given.data, name), { size: SIZE });
+  own.push(...vectorsOf(await small.encode(picture)));
+  wanted.push(...vectorsOf(await teacher.encode(picture)).map((vector) => vector.map((value) => value / factor)));
 }
 await Promise.all([small.dispose(), teacher.dispose()]);
-/** Row k: what channel k of the teacher's latents adds to each channel of small-f32's; the last row is constant. */
-const map = solve(gram, right);
-const constant = map.pop();
 
 const { model, weights } = await openCheckpoint(bundledModelPath());
 const read = (name) => weights.entries.get(name).read();
-const [weight, bias] = [await read(`${FIRST}.weight`), await read(`${FIRST}.bias`)];
-const [width, , side] = weight.shape;
-const [before, offsets] = [weight.toFloat32(), bias.toFloat32()];
-const taps = side * side;
-const [after, shifted] = [new Float32Array(before.length), new Float32Array(width)];
-for (let o = 0; o < width; o++) {
-  // The shortcut repeats each channel of the latent this often.
-  const copied = Math.floor((o * channels) / width);
-  let shift = offsets[o] + constant[copied];
-  for (let tap = 0; tap < taps; tap++) {
-    const of = (channel) => before[(o * channels + channel) * taps + tap];
-    const isCenter = tap === (taps - 1) / 2;
-    constant.forEach((value, channel) => {
-      shift += of(channel) * value;
-    });
-    map.forEach((row, from) => {
-      let sum = isCenter ? row[copied] - (from === copied ? 1 : 0) : 0;
-      row.forEach((value, channel) => {
-        sum += of(channel) * value;
+
+/** The decoder's first convolution, behind the map from the teacher's latents to its own. */
+async function decoderStart() {
+  const { map, constant } = affineMap(wanted, own);
+  const [weight, bias] = [await read(`${FIRST}.weight`), await read(`${FIRST}.bias`)];
+  const [width, , side] = weight.shape;
+  const [before, offsets] = [weight.toFloat32(), bias.toFloat32()];
+  const taps = side * side;
+  const [after, shifted] = [new Float32Array(before.length), new Float32Array(width)];
+  for (let o = 0; o < width; o++) {
+    // The shortcut repeats each channel of the latent this often.
+    const copied = Math.floor((o * channels) / width);
+    let shift = offsets[o] + constant[copied];
+    for (let tap = 0; tap < taps; tap++) {
+      const of = (channel) => before[(o * channels + channel) * taps + tap];
+      const isCenter = tap === (taps - 1) / 2;
+      constant.forEach((value, channel) => {
+        shift += of(channel) * value;
       });
-      after[(o * channels + from) * taps + tap] = sum;
-    });
+      map.forEach((row, from) => {
+        let sum = isCenter ? row[copied] - (from === copied ? 1 : 0) : 0;
+        row.forEach((value, channel) => {
+          sum += of(channel) * value;
+        });
+        after[(o * channels + from) * taps + tap] = sum;
+      });
+    }
+    shifted[o] = shift;
   }
-  shifted[o] = shift;
+  return convolution(FIRST, weight, after, shifted);
 }
-const replaced = tensorEntries([
-  [`${FIRST}.weight`, Tensor.float32(after, weight.shape)],
-  [`${FIRST}.bias`, Tensor.float32(shifted, bias.shape)],
-]);
+
+/** The encoder's last convolution, in front of the map from its own latents to the teacher's. */
+async function encoderStart() {
+  const { map, constant } = affineMap(own, wanted);
+  const [weight, bias] = [await read(`${LAST}.weight`), await read(`${LAST}.bias`)];
+  const [, width, side] = weight.shape;
+  const [before, offsets] = [weight.toFloat32(), bias.toFloat32()];
+  const taps = side * side;
+  const [after, shifted] = [new Float32Array(before.length), new Float32Array(channels)];
+  // The shortcut is the mean of this many channels in a row.
+  const averaged = width / channels;
+  for (let o = 0; o < channels; o++) {
+    shifted[o] = constant[o];
+    map.forEach((row, channel) => {
+      shifted[o] += row[o] * offsets[channel];
+    });
+    for (let from = 0; from < width; from++) {
+      const mean = Math.floor(from / averaged);
+      for (let tap = 0; tap < taps; tap++) {
+        const isCenter = tap === (taps - 1) / 2;
+        let sum = isCenter ? (map[mean][o] - (mean === o ? 1 : 0)) / averaged : 0;
+        map.forEach((row, channel) => {
+          sum += row[o] * before[(channel * width + from) * taps + tap];
+        });
+        after[(o * width + from) * taps + tap] = sum;
+      }
+    }
+  }
+  return convolution(LAST, weight, after, shifted);
+}
+
+const convolution = (name, weight, values, offsets) =>
+  tensorEntries([
+    [`${name}.weight`, Tensor.float32(values, weight.shape)],
+    [`${name}.bias`, Tensor.float32(offsets, [offsets.length])],
+  ]);
+
+const replaced = [...(await decoderStart()), ...(await encoderStart())];
 const entries = new Map([...weights.entries, ...replaced.map((entry) => [entry.name, entry])]);
 await saveCheckpoint(model, { ...weights, entries }, given.out, { dtype: "float32" });
 await weights.close();
-console.log(`${given.out}: small-f32's decoder for the latents of ${given.teacher}`);
+console.log(`${given.out}: small-f32 for the latents of ${given.teacher}`);
