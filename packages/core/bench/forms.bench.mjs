@@ -199,7 +199,8 @@ for (const name of names) pictures.push(await loadImage(join(data, name)));
 /** @type {{ latent: Float32Array, picture: Float32Array }[]} */
 const plain = [];
 const results = [];
-const wanted = values.forms?.split(",") ?? Object.keys(FORMS);
+// The browser only by its name: it takes a Chromium, which `launchChromium` installs where it can.
+const wanted = values.forms?.split(",") ?? Object.keys(FORMS).filter((name) => name !== "browser");
 for (const name of new Set(["plain", ...wanted])) {
   const open = FORMS[name];
   if (open === undefined) throw new Error(`no form "${name}": ${Object.keys(FORMS).join(", ")}`);
