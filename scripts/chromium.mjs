@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { fail, root, run } from "./workspace.mjs";
 
@@ -70,6 +71,29 @@ export async function serve(answer) {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
+
+/**
+ * Bundles a script of core as an application would, and serves an empty page with it, and folders under names of their own.
+ *
+ * @param script file below `packages/core`, so that what it imports by core's name is what any user gets
+ * @param folders beside `ort`, where onnxruntime-web's files are
+ */
+export async function servePage(script, folders) {
+  const core = join(root, "packages", "core");
+  const { outputFiles } = await build({
+    entryPoints: [join(core, script)],
+    ...{ bundle: true, write: false, format: "esm", platform: "browser", logLevel: "error" },
+    // Without the paths of tsconfig.json, which lead to the sources.
+    tsconfigRaw: {},
+  });
+  const areas = { ort: join(core, "node_modules", "onnxruntime-web", "dist"), ...folders };
+  return serve((pathname) => {
+    if (pathname === "/") return { type: "text/html", text: '<script type="module" src="/page.js"></script>' };
+    if (pathname === "/page.js") return { type: "text/javascript", text: outputFiles[0].contents };
+    const [, area, ...rest] = normalize(pathname).split("/");
+    return Object.hasOwn(areas, area) ? { file: join(areas[area], ...rest) } : undefined;
+  });
 }
 
 /** The documentation, as it was built. */

@@ -11,11 +11,10 @@
  */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, normalize } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { launchChromium, serve } from "../../../scripts/chromium.mjs";
+import { launchChromium, servePage } from "../../../scripts/chromium.mjs";
 import { loadAutoencoder, loadImage, psnr, Tensor, tensorToImage } from "../dist/index.js";
 import { openCheckpoint, saveCheckpoint } from "../dist/internal/index.js";
 
@@ -113,20 +112,7 @@ async function inBrowser() {
   const opened = await openCheckpoint(place);
   await saveCheckpoint(opened.model, opened.weights, join(folder, "model"), { dtype: "float32" });
   await opened.weights.close();
-  const core = join(import.meta.dirname, "..");
-  const { outputFiles } = await build({
-    entryPoints: [join(core, "test", "browser", "form-page.mjs")],
-    ...{ bundle: true, write: false, format: "esm", platform: "browser", tsconfigRaw: {}, logLevel: "error" },
-  });
-  /** @type {Record<string, string>} */
-  const areas = { ort: join(core, "node_modules", "onnxruntime-web", "dist"), model: join(folder, "model") };
-  const { url, close } = await serve((/** @type {string} */ pathname) => {
-    if (pathname === "/") return { type: "text/html", text: '<script type="module" src="/page.js"></script>' };
-    if (pathname === "/page.js") return { type: "text/javascript", text: outputFiles[0]?.contents };
-    const [, area = "", ...rest] = normalize(pathname).split("/");
-    const at = areas[area];
-    return at === undefined ? undefined : { file: join(at, ...rest) };
-  });
+  const { url, close } = await servePage("test/browser/form-page.mjs", { model: join(folder, "model") });
   const browser = await launchChromium();
   const page = await browser.newPage();
   page.on("pageerror", (/** @type {Error} */ error) => console.error(`page: ${error.message}`));

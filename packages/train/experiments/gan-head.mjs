@@ -73,8 +73,6 @@ process.stderr.write(`${JSON.stringify(rows[0])}\n`);
 const start = await AutoencoderDC.fromPretrained("small-f32");
 const architecture = start.config;
 await start.dispose();
-// Small patches, and changed at random: otherwise the discriminator knows the few photographs before the decoder has made any texture.
-const GAN = { weight: 0.5, layers: 2, width: 32, augment: ["color", "translation"] };
 const ARMS = {
   "the decoder's head": { kind: "phase", phase: 3 },
   everything: { kind: "names", names: ["*"] },
@@ -84,7 +82,7 @@ for (const seed of values.seeds.split(",").map(Number)) {
     const slow = { ...optimizer(1e-4, 10, 0), betas: [0.5, 0.9], clipNorm: 1 };
     const phase = {
       ...{ name: "gan", trains, size: SIZE, batch: BATCH, steps, optimizer: slow },
-      gan: { ...GAN, optimizer: slow },
+      gan: { weight: 0.5, optimizer: slow },
     };
     const settings = {
       ...{ model: architecture, init: "small-f32", seed },
@@ -112,6 +110,6 @@ for (const seed of values.seeds.split(",").map(Number)) {
 await engine.dispose();
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-const used = { tiles: tiles.length, tile: TILE, size: SIZE, batch: BATCH, updates: steps, gan: GAN };
+const used = { tiles: tiles.length, tile: TILE, size: SIZE, batch: BATCH, updates: steps, ganWeight: 0.5 };
 await writeFile(resultFile("gan-head.json"), `${JSON.stringify({ version, settings: used, rows }, undefined, 1)}\n`);
 console.table(rows);

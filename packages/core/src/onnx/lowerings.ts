@@ -64,7 +64,7 @@ const direct =
   (_value: unknown, inputs: readonly string[], { emit }: LoweringContext): string =>
     emit(opType, inputs);
 
-type Reduction = Pick<ValueOf<"reduceSum" | "reduceMean" | "reduceMax">, "inputs" | "attributes">;
+type Reduction = Pick<ValueOf<"reduceSum" | "reduceMean">, "inputs" | "attributes">;
 
 /** @param x name of what is reduced */
 function reduceOver(
@@ -76,11 +76,6 @@ function reduceOver(
   // Without axes ONNX reduces everything; an empty list means "nothing" here.
   return emit(opType, [x, ints(axes)], { keepdims: keepDims ? 1 : 0, noop_with_empty_axes: 1 });
 }
-
-const reduce =
-  (opType: string): Lowering<"reduceMax"> =>
-  ({ attributes }, [x], context) =>
-    reduceOver(opType, x as string, attributes, context);
 
 /** Fewer numbers than these are added up in one go: the error is within a few units in the last place. */
 const FEW_ADDENDS = 2 ** 14;
@@ -102,39 +97,35 @@ function firstStage({ inputs: [{ shape }], attributes: { axes } }: Reduction): n
   const addends = axes.reduce((product, axis) => product * sizeOfAxis(axis), 1);
   if (addends < FEW_ADDENDS) return [];
   const distance = (length: number) => Math.abs(Math.log(length) - Math.log(addends) / 2);
-  let [best, length]: [number[], number] = [[], 1];
-  const suffix: number[] = [];
+  let best = { axes: [] as number[], distance: Number.POSITIVE_INFINITY };
+  let [suffix, length]: [number[], number] = [[], 1];
   for (let axis = shape.length - 1; axes.includes(axis) && suffix.length < axes.length - 1; axis--) {
-    suffix.unshift(axis);
+    suffix = [axis, ...suffix];
     length *= sizeOfAxis(axis);
-    const bestLength = best.reduce((product, other) => product * sizeOfAxis(other), 1);
-    if (length > 1 && (best.length === 0 || distance(length) < distance(bestLength))) best = [...suffix];
+    if (length > 1 && distance(length) < best.distance) best = { axes: suffix, distance: distance(length) };
   }
-  return best;
+  return best.axes;
 }
 
 /**
  * A sum or mean, where it is a long one in two stages (see `firstStage`).
  *
- * @param partial what the first stage does
- * @param whole what the second does, or the only one
+ * @param opType what the first stage does, or the only one
+ * @param combine what the second does with its results
  */
 function reduceInStages(
-  [partial, whole]: readonly [string, string],
+  opType: string,
   x: string,
   value: Reduction,
   context: LoweringContext,
+  combine = opType,
 ): string {
   const { axes, keepDims } = value.attributes;
   const first = firstStage(value);
-  if (first.length === 0) return reduceOver(partial, x, value.attributes, context);
+  if (first.length === 0) return reduceOver(opType, x, value.attributes, context);
+  const partial = reduceOver(opType, x, { axes: first, keepDims }, context);
   const rest = axes.filter((axis) => !first.includes(axis));
-  return reduceOver(
-    whole,
-    reduceOver(partial, x, { axes: first, keepDims }, context),
-    { axes: rest, keepDims },
-    context,
-  );
+  return reduceOver(combine, partial, { axes: rest, keepDims }, context);
 }
 
 /** ONNX lists the begins of all axes, then the ends. */
@@ -226,11 +217,11 @@ export const lowerings: { readonly [K in Exclude<OpName, Leaf>]: Lowering<K> } =
   reduceSum: (value, inputs, context) => {
     const [x] = value.inputs;
     if (x.op !== "mul" || x.inputs[0] !== x.inputs[1])
-      return reduceInStages(["ReduceSum", "ReduceSum"], inputs[0] as string, value, context);
-    return reduceInStages(["ReduceSumSquare", "ReduceSum"], context.nameOf(x.inputs[0]), value, context);
+      return reduceInStages("ReduceSum", inputs[0] as string, value, context);
+    return reduceInStages("ReduceSumSquare", context.nameOf(x.inputs[0]), value, context, "ReduceSum");
   },
-  reduceMean: (value, [x], context) => reduceInStages(["ReduceMean", "ReduceMean"], x as string, value, context),
-  reduceMax: reduce("ReduceMax"),
+  reduceMean: (value, [x], context) => reduceInStages("ReduceMean", x as string, value, context),
+  reduceMax: ({ attributes }, [x], context) => reduceOver("ReduceMax", x as string, attributes, context),
   softmax: ({ attributes }, inputs, { emit }) => emit("Softmax", inputs, { axis: attributes.axis }),
 
   // Matrix products, convolutions, pooling and resampling

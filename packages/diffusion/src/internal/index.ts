@@ -26,7 +26,7 @@ export { diffusionInputs, diffusionLoss } from "../objectives/diffusion-loss.js"
 export { dropLabels, stepRandom } from "../objectives/objective.js";
 export { checkDenoiserWeights } from "../pipeline/denoiser-checkpoint.js";
 export { checkDecodes, type Decoder } from "../pipeline/label-pipeline.js";
-export { BUNDLED_DENOISERS, type BundledDenoiser } from "../pipeline/opened-denoiser.js";
+export { BUNDLED_DENOISERS } from "../pipeline/opened-denoiser.js";
 export { weightsAtSize } from "../pipeline/resize-positions.js";
 export { createDenoiser, loadDenoiser, sampleLatents } from "../pipeline/sample-latents.js";
 export { chooseSampler } from "../pipeline/sampler-choice.js";
