@@ -99,7 +99,7 @@ function firstStage({ inputs: [{ shape }], attributes: { axes } }: Reduction): n
   const distance = (length: number) => Math.abs(Math.log(length) - Math.log(addends) / 2);
   let best = { axes: [] as number[], distance: Number.POSITIVE_INFINITY };
   let [suffix, length]: [number[], number] = [[], 1];
-  for (let axis = shape.length - 1; axes.includes(axis) && suffix.length < axes.length - 1; axis--) {
+  for (let axis = Math.max(...axes); axes.includes(axis) && suffix.length < axes.length - 1; axis--) {
     suffix = [axis, ...suffix];
     length *= sizeOfAxis(axis);
     if (length > 1 && distance(length) < best.distance) best = { axes: suffix, distance: distance(length) };
